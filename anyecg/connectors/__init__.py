@@ -1,0 +1,8 @@
+"""Connectors: encoder tokens to the LLM's embedding space, one file a component."""
+
+from anyecg.registry import Registry
+
+connectors = Registry("connector", {
+    "mlp": "anyecg.connectors.mlp:MLP",
+    "linear": "anyecg.connectors.linear:Linear",
+})

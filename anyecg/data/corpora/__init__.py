@@ -1,0 +1,11 @@
+"""Readers of the sources, exactly as downloaded, one small file each."""
+
+from anyecg.registry import Registry
+
+corpora = Registry("corpus", {
+    "mimic": "anyecg.data.corpora.mimic:MIMIC",
+    "ptbxl": "anyecg.data.corpora.ptbxl:PTBXL",
+    "mit_bih_arrhythmia": "anyecg.data.corpora.annotated:MITBIHArrhythmia",
+    "mit_bih_st": "anyecg.data.corpora.annotated:MITBIHSTChange",
+    "european_st_t": "anyecg.data.corpora.annotated:EuropeanSTT",
+})

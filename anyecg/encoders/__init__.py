@@ -1,0 +1,8 @@
+"""ECG encoders: clips `[N, 12, 1000]` to tokens `[N, prefix + patches, dim]`, one file a component."""
+
+from anyecg.registry import Registry
+
+encoders = Registry("encoder", {
+    "vit": "anyecg.encoders.vit:ViT",
+    "timm": "anyecg.encoders.timm:TimmViT",
+})

@@ -1,0 +1,61 @@
+"""A name becomes a class: built-in tables, entry points and "module:Class" strings behind one lookup."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+
+from anyecg.types import ConfigError
+
+
+class Registry:
+    """The components of one kind, imported only when named.
+
+    kind: a plain word for messages ("encoder"); builtin: name -> "module:Class" of what anyecg ships;
+    entry points of the group `anyecg.<kind>s` add names from other packages.
+    """
+
+    def __init__(self, kind: str, builtin: Mapping[str, str]) -> None:
+        self.kind = kind
+        self.builtin = dict(builtin)
+
+    def table(self) -> dict[str, str]:
+        """name -> "module:Class" of every registered component; two claims on one name raise ConfigError."""
+        table = dict(self.builtin)
+        plural = "corpora" if self.kind == "corpus" else f"{self.kind}s"
+        for point in entry_points(group=f"anyecg.{plural}"):
+            if table.get(point.name, point.value) != point.value:
+                raise ConfigError(
+                    f"two {plural} are called '{point.name}': {table[point.name]} and {point.value} "
+                    f"(from package {point.dist.name if point.dist else 'unknown'}); rename one"
+                )
+            table[point.name] = point.value
+        return table
+
+    def __getitem__(self, name: str) -> type:
+        """The class behind a registered name or a "module:Class" string; ConfigError if there is none."""
+        target = name if ":" in name else self.table().get(name)
+        if target is None:
+            known = sorted(self.table())
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise ConfigError(f"no {self.kind} is called '{name}'{hint} (known: {', '.join(known)}; or give \"module:Class\")")
+        module_name, _, class_name = target.partition(":")
+        try:
+            return getattr(importlib.import_module(module_name), class_name)
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"{self.kind} '{name}' needs the module '{error.name}', which is not installed") from error
+        except AttributeError as error:
+            raise ConfigError(f"{self.kind} '{name}': module {module_name} has no class '{class_name}'") from error
+
+    def describe(self) -> dict[str, str]:
+        """name -> first line of the class's docstring, for `python -m anyecg.run --list`."""
+        lines = {}
+        for name in sorted(self.table()):
+            try:
+                lines[name] = (self[name].__doc__ or "").strip().split("\n")[0]
+            except ConfigError as error:
+                lines[name] = f"(not available: {error})"
+        return lines

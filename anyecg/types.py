@@ -1,0 +1,138 @@
+"""The nouns every other module speaks in: record, window, sample, batch, prediction; and the errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CANONICAL_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+SAMPLING_RATE = 100  # Hz, of everything a model sees
+CLIP_SECONDS = 10
+CLIP_SAMPLES = SAMPLING_RATE * CLIP_SECONDS
+
+MARKER = "<ecg>"  # stands in a conversation's text where an ECG is meant
+
+# Ids no tokenizer has. The collator writes them, the model replaces them with embeddings.
+ECG_ID, START_ID, END_ID = -1, -2, -3
+IGNORED_LABEL = -100
+
+
+class AnyECGError(Exception):
+    """Base of every error a user can mend; the message names the file or key and what to do."""
+
+
+class ConfigError(AnyECGError):
+    """A configuration that cannot be used: every problem found, one a line."""
+
+
+class DataError(AnyECGError):
+    """A corpus, record, store or question that cannot be used."""
+
+
+class CheckpointError(AnyECGError):
+    """A checkpoint that does not fit the model it is loaded into."""
+
+
+@dataclass(frozen=True)
+class ECGRecord:
+    """One recording as its source stores it.
+
+    signal: float32 `[L, T]`, mV (NaN where the source marks a sample invalid); fs: Hz; leads: L names.
+    """
+
+    signal: np.ndarray
+    fs: float
+    leads: tuple[str, ...]
+    id: str
+    patient: str
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a stored record, in seconds from its beginning; `end=None` means to its end."""
+
+    record: str
+    start: float = 0.0
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or (self.end is not None and self.end <= self.start):
+            raise DataError(f"record {self.record}: a window from {self.start} s to {self.end} s holds no signal")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation: role is "user" or "assistant"."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ECGSample:
+    """A question over K windows of records, with its answer.
+
+    records: K windows, in the order of the K `<ecg>` markers in the user turns.
+    evidence: K texts, what a perfect reader would see in each window (a report, or a list of beats).
+    pool: the mixture a stage draws from (`report`, `localization_short`, ...); subset: the row of a table.
+    meta: whatever the task's metric needs (reference labels, class name, window length in seconds).
+    """
+
+    id: str
+    task: str
+    records: tuple[Window, ...]
+    conversation: tuple[Turn, ...]
+    patient: str = ""
+    pool: str = ""
+    subset: str = ""
+    evidence: tuple[str, ...] = ()
+    meta: Mapping = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        markers = sum(turn.text.count(MARKER) for turn in self.conversation if turn.role == "user")
+        if markers != len(self.records):
+            raise DataError(f"question {self.id}: {markers} {MARKER} markers for {len(self.records)} ECGs; one each is needed")
+
+    @property
+    def answer(self) -> str:
+        """The last assistant turn: the reference answer."""
+        return next((turn.text for turn in reversed(self.conversation) if turn.role == "assistant"), "")
+
+
+@dataclass
+class ECGBatch:
+    """A batch as the model eats it: N clips of R records, owned by B samples.
+
+    signal: `[N, 12, 1000]` in [-1, 1]; lead_mask: bool `[N, 12]`, False where a lead is absent;
+    owner: int64 `[N]`, the record of each clip, counted over the batch in the order of the text;
+    input_ids: int64 `[B, T]`, a tokenizer's ids or one of ECG_ID, START_ID, END_ID;
+    labels: `[B, T]`, IGNORED_LABEL outside answers; ecg_mask, attention_mask: bool `[B, T]`; ids: B strings.
+    """
+
+    signal: Tensor
+    lead_mask: Tensor
+    owner: Tensor
+    input_ids: Tensor
+    labels: Tensor
+    ecg_mask: Tensor
+    attention_mask: Tensor
+    ids: tuple[str, ...]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> ECGBatch:
+        moved = {k: v.to(device, non_blocking=non_blocking) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
+
+    def pin_memory(self) -> ECGBatch:
+        return replace(self, **{k: v.pin_memory() for k, v in vars(self).items() if isinstance(v, Tensor)})
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model said to one question."""
+
+    id: str
+    text: str
