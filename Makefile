@@ -1,0 +1,31 @@
+# make demo: set up and run the main job. make test: set up and run the tests. Nothing is done twice.
+.PHONY: demo test setup bench clean
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+UV := $(VENV)/bin/uv
+BOOTSTRAP ?= python3
+
+demo: $(VENV)/.ready
+	$(PYTHON) -m anyecg.run experiments/anyecg_chat.yaml
+
+test: $(VENV)/.ready
+	$(PYTHON) -m pytest
+
+bench: $(VENV)/.ready
+	$(PYTHON) benchmarks/data_path.py
+	$(PYTHON) benchmarks/training_step.py
+
+setup: $(VENV)/.ready
+
+$(UV):
+	$(BOOTSTRAP) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "anyecg needs python 3.11 or newer; try: make BOOTSTRAP=python3.12")'
+	$(BOOTSTRAP) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet uv
+
+$(VENV)/.ready: pyproject.toml constraints.txt | $(UV)
+	$(UV) pip install --quiet --python $(PYTHON) --constraint constraints.txt -e '.[smollm2,deepspeed,test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,329 @@
+"""YAML files become one validated, read-only experiment: base chains, slots, overrides, every error at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from anyecg.types import ConfigError
+
+COMMAND_LINE = "command line"
+
+# ${add:${a},${b}} in an experiment; what is no number is reported where it stands, not here
+OmegaConf.register_resolver("add", lambda *values: sum(v for v in values if isinstance(v, (int, float))), replace=True)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A filled slot of the experiment: which component, and its validated settings."""
+
+    name: str
+    component: type
+    config: Any
+
+    def build(self, *args, **kwargs):
+        """The component itself: `component(config, ...)`."""
+        return self.component(self.config, *args, **kwargs)
+
+
+def slot(registry: str, default: str | None = None, many: bool = False):
+    """A field filled by a registered component; `registry` is "module:registry", imported when needed."""
+    return field(default=default, metadata={"slot": registry, "many": many})
+
+
+def settings(target: str):
+    """A field filled by a settings dataclass that another package owns ("module:Class")."""
+    return field(default=None, metadata={"settings": target})
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """What of a question's ECGs reaches the model (the paper's Dynamic ECG Input)."""
+
+    max_seconds: float = 60.0  # a longer window is cut to its first seconds
+    max_ecgs: int = 6  # further ECGs of a question are left out, with their markers
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """A stage of the curriculum as data: what trains, on which questions, for how long."""
+
+    objective: str = "answer"  # "answer": next-token loss on answers; "contrastive": ECG against report
+    trains: list[str] = field(default_factory=list)  # encoder, connector, markers, llm (its tuning), llm_weights
+    tasks: dict[str, float] = field(default_factory=dict)  # pool of questions -> weight in the mixture
+    replay: dict[str, float] = field(default_factory=dict)  # pools of earlier stages -> weight, times `replay` above
+    view: str = "signal"  # "signal", "blind" (no ECG), or "text" (the ECG's evidence as words)
+    samples: int = 10_000  # sample visits; rounded up to whole optimizer steps
+    batch_size: int = 64  # samples an optimizer step, over all devices and accumulated micro-batches
+    micro_batch: int | None = None  # samples a forward pass on one device (None: no accumulation)
+    lr: float = 1e-4  # peak learning rate of AdamW
+    lr_scale: dict[str, float] = field(default_factory=dict)  # group -> factor on lr
+    weight_decay: float = 0.01  # on matrices only
+    warmup: float = 0.1  # share of steps before the cosine
+    clip: float = 1.0  # gradient norm
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How Lightning runs a stage."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"  # any of Lightning's names: ddp, deepspeed_stage_2, ...
+    precision: str = "32-true"
+    workers: int = 0  # processes that load batches
+    checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
+    log_every: int = 10  # optimizer steps between points of the loss curve
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured at the end of a run, and with which controls."""
+
+    tasks: list[str] = field(default_factory=lambda: ["classification", "localization", "multi_ecg"])
+    views: list[str] = field(default_factory=lambda: ["signal", "blind", "shuffled"])
+    split: str = "test"
+    limit: int | None = None  # questions a task, drawn evenly over patients (None: all)
+    batch_size: int = 32
+    max_new_tokens: int = 256
+    bootstrap: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that determines a run."""
+
+    name: str = MISSING
+    description: str = ""
+    paper_row: str | None = None  # the row of the paper's Table 8 that this setting stands beside
+    scale: str = "cpu"
+    seed: int = 0
+    output: str = "runs"  # a run leaves its folder here
+    cache: str = "runs/cache"  # simulated corpora, stores and trained stages, shared by all runs
+    encoder: Slot = slot("anyecg.encoders:encoders", "vit")
+    connector: Slot = slot("anyecg.connectors:connectors", "mlp")
+    llm: Slot = slot("anyecg.llms:llms", "tiny")
+    text_encoder: Slot = slot("anyecg.text_encoders:text_encoders", "sentence")
+    corpora: dict[str, Slot] = slot("anyecg.data.corpora:corpora", many=True)
+    questions: Any = settings("anyecg.data.questions:QuestionsConfig")
+    input: InputConfig = field(default_factory=InputConfig)
+    replay: float = 1.0  # factor on every stage's replayed part; 0: a stage sees only its new data
+    stages: dict[str, StageConfig] = field(default_factory=dict)
+    curriculum: list[str] = field(default_factory=list)  # the stages that run, in order
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        missing = [name for name in self.curriculum if name not in self.stages]
+        if missing:
+            raise ValueError(f"curriculum names {', '.join(missing)}, which stages does not define")
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
+    """Read an experiment file with its `base:` chain, its scale profile and `key=value` overrides.
+
+    Merged in this order, later wins: the recipe at the root of the chain, `scale/NAME.yaml` beside it, the files
+    further down the chain, the overrides. Raises ConfigError with every problem found, each with file and key.
+    """
+    layers = _chain(Path(path))
+    try:
+        dotlist = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+    except Exception as error:
+        raise ConfigError(f"{COMMAND_LINE}: cannot read {' '.join(overrides)}: {error}; write key=value") from error
+    layers.append((COMMAND_LINE, dotlist))
+    root = Path(layers[0][0])
+    scale = next((values["scale"] for _, values in reversed(layers) if "scale" in values), "cpu")
+    if (root.parent / "scale").is_dir():
+        layers.insert(1, _scale_profile(root, scale))
+    merged, origins = {}, {}
+    for origin, values in layers:
+        merged = _merge(merged, values, (), origin, origins)
+    merged["scale"] = scale
+    try:
+        merged = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{path}: {str(error).splitlines()[0]} (key {getattr(error, 'full_key', '?')})") from error
+    errors: list[str] = []
+    experiment = _build(Experiment, merged, (), origins, errors)
+    if errors:
+        raise ConfigError("\n".join([f"{path}: {len(errors)} problem(s) in the configuration:", *errors]))
+    return experiment
+
+
+def to_dict(value: Any) -> Any:
+    """Plain containers of an experiment (or a part of one), as saved in a run's `config.yaml`."""
+    if isinstance(value, Slot):
+        return {"name": value.name, **to_dict(value.config)}
+    if is_dataclass(value):
+        return {f.name: to_dict(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): to_dict(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_dict(v) for v in value]
+    return value
+
+
+def dump(experiment: Experiment) -> str:
+    """The resolved experiment as YAML; written to a file, `load` gives the experiment back."""
+    return yaml.safe_dump(to_dict(experiment), sort_keys=False)
+
+
+def _chain(path: Path) -> list[tuple[str, dict]]:
+    """The files from the root of the `base:` chain down to `path`, each with its values."""
+    chain: list[tuple[str, dict]] = []
+    seen: set[Path] = set()
+    while path is not None:
+        if path.resolve() in seen:
+            raise ConfigError(f"{path}: its base chain comes back to itself")
+        seen.add(path.resolve())
+        values = _read(path)
+        base = values.pop("base", None)
+        chain.insert(0, (str(path), values))
+        path = path.parent / base if base else None
+    return chain
+
+
+def _read(path: Path) -> dict:
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except FileNotFoundError:
+        near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+        close = difflib.get_close_matches(path.name, near, n=1)
+        raise ConfigError(f"{path}: no such file" + (f"; did you mean {path.parent / close[0]}?" if close else "")) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: an experiment is a mapping of keys to values, not a {type(values).__name__}")
+    return values
+
+
+def _scale_profile(root: Path, scale: str) -> tuple[str, dict]:
+    path = root.parent / "scale" / f"{scale}.yaml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise ConfigError(f"scale '{scale}': no file {path} (known: {known})")
+    return str(path), _read(path)
+
+
+def _slot_of(path: tuple[str, ...]) -> str | None:
+    """The default component name if `path` is a slot ("" if it has none), else None."""
+    for f in fields(Experiment):
+        if "slot" in f.metadata and path[:1] == (f.name,):
+            if f.metadata["many"]:
+                return path[1] if len(path) == 2 else None
+            return (f.default or "") if len(path) == 1 else None
+    return None
+
+
+def _merge(old: Any, new: Any, path: tuple[str, ...], origin: str, origins: dict) -> Any:
+    """Deep merge; a slot given as a word is its name, and a changed name replaces the slot whole."""
+    default = _slot_of(path)
+    if default is not None and isinstance(new, str):
+        new = {"name": new}
+    if not isinstance(new, dict):
+        origins[path] = origin
+        return new
+    if default is not None and isinstance(old, dict) and new.get("name", old.get("name", default)) != old.get("name", default):
+        old = {}
+    merged = dict(old) if isinstance(old, dict) else {}
+    origins.setdefault(path, origin)
+    for key, value in new.items():
+        merged[str(key)] = _merge(merged.get(str(key)), value, (*path, str(key)), origin, origins)
+    return merged
+
+
+def _origin(path: tuple[str, ...], origins: dict) -> str:
+    while path and path not in origins:
+        path = path[:-1]
+    return origins.get(path, "defaults")
+
+
+def _resolve(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _build(cls: type, values: Any, path: tuple[str, ...], origins: dict, errors: list[str]) -> Any:
+    """An instance of the dataclass `cls` from plain values, or None with the problems added to `errors`."""
+
+    def complain(where: tuple[str, ...], what: str) -> None:
+        errors.append(f"  {_origin(where, origins)}: {'.'.join(where) or '(top level)'}: {what}")
+
+    if not isinstance(values, Mapping):
+        complain(path, f"expected keys and values, got {values!r}")
+        return None
+    before = len(errors)
+    hints = typing.get_type_hints(cls)
+    known = {f.name: f for f in fields(cls)}
+    for key in values:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            complain((*path, key), "unknown key" + (f"; did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"))
+    built = {}
+    for name, f in known.items():
+        here = (*path, name)
+        value = values.get(name, f.default)
+        hint = hints[name]
+        if "slot" in f.metadata:
+            make = partial(_build_slot, f.metadata["slot"], origins=origins, errors=errors, complain=complain)
+            if f.metadata["many"]:
+                built[name] = {k: make(v, path=(*here, k), default=k) for k, v in (value or {}).items() if v is not None}
+            else:
+                built[name] = make(value, path=here, default=f.default)
+        elif "settings" in f.metadata:
+            built[name] = _build(_resolve(f.metadata["settings"]), value or {}, here, origins, errors)
+        elif is_dataclass(hint):
+            built[name] = _build(hint, values.get(name) or {}, here, origins, errors)
+        elif typing.get_origin(hint) is dict and is_dataclass(typing.get_args(hint)[1]):
+            item = typing.get_args(hint)[1]
+            built[name] = {k: _build(item, v, (*here, k), origins, errors) for k, v in (value or {}).items() if v is not None} if name in values else {}
+        elif name in values:
+            built[name] = _leaf(name, hint, value, partial(complain, here))
+        elif f.default is MISSING and f.default_factory is MISSING:
+            complain(here, "is missing and has no default")
+    if len(errors) > before:
+        return None
+    try:
+        return cls(**built)
+    except (ValueError, ConfigError) as error:
+        complain(path, str(error))
+        return None
+
+
+def _leaf(name: str, hint: Any, value: Any, complain) -> Any:
+    """`value` converted to the type `hint` by OmegaConf's own rules."""
+    holder = dataclasses.make_dataclass("Leaf", [(name, hint)])
+    try:
+        typed = OmegaConf.merge(OmegaConf.structured(holder), {name: value})
+        return OmegaConf.to_container(typed)[name]
+    except OmegaConfBaseException as error:
+        complain(str(error).splitlines()[0])
+        return None
+
+
+def _build_slot(registry: str, value: Any, *, path: tuple[str, ...], default: str | None, origins: dict, errors: list[str], complain) -> Slot | None:
+    value = {"name": value} if isinstance(value, str) or value is None else dict(value)
+    name = value.pop("name", None) or default
+    if not isinstance(name, str):
+        complain(path, "needs a name")
+        return None
+    try:
+        component = _resolve(registry)[name]
+    except ConfigError as error:
+        complain((*path, "name"), str(error))
+        return None
+    config = _build(component.Config, value, path, origins, errors)
+    return None if config is None else Slot(name, component, config)

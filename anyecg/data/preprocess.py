@@ -1,0 +1,111 @@
+"""From a recording as its source stores it to what a model sees: 100 Hz, twelve canonical leads, [-1, 1], clips."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from anyecg.types import CANONICAL_LEADS, CLIP_SAMPLES, SAMPLING_RATE, DataError, ECGRecord
+
+OVERHANG = SAMPLING_RATE // 10  # samples beyond a whole clip that make no clip of their own
+FLAT = 1e-6  # mV: a lead that never leaves its median by more is flat
+
+# A lead's name in lower case -> the canonical lead. Modified limb leads stand for the limb leads they imitate.
+ALIASES = {
+    **{name.lower(): name for name in CANONICAL_LEADS},
+    "mli": "I", "mlii": "II", "mliii": "III", "ml1": "I", "ml2": "II", "ml3": "III",
+    "d1": "I", "d2": "II", "d3": "III", "di": "I", "dii": "II", "diii": "III",
+    "mv1": "V1", "mv2": "V2", "mv5": "V5", "mcl1": "V1", "mcl5": "V5", "cm2": "V2", "cm5": "V5",
+}
+# Names that say nothing (the ST Change database calls both of its leads so): the first stands for II, the second for V1.
+UNNAMED = {"ecg", "ecg1", "ecg2"}
+UNNAMED_LEADS = ("II", "V1")
+
+
+def lead_rows(leads: tuple[str, ...]) -> tuple[dict[int, int], list[str]]:
+    """Which row of a recording holds which canonical lead: ({canonical index: row}, names nobody knows).
+
+    A lead that is named twice is taken once, the first time.
+    """
+    rows: dict[int, int] = {}
+    unknown: list[str] = []
+    unnamed = iter(UNNAMED_LEADS)
+    for row, name in enumerate(leads):
+        key = name.strip().lower().removeprefix("lead ").strip()
+        lead = next(unnamed, None) if key in UNNAMED else ALIASES.get(key)
+        if lead is None:
+            unknown.append(name)
+        else:
+            rows.setdefault(CANONICAL_LEADS.index(lead), row)
+    return rows, unknown
+
+
+def canonical(record: ECGRecord) -> tuple[np.ndarray, np.ndarray, int]:
+    """The whole recording at 100 Hz in canonical lead order (the paper's preprocessing).
+
+    Returns float32 `[12, round(100 T / fs)]` in mV, bool `[12]` (False: absent, or without one valid sample), and how
+    many broken samples were interpolated, linearly and before resampling. A flat lead is present. DataError where
+    nothing is left to see.
+    """
+    rows, unknown = lead_rows(record.leads)
+    if not rows:
+        raise DataError(f"record {record.id}: none of its leads is known ({', '.join(unknown) or 'it has none'})")
+    samples = record.signal.shape[1]
+    if samples == 0 or not record.fs > 0:
+        raise DataError(f"record {record.id}: {samples} samples at {record.fs} Hz hold no signal")
+    ratio = Fraction(SAMPLING_RATE) / Fraction(record.fs).limit_denominator(1000)
+    length = round(samples * ratio)
+    if length == 0:
+        raise DataError(f"record {record.id}: {samples} samples at {record.fs} Hz are shorter than one sample at {SAMPLING_RATE} Hz")
+    mask = np.zeros(len(CANONICAL_LEADS), dtype=bool)
+    present, broken = [], 0
+    for lead, row in sorted(rows.items()):
+        values, gaps = mended(record.signal[row])
+        if values is not None:
+            mask[lead] = True
+            broken += gaps
+            present.append(values)
+    if not present:
+        raise DataError(f"record {record.id}: no lead has one valid sample")
+    values = np.stack(present)
+    if ratio != 1:
+        values = resample_poly(values, ratio.numerator, ratio.denominator, axis=1, padtype="line")
+    signal = np.zeros((len(CANONICAL_LEADS), length), dtype=np.float32)
+    signal[mask] = values[:, :length]
+    return signal, mask, broken
+
+
+def mended(lead: np.ndarray) -> tuple[np.ndarray | None, int]:
+    """float32 `[T]` with its invalid samples interpolated, and their number; None where no sample is valid."""
+    valid = np.isfinite(lead)
+    gaps = int(lead.size - valid.sum())
+    if gaps == 0:
+        return lead, 0
+    if gaps == lead.size:
+        return None, gaps
+    where = np.arange(lead.size)
+    return np.interp(where, where[valid], lead[valid]).astype(np.float32), gaps
+
+
+def normalize(signal: np.ndarray) -> np.ndarray:
+    """float32 `[12, T]` in mV to [-1, 1]: each lead less its median, over its largest magnitude; a flat lead is zero."""
+    centred = signal - np.median(signal, axis=1, keepdims=True)
+    peak = np.abs(centred).max(axis=1, keepdims=True)
+    return np.where(peak > FLAT, centred / np.maximum(peak, FLAT), 0.0).astype(np.float32)
+
+
+def clip_count(samples: int) -> int:
+    """How many 10 s clips hold that many samples; an overhang of up to 0.1 s makes none of its own."""
+    return max(1, -(-(samples - OVERHANG) // CLIP_SAMPLES))
+
+
+def segment(signal: np.ndarray, lead_mask: np.ndarray) -> np.ndarray:
+    """float32 `[12, T]` to clips `[S, 12, 1000]`, the last padded with zeros (Dynamic ECG Input); absent leads are zero."""
+    leads, samples = signal.shape
+    clips = clip_count(samples)
+    padded = np.zeros((leads, clips * CLIP_SAMPLES), dtype=np.float32)
+    kept = min(samples, padded.shape[1])
+    padded[:, :kept] = signal[:, :kept] * lead_mask[:, None]
+    return np.ascontiguousarray(padded.reshape(leads, clips, CLIP_SAMPLES).swapaxes(0, 1))

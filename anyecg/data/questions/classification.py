@@ -1,0 +1,53 @@
+"""Classification of PTB-XL's test records from the report a model writes (evaluation only)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from anyecg.data.questions.config import QuestionsConfig
+from anyecg.data.questions.phrasings import CLASSIFICATION
+from anyecg.data.questions.report import report_text
+from anyecg.data.store import Stores
+from anyecg.types import MARKER, ECGSample, Turn, Window
+
+
+def classification_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+    """("test", question) for each test record of a corpus whose info names labels; meta["labels"]: set -> true names."""
+    for store in stores:
+        info = store.summary["info"]
+        if not info.get("labels"):
+            continue
+        test = store.records[store.records["split"] == "test"]
+        columns = ["id", "patient", "seconds", "statements", "labels"]
+        for record, patient, seconds, statements, codes in test[columns].itertuples(index=False, name=None):
+            if not len(codes):
+                dropped["classification", "record without a label"] += 1
+                continue
+            report = report_text(statements)
+            yield "test", ECGSample(
+                id=f"classification/{record}", task="classification", pool="classification",
+                subset=store.summary["corpus"], patient=patient, records=(Window(record, 0.0, seconds),),
+                conversation=(Turn("user", f"{MARKER}\n{CLASSIFICATION}"), Turn("assistant", f"Report: {report}")),
+                evidence=(report,), meta={"labels": label_names(codes, info)},
+            )
+
+
+def label_names(codes, info: Mapping) -> dict[str, list[str]]:
+    """The names of a record's codes in each label set; a diagnostic code stands for its superclass and subclass."""
+    labels, classes = info["labels"], info["classes"]
+    found = {
+        "super": {labels["super"][classes[code][0]] for code in codes if code in classes},
+        "sub": {labels["sub"][classes[code][1]] for code in codes if code in classes},
+        "form": {labels["form"][code] for code in codes if code in labels["form"]},
+        "rhythm": {labels["rhythm"][code] for code in codes if code in labels["rhythm"]},
+    }
+    return {name: sorted(values) for name, values in found.items()}
+
+
+def label_universe(stores: Stores) -> dict[str, dict[str, list[str]]]:
+    """corpus -> label set -> the names of all its classes, for metrics to know those without a positive."""
+    return {
+        store.summary["corpus"]: {name: sorted(set(codes.values())) for name, codes in store.summary["info"]["labels"].items()}
+        for store in stores if store.summary["info"].get("labels")
+    }

@@ -1,0 +1,103 @@
+"""The built questions on disk: an Arrow file, read by memory map, a row at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from anyecg.types import DataError, ECGSample, Turn, Window
+
+BATCH = 1024  # rows of every record batch but the last, so that a row is found without a search
+TURN = pa.struct({"role": pa.string(), "text": pa.string()})
+WINDOW = pa.struct({"record": pa.string(), "start": pa.float64(), "end": pa.float64()})
+SCHEMA = pa.schema({
+    "id": pa.string(), "task": pa.string(), "pool": pa.string(), "subset": pa.string(), "split": pa.string(),
+    "patient": pa.string(), "conversation": pa.list_(TURN), "records": pa.list_(WINDOW),
+    "evidence": pa.list_(pa.string()), "meta": pa.string(),
+})
+
+
+class Questions:
+    """Every question, as `ECGSample`s: `len(q)`, `q[i]`, columns as arrays, rows by split, task or pool.
+
+    info: what was written beside the rows (seed, configuration, counts, label names).
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        try:
+            self._reader = pa.ipc.open_file(pa.memory_map(str(self.path)))
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            raise DataError(f"{self.path} is no question file ({error}); build it again") from error
+        self.info: dict = json.loads(self._reader.schema.metadata[b"info"])
+        self._batches = [self._reader.get_batch(n) for n in range(self._reader.num_record_batches)]
+        self._length = sum(batch.num_rows for batch in self._batches)
+
+    def __reduce__(self) -> tuple:
+        return Questions, (self.path,)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, row: int) -> ECGSample:
+        """The question of a row; IndexError outside."""
+        if not 0 <= row < self._length:
+            raise IndexError(f"row {row} of {self._length} questions")
+        return _sample(self._batches[row // BATCH].slice(row % BATCH, 1).to_pylist()[0])
+
+    def __iter__(self) -> Iterator[ECGSample]:
+        return (self[row] for row in range(self._length))
+
+    def column(self, name: str) -> np.ndarray:
+        """One of id, task, pool, subset, split, patient for every row."""
+        return self._chunks(name).to_numpy()
+
+    def select(self, **wanted: str | Iterable[str]) -> np.ndarray:
+        """int64 rows whose columns have the values given, or one of them: `select(split="test", task=["report"])`."""
+        keep = np.ones(self._length, dtype=bool)
+        for name, values in wanted.items():
+            values = [values] if isinstance(values, str) else list(values)
+            keep &= pc.is_in(self._chunks(name), value_set=pa.array(values, pa.string())).to_numpy()
+        return np.flatnonzero(keep)
+
+    def _chunks(self, name: str) -> pa.ChunkedArray:
+        return pa.chunked_array([batch[name] for batch in self._batches], type=SCHEMA.field(name).type)
+
+
+def write_questions(path: Path, questions: Iterable[tuple[str, ECGSample]], info: Mapping) -> None:
+    """Write (split, question) pairs to `path`, whole or not at all, and `info` beside them."""
+    partial = path.with_suffix(".part")
+    schema = SCHEMA.with_metadata({"info": json.dumps(info, sort_keys=True)})
+    with pa.ipc.new_file(partial, schema) as writer:
+        rows: list[dict] = []
+        for split, sample in questions:
+            rows.append(_row(split, sample))
+            if len(rows) == BATCH:
+                writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+                rows = []
+        if rows:
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+    partial.rename(path)
+
+
+def _row(split: str, sample: ECGSample) -> dict:
+    return {
+        "id": sample.id, "task": sample.task, "pool": sample.pool, "subset": sample.subset, "split": split,
+        "patient": sample.patient, "evidence": list(sample.evidence), "meta": json.dumps(sample.meta, sort_keys=True),
+        "conversation": [{"role": turn.role, "text": turn.text} for turn in sample.conversation],
+        "records": [{"record": window.record, "start": window.start, "end": window.end} for window in sample.records],
+    }
+
+
+def _sample(row: dict) -> ECGSample:
+    return ECGSample(
+        id=row["id"], task=row["task"], pool=row["pool"], subset=row["subset"], patient=row["patient"],
+        records=tuple(Window(**window) for window in row["records"]),
+        conversation=tuple(Turn(**turn) for turn in row["conversation"]),
+        evidence=tuple(row["evidence"]), meta=json.loads(row["meta"]),
+    )

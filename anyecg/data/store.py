@@ -1,0 +1,149 @@
+"""Recordings at 100 Hz on disk, read by memory map: any stretch of any record in one seek."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from anyecg.types import CANONICAL_LEADS, SAMPLING_RATE, DataError, Window
+
+FORMAT = 1
+STEP = 1e-3  # mV of one stored integer: the store is exact to a microvolt
+LIMIT = 32767  # of int16: what lies beyond +-32.767 mV is clipped, and counted
+BITS = 1 << np.arange(len(CANONICAL_LEADS))
+
+
+class Store:
+    """One corpus at 100 Hz: int16 shards, `records.parquet`, and `store.json`, which is written last."""
+
+    def __init__(self, folder: Path, summary: dict) -> None:
+        self.folder = folder
+        self.summary = summary
+        self.fingerprint: str = summary["fingerprint"]
+        table = pq.read_table(folder / "records.parquet", columns=["id", "shard", "offset", "samples", "lead_mask"])
+        self._row = {record: row for row, record in enumerate(table["id"].to_pylist())}
+        self._shard, self._offset, self._samples, mask = (table[name].to_numpy() for name in table.column_names[1:])
+        self._mask = (mask[:, None] & BITS) != 0
+        self._maps: dict[int, np.ndarray] = {}
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Store:
+        """A finished store; DataError where it is missing, unfinished or of another format."""
+        folder = Path(folder)
+        try:
+            summary = json.loads((folder / "store.json").read_text())
+        except FileNotFoundError as error:
+            raise DataError(f"{folder} is no finished store; build it again, it goes on where it stopped") from error
+        except ValueError as error:
+            raise DataError(f"{folder}/store.json is damaged ({error}); delete the folder and build it again") from error
+        if summary.get("format") != FORMAT:
+            raise DataError(f"{folder} has store format {summary.get('format')}, this version reads {FORMAT}; delete it and build it again")
+        return cls(folder, summary)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_maps": {}}  # a worker maps the shards itself
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __contains__(self, record: str) -> bool:
+        return record in self._row
+
+    @functools.cached_property
+    def records(self) -> pd.DataFrame:
+        """One row a record, by id ("corpus/entry"): corpus, patient, split, time, seconds, lead_mask, interpolated,
+        statements, labels, annotation_times (s), annotation_symbols, and where its samples lie."""
+        return pd.read_parquet(self.folder / "records.parquet").set_index("id", drop=False).rename_axis("record")
+
+    def seconds(self, record: str) -> float:
+        """The length of a record."""
+        return float(self._samples[self._find(record)] / SAMPLING_RATE)
+
+    def read(self, record: str, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """float32 `[12, T]` in mV from `start` to `end` seconds, and bool `[12]`, False where a lead is absent.
+
+        Raises DataError where the window holds no sample or leaves the record.
+        """
+        row = self._find(record)
+        samples = int(self._samples[row])
+        first = round(start * SAMPLING_RATE)
+        last = samples if end is None else round(end * SAMPLING_RATE)
+        if not 0 <= first < last <= samples:
+            raise DataError(
+                f"record {record}: a window from {start} s to {'its end' if end is None else f'{end} s'} "
+                f"does not lie in its {samples / SAMPLING_RATE} s"
+            )
+        mask = self._mask[row].copy()
+        offset, leads = int(self._offset[row]), int(mask.sum())
+        stored = self._map(int(self._shard[row]))[offset : offset + leads * samples].reshape(leads, samples)
+        signal = np.zeros((len(CANONICAL_LEADS), last - first), dtype=np.float32)
+        signal[mask] = stored[:, first:last] * np.float32(STEP)
+        return signal, mask
+
+    def _find(self, record: str) -> int:
+        try:
+            return self._row[record]
+        except KeyError:
+            raise DataError(f"record {record} is not in the store {self.folder} (see its skipped.csv)") from None
+
+    def _map(self, shard: int) -> np.ndarray:
+        if shard not in self._maps:
+            path = self.folder / shard_name(shard)
+            try:
+                self._maps[shard] = np.memmap(path, dtype="<i2", mode="r")
+            except (FileNotFoundError, ValueError) as error:
+                raise DataError(f"{path} is missing or damaged; delete {self.folder} and build it again") from error
+        return self._maps[shard]
+
+
+class Stores:
+    """Several stores under one face; the part of a record's id before the first slash says which."""
+
+    def __init__(self, stores: Sequence[Store]) -> None:
+        self._stores = {store.summary["corpus"]: store for store in stores}
+        self.fingerprint = digest(store.fingerprint for store in stores)
+
+    def __iter__(self) -> Iterable[Store]:
+        return iter(self._stores.values())
+
+    @functools.cached_property
+    def records(self) -> pd.DataFrame:
+        """The records of all stores, by id."""
+        return pd.concat([store.records for store in self])
+
+    def __getitem__(self, corpus: str) -> Store:
+        """The store of one corpus; DataError where it was not built."""
+        try:
+            return self._stores[corpus]
+        except KeyError:
+            raise DataError(f"no store of corpus '{corpus}' is open (open: {', '.join(self._stores)})") from None
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """float32 `[12, T]` in mV and bool `[12]` of a window; DataError where it leaves its record."""
+        return self[window.record.partition("/")[0]].read(window.record, window.start, window.end)
+
+    def seconds(self, what: Window | str) -> float:
+        """The length of a window, or of a whole record by its id."""
+        if isinstance(what, str):
+            return self[what.partition("/")[0]].seconds(what)
+        return (self.seconds(what.record) if what.end is None else what.end) - what.start
+
+
+def shard_name(shard: int) -> str:
+    return f"shard-{shard:05d}.i2"
+
+
+def digest(parts: Iterable) -> str:
+    """16 hex digits of everything in `parts`, in order."""
+    hashed = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        hashed.update(repr(part).encode())
+        hashed.update(b"\0")
+    return hashed.hexdigest()

@@ -1,0 +1,51 @@
+"""The tokens of a clip: (1, patch) pieces of each lead, with lead and time embeddings and a [CLS] in front."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from anyecg.types import CANONICAL_LEADS, CLIP_SAMPLES, ConfigError
+
+LEADS = len(CANONICAL_LEADS)
+
+
+class PatchEmbedding(nn.Module):
+    """`[N, 12, 1000]` to `[N, 1 + 12 * 1000 / patch, dim]`: [CLS], then lead-major patches (paper: ECG Encoder).
+
+    dim: size of a token; patch: samples of one lead in a patch (ConfigError unless it divides 1000);
+    lead_embedding: whether a patch is told its lead. A zero (absent) lead keeps its lead embedding.
+    """
+
+    def __init__(self, dim: int, patch: int, lead_embedding: bool, dropout: float) -> None:
+        super().__init__()
+        if patch < 1 or CLIP_SAMPLES % patch:
+            raise ConfigError(f"encoder.patch: {patch} samples do not divide a clip of {CLIP_SAMPLES}")
+        self.patch = patch
+        self.times = CLIP_SAMPLES // patch
+        self.patches = LEADS * self.times
+        self.project = nn.Sequential(nn.LayerNorm(patch), nn.Linear(patch, dim), nn.LayerNorm(dim))
+        self.cls = nn.Parameter(torch.empty(1, 1, dim))
+        self.position = nn.Parameter(torch.empty(1 + self.times, dim))  # of [CLS], then of each time
+        self.lead = nn.Parameter(torch.empty(LEADS, 1, dim)) if lead_embedding else None
+        self.dropout = nn.Dropout(dropout)
+        self.apply(initialise)
+        for embedding in (self.cls, self.position, self.lead):
+            if embedding is not None:
+                nn.init.trunc_normal_(embedding, std=0.02)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        x = self.project(signal.unflatten(2, (self.times, self.patch)))  # [N, 12, times, dim]
+        x = x + self.position[1:]
+        if self.lead is not None:
+            x = x + self.lead
+        cls = (self.cls + self.position[0]).expand(len(signal), -1, -1)
+        return self.dropout(torch.cat([cls, x.flatten(1, 2)], dim=1))
+
+
+def initialise(module: nn.Module) -> None:
+    """For `Module.apply`: a linear layer's matrix from a truncated normal of deviation 0.02, its bias zero."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,47 @@
+"""Any vision transformer of timm over the same ECG patches: its blocks and norm, our embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import timm
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from anyecg.encoders.base import Encoder
+from anyecg.encoders.patches import PatchEmbedding
+from anyecg.types import ConfigError
+
+
+@dataclass(frozen=True)
+class TimmViTConfig:
+    model: str = "vit_tiny_patch16_224"  # a VisionTransformer of timm.list_models("vit_*")
+    pretrained: bool = False  # start the blocks from timm's published weights (needs the hub)
+    patch: int = 200  # samples of one lead in a patch
+    lead_embedding: bool = True  # tell each patch its lead
+    dropout: float = 0.1  # after the embedding, the attention and the MLP
+
+
+class TimmViT(Encoder):
+    """Any timm vision transformer over (1, 200) patches: its blocks, our patch, lead and time embeddings."""
+
+    Config = TimmViTConfig
+
+    def __init__(self, cfg: TimmViTConfig) -> None:
+        super().__init__()
+        try:
+            vit = timm.create_model(cfg.model, pretrained=cfg.pretrained, num_classes=0, proj_drop_rate=cfg.dropout)
+        except (RuntimeError, TypeError, OSError) as error:
+            raise ConfigError(f"encoder.model: timm cannot make '{cfg.model}': {error}") from error
+        if not isinstance(vit, VisionTransformer):
+            raise ConfigError(f"encoder.model: '{cfg.model}' is a {type(vit).__name__}; a VisionTransformer is needed")
+        self.embed = PatchEmbedding(vit.embed_dim, cfg.patch, cfg.lead_embedding, cfg.dropout)
+        self.blocks = vit.blocks
+        self.norm = nn.Sequential(vit.norm, vit.fc_norm)  # a model has one of the two, the other is the identity
+        self.dim, self.prefix, self.patches = vit.embed_dim, 1, self.embed.patches
+
+    def forward(self, signal: Tensor, lead_mask: Tensor) -> Tensor:
+        return self.blocks(self.embed(signal))
+
+    def pooled(self, tokens: Tensor) -> Tensor:
+        return self.norm(tokens[:, 0])

@@ -1,0 +1,93 @@
+"""The paper's ECG encoder: a vision transformer over (1, 200) patches of twelve leads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anyecg.encoders.base import Encoder
+from anyecg.encoders.patches import PatchEmbedding, initialise
+from anyecg.types import ConfigError
+
+SIZES = {  # dim, layers, heads, mlp
+    "base": (768, 12, 12, 3072),
+    "small": (384, 12, 6, 1536),
+    "tiny": (128, 4, 4, 512),
+}
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    size: str = "base"  # base (the paper), small, tiny
+    patch: int = 200  # samples of one lead in a patch
+    lead_embedding: bool = True  # tell each patch its lead
+    mask_absent: bool = False  # hide the patches of absent leads from attention (the paper does not)
+    dropout: float = 0.1  # after the embedding, the attention and the MLP
+    dim: int | None = None  # size of a token; None here and below: as `size` says
+    layers: int | None = None
+    heads: int | None = None
+    mlp: int | None = None  # width of the hidden layer of an MLP
+
+
+class Block(nn.Module):
+    """Pre-norm attention and MLP, `[N, P, dim]` to the same; mask bool `[N, 1, 1, P]`, True where a key is seen."""
+
+    def __init__(self, dim: int, heads: int, mlp: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1 = nn.LayerNorm(dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.out = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(dropout))
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, mlp), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp, dim), nn.Dropout(dropout))
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        clips, tokens, dim = x.shape
+        qkv = self.qkv(self.norm1(x)).view(clips, tokens, 3, self.heads, dim // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [N, heads, P, dim / heads]
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        x = x + self.out(attended.transpose(1, 2).reshape(clips, tokens, dim))
+        return x + self.mlp(self.norm2(x))
+
+
+class ViT(Encoder):
+    """Vision transformer over (1, 200) patches with lead and time embeddings (the paper's).
+
+    The tokens are the states before the final norm, which the published checkpoints hand to the connector;
+    `pooled` is the final norm of [CLS], which contrastive pre-training uses (paper: ECG Encoder).
+    """
+
+    Config = ViTConfig
+
+    def __init__(self, cfg: ViTConfig) -> None:
+        super().__init__()
+        if cfg.size not in SIZES:
+            raise ConfigError(f"encoder.size: '{cfg.size}' is none of {', '.join(SIZES)}")
+        given = (cfg.dim, cfg.layers, cfg.heads, cfg.mlp)
+        dim, layers, heads, mlp = (own or usual for own, usual in zip(given, SIZES[cfg.size]))
+        if dim % heads:
+            raise ConfigError(f"encoder.dim: {dim} is not a multiple of encoder.heads: {heads}")
+        self.embed = PatchEmbedding(dim, cfg.patch, cfg.lead_embedding, cfg.dropout)
+        self.blocks = nn.ModuleList(Block(dim, heads, mlp, cfg.dropout) for _ in range(layers))
+        self.blocks.apply(initialise)
+        self.norm = nn.LayerNorm(dim)
+        self.mask_absent = cfg.mask_absent
+        self.dim, self.prefix, self.patches = dim, 1, self.embed.patches
+
+    def forward(self, signal: Tensor, lead_mask: Tensor) -> Tensor:
+        x = self.embed(signal)
+        mask = self._seen(lead_mask) if self.mask_absent else None
+        for block in self.blocks:
+            x = block(x, mask)
+        return x
+
+    def _seen(self, lead_mask: Tensor) -> Tensor:
+        patches = lead_mask.repeat_interleave(self.embed.times, dim=1)  # [N, 60]
+        cls = torch.ones_like(patches[:, :1])
+        return torch.cat([cls, patches], dim=1)[:, None, None, :]
+
+    def pooled(self, tokens: Tensor) -> Tensor:
+        return self.norm(tokens[:, 0])

@@ -1,0 +1,180 @@
+"""Evaluation: ask every question in every view, score the answers, and say how sure the differences are."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from anyecg.evaluation.bootstrap import bounds, paired_bounds, replicates
+from anyecg.evaluation.controls import SHUFFLED, SIGNAL, VIEWS, shuffled
+from anyecg.tasks.base import Task
+from anyecg.types import DataError, ECGSample, Prediction
+
+log = logging.getLogger(__name__)
+
+Answer = Callable[[list[ECGSample], str], Iterator[Prediction]]
+LEVEL = 0.95
+
+
+def evaluate(
+    answer: Answer,
+    samples_by_task: Mapping[str, Sequence[ECGSample]],
+    tasks: Mapping[str, Task],
+    folder: str | Path,
+    *,
+    views: Sequence[str] = VIEWS,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    key: str = "",
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Ask, score and compare; what is returned is also written to `folder/metrics.json`.
+
+    Args:
+        answer: `(samples, view) -> Iterator[Prediction]`, in any order. In the view "blind" the caller withholds every
+            ECG; in the view "shuffled" the samples come with other patients' windows, to be read as they are.
+        samples_by_task, tasks: task name -> its questions, and the task itself.
+        views: some of "signal", "blind", "shuffled".
+        bootstrap: resamples of patients for the 95 % intervals; 0 for none.
+        seed: of the shuffle and of the bootstrap.
+        key: fingerprint of whatever determines the answers. Answers kept under another key are refused, not mixed.
+
+    The folder gets `predictions.jsonl` (a line `{"id", "task", "view", "text"}` an answer, written as it comes, never
+    asked for twice), `scores/TASK.parquet` (the rows of `Task.score` of all views, with a column `view`) and
+    `metrics.json`, the same bytes whenever the answers are the same::
+
+        {"level": 0.95, "bootstrap": 1000, "seed": 0, "views": ["signal", ...],
+         "tasks": {TASK: {"primary": METRIC, "meanings": {METRIC: str}, "n": int, "n_patients": int,
+            "views": {VIEW: {"metrics": {METRIC: value}, "intervals": {METRIC: [low, high]}, "unparsed": int,
+                             "notes": [str], "blocks": {TITLE: {GROUP: {METRIC: value, "n": int}}}}},
+            "differences": {CONTROL: {METRIC: [signal - control, low, high]}}}}}
+
+    `intervals` and `differences` are empty without a bootstrap or with one patient only.
+    Raises DataError for an evaluation over no questions, an answer too few or too many, or a damaged file.
+    """
+    folder = Path(folder)
+    unknown = [view for view in views if view not in VIEWS]
+    if unknown or not views:
+        raise DataError(f"evaluation.views: {', '.join(unknown) or 'empty'}; known: {', '.join(VIEWS)}")
+    for name in tasks:
+        if not samples_by_task.get(name):
+            raise DataError(f"task {name}: there are no questions to evaluate; choose another split or more corpora")
+    (folder / "scores").mkdir(parents=True, exist_ok=True)
+    given = _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, progress)
+
+    report: dict[str, Any] = {"level": LEVEL, "bootstrap": bootstrap, "seed": seed, "views": list(views), "tasks": {}}
+    for name, task in tasks.items():
+        samples = samples_by_task[name]
+        rows = {view: task.score(samples, [Prediction(s.id, given[name, view, s.id]) for s in samples]) for view in views}
+        pd.concat([part.assign(view=view) for view, part in rows.items()]).to_parquet(folder / "scores" / f"{name}.parquet", index=False)
+        report["tasks"][name] = _summary(task, rows, bootstrap, seed)
+    report = _rounded(report)
+    write_json(folder / "metrics.json", report)
+    return report
+
+
+def _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, progress) -> dict[tuple[str, str, str], str]:
+    """(task, view, id) -> text, from the file as far as it goes and from the model beyond."""
+    path = folder / "predictions.jsonl"
+    _claim(folder / "predictions.key", path, key)
+    given = read_predictions(path)
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=not progress)
+    with bar, path.open("a", encoding="utf-8") as file:
+        for name in tasks:
+            for view in views:
+                samples = list(samples_by_task[name])
+                left = {s.id for s in samples if (name, view, s.id) not in given}
+                step = bar.add_task(f"{name} ({view})", total=len(samples), completed=len(samples) - len(left))
+                if not left:
+                    continue
+                if view == SHUFFLED:
+                    samples = shuffled(samples, seed)
+                for prediction in answer([s for s in samples if s.id in left], view):
+                    if prediction.id not in left:
+                        raise DataError(f"task {name}, view {view}: an answer to question {prediction.id}, which was not asked or is answered already")
+                    left.discard(prediction.id)
+                    given[name, view, prediction.id] = prediction.text
+                    line = {"id": prediction.id, "task": name, "view": view, "text": prediction.text}
+                    file.write(json.dumps(line) + "\n")
+                    file.flush()
+                    bar.advance(step)
+                if left:
+                    raise DataError(f"task {name}, view {view}: {len(left)} questions stayed without an answer: {', '.join(sorted(left)[:5])}")
+    return given
+
+
+def read_predictions(path: Path) -> dict[tuple[str, str, str], str]:
+    """(task, view, id) -> text of a `predictions.jsonl`; a last line that a kill cut short is removed from the file.
+
+    A missing file is empty. Raises DataError naming the line if any other line cannot be read.
+    """
+    if not path.exists():
+        return {}
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        log.warning("%s: the last line was cut short by an interruption and is asked again", path)
+        os.truncate(path, len(whole))
+    given: dict[tuple[str, str, str], str] = {}
+    for number, line in enumerate(whole.decode("utf-8", errors="replace").split("\n")[:-1], start=1):
+        try:
+            row = json.loads(line)
+            given[row["task"], row["view"], row["id"]] = row["text"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}, line {number}: not a prediction ({error}); delete the line to have it asked again") from error
+    return given
+
+
+def _claim(path: Path, predictions: Path, key: str) -> None:
+    """Remember whose answers the file holds; refuse to add to another model's."""
+    if predictions.exists() and (path.read_text() if path.exists() else "") != key:
+        raise DataError(f"{predictions} holds the answers of another model or set of questions; move it away or choose another folder")
+    path.write_text(key)
+
+
+def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:
+    first = next(iter(rows.values()))
+    values = {view: task.reduce(part) for view, part in rows.items()}
+    spread = bootstrap > 0 and first["patient"].nunique() > 1
+    drawn = {view: replicates(part, task.reduce, n=bootstrap, seed=seed) for view, part in rows.items()} if spread else {}
+    summary = {
+        "primary": task.primary,
+        "meanings": dict(task.metrics),
+        "n": len(first),
+        "n_patients": int(first["patient"].nunique()),
+        "views": {},
+        "differences": {},
+    }
+    for view, part in rows.items():
+        summary["views"][view] = {
+            "metrics": values[view],
+            "intervals": {metric: ends for metric, (_, *ends) in bounds(values[view], drawn[view], LEVEL).items()} if spread else {},
+            "unparsed": int((~part["parsed"]).sum()),
+            "notes": task.notes(part),
+            "blocks": task.blocks(part),
+        }
+        if spread and view != SIGNAL and SIGNAL in rows:
+            summary["differences"][view] = paired_bounds(values[SIGNAL], values[view], drawn[SIGNAL], drawn[view], LEVEL)
+    return summary
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, Mapping):
+        return {str(k): _rounded(v) for k, v in value.items()}
+    return [_rounded(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON with sorted keys and no NaN, whole or not at all."""
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(draft, path)

@@ -1,0 +1,98 @@
+"""What a task is to the evaluation: a parser of answers, a score for each, and metrics over the scores."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import pandas as pd
+
+from anyecg.types import DataError, ECGSample, Prediction
+
+
+class Task(ABC):
+    """Parses what a model said, scores it against the reference, and reduces scores to metrics.
+
+    Scoring comes in two steps so that a bootstrap never asks the parser or a text encoder again: `score` turns
+    predictions into rows of plain numbers, one an id; `reduce` turns any resample of those rows into metrics.
+    `reduce` reads nothing but the rows, so saved rows can be compared without the task's `info`.
+
+    Attributes:
+        name: the task's name in the registry.
+        primary: the headline metric, a key of `metrics`.
+        metrics: metric -> what it means and its range, in one line.
+        info: what the questions of this task share, e.g. the label universes of classification.
+        text_encoder: `encode(list[str]) -> Tensor [n, d]`, L2-normalised; None where the task needs none.
+    """
+
+    name: ClassVar[str]
+    primary: ClassVar[str]
+    metrics: ClassVar[Mapping[str, str]]
+    groups: ClassVar[Mapping[str, str]] = {}  # title of a breakdown -> the column of the rows it groups by
+
+    def __init__(self, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
+        self.info = dict(info or {})
+        self.text_encoder = text_encoder
+
+    @abstractmethod
+    def parse(self, text: str, sample: ECGSample) -> Any | None:
+        """The answer in `text`; None if there is none to be read, which is counted and scores the least."""
+
+    @abstractmethod
+    def measure(self, samples: Sequence[ECGSample], answers: Sequence[Any | None]) -> pd.DataFrame:
+        """The columns of `score` that are the task's own, one row a sample, numbers and words only."""
+
+    @abstractmethod
+    def compute(self, rows: pd.DataFrame) -> dict[str, float]:
+        """Metrics of a non-empty set of rows; a metric that they do not define is left out."""
+
+    def score(self, samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> pd.DataFrame:
+        """One row a sample, in the order of `samples`: id, patient, subset, parsed and the task's own columns.
+
+        Raises DataError unless every sample has exactly one prediction. A sample without a patient is its own.
+        """
+        texts = _texts(samples, predictions)
+        answers = [self.parse(texts[sample.id], sample) for sample in samples]
+        head = pd.DataFrame({
+            "id": [sample.id for sample in samples],
+            "patient": [sample.patient or sample.id for sample in samples],
+            "subset": [sample.subset for sample in samples],
+            "parsed": [answer is not None for answer in answers],
+        })
+        return pd.concat([head, self.measure(samples, answers)], axis=1)
+
+    def reduce(self, rows: pd.DataFrame) -> dict[str, float]:
+        """Metric -> value over rows of `score` or a resample of them; finite, raises DataError without rows."""
+        if rows.empty:
+            raise DataError(f"task {self.name}: there are no rows to compute metrics from")
+        return self.compute(rows)
+
+    def notes(self, rows: pd.DataFrame) -> list[str]:
+        """What the metrics of these rows leave out, a sentence each."""
+        return []
+
+    def blocks(self, rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+        """Breakdown title -> group -> metrics and n, e.g. `{"subset": {"2": {"score": 3.1, "n": 40}}}`."""
+        return {
+            title: {str(group): {**self.reduce(part), "n": len(part)} for group, part in rows.groupby(column)}
+            for title, column in self.groups.items()
+        }
+
+
+def _texts(samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> dict[str, str]:
+    wanted = {sample.id for sample in samples}
+    if not wanted:
+        raise DataError("there are no questions to score; choose another split or more corpora")
+    if len(wanted) < len(samples):
+        raise DataError(f"{len(samples) - len(wanted)} questions share an id with another; ids must be unique")
+    texts: dict[str, str] = {}
+    for prediction in predictions:
+        if prediction.id in texts or prediction.id not in wanted:
+            reason = "has two answers" if prediction.id in texts else "was never asked"
+            raise DataError(f"question {prediction.id} {reason}")
+        texts[prediction.id] = prediction.text
+    missing = sorted(wanted - texts.keys())
+    if missing:
+        raise DataError(f"{len(missing)} questions have no answer: {', '.join(missing[:5])}")
+    return texts

@@ -1,0 +1,135 @@
+"""Localization: at which seconds of an ECG is an abnormality (the paper's Figure 2)?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from anyecg.tasks.base import Task
+from anyecg.types import ECGSample
+
+_NUMBER = r"(\d++(?:\.\d++)?+)"
+_UNIT = r"\s*(?:s|secs?|seconds?)?"
+_INTERVAL = re.compile(
+    rf"(?<![\w.]){_NUMBER}{_UNIT}\s*(?:-|–|—|~|to|until|through)\s*{_NUMBER}(?!\s*(?:ms|mv|hz|bpm|%|/)){_UNIT}(?!\w)",
+    re.IGNORECASE,
+)
+_NONE = re.compile(
+    r"\bno(?:ne)?\b[^.;\n]*\b(?:found|detected|present|seen|identified|observed)\b"
+    r"|\b(?:not|isn't|aren't)\s+(?:found|detected|present|seen|identified|observed)\b|\babsent\b|^\W*none\W*$",
+    re.IGNORECASE,
+)
+
+
+class Localization(Task):
+    """Where an abnormality is: intersection over union of the intervals said and the intervals true."""
+
+    name = "localization"
+    primary = "iou_macro"
+    metrics = {
+        "iou_macro": "mean over abnormalities of their mean IoU, 0 to 1 (Figure 2)",
+        "iou_micro": "mean IoU over questions, 0 to 1",
+        "iou_balanced": "mean over abnormalities of the mean of positive and negative IoU; always \"No X Found\" gets 0.5",
+        "iou_positive": "mean IoU of questions whose abnormality is there, 0 to 1; always \"No X Found\" gets 0",
+        "iou_negative": "mean IoU of questions whose abnormality is not there: the share answered \"No X Found\", 0 to 1",
+        "sensitivity": "share of positive questions answered with an interval, 0 to 1",
+        "specificity": "share of negative questions answered \"No X Found\", 0 to 1",
+        "onset_error": "mean |onset said - onset true| of intervals that overlap one to one, s",
+        "offset_error": "mean |offset said - offset true| of intervals that overlap one to one, s",
+    }
+    groups = {"subset": "subset", "abnormality": "name"}
+
+    def parse(self, text: str, sample: ECGSample) -> np.ndarray | None:
+        """Disjoint intervals `[k, 2]` in seconds, sorted; k = 0 for "No X Found"; None if unreadable.
+
+        Read: "Duration: 0.4s-3.7s, 4.6s-9.3s", "2.0s - 4.0s.", "2.0-4.0 s", "from 2 to 4 seconds". Overlapping
+        intervals are merged and all are cut to the window. Unreadable: an interval that ends before it starts,
+        intervals beside "No X Found", intervals that leave nothing inside the window.
+        """
+        said = np.array([(float(start), float(end)) for start, end in _INTERVAL.findall(text)]).reshape(-1, 2)
+        none = _NONE.search(text) is not None
+        if not len(said):
+            return said if none else None
+        if none or (said[:, 1] < said[:, 0]).any():
+            return None
+        inside = union(said, float(sample.meta["seconds"]))
+        return inside if len(inside) else None
+
+    def measure(self, samples: Sequence[ECGSample], answers: Sequence[np.ndarray | None]) -> pd.DataFrame:
+        return pd.DataFrame([_measure(sample, answer) for sample, answer in zip(samples, answers)])
+
+    def compute(self, rows: pd.DataFrame) -> dict[str, float]:
+        values, positive = rows["iou"].to_numpy(), rows["positive"].to_numpy(bool)
+        codes, names = pd.factorize(rows["name"])
+        overall = _means(values, codes, len(names))
+        sides = [_means(values[side], codes[side], len(names)) for side in (positive, ~positive)]
+        detected = rows["detected"].to_numpy(bool)
+        pairs = rows["pairs"].to_numpy().sum()
+        found = {
+            "iou_macro": overall.mean(),
+            "iou_micro": values.mean(),
+            "iou_balanced": np.nanmean(np.nanmean(sides, axis=0)),
+        }
+        for side, iou, rate in ((positive, "iou_positive", "sensitivity"), (~positive, "iou_negative", "specificity")):
+            if side.any():
+                found |= {iou: values[side].mean(), rate: detected[side].mean()}
+        if pairs:
+            found |= {f"{edge}_error": rows[f"{edge}_error"].to_numpy().sum() / pairs for edge in ("onset", "offset")}
+        return {name: float(value) for name, value in found.items()}
+
+    def notes(self, rows: pd.DataFrame) -> list[str]:
+        notes = []
+        for side, word in ((rows["positive"], "positive"), (~rows["positive"], "negative")):
+            lacking = sorted(set(rows["name"]) - set(rows.loc[side, "name"]))
+            if lacking:
+                notes.append(f"no {word} question of: {', '.join(lacking)}")
+        if not rows["pairs"].sum():
+            notes.append("no interval said overlaps a true one one to one: onset_error and offset_error are left out")
+        return notes
+
+
+def union(intervals: np.ndarray, seconds: float) -> np.ndarray:
+    """The union of intervals `[n, 2]` in seconds, cut to [0, seconds], as disjoint sorted intervals `[k, 2]`."""
+    merged: list[list[float]] = []
+    for start, end in sorted(np.clip(np.asarray(intervals, float).reshape(-1, 2), 0.0, seconds).tolist()):
+        if merged and start <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], end)
+        elif end > start:
+            merged.append([start, end])
+    return np.array(merged).reshape(-1, 2)
+
+
+def iou(said: np.ndarray, true: np.ndarray) -> float:
+    """Intersection over union of two unions of disjoint intervals, 0 to 1; 1 if both are empty."""
+    if not len(said) and not len(true):
+        return 1.0
+    shared = _overlap(said, true).sum()
+    return float(shared / (np.diff(said).sum() + np.diff(true).sum() - shared))
+
+
+def _overlap(said: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Seconds that interval i of `said` shares with interval j of `true`: `[len(said), len(true)]`."""
+    return np.maximum(0.0, np.minimum(said[:, None, 1], true[None, :, 1]) - np.maximum(said[:, None, 0], true[None, :, 0]))
+
+
+def _measure(sample: ECGSample, said: np.ndarray | None) -> dict:
+    true = union(sample.meta["intervals"], float(sample.meta["seconds"]))
+    row = {"name": str(sample.meta["name"]), "positive": len(true) > 0, "iou": 0.0, "detected": False,
+           "pairs": 0, "onset_error": 0.0, "offset_error": 0.0}  # fmt: skip
+    if said is None:
+        return row
+    touching = _overlap(said, true) > 0
+    alone = touching & (touching.sum(axis=0, keepdims=True) == 1) & (touching.sum(axis=1, keepdims=True) == 1)
+    i, j = np.nonzero(alone)
+    onset, offset = np.abs(said[i] - true[j]).sum(axis=0)
+    return row | {"iou": iou(said, true), "detected": (len(said) > 0) == (len(true) > 0),
+                  "pairs": len(i), "onset_error": onset, "offset_error": offset}  # fmt: skip
+
+
+def _means(values: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:
+    """Mean of `values` in each of k groups, NaN where a group is empty."""
+    counts = np.bincount(codes, minlength=k)
+    return np.where(counts > 0, np.bincount(codes, values, minlength=k) / np.maximum(counts, 1), np.nan)

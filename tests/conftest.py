@@ -1,0 +1,67 @@
+"""What many tests share: a small model, items to feed it, and small corpora built once a session."""
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import numpy as np
+import pytest
+import torch
+
+from anyecg.connectors import connectors
+from anyecg.data.collate import Collator
+from anyecg.data.dataset import Item
+from anyecg.encoders import encoders
+from anyecg.llms import llms
+from anyecg.model import ECGLanguageModel
+from anyecg.types import MARKER, ECGSample, Turn, Window
+
+TEXTS = (
+    "Please provide the report for the following ECG.",
+    "Report: Sinus rhythm, Premature ventricular contraction, Normal ECG",
+    "Where is the Premature ventricular contraction? Duration: 0.4s-3.7s, 4.6s-9.3s",
+    "No Premature ventricular contraction Found",
+    "ECG 1 (2168-12-11): ECG 2 (4 days later): what changed between the first and the second?",
+)
+
+
+def make_model(seed=0, encoder="vit", connector="mlp", tuning="lora", context=2048, **encoder_settings):
+    """An ECGLanguageModel of a few thousand parameters."""
+    torch.manual_seed(seed)
+    settings = {"dim": 32, "layers": 2, "heads": 2, "mlp": 64} if encoder == "vit" else {}
+    eye = encoders[encoder](encoders[encoder].Config(**settings | encoder_settings))
+    llm_class = llms["tiny"]
+    llm = llm_class(llm_class.Config(dim=32, layers=2, heads=2, mlp=64, vocab=400, context=context, tuning=tuning), texts=lambda: TEXTS)
+    joint = connectors[connector](connectors[connector].Config(), eye.dim, llm.dim)
+    return ECGLanguageModel(eye, joint, llm)
+
+
+@pytest.fixture
+def model():
+    return make_model().eval()
+
+
+def collator(model, **settings):
+    return Collator(model.llm.chat, model.prefix, model.patches, model.llm.context, **settings)
+
+
+def make_item(id="q", clips=(1,), answer="Report: Sinus rhythm", question="What is this?", leads=12, seed=0):
+    """A question over len(clips) ECGs of so many 10 s clips each, the first `leads` leads present."""
+    rng = np.random.default_rng(seed)
+    words = " ".join([*(f"ECG {i + 1}: {MARKER}" for i in range(len(clips))), question])
+    sample = ECGSample(
+        id=id, task="report", records=tuple(Window(f"r{i}") for i in range(len(clips))),
+        conversation=(Turn("user", words), Turn("assistant", answer)), patient=id, evidence=tuple("Sinus rhythm" for _ in clips),
+    )
+    mask = np.arange(12) < leads
+    signals = tuple((rng.uniform(-1, 1, (n, 12, 1000)) * mask[None, :, None]).astype(np.float32) for n in clips)
+    return Item(sample, signals, tuple(mask for _ in clips))
+
+
+MIXED = [((1,), 12), ((3,), 2), ((1, 1, 2), 12), ((6,), 2), ((), 12), ((1,) * 6, 12)]
+
+
+@pytest.fixture
+def mixed_items():
+    """Short, long, several-ECG and text-only questions."""
+    return [make_item(f"q{i}", clips, f"Report: Sinus rhythm {i}", leads=leads, seed=i) for i, (clips, leads) in enumerate(MIXED)]

@@ -1,0 +1,115 @@
+"""Every registered encoder keeps the contract; the paper's has the paper's size."""
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from anyecg.encoders import encoders
+from anyecg.encoders.vit import ViT, ViTConfig
+from anyecg.types import ConfigError
+
+SMALL = {"vit": {"size": "tiny"}, "timm": {"model": "vit_tiny_patch16_224"}}
+
+
+def build(name, **changes):
+    torch.manual_seed(0)
+    cls = encoders[name]
+    return cls(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls.Config), SMALL.get(name, {}), changes)))
+
+
+def clips(n, requires_grad=False):
+    signal = torch.randn(n, 12, 1000, generator=torch.Generator().manual_seed(1)).clamp(-1, 1)
+    return signal.requires_grad_(requires_grad), torch.ones(n, 12, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("name", sorted(encoders.table()))
+def test_contract(name):
+    encoder = build(name).eval()
+    assert (encoder.eats, encoder.prefix, encoder.patches) == ("signal", 1, 60)
+    for n in (0, 3):
+        signal, lead_mask = clips(n, requires_grad=True)
+        tokens = encoder(signal, lead_mask)
+        assert tokens.shape == (n, 61, encoder.dim)
+        assert encoder.pooled(tokens).shape == (n, encoder.dim)
+        tokens.square().sum().backward()
+        assert signal.grad.shape == signal.shape and signal.grad.isfinite().all()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in encoder.parameters())
+    assert (signal.grad.abs().sum(dim=2) > 0).all()  # of three clips, every lead reaches the tokens
+
+
+@pytest.mark.parametrize("name", sorted(encoders.table()))
+def test_dropout_only_in_training(name):
+    encoder = build(name)
+    batch = clips(2)
+    assert not torch.equal(encoder(*batch), encoder(*batch))
+    encoder.eval()
+    assert torch.equal(encoder(*batch), encoder(*batch))
+
+
+@pytest.mark.parametrize("name", sorted(encoders.table()))
+def test_clips_do_not_see_each_other(name):
+    encoder = build(name).eval()
+    signal, lead_mask = clips(3)
+    torch.testing.assert_close(encoder(signal, lead_mask)[1:2], encoder(signal[1:2], lead_mask[1:2]), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(encoders.table()))
+def test_an_absent_lead_is_finite_and_keeps_its_embedding(name):
+    signal, lead_mask = clips(1)
+    signal[:, 3:], lead_mask[:, 3:] = 0, False
+    with_lead = build(name).eval().embed(signal)[0, 1:].view(12, 5, -1)
+    without = build(name, lead_embedding=False).eval().embed(signal)[0, 1:].view(12, 5, -1)
+    assert with_lead.isfinite().all()
+    assert not torch.allclose(with_lead[5], with_lead[6])  # zero leads differ by their embedding
+    torch.testing.assert_close(without[5], without[6])  # and are the same without
+
+
+def test_patches_are_lead_major():
+    encoder = build("vit").eval()
+    signal, _ = clips(1)
+    changed = signal.clone()
+    changed[0, 2, 400:600] *= -1  # lead III, third patch
+    moved = (encoder.embed(signal) != encoder.embed(changed))[0].any(dim=1).nonzero().flatten().tolist()
+    assert moved == [1 + 2 * 5 + 2]
+
+
+def test_masked_absent_leads_change_nothing_else():
+    encoder = build("vit", mask_absent=True).eval()
+    signal, lead_mask = clips(1)
+    lead_mask[:, 6:] = False
+    noisy = signal.clone()
+    noisy[:, 6:] = 0.5 * torch.randn(6, 1000)
+    torch.testing.assert_close(encoder(signal, lead_mask)[:, :31], encoder(noisy, lead_mask)[:, :31])
+
+
+def test_paper_size():
+    with torch.device("meta"):
+        count = sum(p.numel() for p in ViT(ViTConfig()).parameters())
+    assert 85.1e6 < count < 86.1e6
+
+
+def test_initial_scale():
+    encoder = build("vit")
+    for name, parameter in encoder.named_parameters():
+        if parameter.ndim > 1:
+            assert 0.015 < parameter.std() < 0.025, name
+
+
+def test_sizes_are_overridable():
+    encoder = build("vit", dim=32, layers=2, heads=2, mlp=64, patch=100)
+    assert (encoder.dim, len(encoder.blocks), encoder.patches) == (32, 2, 120)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("vit", {"size": "huge"}, "encoder.size.*base, small, tiny"),
+        ("vit", {"patch": 300}, "encoder.patch"),
+        ("vit", {"dim": 130}, "encoder.heads"),
+        ("timm", {"model": "vit_of_nobody"}, "encoder.model.*vit_of_nobody"),
+        ("timm", {"model": "resnet18"}, "encoder.model.*resnet18"),
+    ],
+)
+def test_bad_settings_name_their_key(name, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        build(name, **changes)

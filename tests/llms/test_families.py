@@ -1,0 +1,111 @@
+"""What an LLM answers here is what the library answers, whatever the family, batch and padding."""
+
+import pytest
+import torch
+from families import FAMILIES, KNOWN
+from transformers import AutoModelForCausalLM
+
+from anyecg.types import ConfigError, DataError
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_logits_are_the_librarys(load, family_folder, family):
+    llm = load(family, tuning="none").eval()
+    reference = AutoModelForCausalLM.from_pretrained(family_folder(family), dtype=torch.float32).eval()
+    ids = torch.randint(5, 300, (2, 9))
+    mask = torch.ones(2, 9)
+    mask[1, 7:] = 0
+    embeds = llm.embed(ids)
+    assert embeds.shape == (2, 9, llm.dim)
+    with torch.inference_mode():
+        hidden = llm.hidden(embeds, mask.bool())
+        logits = llm.head(hidden[mask.bool()])
+        expected = reference(input_ids=ids, attention_mask=mask.long()).logits[mask.bool()]
+    assert hidden.shape[:2] == (2, 9)
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_left_padding_changes_nothing(load, family):
+    llm = load(family, tuning="none").eval()
+    lengths, longest = (11, 4, 7), 11
+    prompts = [torch.randn(length, llm.dim) for length in lengths]
+    embeds, mask = torch.zeros(3, longest, llm.dim), torch.zeros(3, longest, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        embeds[row, longest - len(prompt) :] = prompt
+        mask[row, longest - len(prompt) :] = True
+    alone = [prompt[None] for prompt in prompts]
+    with torch.inference_mode():
+        together = llm.hidden(embeds, mask)
+        one = [llm.hidden(prompt, torch.ones(prompt.shape[:2])) for prompt in alone]
+        answers = llm.generate(embeds, mask, 12)
+        assert answers == [llm.generate(prompt, torch.ones(prompt.shape[:2]), 12)[0] for prompt in alone]
+    for row in range(3):
+        torch.testing.assert_close(together[row, mask[row]], one[row][0], atol=1e-4, rtol=1e-4)
+    assert len(set(answers)) > 1
+
+
+@pytest.mark.parametrize("family", KNOWN)
+def test_gradients_reach_the_input_through_a_frozen_model(load, family):
+    llm = load(family, tuning="none", gradient_checkpointing=True).train()
+    embeds = torch.randn(2, 6, llm.dim, requires_grad=True)
+    llm.head(llm.hidden(embeds, torch.ones(2, 6))[:, -1]).square().sum().backward()
+    assert (embeds.grad.abs().sum(dim=2) > 0).all()
+    assert all(parameter.grad is None for parameter in llm.parameters())
+
+
+def test_gradient_checkpointing_changes_no_gradient(load):
+    gradients = []
+    for switch in (False, True):
+        llm = load("Llama", tuning="full", gradient_checkpointing=switch).train()
+        llm.hidden(torch.ones(1, 5, llm.dim), torch.ones(1, 5)).square().sum().backward()
+        gradients.append(dict(llm.named_parameters())["model.model.layers.0.self_attn.v_proj.weight"].grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_bfloat16_weights_take_float32_embeddings(load):
+    llm = load("Llama", dtype="bfloat16").eval()
+    assert llm.lm.dtype == torch.bfloat16
+    assert {parameter.dtype for _, parameter in llm.tuned()} == {torch.float32}
+    assert llm.head(llm.hidden(torch.randn(1, 5, llm.dim), torch.ones(1, 5))[0]).dtype == torch.bfloat16
+    assert llm.generate(torch.randn(1, 5, llm.dim), torch.ones(1, 5), 3)
+
+
+def test_generation_stops_at_the_end_token(load):
+    llm = load("Llama", tuning="none").eval()
+    stop = llm.chat.stop[0]
+    with torch.no_grad():  # whatever it reads, it ends
+        llm.lm.get_output_embeddings().weight.zero_()
+    llm.lm.generation_config.suppress_tokens = [id for id in range(len(llm.tokenizer)) if id != stop]
+    assert llm.generate(torch.randn(2, 4, llm.dim), torch.ones(2, 4), 20) == ["", ""]
+
+
+def test_generation_inherits_no_sampling(load, family_folder, tmp_path):
+    llm = load("Llama", tuning="none")
+    config = llm.lm.generation_config
+    assert config.do_sample is False and config.temperature in (None, 1.0) and config.top_p in (None, 1.0)
+
+
+@pytest.mark.parametrize("family", ["Llama", "GPT2"])
+def test_what_does_not_fit_the_context_raises(load, family):
+    llm = load(family, tuning="none").eval()
+    assert llm.context == 128
+    with pytest.raises(DataError, match="129 tokens do not fit into the 128"):
+        llm.hidden(torch.zeros(1, 129, llm.dim), torch.ones(1, 129))
+    with pytest.raises(DataError, match="130 tokens"):
+        llm.generate(torch.zeros(1, 100, llm.dim), torch.ones(1, 100), 30)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"path": "/no/such/folder"}, "llm.path.*/no/such/folder.*llm=smollm2"),
+        ({"tuning": "some"}, "llm.tuning.*lora, full, none"),
+        ({"dtype": "int4"}, "llm.dtype"),
+        ({"chat": "loud"}, "llm.chat"),
+        ({"attention": "none_such"}, "none_such"),
+    ],
+)
+def test_bad_settings_name_their_key(load, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        load("Llama", **settings)

@@ -1,0 +1,137 @@
+"""Classification: AUC as scikit-learn's, label names met exactly, classes without positives left out and named."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional import auroc
+
+from anyecg.tasks.classification import Classification
+from anyecg.tasks.measures import auc
+from anyecg.types import ConfigError, DataError, ECGSample, Prediction, Turn, Window
+
+UNIVERSE = {
+    "super": ["normal ECG", "conduction disturbance"],
+    "rhythm": ["sinus rhythm", "atrial fibrillation", "atrial flutter", "pacemaker"],
+}
+
+
+class Words:
+    """Texts as unit bags of words; remembers what it was asked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def encode(self, texts):
+        self.asked.append(list(texts))
+        rows = torch.zeros(len(texts), 256, dtype=torch.float32)
+        for row, text in zip(rows, texts):
+            for word in text.lower().split():
+                row[sum(map(ord, word)) % 256] += 1
+        return torch.nn.functional.normalize(rows, dim=1)
+
+
+def sample(i, super_=(), rhythm=(), reference=None):
+    names = [*rhythm, *super_]
+    return ECGSample(id=f"q{i}", task="classification", records=(Window(f"r{i}"),), patient=f"p{i}", subset="ptbxl",
+                     conversation=(Turn("user", "<ecg> Report?"), Turn("assistant", reference or f"Report: {', '.join(names)}")),
+                     meta={"labels": {"super": list(super_), "rhythm": list(rhythm)}})  # fmt: skip
+
+
+SAMPLES = [
+    sample(0, ["normal ECG"], ["sinus rhythm"]),
+    sample(1, ["conduction disturbance"], ["atrial fibrillation"]),
+    sample(2, ["normal ECG"], ["atrial flutter"]),
+    sample(3, ["conduction disturbance"], []),
+]
+
+
+def task():
+    return Classification({"labels": {"ptbxl": UNIVERSE}}, Words())
+
+
+def rows(texts, task_=None):
+    return (task_ or task()).score(SAMPLES, [Prediction(f"q{i}", text) for i, text in enumerate(texts)])
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_auc_agrees_with_the_libraries(ties):
+    rng = np.random.default_rng(0)
+    targets = rng.random((80, 6)) < 0.3
+    scores = rng.normal(size=(80, 6)) + targets
+    scores = np.round(scores) if ties else scores
+    theirs = [float(auroc(torch.tensor(s), torch.tensor(t), task="binary")) for s, t in zip(scores.T, targets.T)]
+    np.testing.assert_allclose(auc(scores, targets), theirs, atol=1e-6)
+    sklearn = pytest.importorskip("sklearn.metrics")
+    np.testing.assert_allclose(auc(scores, targets), [sklearn.roc_auc_score(t, s) for s, t in zip(scores.T, targets.T)])
+
+
+def test_auc_is_undefined_without_positives_or_without_negatives():
+    assert np.isnan(auc(np.zeros((3, 2)), np.array([[True, False]] * 3))).all()
+
+
+def test_the_reference_scores_the_maximum_and_a_constant_is_chance():
+    found = task().reduce(rows([s.answer for s in SAMPLES]))
+    assert found["auc"] == found["auc_ptbxl_super"] == found["auc_ptbxl_rhythm"] == found["finding_f1"] == 1
+    constant = task().reduce(rows(["sinus rhythm, normal ECG"] * 4))
+    assert constant["auc"] == constant["auc_ptbxl_rhythm"] == 0.5
+
+
+def test_a_label_without_positives_is_left_out_and_named():
+    scored = rows([s.answer for s in SAMPLES])
+    assert any("auc_ptbxl_rhythm" in note and "pacemaker" in note and "sinus" not in note for note in task().notes(scored))
+    without = scored.iloc[[0, 0]]
+    assert "auc_ptbxl_rhythm" not in task().reduce(without) and "auc" not in task().reduce(without)
+    assert np.isfinite(list(task().reduce(without).values())).all()
+
+
+def test_a_sample_without_a_label_of_a_set_is_no_part_of_it():
+    scored = rows([s.answer for s in SAMPLES])
+    assert scored["label:ptbxl_rhythm:sinus rhythm"].isna().tolist() == [False, False, False, True]
+    assert scored["label:ptbxl_super:normal ECG"].notna().all()
+
+
+def test_corpora_keep_their_own_label_sets():
+    universe = {"ptbxl": UNIVERSE, "cpsc": {"rhythm": ["atrial fibrillation", "sinus rhythm"]}}
+    other = [replace(s, id=f"c{i}", subset="cpsc", meta={"labels": {"rhythm": s.meta["labels"]["rhythm"]}}) for i, s in enumerate(SAMPLES[:2])]
+    both = [*SAMPLES, *other]
+    found = Classification({"labels": universe}, Words())
+    found = found.reduce(found.score(both, [Prediction(s.id, s.answer) for s in both]))
+    assert found["auc_cpsc_rhythm"] == found["auc_ptbxl_rhythm"] == 1 and "auc_cpsc_super" not in found
+
+
+def test_labels_are_names_not_substrings():
+    universe = {"ptbxl": {"rhythm": ["AF", "AFL"]}}
+    said = [ECGSample(id=f"q{i}", task="classification", subset="ptbxl", records=(Window("r"),), conversation=(Turn("user", "<ecg>"), Turn("assistant", name)),
+                      meta={"labels": {"rhythm": [name]}}) for i, name in enumerate(["AF", "AFL"])]  # fmt: skip
+    scored = Classification({"labels": universe}, Words()).score(said, [Prediction("q0", "AF"), Prediction("q1", "AFL")])
+    assert scored["label:ptbxl_rhythm:AF"].tolist() == [1, 0] and scored["score:ptbxl_rhythm:AF"].tolist() == [1, 0]
+    assert scored["said:atrial_fibrillation"].tolist() == [True, False]
+
+
+def test_an_empty_report_is_unparsed_and_scores_zero():
+    scored = rows(["", "Report:", " . ", "sinus rhythm"])
+    assert scored["parsed"].tolist() == [False, False, False, True]
+    assert (scored.filter(like="score:").iloc[:3] == 0).all(axis=None)
+
+
+def test_each_phrase_is_embedded_once():
+    judge = task()
+    rows(["sinus rhythm, normal ECG", "Report: sinus rhythm", "sinus rhythm; normal ECG", "normal ECG"], judge)
+    ((asked),) = judge.text_encoder.asked
+    assert asked[:2] == ["normal ECG", "sinus rhythm"] and len(asked) == 2 + 6
+
+
+def test_cosine_takes_a_denial_for_a_match_and_the_findings_do_not():
+    scored = rows(["no atrial fibrillation"] * 4)
+    assert (scored["score:ptbxl_rhythm:atrial fibrillation"] > 0.5).all() and not scored["said:atrial_fibrillation"].any()
+
+
+def test_what_is_missing_is_said():
+    with pytest.raises(ConfigError, match="text_encoder"):
+        rows([""] * 4, Classification({"labels": {"ptbxl": UNIVERSE}}))
+    with pytest.raises(DataError, match="label names"):
+        rows([""] * 4, Classification({}, Words()))
+    with pytest.raises(DataError, match="q0.*'ptbxl_super'.*normal ECG"):
+        rows([""] * 4, Classification({"labels": {"ptbxl": {**UNIVERSE, "super": ["conduction disturbance"]}}}, Words()))

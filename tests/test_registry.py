@@ -1,0 +1,58 @@
+"""The registry: three doors, one lookup, and messages that help."""
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from anyecg import registry as module
+from anyecg.encoders import encoders
+from anyecg.registry import Registry
+from anyecg.types import ConfigError
+
+
+def with_entry_points(monkeypatch, *points):
+    made = [EntryPoint(name=name, value=value, group="anyecg.encoders") for name, value in points]
+    monkeypatch.setattr(module, "entry_points", lambda group: [p for p in made if p.group == group])
+
+
+def test_every_door_leads_to_the_class(monkeypatch):
+    from collections import Counter, OrderedDict
+
+    with_entry_points(monkeypatch, ("mine", "collections:OrderedDict"))
+    registry = Registry("encoder", {"builtin": "collections:Counter"})
+    assert registry["builtin"] is Counter
+    assert registry["mine"] is OrderedDict
+    assert registry["collections:OrderedDict"] is OrderedDict
+
+
+def test_a_typo_is_answered_with_the_nearest_name():
+    with pytest.raises(ConfigError, match="did you mean 'timm'"):
+        encoders["tim"]
+
+
+def test_names_match_exactly():
+    with pytest.raises(ConfigError):
+        encoders["ViT"]
+
+
+def test_two_claims_on_one_name_raise(monkeypatch):
+    with_entry_points(monkeypatch, ("vit", "other:ViT"))
+    with pytest.raises(ConfigError, match="two encoders are called 'vit'"):
+        encoders["vit"]
+
+
+def test_the_same_claim_twice_is_no_collision(monkeypatch):
+    with_entry_points(monkeypatch, ("vit", encoders.builtin["vit"]))
+    assert encoders["vit"].__name__ == "ViT"
+
+
+def test_a_component_that_is_not_there_says_so():
+    with pytest.raises(ConfigError, match="nowhere_at_all"):
+        encoders["nowhere_at_all:Thing"]
+    with pytest.raises(ConfigError, match="no class 'Thing'"):
+        encoders["collections:Thing"]
+
+
+def test_every_builtin_component_describes_itself():
+    for line in encoders.describe().values():
+        assert line and not line.startswith("(not available")
