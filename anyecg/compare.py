@@ -17,7 +17,7 @@ from rich.console import Console
 from anyecg.evaluation.bootstrap import paired_interval, require_same_ids
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
 from anyecg.evaluation.published import load as load_published
-from anyecg.evaluation.tables import LABELS, MISSING, PAPER, Grid, number, with_interval
+from anyecg.evaluation.tables import MISSING, PAPER, Grid, number, with_interval
 from anyecg.tasks import tasks
 from anyecg.types import AnyECGError, DataError
 
@@ -98,8 +98,8 @@ def _task_grid(runs: Sequence[Run], name: str, resamples: int, seed: int) -> Gri
         cells += [str(found[SIGNAL]["unparsed"]), _paper(run, name)]
         rows.append([run.name, *cells])
     head = first.metrics["tasks"][name]
-    notes = [f"{head['n']} questions of {head['n_patients']} patients, the same in all runs"]
-    header = ["run", f"{primary} [95 %]", f"− {first.name} [95 %]", LABELS[BLIND], LABELS[SHUFFLED], "unparsed", PAPER]
+    notes = [f"{head['n']} questions of {head['n_patients']} patients, the same in all runs", f"blind: no ECG; shuffled: another patient's; {PAPER}"]
+    header = ["run", f"{primary} [95 %]", "− first [95 %]", BLIND, SHUFFLED, "unparsed", "paper"]
     return Grid(f"{name}: {task.metrics[primary]}", header, rows, notes)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import transformers
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -83,7 +84,7 @@ def run(experiment: Experiment, name: str) -> Path:
             link(folder / "stages" / stage.name, stage.folder)
 
         settings = experiment.evaluation
-        tasks = {task: task_registry[task](data.questions.info.get(task, {}), text_encoder) for task in settings.tasks}
+        tasks = {task: task_registry[task](data.questions.info, text_encoder) for task in settings.tasks}
         samples = {task: test_samples(data, task, settings.split, settings.limit, settings.seed) for task in tasks}
         model.to("cuda" if experiment.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available() else "cpu")
         asker = Asker(model, data.stores, experiment.input, settings.batch_size, settings.max_new_tokens)
@@ -167,8 +168,9 @@ class logging_to:
         self.path = path
 
     def __enter__(self) -> None:
-        warnings.filterwarnings("ignore", module="lightning|torch")
+        warnings.filterwarnings("ignore", module="lightning|torch|transformers")
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        transformers.utils.logging.disable_progress_bar()
         file = logging.FileHandler(self.path)
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self.handlers = [RichHandler(show_path=False, show_level=False, markup=False, console=Console(stderr=True)), file]

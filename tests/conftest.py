@@ -65,3 +65,28 @@ MIXED = [((1,), 12), ((3,), 2), ((1, 1, 2), 12), ((6,), 2), ((), 12), ((1,) * 6,
 def mixed_items():
     """Short, long, several-ECG and text-only questions."""
     return [make_item(f"q{i}", clips, f"Report: Sinus rhythm {i}", leads=leads, seed=i) for i, (clips, leads) in enumerate(MIXED)]
+
+
+SMALL = (  # overrides that make a run of any shipped experiment take seconds
+    "corpora.mimic.patients=60", "corpora.ptbxl.patients=60", "corpora.mit_bih_arrhythmia.patients=8", "corpora.mit_bih_st.patients=8",
+    "corpora.european_st_t.patients=8", "encoder.dim=32", "encoder.layers=1", "encoder.heads=2", "encoder.mlp=64", "llm.dim=32", "llm.layers=1",
+    "llm.heads=2", "llm.mlp=64", "text_encoder=lexical", *(f"stages.{name}.{key}" for name in ("language", "contrastive", "stage1", "stage2", "stage3")
+    for key in ("samples=48", "batch_size=16", "micro_batch=8")), "trainer.log_every=1", "trainer.checkpoint_every=1",
+    "evaluation.limit=60", "evaluation.max_new_tokens=16", "evaluation.bootstrap=20",
+)
+
+
+@pytest.fixture(scope="session")
+def small_cache(tmp_path_factory):
+    """A cache shared by the tests of a session, so that corpora and stores are made once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def small_data(small_cache):
+    """Data of the small simulated corpora."""
+    from anyecg import config
+    from anyecg.data.build import build_data
+
+    experiment = config.load("experiments/anyecg_chat.yaml", SMALL)
+    return build_data({s.name: s.config for s in experiment.corpora.values()}, experiment.questions, small_cache, experiment.seed, progress=False)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anyecg.data.corpora import corpora as registry
 from anyecg.data.corpora.base import Corpus
+from anyecg.data.findings import FINDINGS
 from anyecg.data.questions import VERSION, Questions, QuestionsConfig, build_questions
 from anyecg.data.shards import build_store, fingerprint, locked
 from anyecg.data.simulate import simulate
@@ -35,7 +36,8 @@ def build_data(corpora: Mapping[str, Corpus.Config], questions: QuestionsConfig,
     """
     cache = Path(cache)
     stores = Stores([_store(open_corpus(name, cfg, cache, workers, progress), cache, workers, progress) for name, cfg in corpora.items()])
-    identity = digest([VERSION, stores.fingerprint, sorted(asdict(questions).items()), seed])
+    vocabulary = [(finding.name, finding.pattern.pattern) for finding in FINDINGS]
+    identity = digest([VERSION, stores.fingerprint, sorted(asdict(questions).items()), seed, vocabulary])
     path = cache / f"questions-{identity}.arrow"
     with locked(cache):
         table = Questions(path) if path.exists() else build_questions(stores, questions, path, seed=seed)

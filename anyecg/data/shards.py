@@ -122,7 +122,7 @@ def _write_missing(corpus: Corpus, shards: list[list[Entry]], folder: Path, work
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress) as bar:
         task = bar.add_task(f"store {corpus.name}", total=sum(map(len, shards)), completed=done)
-        if workers < 2:
+        if workers < 2 or len(missing) < 2:
             for n in missing:
                 bar.advance(task, write_shard(corpus, shards[n], folder, n))
             return

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from anyecg.types import CANONICAL_LEADS, SAMPLING_RATE, DataError, Window
@@ -27,7 +28,7 @@ class Store:
         self.folder = folder
         self.summary = summary
         self.fingerprint: str = summary["fingerprint"]
-        table = pq.read_table(folder / "records.parquet", columns=["id", "shard", "offset", "samples", "lead_mask"])
+        table = self.table(["id", "shard", "offset", "samples", "lead_mask"])
         self._row = {record: row for row, record in enumerate(table["id"].to_pylist())}
         self._shard, self._offset, self._samples, mask = (table[name].to_numpy() for name in table.column_names[1:])
         self._mask = (mask[:, None] & BITS) != 0
@@ -53,8 +54,17 @@ class Store:
     def __len__(self) -> int:
         return len(self._row)
 
+    def rows(self, columns: Sequence[str]) -> Iterator[tuple]:
+        """The values of some columns of `records`, record by record, a few in memory at a time."""
+        for batch in self.table(columns).to_batches(max_chunksize=1024):
+            yield from zip(*(batch[name].to_pylist() for name in columns))
+
     def __contains__(self, record: str) -> bool:
         return record in self._row
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        """Columns of `records` as they lie on disk: compact, for a pass over every record."""
+        return pq.read_table(self.folder / "records.parquet", columns=list(columns))
 
     @functools.cached_property
     def records(self) -> pd.DataFrame:

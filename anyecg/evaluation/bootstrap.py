@@ -20,6 +20,7 @@ def replicates(rows: pd.DataFrame, reduce: Reduce, *, by: str = "patient", n: in
     resampled alike. DataError with fewer than two patients, from whom no spread can be learnt.
     """
     rows = rows.sort_values(["id"], kind="stable", ignore_index=True)
+    rows.columns = rows.columns.astype(object)  # names that pandas keeps as Arrow strings are slow to read n times
     members = list(rows.groupby(by, sort=True).indices.values())
     if len(members) < 2:
         raise DataError(f"a bootstrap by {by} needs at least two of them, got {len(members)}; evaluate more, or set bootstrap to 0")

@@ -36,7 +36,7 @@ class Grid:
     def rich(self) -> Table:
         grid = Table(title=self.title, title_justify="left", caption="\n".join(self.notes) or None, caption_justify="left")
         for i, name in enumerate(self.header):
-            grid.add_column(name, justify="left" if i == 0 else "right")
+            grid.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
         for row in self.rows:
             grid.add_row(*row)
         return grid

@@ -109,7 +109,7 @@ class LanguageModel(nn.Module):
         if self.tuning == "lora":
             self.model.save_pretrained(folder / "adapter", save_embedding_layers=False)
         elif self.tuning == "full":
-            Path(folder).mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             save_file({name: parameter.detach().contiguous() for name, parameter in self.tuned()}, folder / "llm.safetensors")
 
     def load_tuned(self, folder: Path) -> None:

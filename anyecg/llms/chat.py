@@ -38,7 +38,7 @@ class Chat:
         if template not in ("auto", "plain"):
             raise ConfigError(f"llm.chat: '{template}' is neither auto nor plain")
         self.tokenizer = tokenizer
-        self.template = PLAIN if template == "plain" or not tokenizer.chat_template else tokenizer.chat_template
+        self.template = PLAIN if template == "plain" or not tokenizer.chat_template else tokenizer.get_chat_template()
         self._special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         self._frames: dict[tuple[str, ...], list[_Frame]] = {}
         ending = [segment for segment in self.segments([Turn("user", "a"), Turn("assistant", "b")]) if segment.answer][-1]

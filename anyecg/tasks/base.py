@@ -22,14 +22,15 @@ class Task(ABC):
         name: the task's name in the registry.
         primary: the headline metric, a key of `metrics`.
         metrics: metric -> what it means and its range, in one line.
-        info: what the questions of this task share, e.g. the label universes of classification.
+        groups: title of a breakdown -> the column of the rows that it groups by.
+        info: what the questions of this task share, `Questions.info`: the label universes of classification are its `labels`.
         text_encoder: `encode(list[str]) -> Tensor [n, d]`, L2-normalised; None where the task needs none.
     """
 
     name: ClassVar[str]
     primary: ClassVar[str]
     metrics: ClassVar[Mapping[str, str]]
-    groups: ClassVar[Mapping[str, str]] = {}  # title of a breakdown -> the column of the rows it groups by
+    groups: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
         self.info = dict(info or {})

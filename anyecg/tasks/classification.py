@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
 from anyecg.data.findings import find
 from anyecg.tasks.base import Task
-from anyecg.tasks.measures import auc, finding_columns, finding_f1, finding_precision, unseen_findings
+from anyecg.tasks.measures import auc, finding_columns, finding_metrics, finding_notes, matrix
 from anyecg.tasks.report import phrases
 from anyecg.types import ConfigError, DataError, ECGSample
 
@@ -61,17 +62,16 @@ class Classification(Task):
         found = {f"auc_{group}": float(value) for group, value in values.items()}
         if values:
             found["auc"] = float(np.mean(list(values.values())))
-        f1 = finding_f1(rows)
-        return found | ({} if f1 is None else {"finding_f1": f1}) | {"finding_precision": finding_precision(rows)}
+        return found | finding_metrics(rows)
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
-        notes, groups = [], _groups(rows)
+        notes = []
         for group, areas in _areas(rows).items():
-            left_out = [label for label, area in zip(groups[group], areas) if np.isnan(area)]
+            labels = _groups(tuple(rows.columns))[group]
+            left_out = [label for label, area in zip(labels, areas) if np.isnan(area)]
             if left_out:
                 notes.append(f"auc_{group} leaves out labels without positives or without negatives: {', '.join(left_out)}")
-        unseen = unseen_findings(rows)
-        return notes + ([f"finding_f1 leaves out what no reference asserts: {', '.join(unseen)}"] if unseen else [])
+        return notes + finding_notes(rows)
 
     def _universe(self, samples: Sequence[ECGSample]) -> Mapping[str, Sequence[str]]:
         corpora = self.info.get("labels")
@@ -112,10 +112,11 @@ def reference_findings(sample: ECGSample) -> frozenset[str]:
     return find(sample.answer or ". ".join(name for names in labels for name in names))
 
 
-def _groups(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """Label set -> its labels, as the columns of `rows` have them."""
+@lru_cache(maxsize=64)
+def _groups(columns: tuple[str, ...]) -> dict[str, list[str]]:
+    """Group -> its labels, in the order of the columns."""
     groups: dict[str, list[str]] = {}
-    for column in rows.columns:
+    for column in columns:
         kind, _, rest = column.partition(":")
         if kind == "label":
             group, _, label = rest.partition(":")
@@ -124,11 +125,10 @@ def _groups(rows: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _areas(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Label set -> AUC of each of its labels over the rows inside the set, NaN where undefined."""
+    """Group -> AUC of each of its labels over the rows inside the set, NaN where undefined."""
     areas = {}
-    for group, labels in _groups(rows).items():
-        targets = rows[[f"label:{group}:{label}" for label in labels]].to_numpy()
-        scores = rows[[f"score:{group}:{label}" for label in labels]].to_numpy()
+    for group in _groups(tuple(rows.columns)):
+        scores, targets = matrix(rows, f"score:{group}:"), matrix(rows, f"label:{group}:")  # [n, k]
         inside = ~np.isnan(targets[:, 0])
         areas[group] = auc(scores[inside], targets[inside] == 1)
     return areas

@@ -23,7 +23,7 @@ _PLACE = re.compile(
     rf"\b(?:({'|'.join(_ORDINALS)}|last)\s+{_RECORDING}|(?:ECG|EKG)\s*#?\s*(\d)|(all|both|every|each)\b(?:\s+\w+){{0,2}}?\s+{_RECORDING})\b",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(rf"\b(?:({'|'.join(_NUMBERS)}|all)|(\d))\b", re.IGNORECASE)
+_NUMBER = re.compile(rf"\b(?:({'|'.join(_NUMBERS)}|all)|(?<!\d\.)(\d)(?!\.\d|\s*s\b))\b", re.IGNORECASE)
 _NOTHING = re.compile(
     r"\bnothing\b|\bnone\b|\bno\s+(?:\w+\s+)?(?:changes?|differences?|findings?|abnormalit(?:y|ies)|ECGs?)\b|\b(?:unchanged|does\s+not\s+change)\b",
     re.IGNORECASE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,16 @@ def auc(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
         return np.where(pairs > 0, (ranks - positives * (positives + 1) / 2) / pairs, np.nan)
 
 
+def matrix(rows: pd.DataFrame, prefix: str) -> np.ndarray:
+    """The columns whose names begin with `prefix`, in their order: `[n, k]`."""
+    return rows.take(_places(tuple(rows.columns), prefix), axis=1).to_numpy()
+
+
+@lru_cache(maxsize=256)
+def _places(columns: tuple[str, ...], prefix: str) -> list[int]:
+    return [place for place, name in enumerate(columns) if name.startswith(prefix)]
+
+
 def finding_columns(said: Sequence[Collection[str]], true: Sequence[Collection[str]]) -> pd.DataFrame:
     """`said:KEY` and `true:KEY` of every finding, bool `[n]` each, from the finding keys of n texts."""
     columns = {}
@@ -34,29 +45,21 @@ def finding_columns(said: Sequence[Collection[str]], true: Sequence[Collection[s
     return pd.DataFrame(columns)
 
 
-def finding_f1(rows: pd.DataFrame) -> float | None:
-    """Macro F1 in [0, 1] over the findings that occur in the references; None if none occurs.
+def finding_metrics(rows: pd.DataFrame) -> dict[str, float]:
+    """`finding_f1` and `finding_precision` of the `finding_columns` of rows, 0 to 1.
 
-    A finding that is only ever said wrongly has no F1 of its own; it lowers `finding_precision`.
+    finding_f1: macro F1 over the findings that occur in the references, left out if none does. A finding that is only
+    ever said wrongly has no F1 of its own; it lowers finding_precision, the share of all findings said that are true
+    (0 if none is said).
     """
-    hits, said, true = _counts(rows)
+    said, true = matrix(rows, "said:"), matrix(rows, "true:")
+    hits, said, true = (said & true).sum(axis=0), said.sum(axis=0), true.sum(axis=0)
     occurs = true > 0
-    return float(np.mean(2 * hits[occurs] / (said + true)[occurs])) if occurs.any() else None
+    f1 = {"finding_f1": float(np.mean(2 * hits[occurs] / (said + true)[occurs]))} if occurs.any() else {}
+    return f1 | {"finding_precision": float(hits.sum() / max(said.sum(), 1))}
 
 
-def finding_precision(rows: pd.DataFrame) -> float:
-    """Share of all the findings said, over rows and findings, that are in the references (0 if none is said)."""
-    hits, said, _ = _counts(rows)
-    return float(hits.sum() / max(said.sum(), 1))
-
-
-def unseen_findings(rows: pd.DataFrame) -> list[str]:
-    """Findings that no reference of these rows has, which a macro F1 therefore leaves out."""
-    return [key for key, count in zip(FINDING_KEYS, _counts(rows)[2]) if count == 0]
-
-
-def _counts(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How often each finding is said rightly, said, and true: int `[k]` each."""
-    said = rows[[f"said:{key}" for key in FINDING_KEYS]].to_numpy(bool)
-    true = rows[[f"true:{key}" for key in FINDING_KEYS]].to_numpy(bool)
-    return (said & true).sum(axis=0), said.sum(axis=0), true.sum(axis=0)
+def finding_notes(rows: pd.DataFrame) -> list[str]:
+    """Which findings `finding_f1` leaves out, because no reference of these rows has them."""
+    unseen = [key for key, occurs in zip(FINDING_KEYS, matrix(rows, "true:").any(axis=0)) if not occurs]
+    return [f"finding_f1 leaves out what no reference asserts: {', '.join(unseen)}"] if unseen else []

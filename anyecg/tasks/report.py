@@ -12,7 +12,7 @@ from torchmetrics.text import BLEUScore
 
 from anyecg.data.findings import find
 from anyecg.tasks.base import Task
-from anyecg.tasks.measures import finding_columns, finding_f1, finding_precision, unseen_findings
+from anyecg.tasks.measures import finding_columns, finding_metrics, finding_notes
 from anyecg.types import ECGSample
 
 ORDER = 4  # of the n-grams of BLEU
@@ -43,18 +43,10 @@ class Report(Task):
         return pd.concat([overlap, finding_columns([find(text) for text in said], [find(text) for text in true])], axis=1)
 
     def compute(self, rows: pd.DataFrame) -> dict[str, float]:
-        f1 = finding_f1(rows)
-        return {
-            **({} if f1 is None else {"finding_f1": f1}),
-            "finding_precision": finding_precision(rows),
-            "rouge_l": float(rows["rouge_l"].to_numpy().mean()),
-            "bleu_1": bleu(rows, 1),
-            "bleu_4": bleu(rows, 4),
-        }
+        return finding_metrics(rows) | {"rouge_l": float(rows["rouge_l"].to_numpy().mean()), "bleu_1": bleu(rows, 1), "bleu_4": bleu(rows, 4)}
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
-        unseen = unseen_findings(rows)
-        return [f"finding_f1 leaves out what no reference asserts: {', '.join(unseen)}"] if unseen else []
+        return finding_notes(rows)
 
 
 def plain(text: str) -> str:

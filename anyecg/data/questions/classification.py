@@ -18,10 +18,10 @@ def classification_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dr
         info = store.summary["info"]
         if not info.get("labels"):
             continue
-        test = store.records[store.records["split"] == "test"]
-        columns = ["id", "patient", "seconds", "statements", "labels"]
-        for record, patient, seconds, statements, codes in test[columns].itertuples(index=False, name=None):
-            if not len(codes):
+        for record, patient, split, seconds, statements, codes in store.rows(["id", "patient", "split", "seconds", "statements", "labels"]):
+            if split != "test":
+                continue
+            if not codes:
                 dropped["classification", "record without a label"] += 1
                 continue
             report = report_text(statements)

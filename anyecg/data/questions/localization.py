@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -101,10 +102,9 @@ def localization_questions(stores: Stores, cfg: QuestionsConfig, seed: int, drop
 
 
 def _strips(store: Store, split: str) -> Iterator[Strip]:
-    columns = ["id", "patient", "seconds", "annotation_times", "annotation_symbols"]
-    records = store.records.loc[store.records["split"] == split, columns]
-    for record, patient, seconds, times, symbols in records.itertuples(index=False, name=None):
-        if len(times):
+    columns = ["id", "patient", "split", "seconds", "annotation_times", "annotation_symbols"]
+    for record, patient, where, seconds, times, symbols in store.rows(columns):
+        if times and where == split:
             yield Strip(record, patient, seconds, np.asarray(times, dtype=np.float64), np.asarray(symbols, dtype=object))
 
 
@@ -139,14 +139,14 @@ def _class_questions(strips: list[Strip], where: list[np.ndarray], symbol: str, 
 
 
 def _length(record_seconds: float, pool: str, cfg: QuestionsConfig, rng: random.Random) -> float | None:
-    """A window's length in s, whole hundredths; None where the record is shorter."""
+    """A window's length in s, whole tenths (so that no rounded answer leaves it); None where the record is shorter."""
     if pool == "localization_short":
         low = high = cfg.short_seconds
     else:
         low, high = cfg.long_seconds
     if record_seconds < low:
         return None
-    return round(rng.uniform(low, min(high, record_seconds)), 2)
+    return math.floor(10 * rng.uniform(low, min(high, record_seconds))) / 10
 
 
 def _around(strip: Strip, symbol: str, seconds: float, rng: random.Random) -> float:

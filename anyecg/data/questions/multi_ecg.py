@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from anyecg.data.corpora.base import SPLITS
 from anyecg.data.findings import BY_KEY, find
 from anyecg.data.questions.config import QuestionsConfig
-from anyecg.data.questions.kinds import KINDS, Asked
+from anyecg.data.questions.kinds import KINDS, Asked, Prevalence
 from anyecg.data.questions.phrasings import chance
-from anyecg.data.questions.series import Series, all_series
+from anyecg.data.questions.series import Histories, Series
 from anyecg.data.store import Stores
 from anyecg.types import ECGSample, Turn, Window
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A question that may still give way to the balance of yes and no."""
-
-    split: str
-    series: Series
-    kind: str
-    asked: Asked
 
 
 def multi_ecg_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
@@ -33,52 +24,59 @@ def multi_ecg_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped
     about a finding, as many are kept with either answer in each split.
     """
     for store in stores:
-        series = list(all_series(store.records, cfg, seed))
+        histories = Histories(store)
         for split in SPLITS:
-            drafts = list(_drafts(split, [one for where, one in series if where == split], cfg, seed, dropped))
-            for draft in _balanced(drafts, seed, dropped):
-                yield split, _sample(draft)
+            seen = Counter(finding for one in histories.series(split, cfg, seed) for visit in one.visits for finding in visit.findings)
+            common = {key: seen[key] for key in BY_KEY if key in seen and BY_KEY[key].kind != "summary"}
+            surplus = _surplus(_drafts(histories.series(split, cfg, seed), common, cfg, seed), seed)
+            for draft in _drafts(histories.series(split, cfg, seed), common, cfg, seed):
+                if draft.id in surplus:
+                    dropped["multi_ecg", "yes/no question without its counterpart"] += 1
+                elif find(draft.asked.answer) != draft.asked.asserts:
+                    dropped["multi_ecg", "answer that does not read back as meant"] += 1
+                else:
+                    yield split, _sample(draft)
 
 
-def _drafts(split: str, series: list[Series], cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[Draft]:
-    """The questions of each series: `cfg.questions_per_run` kinds that have an answer there."""
-    seen = Counter(finding for one in series for visit in one.visits for finding in visit.findings)
-    common = {key: seen[key] for key in BY_KEY if key in seen and BY_KEY[key].kind != "summary"}
+@dataclass(frozen=True)
+class Draft:
+    """A question that may still give way to the balance of yes and no."""
+
+    series: Series
+    kind: str
+    asked: Asked
+
+    @property
+    def id(self) -> str:
+        return f"multi_ecg/{self.series.id}/{self.kind}"
+
+
+def _drafts(series: Iterable[Series], common: Prevalence, cfg: QuestionsConfig, seed: int) -> Iterator[Draft]:
+    """The questions of each series: `cfg.questions_per_run` of the kinds that have an answer there."""
     for one in series:
         rng = chance(seed, "multi_ecg", one.id)
-        made = 0
-        for kind in rng.sample(sorted(KINDS), len(KINDS)):
-            asked = KINDS[kind](one, common, rng)
-            if asked is None:
-                continue
-            if find(asked.answer) != asked.asserts:
-                dropped["multi_ecg", "answer that does not read back as meant"] += 1
-                continue
-            yield Draft(split, one, kind, asked)
-            made += 1
-            if made == cfg.questions_per_run:
-                break
+        asked = ((kind, KINDS[kind](one, common, rng)) for kind in rng.sample(sorted(KINDS), len(KINDS)))
+        yield from islice((Draft(one, kind, question) for kind, question in asked if question), cfg.questions_per_run)
 
 
-def _balanced(drafts: list[Draft], seed: int, dropped: Counter) -> Iterator[Draft]:
-    """Drop yes/no questions until each kind asks of each finding as often with either answer."""
-    groups: dict[tuple[str, str], dict[bool, list[int]]] = {}
-    for n, draft in enumerate(drafts):
+def _surplus(drafts: Iterable[Draft], seed: int) -> set[str]:
+    """The ids of the yes/no questions to drop, so that each kind asks of each finding as often with either answer."""
+    groups: dict[tuple[str, str], dict[bool, list[str]]] = {}
+    for draft in drafts:
         if draft.asked.truth is not None:
-            groups.setdefault((draft.kind, draft.asked.finding), {True: [], False: []})[draft.asked.truth].append(n)
-    surplus: set[int] = set()
+            groups.setdefault((draft.kind, draft.asked.finding), {True: [], False: []})[draft.asked.truth].append(draft.id)
+    surplus: set[str] = set()
     for group in groups.values():
-        keep = min(len(group[True]), len(group[False]))
+        keep = min(map(len, group.values()))
         for members in group.values():
-            surplus.update(sorted(members, key=lambda n: chance(seed, "balance", drafts[n].series.id, drafts[n].kind).random())[keep:])
-    dropped["multi_ecg", "yes/no question without its counterpart"] += len(surplus)
-    return (draft for n, draft in enumerate(drafts) if n not in surplus)
+            surplus.update(sorted(members, key=lambda id: chance(seed, "balance", id).random())[keep:])
+    return surplus
 
 
 def _sample(draft: Draft) -> ECGSample:
     series, asked = draft.series, draft.asked
     return ECGSample(
-        id=f"multi_ecg/{series.id}/{draft.kind}", task="multi_ecg", pool="multi_ecg", subset=str(len(series)), patient=series.patient,
+        id=draft.id, task="multi_ecg", pool="multi_ecg", subset=str(len(series)), patient=series.patient,
         records=tuple(Window(visit.record, 0.0, visit.seconds) for visit in series.visits),
         conversation=(Turn("user", series.prompt(asked.question)), Turn("assistant", asked.answer)),
         evidence=tuple(visit.report for visit in series.visits),

@@ -24,12 +24,11 @@ def report_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: C
         corpus = store.summary["corpus"]
         if corpus not in wanted:
             continue
-        columns = store.records[["id", "patient", "split", "seconds", "statements"]]
-        for record, patient, split, seconds, statements in columns.itertuples(index=False, name=None):
+        for record, patient, split, seconds, statements in store.rows(["id", "patient", "split", "seconds", "statements"]):
             if corpus == "ptbxl" and split == "test":
                 dropped["report", "test record of the classification task"] += 1
                 continue
-            if not len(statements):
+            if not statements:
                 dropped["report", "record without a usable statement"] += 1
                 continue
             report = report_text(statements)

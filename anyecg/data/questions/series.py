@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
-import pandas as pd
+import numpy as np
+import pyarrow.compute as pc
 
 from anyecg.data.findings import FINDINGS, find
 from anyecg.data.questions.config import QuestionsConfig
 from anyecg.data.questions.phrasings import chance
 from anyecg.data.questions.report import report_text
+from anyecg.data.store import Store
 from anyecg.types import MARKER
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
@@ -63,25 +65,44 @@ class Series:
         return "\n".join([*lines, question])
 
 
-def all_series(records: pd.DataFrame, cfg: QuestionsConfig, seed: int) -> Iterator[tuple[str, Series]]:
-    """(split, series) of every patient with two ECGs or more, `cfg.runs_per_patient` at most and none twice."""
-    told = records[records["statements"].map(len) > 0].sort_values(["patient", "time", "id"], kind="stable")
-    columns = ["id", "seconds", "time", "statements"]
-    for patient, rows in told.groupby("patient", sort=True):
-        if len(rows) < 2:
-            continue
-        visits = tuple(_visit(*row) for row in rows[columns].itertuples(index=False, name=None))
-        rng = chance(seed, "series", patient)
-        seen = set()
-        for _ in range(cfg.runs_per_patient):
-            count = rng.randint(2, min(cfg.max_ecgs, len(visits), len(ORDINALS)))
-            first = rng.randint(0, len(visits) - count)
-            if (first, count) not in seen:
-                seen.add((first, count))
-                yield rows["split"].iloc[0], Series(f"{patient}/{first}-{first + count - 1}", patient, visits[first : first + count])
+class Histories:
+    """The patients of a store who have two reported ECGs or more.
+
+    It keeps compact columns and one bit a finding, not objects, so a pass over 800,000 ECGs needs little memory.
+    """
+
+    def __init__(self, store: Store) -> None:
+        table = store.table(["patient", "time", "id", "split", "seconds", "statements"])
+        table = table.filter(pc.greater(pc.list_value_length(table["statements"]), 0))
+        order = [(name, "ascending") for name in ("patient", "time", "id")]
+        self._table = table.sort_by(order).combine_chunks()
+        self._found = np.fromiter((_bits(find(report_text(one.as_py()))) for one in self._table["statements"]), np.uint64, len(table))
+        patients = self._table["patient"].to_numpy()
+        starts = np.flatnonzero(np.r_[True, patients[1:] != patients[:-1]]) if len(patients) else np.array([], dtype=int)
+        ends = np.r_[starts[1:], len(patients)] if len(patients) else starts
+        self._spans = [(int(first), int(last)) for first, last in zip(starts, ends) if last - first > 1]
+
+    def series(self, split: str, cfg: QuestionsConfig, seed: int) -> Iterator[Series]:
+        """The series of a split's patients: `cfg.runs_per_patient` each at most, none twice."""
+        for begin, end in self._spans:
+            if self._table["split"][begin].as_py() != split:
+                continue
+            patient = self._table["patient"][begin].as_py()
+            rng = chance(seed, "series", patient)
+            seen = set()
+            for _ in range(cfg.runs_per_patient):
+                count = rng.randint(2, min(cfg.max_ecgs, end - begin, len(ORDINALS)))
+                first = rng.randint(0, end - begin - count)
+                if (first, count) not in seen:
+                    seen.add((first, count))
+                    visits = tuple(self._visit(row) for row in range(begin + first, begin + first + count))
+                    yield Series(f"{patient}/{first}-{first + count - 1}", patient, visits)
+
+    def _visit(self, row: int) -> Visit:
+        record, seconds, time, statements = (self._table[name][row].as_py() for name in ("id", "seconds", "time", "statements"))
+        found = int(self._found[row])
+        return Visit(record, seconds, time[:10], report_text(statements), tuple(finding.key for bit, finding in enumerate(FINDINGS) if found >> bit & 1))
 
 
-def _visit(record: str, seconds: float, time: str, statements) -> Visit:
-    report = report_text(statements)
-    found = find(report)
-    return Visit(record, seconds, time[:10], report, tuple(finding.key for finding in FINDINGS if finding.key in found))
+def _bits(found: frozenset[str]) -> int:
+    return sum(1 << bit for bit, finding in enumerate(FINDINGS) if finding.key in found)

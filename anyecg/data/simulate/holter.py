@@ -1,4 +1,4 @@
-"""Writes the long two- and three-lead layouts with beat annotations: MIT-BIH Arrhythmia, MIT-BIH ST Change, European ST-T."""
+"""Writes the long two-lead layouts with beat annotations: MIT-BIH Arrhythmia, MIT-BIH ST Change, European ST-T."""
 
 from __future__ import annotations
 
@@ -58,8 +58,9 @@ class Holter:
         base = str(rng.choice(["", "left_bundle_branch_block", "right_bundle_branch_block", "atrial_fibrillation"],
                               p=[0.70, 0.11, 0.11, 0.08] if self.rhythms else [0.78, 0.11, 0.11, 0.0]))
         findings = {base} if base else set()
-        drawn = record(findings, anatomy, Faults.draw(rng, broken=0.0, mains_hz=self.mains_hz), seconds or SECONDS, self.fs, rng,
-                       ventricular, Ectopy() if base == "atrial_fibrillation" else atrial)
+        faults = Faults.draw(rng, broken=0.0, mains_hz=self.mains_hz)
+        drawn = record(findings, anatomy, faults, seconds or SECONDS, self.fs, rng, ventricular,
+                       Ectopy() if base == "atrial_fibrillation" else atrial)
         chances = [chance for chance, _ in self.leads]
         chosen = self.leads[rng.choice(len(chances), p=chances)][1]
         rows = [LEADS.index(lead) for _, lead in chosen]

@@ -1,4 +1,4 @@
-"""Writes PTB-XL's layout at 100 Hz: `records100/00000/00001_lr.{hea,dat}`, `ptbxl_database.csv`, `scp_statements.csv`."""
+"""Writes PTB-XL's layout at 100 Hz: `records100/00000/00001_lr.{hea,dat}` and its two tables."""
 
 from __future__ import annotations
 

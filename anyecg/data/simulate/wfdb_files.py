@@ -1,4 +1,4 @@
-"""WFDB signal files written directly: `wfdb.wrsamp` takes ten times as long and refuses the signal names of some sources."""
+"""WFDB signal files, written directly: `wfdb.wrsamp` takes ten times as long and refuses two signals of one name."""
 
 from __future__ import annotations
 

@@ -1,0 +1,211 @@
+"""The store: bit-exact, resumable, the same whatever builds it, and never lost to a bad record."""
+
+import errno
+import multiprocessing
+import os
+import pickle
+import signal as signals
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from anyecg.data import shards
+from anyecg.data.corpora.annotated import MITBIHArrhythmia
+from anyecg.data.preprocess import canonical
+from anyecg.data.shards import build_store, locked
+from anyecg.data.store import Store, Stores
+from anyecg.types import DataError, Window
+
+from tests.data.native import REAL, beat_train, real_data, write_annotated
+
+
+def corpus(root):
+    return MITBIHArrhythmia(MITBIHArrhythmia.Config(root=str(root)), root)
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Ten records of half a minute, three shards."""
+    for k in range(10):
+        write_annotated(tmp_path / "source", f"{k + 100}", beat_train(30 + k, seed=k), beats=((0.5, "N"), (1.5, "V"), (2.5, "+"), (3.5, "N")))
+    return corpus(tmp_path / "source")
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name not in (".lock",)}
+
+
+def test_read_back_is_bit_exact(source, tmp_path):
+    store = build_store(source, tmp_path / "store", progress=False)
+    assert len(store) == 10 and store.summary["skipped"] == 0
+    for entry in source.entries():
+        whole, mask, _ = canonical(source.read(entry))
+        steps = np.rint(whole / np.float32(1e-3)).astype(np.int16) * np.float32(1e-3)
+        record = f"mit_bih_arrhythmia/{entry.id}"
+        read, present = store.read(record)
+        assert np.array_equal(read, steps) and np.array_equal(present, mask) and read.dtype == np.float32
+        assert np.abs(read - whole).max() <= 5.1e-4
+        window, _ = store.read(record, 3.25, 13.25)  # a window is a slice of the resampled record, edges and all
+        assert np.array_equal(window, steps[:, 325:1325])
+        assert store.seconds(record) == whole.shape[1] / 100
+    row = store.records.loc["mit_bih_arrhythmia/100"]
+    assert list(row["annotation_symbols"]) == ["N", "V", "+", "N"] and row["annotation_times"][1] == 1.5
+    assert row["lead_mask"] == 0b1000010 and row["patient"] == "mit_bih_arrhythmia/100"
+
+
+def test_workers_and_repeats_make_the_same_bytes(source, tmp_path):
+    one, two = build_store(source, tmp_path / "one", progress=False), build_store(source, tmp_path / "two", workers=2, progress=False)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two") and one.fingerprint == two.fingerprint
+    before = (tmp_path / "one" / "store.json").stat().st_mtime_ns
+    build_store(source, tmp_path / "one", progress=False)
+    assert (tmp_path / "one" / "store.json").stat().st_mtime_ns == before
+
+
+def test_windows_outside_the_record(source, tmp_path):
+    store = build_store(source, tmp_path / "store", progress=False)
+    for window in ((0.0, 31.0), (29.0, 30.5), (30.0, None), (5.0, 5.0), (5.0, 4.0), (-1.0, 3.0)):
+        with pytest.raises(DataError, match=r"mit_bih_arrhythmia/100.*30\.0 s"):
+            store.read("mit_bih_arrhythmia/100", *window)
+    with pytest.raises(DataError, match="no signal"):
+        Window("r", 3.0, 3.0)
+    with pytest.raises(DataError, match="mit_bih_arrhythmia/nobody is not in the store"):
+        store.read("mit_bih_arrhythmia/nobody")
+
+
+def test_bad_records_cost_only_themselves(source, tmp_path):
+    root = source.root
+    with (root / "101.dat").open("r+b") as file:
+        file.truncate(999)
+    (root / "102.dat").unlink()
+    write_annotated(root, "103", leads=("Resp", "ABP"))
+    write_annotated(root, "104", np.full((2, 10000), np.nan))
+    wave = beat_train()
+    wave[1] = np.nan
+    wave[0, 50] = np.nan
+    write_annotated(root, "105", wave)
+    write_annotated(root, "106", beat_train(leads=3), leads=("MLII", "V1", "Resp"))
+    store = build_store(source, tmp_path / "store", progress=False)
+    assert len(store) == 6
+    skipped = pd.read_csv(tmp_path / "store" / "skipped.csv").set_index("id")["reason"]
+    assert list(skipped.index) == [f"mit_bih_arrhythmia/10{k}" for k in (1, 2, 3, 4)]
+    assert "cut short" in skipped.iloc[0] and "102" in skipped.iloc[1] and "Resp, ABP" in skipped.iloc[2] and "valid sample" in skipped.iloc[3]
+    summary = store.summary
+    assert summary["skipped"] == 4 and summary["unknown_leads"] == {"Resp": 1} and summary["broken_leads"] == {"V1": 1}
+    assert summary["interpolated"] == 1 and summary["clipped"] == 0
+    with pytest.raises(DataError, match="mit_bih_arrhythmia/101 is not in the store .*skipped.csv"):
+        store.read("mit_bih_arrhythmia/101")
+
+
+def test_beyond_32_mv_is_clipped_and_counted(tmp_path):
+    wave = np.zeros((2, 1000))
+    wave[0, 500:] = 50.0
+    source = corpus(write_annotated(tmp_path / "source", "1", wave, fs=100))
+    store = build_store(source, tmp_path / "store", progress=False)
+    assert store.summary["clipped"] == 500 and store.read("mit_bih_arrhythmia/1")[0].max() == pytest.approx(32.767)
+
+
+def test_nothing_usable_is_an_error(tmp_path):
+    source = corpus(write_annotated(tmp_path / "source", "1", leads=("Resp", "ABP")))
+    for _ in range(2):
+        with pytest.raises(DataError, match="not one of 1 recordings .* none of its leads is known"):
+            build_store(source, tmp_path / "store", progress=False)
+
+
+class Slow(MITBIHArrhythmia):
+    def read(self, entry):
+        time.sleep(0.1)
+        return super().read(entry)
+
+
+def build_slowly(root, folder):
+    build_store(Slow(Slow.Config(), root), folder, progress=False)
+
+
+def test_killed_build_goes_on(source, tmp_path):
+    folder = tmp_path / "store"
+    process = multiprocessing.get_context("fork").Process(target=build_slowly, args=(source.root, folder))
+    process.start()
+    deadline = time.monotonic() + 60
+    while not (folder / "shard-00000.json").exists():
+        assert process.is_alive() and time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signals.SIGKILL)
+    process.join()
+    assert not (folder / "store.json").exists()
+    with pytest.raises(DataError, match="no finished store"):
+        Store.open(folder)
+    finished = (folder / "shard-00000.i2").stat().st_mtime_ns
+    store = build_store(source, folder, progress=False)
+    assert (folder / "shard-00000.i2").stat().st_mtime_ns == finished
+    build_store(source, tmp_path / "whole", progress=False)
+    assert contents(folder) == contents(tmp_path / "whole") and len(store) == 10
+
+
+def test_full_disk_says_so_and_goes_on(source, tmp_path, monkeypatch):
+    whole = shards.write_shard
+
+    def full(corpus, entries, folder, shard):
+        if shard == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(corpus, entries, folder, shard)
+
+    monkeypatch.setattr(shards, "write_shard", full)
+    with pytest.raises(DataError, match="No space left on device; free some space"):
+        build_store(source, tmp_path / "store", progress=False)
+    monkeypatch.undo()
+    assert len(build_store(source, tmp_path / "store", progress=False)) == 10
+
+
+def test_second_build_waits_for_the_first(source, tmp_path):
+    folder = tmp_path / "store"
+    folder.mkdir()
+    built = []
+    with locked(folder):
+        second = threading.Thread(target=lambda: built.append(build_store(source, folder, progress=False)))
+        second.start()
+        second.join(0.3)
+        assert second.is_alive() and not (folder / "store.json").exists()
+    second.join(30)
+    assert len(built[0]) == 10
+
+
+def test_another_corpus_in_the_folder(source, tmp_path):
+    build_store(source, tmp_path / "store", progress=False)
+    other = corpus(write_annotated(tmp_path / "other", "1"))
+    with pytest.raises(DataError, match="holds a store of other recordings"):
+        build_store(other, tmp_path / "store", progress=False)
+    (tmp_path / "store" / "store.json").write_text("{")
+    with pytest.raises(DataError, match="store.json is damaged"):
+        Store.open(tmp_path / "store")
+
+
+def test_fingerprint_follows_content_not_place(source, tmp_path):
+    before = shards.fingerprint(source, source.entries())
+    source.root.rename(tmp_path / "moved")
+    moved = corpus(tmp_path / "moved")
+    assert shards.fingerprint(moved, moved.entries()) == before
+    write_annotated(moved.root, "100", beat_train(12.0))
+    assert shards.fingerprint(moved, moved.entries()) != before
+
+
+def test_stores_are_one(source, tmp_path):
+    store = build_store(source, tmp_path / "store", progress=False)
+    stores = pickle.loads(pickle.dumps(Stores([store])))
+    signal, mask = stores.read(Window("mit_bih_arrhythmia/101", 1.0, 11.0))
+    assert signal.shape == (12, 1000) and mask.sum() == 2
+    assert stores.seconds(Window("mit_bih_arrhythmia/101", 1.0)) == 30 and stores.seconds("mit_bih_arrhythmia/101") == 31
+    with pytest.raises(DataError, match="no store of corpus 'mimic'"):
+        stores.read(Window("mimic/1"))
+
+
+@real_data
+def test_real_records_survive_the_store(tmp_path):
+    real = MITBIHArrhythmia(MITBIHArrhythmia.Config(limit=2), REAL / "mitdb")
+    store = build_store(real, tmp_path, progress=False)
+    assert store.summary["unknown_leads"] == {} and store.records["seconds"].tolist() == [1805.56, 1805.56]
+    window, mask = store.read("mit_bih_arrhythmia/101", 600.0, 610.0)
+    whole, _, _ = canonical(real.read(real.entries()[0]))
+    assert np.abs(window - whole[:, 60000:61000]).max() <= 5.1e-4 and mask.sum() == 2

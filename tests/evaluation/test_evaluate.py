@@ -1,0 +1,172 @@
+"""Evaluation end to end: resume after a kill, the same bytes on a rerun, controls and the pictures and tables made of them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from anyecg.evaluation import figures, tables
+from anyecg.evaluation.evaluate import evaluate
+from anyecg.tasks.localization import Localization
+from anyecg.tasks.multi_ecg import MultiECG
+from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
+
+
+def localization(i):
+    intervals = [[1.0 + i / 10, 2.0 + i / 10]] if i % 2 else []
+    answer = f"Duration: {intervals[0][0]:.1f}s-{intervals[0][1]:.1f}s" if intervals else "No PVC Found"
+    return ECGSample(
+        id=f"loc{i}", task="localization", patient=f"p{i % 8}", subset="mit_bih_arrhythmia", records=(Window(f"loc{i}"),),
+        conversation=(Turn("user", "<ecg> PVC?"), Turn("assistant", answer)), evidence=(answer,),
+        meta={"name": "PVC", "symbol": "V", "seconds": 10.0, "intervals": intervals},
+    )  # fmt: skip
+
+
+def multi(i):
+    yes = bool(i % 2)
+    answer = f"{'Yes' if yes else 'No'}, the second ECG {'shows' if yes else 'does not show'} atrial fibrillation."
+    return ECGSample(
+        id=f"multi{i}", task="multi_ecg", patient=f"p{i % 6}", subset="2", records=(Window(f"m{i}a"), Window(f"m{i}b")),
+        conversation=(Turn("user", "<ecg><ecg>?"), Turn("assistant", answer)), evidence=(answer, answer),
+        meta={"kind": "present", "findings": [[], []], "reference": {"finding": "atrial_fibrillation", "answer": "yes" if yes else "no"}},
+    )  # fmt: skip
+
+
+SAMPLES = {"localization": [localization(i) for i in range(24)], "multi_ecg": [multi(i) for i in range(18)]}
+TASKS = {"localization": Localization(), "multi_ecg": MultiECG()}
+
+
+class Reader:
+    """Reads each sample's evidence (so a shuffled ECG misleads it), says one thing when blind, and can be killed."""
+
+    def __init__(self, dies_after=None):
+        self.asked, self.left = [], dies_after
+
+    def __call__(self, samples, view):
+        for sample in samples[::-1]:
+            if self.left is not None and not self.left:
+                raise KeyboardInterrupt
+            self.left = None if self.left is None else self.left - 1
+            self.asked.append((view, sample.id))
+            yield Prediction(sample.id, "No PVC Found" if view == "blind" else sample.evidence[-1])
+
+
+def run(folder, reader=None, **options):
+    return evaluate(reader or Reader(), SAMPLES, TASKS, folder, bootstrap=50, progress=False, **options)
+
+
+def test_a_reader_of_the_signal_beats_both_controls(tmp_path):
+    metrics = run(tmp_path)
+    assert metrics == json.loads((tmp_path / "metrics.json").read_text())
+    for name, task in metrics["tasks"].items():
+        primary = task["primary"]
+        assert task["n"] == len(SAMPLES[name]) and task["n_patients"] == len({s.patient for s in SAMPLES[name]})
+        assert task["views"]["signal"]["metrics"][primary] == (5 if name == "multi_ecg" else 1)
+        for control in ("blind", "shuffled"):
+            difference, low, high = task["differences"][control][primary]
+            assert 0 < low <= difference <= high
+            assert difference == pytest.approx(task["views"]["signal"]["metrics"][primary] - task["views"][control]["metrics"][primary], abs=2e-6)
+    assert metrics["tasks"]["multi_ecg"]["views"]["blind"]["unparsed"] == 0
+    assert metrics["tasks"]["localization"]["views"]["blind"]["metrics"]["iou_balanced"] == 0.5
+
+
+def test_saved_rows_give_the_metrics_again(tmp_path):
+    metrics = run(tmp_path)
+    for name, task in TASKS.items():
+        rows = pd.read_parquet(tmp_path / "scores" / f"{name}.parquet")
+        for view, part in rows.groupby("view"):
+            assert task.reduce(part) == pytest.approx(metrics["tasks"][name]["views"][view]["metrics"], abs=1e-6)
+
+
+@pytest.mark.parametrize("answered", [0, 1, 30, 100, 126])
+def test_a_killed_evaluation_resumes_without_asking_twice_and_gives_the_same_bytes(tmp_path, answered):
+    whole = run(tmp_path / "whole")
+    first, second = Reader(answered), Reader()
+    if answered < 126:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "killed", first)
+    else:
+        run(tmp_path / "killed", first)
+    with (tmp_path / "killed" / "predictions.jsonl").open("ab") as file:
+        file.write(b'{"id": "loc3", "task": "localiz\xc3')  # the half line a kill leaves
+    assert run(tmp_path / "killed", second) == whole
+    assert len(first.asked) == answered and not set(first.asked) & set(second.asked) and len(second.asked) == 126 - answered
+    assert (tmp_path / "killed" / "metrics.json").read_bytes() == (tmp_path / "whole" / "metrics.json").read_bytes()
+    lines = [json.loads(line) for line in (tmp_path / "killed" / "predictions.jsonl").read_text().splitlines()]
+    assert len({(line["task"], line["view"], line["id"]) for line in lines}) == len(lines) == 126
+    third = Reader()
+    before = (tmp_path / "killed" / "metrics.json").read_bytes()
+    run(tmp_path / "killed", third)
+    assert not third.asked and (tmp_path / "killed" / "metrics.json").read_bytes() == before
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    run(tmp_path)
+    path = tmp_path / "predictions.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:4], "not json", *lines[5:]]) + "\n")
+    with pytest.raises(DataError, match="line 5"):
+        run(tmp_path)
+
+
+def test_answers_of_another_model_are_not_mixed_in(tmp_path):
+    run(tmp_path, key="a")
+    with pytest.raises(DataError, match="another model"):
+        run(tmp_path, key="b")
+
+
+def test_bad_calls_are_refused_by_name(tmp_path):
+    def silent(samples, view):
+        return iter(())
+
+    def stranger(samples, view):
+        yield Prediction("who", "")
+
+    for bad, message in ((silent, "24 questions stayed without an answer: loc0"), (stranger, "question who")):
+        with pytest.raises(DataError, match=message):
+            run(tmp_path / message[:2], bad)
+    with pytest.raises(DataError, match="task localization: there are no questions"):
+        evaluate(Reader(), {"localization": []}, {"localization": Localization()}, tmp_path, progress=False)
+    with pytest.raises(DataError, match="deaf"):
+        run(tmp_path, views=["signal", "deaf"])
+
+
+def test_one_patient_or_no_bootstrap_leaves_intervals_out(tmp_path):
+    alone = {"localization": [replace(s, patient="p") for s in SAMPLES["localization"]]}
+    metrics = evaluate(Reader(), alone, {"localization": Localization()}, tmp_path, views=["signal", "blind"], progress=False)
+    task = metrics["tasks"]["localization"]
+    assert task["differences"] == {} and task["views"]["signal"]["intervals"] == {}
+    assert "| with the ECG | 1.000 | – |" in tables.table(metrics)
+
+
+def test_tables_show_controls_intervals_counts_and_the_paper(tmp_path):
+    metrics = run(tmp_path)
+    text = tables.table(metrics, {"localization": 0.5, "multi_ecg": None})
+    assert "| paper (other data and weights) | 0.500 |" in text and "| paper (other data and weights) | – |" in text
+    for words in ("blind (no ECG)", "shuffled", "| 24 | 8 | 0 |", "iou_balanced", "by abnormality", "ECG − this [95 %]"):
+        assert words in text
+    console = Console(width=160, record=True, quiet=True)
+    console.print(tables.terminal(metrics))
+    assert text.count("\n### ") > 4
+
+
+def test_pictures_are_drawn_from_what_a_run_leaves(tmp_path):
+    metrics = run(tmp_path)
+    pd.DataFrame({"step": [1, 2, 3], "loss": [3.0, 2.0, 1.0]}).to_json(tmp_path / "stage1.jsonl", orient="records", lines=True)
+    pd.DataFrame({"step": [1, 2, 3], "loss": [3.0, 2.0, 1.0]}).to_csv(tmp_path / "stage2.csv", index=False)
+    signal, mask = np.random.default_rng(0).normal(size=(12, 1000)), np.arange(12) < 2
+    drawn = [
+        *figures.controls_figure(metrics, tmp_path / "controls"),
+        *figures.loss_curves({"stage 1": tmp_path / "stage1.jsonl", "stage 2": tmp_path / "stage2.csv"}, tmp_path / "figures" / "loss"),
+        *figures.localization_example(signal, mask, [[1, 2]], [[1.5, 3]], "PVC?", tmp_path / "example"),
+        *figures.localization_example(signal, mask, [], None, "PVC?", tmp_path / "unreadable"),
+    ]
+    assert len(drawn) == 8 and all(path.stat().st_size > 1000 for path in drawn)
+    (tmp_path / "empty.csv").write_text("step,accuracy\n1,2\n")
+    with pytest.raises(DataError, match="empty.csv.*loss"):
+        figures.loss_curves({"stage": tmp_path / "empty.csv"}, tmp_path / "loss")
+    with pytest.raises(DataError, match="without leads"):
+        figures.localization_example(signal, mask & False, [], [], "", tmp_path / "none")

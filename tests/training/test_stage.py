@@ -1,0 +1,58 @@
+"""What every stage shares: schedule, decay, and accumulated steps that are all taken."""
+
+import lightning as L
+import pytest
+import torch
+
+from anyecg.config import StageConfig
+from anyecg.training.answering import AnsweringStage
+from anyecg.training.stage import cosine
+from tests.conftest import collator, make_item, make_model
+
+
+def test_the_schedule_rises_then_falls_to_zero():
+    factors = [cosine(step, 100, 0.1) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1) and factors[9] == pytest.approx(1.0) and max(factors) == 1.0
+    assert factors[10:] == sorted(factors[10:], reverse=True) and factors[-1] < 0.001
+
+
+def test_decay_is_on_matrices_only():
+    stage = AnsweringStage(make_model(), StageConfig(trains=["encoder", "connector", "markers", "llm"], weight_decay=0.1), 10)
+    groups = stage.configure_optimizers()["optimizer"].param_groups
+    assert {p.ndim >= 2 for g in groups if g["weight_decay"] > 0 for p in g["params"]} == {True}
+    assert {p.ndim < 2 for g in groups if g["weight_decay"] == 0 for p in g["params"]} == {True}
+    assert sum(p.numel() for g in groups for p in g["params"]) == sum(p.numel() for p in stage.parameters() if p.requires_grad)
+
+
+def test_the_scale_of_a_group_multiplies_its_learning_rate():
+    stage = AnsweringStage(make_model(), StageConfig(trains=["encoder", "connector"], lr=1.0, lr_scale={"encoder": 0.1}), 10)
+    schedule = stage.configure_optimizers()
+    assert {round(g["initial_lr"], 3) for g in schedule["optimizer"].param_groups} == {0.1, 1.0}
+
+
+def trained(accumulate: int, batch: int) -> dict:
+    torch.manual_seed(0)
+    model = make_model(dropout=0.0)
+    stage = AnsweringStage(model, StageConfig(trains=["connector"], lr=1e-2, clip=0.0), 4)
+    items = [make_item(f"q{i}", seed=i) for i in range(16)]
+    loader = torch.utils.data.DataLoader(items, batch_size=batch, collate_fn=collator(model))
+    trainer = L.Trainer(max_steps=4, accumulate_grad_batches=accumulate, accelerator="cpu", logger=False, enable_checkpointing=False,
+                        enable_progress_bar=False, enable_model_summary=False)
+    trainer.fit(stage, loader)
+    assert trainer.global_step == 4
+    return {name: p.detach() for name, p in model.connector.named_parameters()}
+
+
+def test_accumulated_steps_equal_whole_ones():
+    whole, parts = trained(1, 4), trained(2, 2)
+    for name in whole:
+        torch.testing.assert_close(whole[name], parts[name], atol=1e-4, rtol=1e-3)
+
+
+def test_checkpoints_hold_only_what_trains():
+    stage = AnsweringStage(make_model(), StageConfig(trains=["connector"]), 4)
+    checkpoint = {"state_dict": stage.state_dict()}
+    stage.on_save_checkpoint(checkpoint)
+    held = set(checkpoint["state_dict"])
+    assert {f"model.{name}" for name in stage.model.groups()["connector"]} <= held
+    assert not any("q_proj" in name or "encoder.blocks" in name for name in held)
