@@ -66,8 +66,8 @@ class ECGLanguageModel(nn.Module):
         return embeds
 
     def forward(self, batch: ECGBatch) -> Tensor:
-        """Mean cross-entropy over the answer tokens; no logit is computed anywhere else."""
-        hidden = self.llm.hidden(self.embed(batch), batch.attention_mask)
+        """Mean cross-entropy over the answer tokens of a right-padded batch; no logit is computed anywhere else."""
+        hidden = self.llm.hidden(self.embed(batch))
         answered = batch.labels[:, 1:] != IGNORED_LABEL
         if batch.labels.device.type == "cpu" and not answered.any():
             raise DataError(f"batch of {', '.join(batch.ids[:3])}: no answer token to learn from")

@@ -64,16 +64,19 @@ class LanguageModel(nn.Module):
         """Token ids `[B, T]` -> embeddings `[B, T, dim]`."""
         return self.lm.get_input_embeddings()(ids)
 
-    def hidden(self, inputs_embeds: Tensor, attention_mask: Tensor) -> Tensor:
+    def hidden(self, inputs_embeds: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Embeddings `[B, T, dim]`, mask `[B, T]` (padded on either side) -> last hidden states `[B, T, dim]`.
 
+        Without a mask, padding must be on the right: causal attention never looks there, and needs no mask to skip it.
         Raises DataError if T exceeds the context: nothing is cut here.
         """
         self._check_length(inputs_embeds.shape[1])
-        mask = attention_mask.long()
-        positions = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)} if self._positions else {}
-        embeds = inputs_embeds.to(self.lm.dtype)
-        return self.lm.base_model(inputs_embeds=embeds, attention_mask=mask, use_cache=False, **positions).last_hidden_state
+        placed = {}
+        if attention_mask is not None:
+            placed["attention_mask"] = attention_mask.long()
+            if self._positions:
+                placed["position_ids"] = (placed["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        return self.lm.base_model(inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False, **placed).last_hidden_state
 
     def head(self, hidden: Tensor) -> Tensor:
         """Hidden states `[M, dim]` -> logits `[M, V]`, the library's own (scaled or capped where the family does so)."""

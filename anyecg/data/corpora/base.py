@@ -68,7 +68,7 @@ class Corpus:
         if not self.root.is_dir():
             raise DataError(
                 f"corpus {self.name}: there is no folder {self.root}; "
-                f"set data.corpora.{self.name}.root to where it was downloaded, or to null to simulate it"
+                f"set corpora.{self.name}.root to where it was downloaded, or to null to simulate it"
             )
 
     def entries(self) -> list[Entry]:

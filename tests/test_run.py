@@ -1,0 +1,115 @@
+"""The main job as its user gives it: one command, everything it leaves, and what it says when it cannot."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from anyecg import compare, config
+from anyecg.run import claim_folder, main, run_name
+from tests.conftest import SMALL
+
+EXPERIMENT = "experiments/anyecg_chat.yaml"
+
+
+def command(cache, output, *overrides, experiment=EXPERIMENT):
+    return [experiment, *SMALL, f"cache={cache}", f"output={output}", *overrides]
+
+
+@pytest.fixture(scope="module")
+def finished(small_cache, tmp_path_factory):
+    """Runs of the recipe and of one ablation."""
+    output = tmp_path_factory.mktemp("runs")
+    assert main(command(small_cache, output)) == 0
+    assert main(command(small_cache, output, experiment="experiments/ablation_no_replay.yaml")) == 0
+    return sorted(output.iterdir(), reverse=True)
+
+
+def test_a_run_leaves_everything_promised(finished):
+    recipe, ablation = (next(p for p in finished if p.name.startswith(name)) for name in ("anyecg_chat", "ablation"))
+    for run in (recipe, ablation):
+        for name in ("config.yaml", "metrics.json", "predictions.jsonl", "table.md", "run.log", "figures/loss.png", "figures/loss.pdf",
+                     "figures/controls.png", "figures/localization_1.png", "stages/stage3/parts.safetensors", "stages/stage3/adapter/adapter_model.safetensors"):
+            assert (run / name).stat().st_size > 0, name
+    metrics = json.loads((recipe / "metrics.json").read_text())
+    assert set(metrics["tasks"]) == {"classification", "localization", "multi_ecg"}
+    for task in metrics["tasks"].values():
+        assert set(task["views"]) == {"signal", "blind", "shuffled"} and set(task["differences"]) == {"blind", "shuffled"}
+    assert (recipe / "stages/stage1").resolve() == (ablation / "stages/stage1").resolve()  # trained once
+    assert "blind (no ECG)" in (recipe / "table.md").read_text()
+
+
+def test_blind_answers_to_one_question_are_all_alike(finished):
+    lines = [json.loads(line) for run in finished for line in (run / "predictions.jsonl").read_text().splitlines()]
+    for name in ("classification",):
+        assert len({line["text"] for line in lines if line["task"] == name and line["view"] == "blind"}) <= len(finished)
+
+
+def test_the_same_command_again_gives_the_same_bytes_without_asking(finished, small_cache, monkeypatch):
+    run = next(p for p in finished if p.name.startswith("anyecg_chat"))
+    before = {name: (run / name).read_bytes() for name in ("metrics.json", "predictions.jsonl", "table.md")}
+    monkeypatch.setattr("anyecg.model.ECGLanguageModel.answer", lambda *_: pytest.fail("asked again"))
+    assert main(command(small_cache, run.parent)) == 0
+    assert before == {name: (run / name).read_bytes() for name in before}
+
+
+def test_two_runs_compare(finished, capsys):
+    assert compare.main([str(run) for run in finished[::-1]]) == 0
+    printed = capsys.readouterr().out
+    assert "replay" in printed and "localization" in printed
+
+
+def test_a_resolved_configuration_runs_again(finished):
+    run = finished[0]
+    assert config.to_dict(config.load(run / "config.yaml")) == yaml.safe_load((run / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["experiments/anyecg_chatt.yaml"], "did you mean experiments/anyecg_chat.yaml"),
+    ([EXPERIMENT, "encoder=vitt"], "did you mean 'vit'"),
+    ([EXPERIMENT, "seed=many"], "command line: seed"),
+    ([EXPERIMENT, "scale=huge"], "scale 'huge'"),
+    ([EXPERIMENT, "nonsense"], "nonsense"),
+])
+def test_mistakes_are_told_in_one_message(arguments, words, capsys, tmp_path):
+    assert main([*arguments, f"output={tmp_path}"]) == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_corpus_names_the_folder(capsys, tmp_path, small_cache):
+    assert main(command(small_cache, tmp_path, "corpora.ptbxl.root=/nowhere")) == 2
+    assert "/nowhere" in capsys.readouterr().err
+
+
+def test_a_run_of_another_configuration_is_moved_aside(tmp_path):
+    first, second = (config.load(EXPERIMENT, [f"seed={seed}"]) for seed in (0, 1))
+    folder = claim_folder(tmp_path / "run", first)
+    (folder / "metrics.json").write_text("{}")
+    assert (claim_folder(tmp_path / "run", first) / "metrics.json").exists()
+    assert not (claim_folder(tmp_path / "run", second) / "metrics.json").exists()
+    assert (tmp_path / "run.old1" / "metrics.json").exists()
+
+
+def test_the_name_of_a_run_tells_what_was_changed():
+    experiment = config.load(EXPERIMENT)
+    assert run_name(experiment, []) == "anyecg_chat"
+    assert run_name(experiment, ["llm=smollm2", "output=x", "trainer.workers=2"]) == "anyecg_chat+llm=smollm2"
+    assert len(run_name(experiment, [f"stages.stage1.samples={i}" for i in range(50)])) < 120
+
+
+def test_list_names_every_component(capsys):
+    assert main(["--list"]) == 0
+    printed = capsys.readouterr().out
+    for name in ("vit", "timm", "mlp", "linear", "hf", "smollm2", "tiny", "mimic", "ptbxl", "european_st_t", "localization"):
+        assert f"  {name}" in printed
+
+
+def test_show_prints_the_resolved_configuration(capsys):
+    assert main([EXPERIMENT, "--show"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["encoder"]["name"] == "vit"
+
+
+def test_the_shipped_experiments_are_all_here():
+    assert len(list(Path("experiments").glob("*.yaml"))) >= 7
