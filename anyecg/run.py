@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from anyecg import config
-from anyecg.config import Experiment
+from anyecg.experiment import Experiment
 from anyecg.data.build import Data, build_data
 from anyecg.evaluation.ask import Asker
 from anyecg.evaluation.evaluate import evaluate

@@ -113,3 +113,9 @@ def test_an_interpolation_to_nowhere(tmp_path):
     path.write_text(f"base: {RECIPE}\nname: x\nseed: ${{nowhere}}\n")
     with pytest.raises(ConfigError, match="nowhere"):
         config.load(path)
+
+
+def test_an_llm_may_have_a_profile_of_its_own_at_a_scale():
+    recipe, companion = config.load(RECIPE), config.load(RECIPE, ["llm=smollm2"])
+    assert companion.stages["stage2"].samples < recipe.stages["stage2"].samples
+    assert config.load(RECIPE, ["llm=smollm2", "stages.stage2.samples=7"]).stages["stage2"].samples == 7

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "anyecg"
 
-FOUNDATION = {"types", "registry", "config", "fingerprint"}
+FOUNDATION = {"types", "registry", "experiment", "config", "fingerprint"}
 PARTS = {"data", "encoders", "connectors", "llms", "text_encoders"}
 MAY_IMPORT = {
     **{name: FOUNDATION for name in FOUNDATION},

@@ -9,7 +9,7 @@ import lightning as L
 import numpy as np
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from anyecg.config import InputConfig, StageConfig
+from anyecg.experiment import InputConfig, StageConfig
 from anyecg.data.build import Data
 from anyecg.data.dataset import QuestionDataset
 from anyecg.data.mixture import Batches, batches, visits

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch.utils.data import Dataset
 
-from anyecg.config import InputConfig
+from anyecg.experiment import InputConfig
 from anyecg.data.preprocess import clip_count, normalize, segment
 from anyecg.data.questions import Questions
 from anyecg.data.store import Stores

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 
 
-from anyecg.config import InputConfig
+from anyecg.experiment import InputConfig
 from anyecg.data.collate import Collator
 from anyecg.data.dataset import QuestionDataset
 from anyecg.data.store import Stores

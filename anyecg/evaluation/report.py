@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from anyecg.config import Experiment
+from anyecg.experiment import Experiment
 from anyecg.data.store import Stores
 from anyecg.evaluation import figures, published
 from anyecg.evaluation.controls import SIGNAL

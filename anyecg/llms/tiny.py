@@ -54,6 +54,7 @@ class TinyLlama(LanguageModel):
             intermediate_size=cfg.mlp,
             max_position_embeddings=cfg.context,
             tie_word_embeddings=True,
+            initializer_range=0.7 * cfg.dim**-0.5,  # the library's 0.02 suits widths of thousands
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anyecg.config import StageConfig
+from anyecg.experiment import StageConfig
 from anyecg.data.dataset import Item
 from anyecg.model import ECGLanguageModel
 from anyecg.training.stage import Stage

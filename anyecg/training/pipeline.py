@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from anyecg.config import Experiment, StageConfig, to_dict
+from anyecg.config import to_dict
+from anyecg.experiment import Experiment, StageConfig
 from anyecg.data.build import Data
 from anyecg.data.collate import Collator
 from anyecg.data.datamodule import StageData

@@ -8,7 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from anyecg.config import StageConfig
+from anyecg.experiment import StageConfig
 from anyecg.model import ECGLanguageModel
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anyecg import config
-from anyecg.config import InputConfig, StageConfig
+from anyecg.experiment import InputConfig, StageConfig
 from anyecg.data.collate import Collator
 from anyecg.data.datamodule import StageData
 from anyecg.data.dataset import QuestionDataset, limited

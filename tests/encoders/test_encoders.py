@@ -90,9 +90,11 @@ def test_paper_size():
 
 def test_initial_scale():
     encoder = build("vit")
-    for name, parameter in encoder.named_parameters():
-        if parameter.ndim > 1:
-            assert 0.015 < parameter.std() < 0.025, name
+    for name, module in encoder.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            assert 0.5 < module.weight.std() * module.in_features**0.5 < 0.8, name
+    for embedding in (encoder.embed.position, encoder.embed.lead):
+        assert 0.8 < embedding.std() < 1.2
 
 
 def test_sizes_are_overridable():

@@ -4,7 +4,7 @@ import lightning as L
 import pytest
 import torch
 
-from anyecg.config import StageConfig
+from anyecg.experiment import StageConfig
 from anyecg.training.answering import AnsweringStage
 from anyecg.training.stage import cosine
 from tests.conftest import collator, make_item, make_model

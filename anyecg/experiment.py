@@ -1,0 +1,114 @@
+"""Everything that determines a run, as read-only dataclasses; `config.load` fills them from YAML."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A filled slot of the experiment: which component, and its validated settings."""
+
+    name: str
+    component: type
+    config: Any
+
+    def build(self, *args, **kwargs):
+        """The component itself: `component(config, ...)`."""
+        return self.component(self.config, *args, **kwargs)
+
+
+def slot(registry: str, default: str | None = None, many: bool = False):
+    """A field filled by a registered component; `registry` is "module:registry", imported when needed."""
+    return field(default=default, metadata={"slot": registry, "many": many})
+
+
+def settings(target: str):
+    """A field filled by a settings dataclass that another package owns ("module:Class")."""
+    return field(default=None, metadata={"settings": target})
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """What of a question's ECGs reaches the model (the paper's Dynamic ECG Input)."""
+
+    max_seconds: float = 60.0  # a longer window is cut to its first seconds
+    max_ecgs: int = 6  # further ECGs of a question are left out, with their markers
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """A stage of the curriculum as data: what trains, on which questions, for how long."""
+
+    objective: str = "answer"  # "answer": next-token loss on answers; "contrastive": ECG against report
+    trains: list[str] = field(default_factory=list)  # encoder, connector, markers, llm (its tuning), llm_weights
+    tasks: dict[str, float] = field(default_factory=dict)  # pool of questions -> weight in the mixture
+    replay: dict[str, float] = field(default_factory=dict)  # pools of earlier stages -> weight, times `replay` above
+    view: str = "signal"  # "signal", "blind" (no ECG), or "text" (the ECG's evidence as words)
+    samples: int = 10_000  # sample visits; rounded up to whole optimizer steps
+    batch_size: int = 64  # samples an optimizer step, over all devices and accumulated micro-batches
+    micro_batch: int | None = None  # samples a forward pass on one device (None: no accumulation)
+    lr: float = 1e-4  # peak learning rate of AdamW
+    lr_scale: dict[str, float] = field(default_factory=dict)  # group -> factor on lr
+    weight_decay: float = 0.01  # on matrices only
+    warmup: float = 0.1  # share of steps before the cosine
+    clip: float = 1.0  # gradient norm
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How Lightning runs a stage."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"  # any of Lightning's names: ddp, deepspeed_stage_2, ...
+    precision: str = "32-true"
+    workers: int = 0  # processes that load batches
+    checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
+    log_every: int = 10  # optimizer steps between points of the loss curve
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured at the end of a run, and with which controls."""
+
+    tasks: list[str] = field(default_factory=lambda: ["classification", "localization", "multi_ecg"])
+    views: list[str] = field(default_factory=lambda: ["signal", "blind", "shuffled"])
+    split: str = "test"
+    limit: int | None = None  # questions a task, drawn evenly over patients (None: all)
+    batch_size: int = 32
+    max_new_tokens: int = 256
+    bootstrap: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that determines a run."""
+
+    name: str = MISSING
+    description: str = ""
+    paper_row: str | None = None  # the row of the paper's Table 8 that this setting stands beside
+    scale: str = "cpu"
+    seed: int = 0
+    output: str = "runs"  # a run leaves its folder here
+    cache: str = "runs/cache"  # simulated corpora, stores and trained stages, shared by all runs
+    encoder: Slot = slot("anyecg.encoders:encoders", "vit")
+    connector: Slot = slot("anyecg.connectors:connectors", "mlp")
+    llm: Slot = slot("anyecg.llms:llms", "tiny")
+    text_encoder: Slot = slot("anyecg.text_encoders:text_encoders", "sentence")
+    corpora: dict[str, Slot] = slot("anyecg.data.corpora:corpora", many=True)
+    questions: Any = settings("anyecg.data.questions:QuestionsConfig")
+    input: InputConfig = field(default_factory=InputConfig)
+    replay: float = 1.0  # factor on every stage's replayed part; 0: a stage sees only its new data
+    stages: dict[str, StageConfig] = field(default_factory=dict)
+    curriculum: list[str] = field(default_factory=list)  # the stages that run, in order
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        missing = [name for name in self.curriculum if name not in self.stages]
+        if missing:
+            raise ValueError(f"curriculum names {', '.join(missing)}, which stages does not define")
