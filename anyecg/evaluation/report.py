@@ -19,6 +19,7 @@ from anyecg.tasks.base import Task
 from anyecg.training.pipeline import PlannedStage
 from anyecg.types import ECGSample
 
+WIDTH = 110  # columns the headline table needs
 EXAMPLES = 4  # localizations drawn, chosen by seed, not by outcome
 
 
@@ -40,7 +41,8 @@ def write_report(folder: Path, experiment: Experiment, metrics: Mapping[str, Any
             signal, mask = stores.read(sample.records[0])
             figures.localization_example(signal, mask, sample.meta["intervals"], said, f"{sample.subset}: {sample.meta['name']}",
                                          folder / "figures" / f"localization_{number + 1}")
-    Console().print(terminal(metrics, paper))
+    console = Console()
+    Console(width=max(console.width, WIDTH)).print(terminal(metrics, paper))
 
 
 def _examples(samples: Sequence[ECGSample], seed: int) -> list[ECGSample]:

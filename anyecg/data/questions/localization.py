@@ -40,10 +40,10 @@ class Strip:
     symbols: np.ndarray
 
     def beats(self, start: float, end: float) -> str:
-        """The beats of a window as text, "0.4 N, 1.2 V": seconds from the window's start."""
+        """The beats of a window as text, "0.4s N, 1.2s V": seconds from the window's start."""
         first, last = np.searchsorted(self.times, (start, end))
         return ", ".join(
-            f"{time - start:.1f} {symbol}" for time, symbol in zip(self.times[first:last], self.symbols[first:last]) if symbol in BEATS
+            f"{time - start:.1f}s {symbol}" for time, symbol in zip(self.times[first:last], self.symbols[first:last]) if symbol in BEATS
         )
 
 
