@@ -46,6 +46,7 @@ class StageConfig:
     tasks: dict[str, float] = field(default_factory=dict)  # pool of questions -> weight in the mixture
     replay: dict[str, float] = field(default_factory=dict)  # pools of earlier stages -> weight, times `replay` above
     view: str = "signal"  # "signal", "blind" (no ECG), or "text" (the ECG's evidence as words)
+    lead_dropout: float = 0.0  # contrastive: share of ECGs shown in two random leads, so that an encoder reads any leads
     samples: int = 10_000  # sample visits; rounded up to whole optimizer steps
     batch_size: int = 64  # samples an optimizer step, over all devices and accumulated micro-batches
     micro_batch: int | None = None  # samples a forward pass on one device (None: no accumulation)

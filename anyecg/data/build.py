@@ -13,6 +13,7 @@ from anyecg.data.findings import FINDINGS
 from anyecg.data.questions import VERSION, Questions, QuestionsConfig, build_questions
 from anyecg.data.shards import build_store, fingerprint, locked
 from anyecg.data.simulate import simulate
+from anyecg.data.simulate.dataset import VERSION as SIMULATOR
 from anyecg.data.store import Store, Stores, digest
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def open_corpus(name: str, cfg: Corpus.Config, cache: Path, workers: int = 0, pr
     if cfg.root is not None:
         return kind(cfg, Path(cfg.root).expanduser())
     made = {"patients": cfg.patients, "seed": cfg.seed, "seconds": cfg.seconds}
-    root = Path(cache) / "corpora" / f"{kind.layout}-{digest(sorted(made.items()))}"
+    root = Path(cache) / "corpora" / f"{kind.layout}-{digest([SIMULATOR, *sorted(made.items())])}"
     simulate(kind.layout, root, **made, workers=max(workers, 1), progress=progress)
     return kind(cfg, root)
 

@@ -63,8 +63,19 @@ class ContrastiveStage(Stage):
         self.bias = nn.Parameter(torch.tensor(-10.0))
 
     def loss(self, batch: PairBatch) -> Tensor:
-        ecg = self.ecg_head(self.model.encoder.pooled(self.model.encoder(batch.signal, batch.lead_mask)))
+        signal, lead_mask = drop_leads(batch.signal, batch.lead_mask, self.cfg.lead_dropout)
+        ecg = self.ecg_head(self.model.encoder.pooled(self.model.encoder(signal, lead_mask)))
         return sigmoid_loss(ecg, self.text_head(batch.text), batch.report, self.scale.exp(), self.bias)
+
+
+def drop_leads(signal: Tensor, lead_mask: Tensor, share: float, kept: int = 2) -> tuple[Tensor, Tensor]:
+    """About `share` of the clips with all but `kept` random leads absent; signal `[N, 12, T]`, lead_mask `[N, 12]`."""
+    if not share:
+        return signal, lead_mask
+    rank = torch.rand(lead_mask.shape, device=signal.device).argsort(1).argsort(1)
+    whole = torch.rand(len(signal), 1, device=signal.device) >= share
+    seen = whole | (rank < kept)
+    return signal * seen[..., None], lead_mask & seen
 
 
 def sigmoid_loss(ecg: Tensor, text: Tensor, report: Tensor, scale: Tensor, bias: Tensor) -> Tensor:

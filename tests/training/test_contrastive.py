@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from anyecg.text_encoders.lexical import LexicalEncoder
-from anyecg.training.contrastive import PairCollator, sigmoid_loss
+from anyecg.training.contrastive import PairCollator, drop_leads, sigmoid_loss
 from tests.conftest import make_item
 
 
@@ -27,3 +27,14 @@ def test_equal_reports_are_matches_and_embedded_once():
     assert batch.report.tolist() == [0, 0, 0]
     assert torch.equal(batch.text[0], batch.text[2])
     assert batch.signal.shape == (3, 12, 1000) and batch.lead_mask.shape == (3, 12)
+
+
+def test_dropped_leads_are_zero_and_absent():
+    torch.manual_seed(0)
+    signal, mask = torch.ones(200, 12, 10), torch.ones(200, 12, dtype=torch.bool)
+    mask[:, 3] = False
+    shown, seen = drop_leads(signal, mask, 0.5)
+    counts = seen.sum(1)
+    assert 60 < (counts == 11).sum() < 140 and set(counts.tolist()) <= {1, 2, 11}
+    assert torch.equal(shown[..., 0].bool() & mask, seen)
+    assert drop_leads(signal, mask, 0.0)[0] is signal

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from anyecg.data.simulate import mimic, ptbxl
 from anyecg.data.simulate.holter import EUROPEAN_ST_T, MIT_BIH_ARRHYTHMIA, MIT_BIH_ST_CHANGE
 
-VERSION = 1
+VERSION = 2
 MARK = "SIMULATED.json"
 CHUNK = 8  # patients a task
 WORTH = 200  # patients for which one more process repays its start

@@ -151,11 +151,11 @@ def told(findings: set[str]) -> frozenset[str]:
 
 
 def burden(rng: np.random.Generator) -> tuple[Ectopy, Ectopy]:
-    """Ventricular and atrial ectopy of a long recording: about half of all patients have some."""
+    """Ventricular and atrial ectopy of a long recording: about half of all patients have some, singly and in bigeminy."""
     ventricular, atrial = Ectopy(), Ectopy()
     place = rng.random()
     if place < 0.45:
-        ventricular = Ectopy(float(rng.uniform(10, 26)), 0.15, float(rng.uniform(0.05, 0.25)))
+        ventricular = Ectopy(float(rng.uniform(14, 36)), 0.15, float(rng.uniform(0.05, 0.25)), bigeminy=0.4)
     if 0.28 < place < 0.62:
-        atrial = Ectopy(float(rng.uniform(10, 26)))
+        atrial = Ectopy(float(rng.uniform(14, 36)), bigeminy=0.4)
     return ventricular, atrial

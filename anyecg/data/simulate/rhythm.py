@@ -15,11 +15,13 @@ class Ectopy:
     Attributes:
         gap: mean number of conducted beats between two ectopic events; None for none.
         couplets, runs: share of ventricular events that are pairs, and runs of 3 to 6 beats.
+        bigeminy: share of events that begin an episode in which every second beat is ectopic, 4 to 9 times.
     """
 
     gap: float | None = None
     couplets: float = 0.12
     runs: float = 0.0
+    bigeminy: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def beats(findings: Collection[str], rr: float, seconds: float, ventricular: Ect
     times, kinds = [], []
     now, i = -rng.uniform(1.2, 1.2 + rr), 0
     wait = {"V": _wait(ventricular, rng), "A": _wait(atrial, rng)}
+    episode = 0  # ectopic beats still to come in an episode of bigeminy
     while now < seconds + 1.5 and i < count - 1:
         times.append(now)
         kinds.append("N")
@@ -66,13 +69,15 @@ def beats(findings: Collection[str], rr: float, seconds: float, ventricular: Ect
         wait = {kind: left - 1 for kind, left in wait.items()}
         if wait["V"] <= 0:
             now = _ventricular(times, kinds, now, step, ventricular, rng)
-            wait = {"V": _wait(ventricular, rng), "A": max(wait["A"], 2.0)}
+            episode = _episode(ventricular, episode, rng)
+            wait = {"V": 1.0 if episode else _wait(ventricular, rng), "A": max(wait["A"], 2.0 * episode + 2.0)}
         elif wait["A"] <= 0:
             early = now + max(0.62 * step * rng.uniform(0.94, 1.08), 0.32)
             times.append(early)
             kinds.append("A")
             now = early + step * rng.uniform(1.08, 1.2)
-            wait = {"V": max(wait["V"], 2.0), "A": _wait(atrial, rng)}
+            episode = _episode(atrial, episode, rng)
+            wait = {"V": max(wait["V"], 2.0 * episode + 2.0), "A": 1.0 if episode else _wait(atrial, rng)}
         else:
             now += step
     return Beats(np.array(times), np.array(kinds))
@@ -90,6 +95,13 @@ def _ventricular(times: list, kinds: list, now: float, step: float, ectopy: Ecto
     if number == 1:
         return now + 2 * step                       # the sinus node is not reset: a full compensatory pause
     return last + step * rng.uniform(1.25, 1.4)
+
+
+def _episode(ectopy: Ectopy, left: int, rng: np.random.Generator) -> int:
+    """How many ectopic beats an episode of bigeminy has left after one more; 0 outside an episode."""
+    if left:
+        return left - 1
+    return int(rng.integers(3, 9)) if ectopy.bigeminy and rng.random() < ectopy.bigeminy else 0
 
 
 def _wait(ectopy: Ectopy, rng: np.random.Generator) -> float:
