@@ -74,5 +74,5 @@ def test_both_processes_of_two_builds_finish(tmp_path):
 def test_wrong_names_and_roots(tmp_path):
     with pytest.raises(ConfigError, match="did you mean 'mimic'"):
         made(tmp_path, corpora={"mimik": MIMIC})
-    with pytest.raises(DataError, match=r"data\.corpora\.mimic\.root"):
+    with pytest.raises(DataError, match=r"corpora\.mimic\.root"):
         made(tmp_path, corpora={"mimic": corpora["mimic"].Config(root=str(tmp_path / "nowhere"))})

@@ -143,7 +143,7 @@ def test_annotations_out_of_order_are_ordered(tmp_path, monkeypatch):
 
 
 def test_missing_root_names_key_and_path(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere.*data\.corpora\.ptbxl\.root"):
+    with pytest.raises(DataError, match=r"nowhere.*corpora\.ptbxl\.root"):
         opened("ptbxl", tmp_path / "nowhere")
 
 

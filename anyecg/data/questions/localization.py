@@ -65,12 +65,19 @@ def spans(times: np.ndarray, symbols: np.ndarray, symbol: str, seconds: float) -
 
 
 def clipped(spans: np.ndarray, start: float, end: float) -> list[tuple[float, float]]:
-    """The spans inside a window, in seconds from its start to one decimal; none that rounds to nothing."""
+    """The spans inside a window, in seconds from its start to one decimal; none that rounds to nothing, and those that
+    touch once rounded (a rhythm label lies a few hundredths before its beat) are one."""
     first = np.searchsorted(spans[:, 1], start, side="right")
     last = np.searchsorted(spans[:, 0], end, side="left")
     inside = np.clip(spans[first:last], start, end) - start
     rounded = [(round(float(a), 1), round(float(b), 1)) for a, b in inside]
-    return [(a, b) for a, b in rounded if b > a]
+    merged: list[tuple[float, float]] = []
+    for a, b in rounded:
+        if merged and a <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(b, merged[-1][1]))
+        elif b > a:
+            merged.append((a, b))
+    return merged
 
 
 def answer_text(name: str, intervals: list[tuple[float, float]]) -> str:
