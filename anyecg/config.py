@@ -33,11 +33,10 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     overrides. Raises ConfigError with every problem found, each with file and key.
     """
     layers = _chain(Path(path))
-    try:
-        dotlist = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
-    except Exception as error:
-        raise ConfigError(f"{COMMAND_LINE}: cannot read {' '.join(overrides)}: {error}; write key=value") from error
-    layers.append((COMMAND_LINE, dotlist))
+    for override in overrides:  # one layer each: `llm=smollm2 llm.chat=plain` fills a slot, then a key of it
+        if "=" not in override:
+            raise ConfigError(f"{COMMAND_LINE}: cannot read '{override}'; write key=value")
+        layers.append((COMMAND_LINE, OmegaConf.to_container(OmegaConf.from_dotlist([override]))))
     root = Path(layers[0][0])
     scale = next((values["scale"] for _, values in reversed(layers) if "scale" in values), "cpu")
     if (root.parent / "scale").is_dir():

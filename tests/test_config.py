@@ -63,6 +63,11 @@ def test_later_layers_win_and_a_changed_name_replaces_the_slot_whole(tmp_path):
     assert config.load(child, ["llm=smollm2"]).llm.config.tuning == "lora"
 
 
+def test_overrides_fill_a_slot_and_then_its_keys():
+    llm = config.load(RECIPE, ["llm=smollm2", "llm.chat=plain"]).llm
+    assert (llm.name, llm.config.chat) == ("smollm2", "plain")
+
+
 def test_a_component_by_its_class(tmp_path):
     experiment = config.load(RECIPE, ["connector=anyecg.connectors.linear:Linear"])
     assert experiment.connector.component.__name__ == "Linear"
