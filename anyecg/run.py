@@ -9,9 +9,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import re
+import resource
 import sys
 import time
 import warnings
@@ -62,6 +64,11 @@ def main(arguments: list[str] | None = None) -> int:
         Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: ", end="")
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"The disk is full ({error.filename or 'see the log'}). Free some space and give the same command: it goes on from here.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
         return 130
@@ -91,7 +98,8 @@ def run(experiment: Experiment, name: str) -> Path:
         key = fingerprint([stage.key for stage in stages], config.to_dict(settings), data.fingerprint)
         metrics = evaluate(asker, samples, tasks, folder, views=settings.views, bootstrap=settings.bootstrap, seed=settings.seed, key=key)
         write_report(folder, experiment, metrics, stages, samples, tasks, data.stores)
-        log.info("done in %.1f minutes; see %s", (time.monotonic() - began) / 60, folder / "table.md")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # the kernel counts KiB
+        log.info("done in %.1f minutes, peak memory %.1f GiB; see %s", (time.monotonic() - began) / 60, peak, folder / "table.md")
     return folder
 
 

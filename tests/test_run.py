@@ -113,3 +113,12 @@ def test_show_prints_the_resolved_configuration(capsys):
 
 def test_the_shipped_experiments_are_all_here():
     assert len(list(Path("experiments").glob("*.yaml"))) >= 7
+
+
+def test_a_full_disk_is_told_without_a_traceback(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr("anyecg.run.run", full)
+    assert main([EXPERIMENT, f"output={tmp_path}"]) == 2
+    assert "disk is full" in capsys.readouterr().err
