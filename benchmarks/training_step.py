@@ -3,7 +3,7 @@
 Plain: one batch padded to its longest sample, each ECG encoded by itself, attention written out, all logits computed.
 Ours: batches of like length, all clips through the encoder at once, SDPA, logits at answers only.
 
-    python benchmarks/training_step.py [--llm smollm2] [--steps 6]
+    python benchmarks/training_step.py [--llm smollm2] [--steps 36]
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--llm", default="tiny", choices=["tiny", "smollm2"])
     parser.add_argument("--size", default=None, help="ViT size; default: tiny for tiny, base for smollm2")
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=36)
     options = parser.parse_args()
     size = options.size or ("tiny" if options.llm == "tiny" else "base")
     made = items(BATCH * options.steps)
