@@ -42,6 +42,10 @@ class Collator:
             raise DataError(f"question {sample.id}: {len(sample.records)} ECGs for {record} places in its text")
         return ids, labels
 
+    def length(self, sample: ECGSample, clip_counts: Sequence[int]) -> int:
+        """How many tokens the sample takes, without reading a signal."""
+        return len(self.tokens(sample, clip_counts)[0])
+
     def __call__(self, items: Sequence[Item]) -> ECGBatch:
         rows = []
         for item in items:

@@ -33,7 +33,7 @@ class Asker:
         lengths = []
         for index in range(len(samples)):
             sample = dataset.sample(index)
-            lengths.append(len(self.collate.tokens(sample, dataset.clip_counts(sample))[0]))
+            lengths.append(self.collate.length(sample, dataset.clip_counts(sample)))
         room = self.model.llm.context - self.max_new_tokens
         long = [index for index, length in enumerate(lengths) if length > room]
         if long:

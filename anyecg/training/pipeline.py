@@ -10,7 +10,6 @@ from pathlib import Path
 
 import lightning as L
 import numpy as np
-import torch
 from safetensors.torch import load_file, save_file
 
 from anyecg.config import to_dict
@@ -112,7 +111,7 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
         collate = PairCollator([data.questions[int(row)].evidence[0] for row in rows], text_encoder)
     loader = StageData(
         data, stage.cfg, experiment.input, replay=experiment.replay, seed=stage.seed, collate=collate,
-        length=lambda sample, clips: len(collator.tokens(sample, clips)[0]), context=model.llm.context,
+        length=collator.length, context=model.llm.context,
         devices=trainer_cfg.devices * trainer_cfg.num_nodes, workers=trainer_cfg.workers,
     )
     if stage.cfg.objective == "contrastive":
@@ -179,4 +178,3 @@ def load_stage(model: ECGLanguageModel, stage: PlannedStage) -> None:
         model.llm.load_tuned(stage.folder)
     model.requires_grad_(False)
     model.eval()
-    torch.manual_seed(stage.seed)

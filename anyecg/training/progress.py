@@ -36,7 +36,7 @@ class LossCurve(L.Callback):
             writer.writerows(kept)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int) -> None:
-        self.losses.append(outputs["loss"].detach() * (1 if trainer.accumulate_grad_batches == 1 else trainer.accumulate_grad_batches))
+        self.losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
         step = trainer.global_step
         if step == self.done or (step % self.every and step < trainer.max_steps):
             return

@@ -67,7 +67,7 @@ def stage_data(data, cfg, context=2048, **settings):
     model = make_model()
     collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
     return StageData(data, cfg, InputConfig(), replay=settings.pop("replay", 1.0), seed=0, collate=collate,
-                     length=lambda sample, clips: len(collate.tokens(sample, clips)[0]), context=context, **settings)
+                     length=collate.length, context=context, **settings)
 
 
 def test_the_mixture_and_whole_steps(small_data):
