@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import logging
 import os
 import re
@@ -35,8 +34,9 @@ from anyecg.evaluation.report import write_report
 from anyecg.fingerprint import fingerprint
 from anyecg.model import ECGLanguageModel
 from anyecg.tasks import tasks as task_registry
+from anyecg.terminal import guarded
 from anyecg.training.pipeline import run_stages
-from anyecg.types import AnyECGError, ECGSample
+from anyecg.types import ECGSample
 
 log = logging.getLogger("anyecg")
 
@@ -49,30 +49,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="name every registered component and leave")
     parser.add_argument("--show", action="store_true", help="print the resolved configuration and leave")
     options = parser.parse_args(arguments)
-    try:
-        if options.list:
-            list_components()
-        elif not options.experiment:
-            parser.error("which experiment? e.g. experiments/anyecg_chat.yaml")
+    return guarded(lambda: dispatch(parser, options))
+
+
+def dispatch(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """What the command line asks for."""
+    if options.list:
+        list_components()
+    elif not options.experiment:
+        parser.error("which experiment? e.g. experiments/anyecg_chat.yaml")
+    else:
+        experiment = config.load(options.experiment, options.overrides)
+        if options.show:
+            print(config.dump(experiment))
         else:
-            experiment = config.load(options.experiment, options.overrides)
-            if options.show:
-                print(config.dump(experiment))
-            else:
-                run(experiment, run_name(experiment, options.overrides))
-    except AnyECGError as error:
-        Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: ", end="")
-        print(error, file=sys.stderr)
-        return 2
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        print(f"The disk is full ({error.filename or 'see the log'}). Free some space and give the same command: it goes on from here.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        return 130
-    return 0
+            run(experiment, run_name(experiment, options.overrides))
 
 
 def run(experiment: Experiment, name: str) -> Path:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:  # reading and building data needs no torch, and its import is slow
+    import torch
+    from torch import Tensor
 
 CANONICAL_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 SAMPLING_RATE = 100  # Hz, of everything a model sees
@@ -123,11 +126,13 @@ class ECGBatch:
     ids: tuple[str, ...]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> ECGBatch:
-        moved = {k: v.to(device, non_blocking=non_blocking) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, **moved)
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> ECGBatch:
-        return replace(self, **{k: v.pin_memory() for k, v in vars(self).items() if isinstance(v, Tensor)})
+        return self._mapped(lambda tensor: tensor.pin_memory())
+
+    def _mapped(self, function: Callable[[Tensor], Tensor]) -> ECGBatch:
+        return replace(self, **{name: function(value) for name, value in vars(self).items() if name != "ids"})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The commands behind `python -m anyecg.data`, one file each: `arguments(parser)` and `run(options) -> exit status`."""

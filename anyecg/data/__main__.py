@@ -1,0 +1,33 @@
+"""The anyECG dataset from the command line: `python -m anyecg.data COMMAND --help`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+from anyecg.terminal import guarded
+
+COMMANDS = {  # name -> one line; its file is anyecg/commands/<name>.py
+    "simulate": "write a simulated source in its native layout",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(prog="python -m anyecg.data", description=__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    parsers = {name: commands.add_parser(name, help=line, description=line) for name, line in COMMANDS.items()}
+    chosen = next((argument for argument in arguments if argument in COMMANDS), None)
+    module = importlib.import_module(f"anyecg.commands.{chosen}") if chosen else None
+    if module:
+        parsers[chosen].description = module.__doc__
+        parsers[chosen].formatter_class = argparse.RawDescriptionHelpFormatter
+        module.arguments(parsers[chosen])
+    options = parser.parse_args(arguments)
+    return guarded(lambda: module.run(options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
