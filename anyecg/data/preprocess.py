@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -12,29 +13,32 @@ from anyecg.types import CANONICAL_LEADS, CLIP_SAMPLES, SAMPLING_RATE, DataError
 OVERHANG = SAMPLING_RATE // 10  # samples beyond a whole clip that make no clip of their own
 FLAT = 1e-6  # mV: a lead that never leaves its median by more is flat
 
-# A lead's name in lower case -> the canonical lead. Modified limb leads stand for the limb leads they imitate.
+# A lead's name without case, blanks and underscores -> the canonical lead. Modified limb leads stand for the limb leads they imitate.
 ALIASES = {
     **{name.lower(): name for name in CANONICAL_LEADS},
     "mli": "I", "mlii": "II", "mliii": "III", "ml1": "I", "ml2": "II", "ml3": "III",
-    "d1": "I", "d2": "II", "d3": "III", "di": "I", "dii": "II", "diii": "III",
+    "d1": "I", "d2": "II", "d3": "III", "di": "I", "dii": "II", "diii": "III", "i(einthoven)": "I",
     "mv1": "V1", "mv2": "V2", "mv5": "V5", "mcl1": "V1", "mcl5": "V5", "cm2": "V2", "cm5": "V5",
 }
 # Names that say nothing (the ST Change database calls both of its leads so): the first stands for II, the second for V1.
-UNNAMED = {"ecg", "ecg1", "ecg2"}
+UNNAMED = {"ecg", "ecg1", "ecg2", "ekg", "ekg1", "ekg2"}
 UNNAMED_LEADS = ("II", "V1")
+BLANKS = re.compile(r"[\s_]+")
+KIND = re.compile(r"^(?:mdc)?(?:ecg|ekg)?(?:lead)?")  # "ECG II", "Lead V1", "MDC_ECG_LEAD_AVR": what comes before the lead's own name
 
 
 def lead_rows(leads: tuple[str, ...]) -> tuple[dict[int, int], list[str]]:
     """Which row of a recording holds which canonical lead: ({canonical index: row}, names nobody knows).
 
-    A lead that is named twice is taken once, the first time.
+    "Lead II", "EKG II", "ecg_ii" and "MLII" are lead II; a turned lead ("-aVR") is none of the twelve. A lead that is named twice
+    is taken once, the first time.
     """
     rows: dict[int, int] = {}
     unknown: list[str] = []
     unnamed = iter(UNNAMED_LEADS)
     for row, name in enumerate(leads):
-        key = name.strip().lower().removeprefix("lead ").strip()
-        lead = next(unnamed, None) if key in UNNAMED else ALIASES.get(key)
+        key = BLANKS.sub("", name.lower())
+        lead = next(unnamed, None) if key in UNNAMED else ALIASES.get(KIND.sub("", key))
         if lead is None:
             unknown.append(name)
         else:

@@ -43,6 +43,26 @@ def test_aliases():
     assert lead_rows(("ECG", "ECG", "ECG")) == ({1: 0, 6: 1}, ["ECG"])
 
 
+@pytest.mark.parametrize(("lead", "names"), [
+    ("I", ["I", "i", "Lead I", "LEAD_I", "DI", "D1", "ECG I", "EKG I", "MLI", "MDC_ECG_LEAD_I", "Lead I (Einthoven)"]),
+    ("II", ["ii", "lead II", "LeadII", "DII", "D2", "ECG II", "EKG II", "ecg_lead_ii", "MLII", " II "]),
+    ("III", ["iii", "MLIII", "D3", "Diii", "ECG Lead III"]),
+    ("aVR", ["aVR", "AVR", "avr", "ECG aVR", "Lead aVR", "MDC_ECG_LEAD_AVR"]), ("aVL", ["AVL", "a VL"]), ("aVF", ["AVF", "aVf", "EKG aVF"]),
+    ("V1", ["V1", "v1", "V 1", "V_1", "ECG V1", "MCL1", "MV1"]), ("V5", ["V5", "v_5", "CM5", "Lead V5"]), ("V6", ["V6", "V 6", "EKG_V6"])])
+def test_what_sources_call_a_lead(lead, names):
+    for name in names:
+        assert lead_rows((name,)) == ({CANONICAL_LEADS.index(lead): 0}, []), name
+
+
+@pytest.mark.parametrize("name", ["-aVR", "V7", "V3R", "V12", "IV", "ECG 3", "Lead", "Lead 7", "PLETH", "ART", "Resp", "", "X", "I-II", "VV1", "EEG Fp1", "MDC"])
+def test_unknown_leads_are_reported_as_they_are_called(name):
+    assert lead_rows(("II", name)) == ({1: 0}, [name])
+
+
+def test_leads_that_are_only_called_ecg():
+    assert lead_rows(("EKG", "ecg 2", "EKG1")) == ({1: 0, 6: 1}, ["EKG1"])
+
+
 def test_one_broken_sample_does_not_cost_the_lead():
     wave = beat_train(10.0, 500.0)
     spoilt = wave.copy()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import wfdb
 
-from anyecg.data.corpora.base import Corpus, Entry, split_by_patient
+from anyecg.data.corpora.base import Corpus, Entry, log, split_by_patient
 from anyecg.types import DataError
+
+# The two halves of the Arrhythmia Database of de Chazal, O'Dwyer and Reilly (2004).
+DS1 = frozenset("101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230".split())
+DS2 = frozenset("100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234".split())
 
 
 class Annotated(Corpus):
@@ -27,12 +31,17 @@ class Annotated(Corpus):
     class Config(Corpus.Config):
         patients: int = 24
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """One entry for each header in the folder, by name."""
         names = sorted(path.stem for path in self.root.glob("*.hea"))
         patients = {name: self.same_patient.get(name, name) for name in names}
-        splits = split_by_patient(patients.values(), (0.6, 0.1, 0.3), self.cfg.seed)
-        return self.limited(Entry(name, name, patients[name], splits[patients[name]]) for name in names)
+        splits = self.splits(patients)
+        return self.limited(Entry(name, name, patients[name], splits[name]) for name in names if name in splits)
+
+    def splits(self, patients: Mapping[str, str]) -> dict[str, str]:
+        """record -> split, given record -> patient; a record without a split is left out."""
+        found = split_by_patient(patients.values(), (0.6, 0.1, 0.3), self.cfg.seed)
+        return {name: found[patient] for name, patient in patients.items()}
 
     def files(self, entry: Entry) -> list[Path]:
         return [*super().files(entry), Path(f"{self.root / entry.path}.atr")]
@@ -55,6 +64,33 @@ class MITBIHArrhythmia(Annotated):
     name: ClassVar[str] = "mit_bih_arrhythmia"
     layout: ClassVar[str] = "mit_bih_arrhythmia"
     same_patient: ClassVar[Mapping[str, str]] = {"202": "201"}
+
+    @dataclass(frozen=True)
+    class Config(Annotated.Config):
+        """split: "patients" as in every annotated source, or "inter_patient", the halves of de Chazal et al. (2004): DS2 is the test
+        split, a seeded few of DS1 the validation split; the rest of DS1 and what belongs to neither half (the four paced records
+        102, 104, 107 and 217) are the training split."""
+
+        split: Literal["patients", "inter_patient"] = "patients"
+
+    def splits(self, patients: Mapping[str, str]) -> dict[str, str]:
+        """As configured. Of one patient's 201 (DS1) and 202 (DS2), inter_patient leaves out 201 where 202 is there to be tested."""
+        if self.cfg.split == "patients":
+            return super().splits(patients)
+        if self.cfg.split != "inter_patient":
+            raise DataError(f"corpus {self.name}: split is 'patients' or 'inter_patient', not {self.cfg.split!r}")
+        tested = {patient for name, patient in patients.items() if name in DS2}
+        if not tested:
+            log.warning("corpus %s: no record of DS2 is in %s, so there is no test split", self.name, self.root)
+        trained = [patient for name, patient in patients.items() if name in DS1 and patient not in tested]
+        few = {patient for patient, split in split_by_patient(trained, (0.8, 0.1, 0.1), self.cfg.seed).items() if split == "val"}
+        halves = {}
+        for name, patient in patients.items():
+            if name in DS2:
+                halves[name] = "test"
+            elif patient not in tested:
+                halves[name] = "val" if patient in few else "train"
+        return halves
 
 
 class MITBIHSTChange(Annotated):

@@ -1,4 +1,4 @@
-"""Classification of PTB-XL's test records from the report a model writes (evaluation only)."""
+"""Classification of test records from the report a model writes (evaluation only), where their corpus names labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def classification_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dr
         for record, patient, split, seconds, statements, codes in store.rows(["id", "patient", "split", "seconds", "statements", "labels"]):
             if split != "test":
                 continue
-            if not codes:
+            labels = label_names(codes, info)
+            if not any(labels.values()):
                 dropped["classification", "record without a label"] += 1
                 continue
             report = report_text(statements)
@@ -29,20 +30,16 @@ def classification_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dr
                 id=f"classification/{record}", task="classification", pool="classification",
                 subset=store.summary["corpus"], patient=patient, records=(Window(record, 0.0, seconds),),
                 conversation=(Turn("user", f"{MARKER}\n{CLASSIFICATION}"), Turn("assistant", f"Report: {report}")),
-                evidence=(report,), meta={"labels": label_names(codes, info)},
+                evidence=(report,), meta={"labels": labels},
             )
 
 
 def label_names(codes, info: Mapping) -> dict[str, list[str]]:
-    """The names of a record's codes in each label set; a diagnostic code stands for its superclass and subclass."""
-    labels, classes = info["labels"], info["classes"]
-    found = {
-        "super": {labels["super"][classes[code][0]] for code in codes if code in classes},
-        "sub": {labels["sub"][classes[code][1]] for code in codes if code in classes},
-        "form": {labels["form"][code] for code in codes if code in labels["form"]},
-        "rhythm": {labels["rhythm"][code] for code in codes if code in labels["rhythm"]},
-    }
-    return {name: sorted(values) for name, values in found.items()}
+    """The names of a record's codes in each label set; in "super" and "sub" a diagnostic code stands for its class."""
+    classes = info["classes"]
+    known = [classes[code] for code in codes if code in classes]
+    keys = {"super": [upper for upper, _ in known], "sub": [lower for _, lower in known]}
+    return {name: sorted({names[key] for key in keys.get(name, codes) if key in names}) for name, names in info["labels"].items()}
 
 
 def label_universe(stores: Stores) -> dict[str, dict[str, list[str]]]:

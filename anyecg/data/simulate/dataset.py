@@ -13,7 +13,7 @@ from typing import Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from anyecg.data.simulate import mimic, ptbxl
+from anyecg.data.simulate import cpsc2018, csn, mimic, ptbxl
 from anyecg.data.simulate.holter import EUROPEAN_ST_T, MIT_BIH_ARRHYTHMIA, MIT_BIH_ST_CHANGE
 
 VERSION = 2
@@ -31,8 +31,8 @@ class Layout(Protocol):
 
 
 LAYOUTS: dict[str, Layout] = {
-    "mimic": mimic, "ptbxl": ptbxl, "mit_bih_arrhythmia": MIT_BIH_ARRHYTHMIA, "european_st_t": EUROPEAN_ST_T,
-    "mit_bih_st_change": MIT_BIH_ST_CHANGE,
+    "mimic": mimic, "ptbxl": ptbxl, "cpsc2018": cpsc2018, "csn": csn,
+    "mit_bih_arrhythmia": MIT_BIH_ARRHYTHMIA, "european_st_t": EUROPEAN_ST_T, "mit_bih_st_change": MIT_BIH_ST_CHANGE,
 }
 
 
@@ -48,7 +48,7 @@ def simulate(layout: str, root: Path, *, patients: int, seed: int = 0, seconds: 
         root: the folder to make.
         patients: how many patients; the 12-lead layouts have one or more records a patient.
         seed: of everything random.
-        seconds: length of a record; None for the source's own 10 s, or 180 s in the annotated long layouts.
+        seconds: length of a record; None for the source's own 10 s (6 to 60 s in CPSC2018), or 180 s in the annotated long layouts.
         workers: processes; 0 for one a core where the set is large enough to repay their start.
         progress: show a bar.
 

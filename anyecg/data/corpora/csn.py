@@ -1,0 +1,148 @@
+"""Chapman-Shaoxing-Ningbo: 45,152 twelve-lead ECGs of ten seconds at 500 Hz with SNOMED CT codes."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import pandas as pd
+
+from anyecg.data.corpora.base import Corpus
+from anyecg.data.corpora.snomed import Snomed
+from anyecg.types import DataError
+
+CONDITION_NAMES = "ConditionNames_SNOMED-CT.csv"
+COLUMNS = ("Acronym Name", "Full Name", "Snomed_CT")
+
+# ecg-arrhythmia 1.0.0's list, as published. Some rows share a code: the first of them names it.
+CONDITIONS = """\
+Acronym Name,Full Name,Snomed_CT
+1AVB,1 degree atrioventricular block,270492004
+2AVB,2 degree atrioventricular block,195042002
+2AVB1,2 degree atrioventricular block(Type one),54016002
+2AVB2,2 degree atrioventricular block(Type two),28189009
+3AVB,3 degree atrioventricular block,27885002
+ABI,atrial bigeminy,251173003
+ALS,Axis left shift,39732003
+APB,atrial premature beats,284470004
+AQW,abnormal Q wave,164917005
+ARS,Axis right shift,47665007
+AVB,atrioventricular block,233917008
+CCR,countercolockwise rotation,251199005
+CR,colockwise rotation,251198002
+ERV,Early repolarization of the ventricles,428417006
+FQRS,fQRS Wave,164942001
+IDC,Interior differences conduction,698252002
+IVB,Intraventricular block,698252002
+JEB,junctional escape beat,426995002
+JPT,junctional premature beat,251164006
+LBBB,left bundle branch block,164909002
+LBBBB,left back bundle branch block,164909002
+LFBBB,left front bundle branch block,164909002
+LVH,left ventricle hypertrophy,164873001
+LVQRSAL,lower voltage QRS in all lead,251146004
+LVQRSCL,lower voltage QRS in chest lead,251148003
+LVQRSLL,lower voltage QRS in limb lead,251147008
+MI,myocardial infarction,164865005
+MIBW,myocardial infraction in back wall,164865005
+MIFW,Myocardial infgraction in the front wall,164865005
+MILW,Myocardial infraction in the lower wall,164865005
+MISW,Myocardial infraction in the side wall,164865005
+PRIE,PR interval extension,164947007
+PWC,P wave Change,164912004
+QTIE,QT interval extension,111975006
+RAH,right atrial hypertrophy,446358003
+RBBB,right bundle branch block,59118001
+RVH,right ventricle hypertrophy,89792004
+STDD,ST drop down,429622005
+STE,ST extension,164930006
+STTC,ST-T Change,428750005
+STTU,ST tilt up,164931005
+TWC,T wave Change,164934002
+TWO,T wave opposite,59931005
+UW,U wave,164937009
+VB,ventricular bigeminy,11157007
+VEB,ventricular escape beat,75532003
+VFW,ventricular fusion wave,13640000
+VPB,ventricular premature beat,17338001
+VPE,ventricular preexcitation,195060002
+VET,ventricular escape trigeminy,251180001
+WAVN,Wandering in the atrioventricalualr node,195101003
+WPW,WPW,74390002
+SB,Sinus Bradycardia,426177001
+SR,Sinus Rhythm,426783006
+AFIB,Atrial Fibrillation,164889003
+ST,Sinus Tachycardia,427084000
+AF,Atrial Flutter,164890007
+SA,Sinus Irregularity,427393009
+SVT,Supraventricular Tachycardia,426761007
+AT,Atrial Tachycardia,713422000
+AVNRT,Atrioventricular  Node Reentrant Tachycardia,233896004
+AVRT,Atrioventricular Reentrant Tachycardia,233897008
+SAAWR,Sinus Atrium to Atrial Wandering Rhythm,195101003
+"""
+
+# The 38 classes of MERL (Liu et al. 2024), which later papers compare on. Sinus bradycardia is none of them.
+BENCHMARK = (
+    "AQW UW SR WPW 2AVB AT VB ARS STTC SA STE VPB TWO STTU ALS APB 2AVB1 PRIE CCR CR AF AVB QTIE LBBB VEB SVT RBBB 1AVB STDD MI "
+    "AFIB TWC PWC ERV RVH LVH ST JEB"
+).split()
+
+# Codes of the headers that the list above leaves out, as PhysioNet's 2021 challenge names them.
+UNLISTED = {
+    "233892002": "accelerated atrial escape rhythm", "251187003": "atrial escape beat", "61277005": "accelerated idioventricular rhythm",
+    "426664006": "accelerated junctional rhythm", "57054005": "acute myocardial infarction", "54329005": "anterior myocardial infarction",
+    "106068003": "atrial rhythm", "50799005": "atrioventricular dissociation", "29320008": "atrioventricular junctional rhythm",
+    "251166008": "atrioventricular node reentrant tachycardia", "251170000": "blocked premature atrial contraction",
+    "418818005": "Brugada syndrome", "61721007": "clockwise or counterclockwise vectorcardiographic loop",
+    "426183003": "Mobitz type II atrioventricular block", "251120003": "incomplete left bundle branch block",
+    "426648003": "junctional tachycardia", "67741000119109": "left atrial enlargement", "446813000": "left atrial hypertrophy",
+    "445211001": "left posterior fascicular block", "55827005": "left ventricular high voltage", "251205003": "prolonged P wave",
+    "425856008": "paroxysmal ventricular tachycardia", "67751000119106": "right atrial high voltage",
+    "17366009": "sinus atrium to atrial wandering rhythm", "65778007": "sinoatrial block", "5609005": "sinus arrest",
+    "49578007": "shortened PR interval", "77867006": "decreased QT interval", "55930002": "ST changes", "251223006": "tall P wave",
+    "81898007": "ventricular escape rhythm", "164896001": "ventricular fibrillation", "111288001": "ventricular flutter",
+    "6374002": "bundle branch block", "426627000": "bradycardia", "733534002": "complete left bundle branch block",
+    "713427006": "complete right bundle branch block", "713426002": "incomplete right bundle branch block",
+    "445118002": "left anterior fascicular block", "10370003": "pacing rhythm", "365413008": "poor R wave progression",
+    "427172004": "premature ventricular contractions", "63593006": "supraventricular premature beats",
+}
+
+
+class CSN(Snomed):
+    """ecg-arrhythmia 1.0.0 (`WFDBRecords/01/010/JS00001.{hea,mat}`), or the two folders of PhysioNet's 2021 challenge that hold it.
+
+    Labels are the codes of ConditionNames_SNOMED-CT.csv: of the root's own file, else of the same list kept here. Classification asks
+    for MERL's 38 of them, each a code of its own (MERL finds a class's acronym inside another's, "AF" in "AFIB").
+    """
+
+    name: ClassVar[str] = "csn"
+    layout: ClassVar[str] = "csn"
+    records: ClassVar[re.Pattern[str]] = re.compile(r"JS\d+")
+    unlisted: ClassVar[Mapping[str, str]] = UNLISTED
+
+    @dataclass(frozen=True)
+    class Config(Corpus.Config):
+        pass
+
+    @cached_property
+    def _conditions(self) -> pd.DataFrame:
+        """acronym -> code and name, without the rows that name a code again."""
+        own = (self.root / CONDITION_NAMES).is_file()
+        table = self.table(CONDITION_NAMES, dtype=str, encoding="utf-8-sig") if own else pd.read_csv(io.StringIO(CONDITIONS), dtype=str)
+        missing = [column for column in COLUMNS if column not in table]
+        if missing:
+            raise DataError(f"corpus csn: {self.root / CONDITION_NAMES} has no column {', '.join(missing)}; download it again")
+        table = table.dropna(subset=list(COLUMNS)).drop_duplicates("Snomed_CT").set_index("Acronym Name")
+        return pd.DataFrame({"code": table["Snomed_CT"].str.strip(), "name": table["Full Name"].str.split().str.join(" ")})
+
+    def published(self) -> Mapping[str, str]:
+        return dict(zip(self._conditions["code"], self._conditions["name"]))
+
+    def classes(self) -> Mapping[str, str]:
+        known = self._conditions.loc[[acronym for acronym in BENCHMARK if acronym in self._conditions.index]]
+        return dict(zip(known["code"], known["name"]))
