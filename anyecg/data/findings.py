@@ -140,7 +140,7 @@ BY_KEY: dict[str, Finding] = {finding.key: finding for finding in FINDINGS}
 _SENTENCE = re.compile(r"[.;:!?\n]+(?:\s|$)|\n")
 _STOP = re.compile(r",|\bbut\b|\bhowever\b|\balthough\b|\bthough\b|\binstead\b(?!\s+of)|\bwhile\b|\bwhereas\b"
                    r"|\bexcept\b|\baber\b|\band\s+(?:now\s+)?(?:shows?|has|have|is)\b", re.IGNORECASE)
-_BEFORE = re.compile(r"\b(?:no|not|without|absence\s+of|absent|neither|nor|never|denies|negative\s+for|free\s+of"
+_BEFORE = re.compile(r"\b(?:no|none|not|without|absence\s+of|absent|neither|nor|never|denies|negative\s+for|free\s+of"
                      r"|instead\s+of|rather\s+than|lacks?|resolution\s+of|resolved|disappearance\s+of"
                      r"|kein(?:e[nr]?)?|ohne|n't)\b"
                      r"(?!\s+(?:only|significant\s+change|change|doubt|longer\s+(?:normal|absent)))", re.IGNORECASE)

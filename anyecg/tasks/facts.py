@@ -1,9 +1,10 @@
 """What an answer over several ECGs says, as a set of facts that can be compared with another answer's.
 
-Each kind of MultiECG question (`anyecg.data.questions.kinds`) has a reader `(text, sample) -> facts | None`: it reads the
-reference and the model's answer alike, so wording and order do not matter, and None means there is nothing to be read.
+Each kind of MultiECG question (`anyecg.data.questions.kinds`; "written" for those of an LLM) has a reader
+`(text, sample) -> facts | None`: it reads the reference and the model's answer alike, so wording and order do not matter,
+and None means there is nothing to be read.
 A fact is a tuple: `("shows", finding)`, `("new", finding)`, `("resolved", finding)`, `(ecg, rhythm)`, `("ecg", number)`,
-`("count", number)`, `("answer", "yes")`.
+`("count", number)`, `("answer", "yes")`, `("absent", finding)`.
 """
 
 from __future__ import annotations
@@ -106,6 +107,13 @@ def yes_or_no(text: str, sample: ECGSample) -> Facts | None:
     return frozenset([("answer", "yes" if polarities.pop() else "no")]) | _unasked(text, sample)
 
 
+def written(text: str, sample: ECGSample) -> Facts | None:
+    """Of a question that an LLM wrote: the findings asserted, and which of those that the reference denies are denied."""
+    shown, denied = find(text), _mentioned(text).intersection(sample.meta["reference"]["absent"])
+    facts = frozenset(("shows", key) for key in shown) | frozenset(("absent", key) for key in denied - shown)
+    return facts or (frozenset() if _NOTHING.search(text) else None)
+
+
 READERS: dict[str, Callable[[str, ECGSample], Facts | None]] = {
     "key_findings": findings,
     "consistent": findings,
@@ -115,6 +123,7 @@ READERS: dict[str, Callable[[str, ECGSample], Facts | None]] = {
     "how_many": how_many,
     "present": yes_or_no,
     "persists": yes_or_no,
+    "written": written,
 }
 
 

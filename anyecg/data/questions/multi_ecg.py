@@ -35,7 +35,7 @@ def multi_ecg_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped
                 elif find(draft.asked.answer) != draft.asked.asserts:
                     dropped["multi_ecg", "answer that does not read back as meant"] += 1
                 else:
-                    yield split, _sample(draft)
+                    yield split, make_sample(draft.series, draft.id, draft.kind, draft.asked)
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,12 @@ def _surplus(drafts: Iterable[Draft], seed: int) -> set[str]:
     return surplus
 
 
-def _sample(draft: Draft) -> ECGSample:
-    series, asked = draft.series, draft.asked
+def make_sample(series: Series, id: str, kind: str, asked: Asked) -> ECGSample:
+    """A question about a series as every MultiECG question is kept."""
     return ECGSample(
-        id=draft.id, task="multi_ecg", pool="multi_ecg", subset=str(len(series)), patient=series.patient,
+        id=id, task="multi_ecg", pool="multi_ecg", subset=str(len(series)), patient=series.patient,
         records=tuple(Window(visit.record, 0.0, visit.seconds) for visit in series.visits),
         conversation=(Turn("user", series.prompt(asked.question)), Turn("assistant", asked.answer)),
         evidence=tuple(visit.report for visit in series.visits),
-        meta={"kind": draft.kind, "findings": [list(visit.findings) for visit in series.visits], "reference": asked.reference},
+        meta={"kind": kind, "findings": [list(visit.findings) for visit in series.visits], "reference": asked.reference},
     )

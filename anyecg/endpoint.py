@@ -1,0 +1,253 @@
+"""A client of any OpenAI-compatible endpoint that keeps every reply on disk, so that nothing is asked, or paid for, twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import json
+import os
+import re
+import sqlite3
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from anyecg.fingerprint import fingerprint
+from anyecg.types import AnyECGError, ConfigError, DataError
+
+AHEAD = 4  # requests under way or waiting for their turn, times the concurrency: a slow reply holds up few others
+REFUSED = (400, 413, 422)  # HTTP statuses that speak of the request itself, such as a prompt that is too long
+HOPELESS = 20  # requests refused before any is answered: it is not the requests
+
+
+class EndpointError(AnyECGError):
+    """An endpoint that does not answer; what it answered before is kept."""
+
+
+@dataclass(frozen=True)
+class EndpointConfig:
+    """Which model is asked, where, and how.
+
+    url: as far as /v1, such as http://localhost:8000/v1 (empty: there is no endpoint); model: as the endpoint calls it;
+    key_env: the environment variable that holds the key, which is read from nowhere else; concurrency: requests at
+    once; timeout: s to wait for a reply; retries: of a request that timed out or met 408, 409, 429 or 5xx, with
+    backoff; max_tokens: of a reply; temperature, seed: of the sampling (seed null: none is sent).
+    """
+
+    url: str = ""
+    model: str = ""
+    key_env: str = "OPENAI_API_KEY"
+    concurrency: int = 8
+    timeout: float = 60.0
+    retries: int = 6
+    max_tokens: int = 2048
+    temperature: float = 0.0
+    seed: int | None = 0
+
+    def __post_init__(self) -> None:
+        wrong = []
+        if self.url and not re.match(r"https?://.", self.url):
+            wrong.append(f"url: it begins with http:// or https:// (and ends with /v1 as a rule), not '{self.url}'")
+        if self.url and not self.model:
+            wrong.append(f"model: name the model to ask at {self.url}")
+        if self.model and not self.url:
+            wrong.append(f"url: say where {self.model} is served, such as http://localhost:8000/v1")
+        if not re.fullmatch(r"[A-Za-z_]\w*", self.key_env):  # not repeated here: it may be the key itself
+            wrong.append("key_env: the name of an environment variable, never the key")
+        wrong += [f"{name}: at least 1, not {getattr(self, name)}" for name in ("concurrency", "max_tokens") if getattr(self, name) < 1]
+        wrong += [f"{name}: {getattr(self, name)} is negative" for name in ("retries", "temperature") if getattr(self, name) < 0]
+        if self.timeout <= 0:
+            wrong.append(f"timeout: {self.timeout} s leaves no time for a reply")
+        if wrong:
+            raise ConfigError("; ".join(wrong))
+
+    def sampling(self) -> dict:
+        """What a reply depends on, beside the messages: not where the model is served, nor how fast it is asked."""
+        return {"model": self.model, "max_tokens": self.max_tokens, "temperature": self.temperature, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One conversation to continue: messages as `{"role": ..., "content": ...}`; about: whatever the asker wants back with the reply."""
+
+    messages: tuple[Mapping[str, str], ...]
+    about: Any = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: text, and why it ended ("stop", or "length" where max_tokens cut it); or error, why the request was refused."""
+
+    request: Request
+    text: str = ""
+    finish: str = ""
+    error: str = ""
+    cached: bool = False
+
+
+class Endpoint:
+    """A model behind an endpoint, with its replies kept in the file `cache` (SQLite).
+
+    A kept reply is found again by model, sampling and messages, whatever the address. The file is safe to be killed at
+    any time: a reply is on disk before it is handed on.
+    """
+
+    def __init__(self, cfg: EndpointConfig, cache: Path | str) -> None:
+        if not cfg.url:
+            raise ConfigError("there is no endpoint to ask: give its url and a model")
+        self.cfg, self.cache = cfg, Path(cache)
+
+    def ask(self, requests: Iterable[Request], total: int | None = None, progress: bool = True) -> Iterator[Reply]:
+        """A reply for each request, in order; `requests` is read a little ahead of the replies.
+
+        total: how many requests there are, for the progress bar and for errors. A request that the endpoint refuses
+        for itself gives a Reply with `error`. EndpointError where the endpoint is down, times out, refuses the key or
+        every request; DataError where the cache cannot be read or written.
+        """
+        try:
+            from anyio.from_thread import start_blocking_portal  # a dependency of openai
+            from openai import AsyncOpenAI
+        except ImportError as error:
+            raise EndpointError("asking an endpoint needs the package openai: pip install 'anyecg[endpoint]'") from error
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        key = os.environ.get(self.cfg.key_env)
+        client = AsyncOpenAI(
+            base_url=self.cfg.url, api_key=key or "none", timeout=self.cfg.timeout, max_retries=self.cfg.retries
+        )
+        with contextlib.closing(_Kept(self.cache)) as kept, Progress(*columns, disable=not progress) as bar:
+            session = _Session(self.cfg, client, kept)
+            task = bar.add_task(f"asking {Path(self.cfg.model).name}", total=total)
+            waiting = deque()
+            try:
+                # The requests live in a thread of their own; whatever ends this block (Ctrl-C too) cancels them at once.
+                with start_blocking_portal() as portal, portal.wrap_async_context_manager(client):
+                    for request in requests:
+                        waiting.append(portal.start_task_soon(session.reply, request))
+                        if len(waiting) >= AHEAD * self.cfg.concurrency:
+                            yield waiting.popleft().result()
+                            bar.advance(task)
+                    while waiting:
+                        yield waiting.popleft().result()
+                        bar.advance(task)
+            except _Unanswered as why:
+                told = str(why).replace(key, "***") if key else str(why)
+                raise EndpointError(
+                    f"{self.cfg.url} (model {self.cfg.model}): {told}. {session.answered} of {'?' if total is None else total} requests are answered "
+                    f"and kept in {self.cache}; give the same command when this is mended: it goes on from there"
+                ) from None  # the library's own errors may repeat the key
+
+
+class _Unanswered(Exception):
+    """Why an endpoint is given up, as the rest of a sentence."""
+
+
+class _Refused(Exception):
+    """Why one request is refused."""
+
+
+class _Session:
+    """The requests of one call of `ask`."""
+
+    def __init__(self, cfg: EndpointConfig, client: Any, kept: _Kept) -> None:
+        self.cfg, self.client, self.kept = cfg, client, kept
+        self.answered = self.refused = 0
+        self._slots = asyncio.Semaphore(cfg.concurrency)
+        self._alike: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # the same question twice at once is asked once
+
+    async def reply(self, request: Request) -> Reply:
+        """The kept reply to a request, or the endpoint's."""
+        messages = [dict(message) for message in request.messages]
+        key = fingerprint(self.cfg.sampling(), messages, length=64)
+        async with self._alike.setdefault(key, asyncio.Lock()):
+            found = self.kept.get(key)
+            cached = found is not None
+            if not cached:
+                try:
+                    async with self._slots:
+                        found = await self._asked(messages)
+                except _Refused as why:
+                    return Reply(request, error=str(why))
+                self.kept.put(key, self.cfg.model, *found)
+            self.answered += 1
+            return Reply(request, *found, cached=cached)
+
+    async def _asked(self, messages: list[dict]) -> tuple[str, str]:
+        """The endpoint's text, and why it ended."""
+        import openai
+
+        settings = {name: value for name, value in self.cfg.sampling().items() if value is not None}
+        try:
+            response = await self.client.chat.completions.with_raw_response.create(messages=messages, **settings)
+            return _completion(response.text)
+        except openai.APITimeoutError:
+            tried = f"no reply within {self.cfg.timeout:g} s (tries: {self.cfg.retries + 1})"
+            raise _Unanswered(f"{tried}; a slow model needs a longer timeout") from None
+        except openai.APIConnectionError as error:
+            raise _Unanswered(f"cannot be reached: {error.__cause__ or error} (tries: {self.cfg.retries + 1})") from None
+        except openai.APIStatusError as error:
+            why = _short(error.message)
+            if error.status_code in (401, 403):
+                key = "does not accept the key in" if os.environ.get(self.cfg.key_env) else "asks for a key: set"
+                raise _Unanswered(f"{key} the environment variable {self.cfg.key_env} (HTTP {error.status_code})") from None
+            if error.status_code not in REFUSED:
+                raise _Unanswered(why) from None
+            self.refused += 1
+            if self.refused >= HOPELESS and not self.answered:
+                raise _Unanswered(f"every one of the first {self.refused} requests was refused: {why}") from None
+            raise _Refused(why) from None
+
+
+def _completion(body: str) -> tuple[str, str]:
+    """The text of a chat completion and why it ended."""
+    try:
+        choice = json.loads(body)["choices"][0]
+        text, finish = choice["message"].get("content") or "", choice.get("finish_reason") or ""
+        return text.encode(errors="replace").decode(), str(finish)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise _Unanswered(f"what it sends is no chat completion (its url ends with /v1 as a rule): {_short(body)}") from None
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:200]
+
+
+class _Kept:
+    """The replies on disk; each is committed as it comes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._telling():
+            self._file = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("PRAGMA synchronous=NORMAL")
+            self._file.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, model TEXT, text TEXT, finish TEXT) WITHOUT ROWID")
+
+    def get(self, key: str) -> tuple[str, str] | None:
+        with self._telling():
+            return self._file.execute("SELECT text, finish FROM replies WHERE key = ?", (key,)).fetchone()
+
+    def put(self, key: str, model: str, text: str, finish: str) -> None:
+        with self._telling():
+            self._file.execute("INSERT OR IGNORE INTO replies VALUES (?, ?, ?, ?)", (key, model, text, finish))
+
+    def close(self) -> None:
+        self._file.close()
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code == sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
+            if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                raise DataError(f"{self.path} is damaged, or no file of replies ({error}); delete it: what it held is asked again") from error
+            raise DataError(f"{self.path}: replies cannot be kept there ({error}); mend that, then give the same command") from error
