@@ -6,5 +6,6 @@ tasks = Registry("task", {
     "report": "anyecg.tasks.report:Report",
     "localization": "anyecg.tasks.localization:Localization",
     "multi_ecg": "anyecg.tasks.multi_ecg:MultiECG",
+    "ecg_qa": "anyecg.tasks.ecg_qa:ECGQA",
     "classification": "anyecg.tasks.classification:Classification",
 })

@@ -1,0 +1,119 @@
+"""ECG-QA: short answers, one or several of a known vocabulary, about one or two ECGs (the paper's Table 7)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+
+from anyecg.tasks.base import Task
+from anyecg.types import ECGSample
+
+VERIFY = ("not sure", "yes", "no")
+_LEAD_IN = re.compile(
+    r"^\W*(?:(?:(?:the|my|final|correct|ecg)\s+)*answers?\s*(?::|\bis\b|\bare\b)\s*:?\s*)?"
+    r"(?:(?:the|this)\s+(?:first\s+|second\s+)?(?:ecg|tracing)\s+(?:shows?|displays?|reveals?|exhibits?|has)\s+)?"
+)
+_SEPARATOR = r"(?:^|\n)\s*(?:[-*•]|\d+[.)])\s+|[,;&\n]|\.(?=\s)|(?<!\w)(?:and|both)(?!\w)"
+_AROUND = " \t\n.,;:!*\"'`"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said: `text` as a normalised string, `items` as the set of its answers, in lower case."""
+
+    text: str
+    items: frozenset[str]
+
+
+class ECGQA(Task):
+    """Exact match of ECG-QA's answers (Table 7; Oh et al. 2023), as a set and as the published string.
+
+    "sinus rhythm, atrial fibrillation" and "atrial fibrillation and sinus rhythm" are the same set and not the same
+    string, so the headline is the set's. A set matches whole: an answer too few or too many is wrong.
+
+    info["ecg_qa_answers"]: corpus -> its answer vocabulary, which tells the commas and the "and" within an answer from
+    those between two. A sample's meta["answers"] are the true ones (without them, `sample.answer` is read), its
+    meta["options"] what a yes/no question may be answered with.
+    """
+
+    name = "ecg_qa"
+    primary = "accuracy"
+    metrics = {
+        "accuracy": "share of questions whose set of answers is the true one, in any order, 0 to 1",
+        "exact_match": "share of questions answered with the true string, order and all, 0 to 1 (Table 7)",
+    }
+    groups = {"question type": "question_type"}
+
+    def __init__(self, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
+        super().__init__(info, text_encoder)
+        corpora = self.info.get("ecg_qa_answers", {})
+        self._vocabulary = frozenset(plain(answer) for answers in corpora.values() for answer in answers) - {*VERIFY}
+
+    def parse(self, text: str, sample: ECGSample) -> Answer | None:
+        """The answers in `text`, "ECG answer: Sinus rhythm and abnormal QRS." say; None if none of the vocabulary is there.
+
+        Of a yes/no question it is the first word that counts ("not sure" only where it is an option). Elsewhere what
+        stands between two separators is one answer; one that the vocabulary does not have makes the set wrong.
+        """
+        said = plain(text)
+        if _question_type(sample).endswith("verify"):
+            allowed = VERIFY if "not sure" in (sample.meta.get("options") or VERIFY) else VERIFY[1:]
+            first = next((word for word in allowed if re.match(rf"{word}(?!\w)", said)), None)
+            return Answer(said, frozenset({first})) if first else None
+        known = self._vocabulary | {plain(answer) for answer in sample.meta.get("answers", ())}
+        found = _items(said, known)
+        return Answer(said, found) if (found & known if self._vocabulary else found) else None
+
+    def agrees(self, sample: ECGSample) -> bool:
+        said, true = self.parse(sample.answer, sample), self.reference(sample)
+        return said is not None and true is not None and said.items == true.items
+
+    def reference(self, sample: ECGSample) -> Answer | None:
+        """The true answers."""
+        if "answers" not in sample.meta:
+            return self.parse(sample.answer, sample)
+        return Answer(plain(sample.answer), frozenset(map(plain, sample.meta["answers"])))
+
+    def measure(self, samples: Sequence[ECGSample], answers: Sequence[Answer | None]) -> pd.DataFrame:
+        """`question_type`, `correct` (the same set) and `exact` (the same string)."""
+        pairs = [(answer, self.reference(sample)) for sample, answer in zip(samples, answers, strict=True)]
+        return pd.DataFrame({
+            "question_type": [_question_type(sample) for sample in samples],
+            "correct": [None not in pair and pair[0].items == pair[1].items for pair in pairs],
+            "exact": [None not in pair and pair[0].text == pair[1].text for pair in pairs],
+        })
+
+    def compute(self, rows: pd.DataFrame) -> dict[str, float]:
+        return {"accuracy": float(rows["correct"].mean()), "exact_match": float(rows["exact"].mean())}
+
+
+def plain(text: str) -> str:
+    """An answer as it is compared: in lower case, without what leads in to it and the blanks and stops around it."""
+    return _LEAD_IN.sub("", re.sub(r"[^\S\n]+", " ", text.casefold())).strip(_AROUND)
+
+
+def _items(said: str, known: Iterable[str]) -> frozenset[str]:
+    """What stands between separators, save those inside an answer of the vocabulary."""
+    parts, start = [], 0
+    for match in _separators(frozenset(known)).finditer(said):
+        if match["separator"]:
+            parts.append(said[start : match.start()])
+            start = match.end()
+    return frozenset(part.strip(_AROUND) for part in [*parts, said[start:]] if re.search(r"\w", part))
+
+
+@lru_cache(maxsize=1024)
+def _separators(known: frozenset[str]) -> re.Pattern[str]:
+    """Matches whole answers, the longest first, and separators outside them."""
+    answers = "|".join(map(re.escape, sorted(known, key=lambda answer: (-len(answer), answer))))
+    whole = rf"(?<!\w)(?:{answers})(?!\w)|" if answers else ""
+    return re.compile(rf"{whole}(?P<separator>{_SEPARATOR})")
+
+
+def _question_type(sample: ECGSample) -> str:
+    return str(sample.meta.get("question_type", sample.subset))
