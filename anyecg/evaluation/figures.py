@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from anyecg.data.tracing import TRUE, strips
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
-from anyecg.types import CANONICAL_LEADS, SAMPLING_RATE, DataError
+from anyecg.types import CANONICAL_LEADS, DataError
 
 STYLE = {
     "font.size": 9,
@@ -26,7 +27,8 @@ STYLE = {
     "savefig.dpi": 200,
     "savefig.bbox": "tight",
 }
-TRUE, SAID, QUIET = "#1b7837", "#d95f02", "#8a8a8a"
+SAID = "#d95f02"
+PRINT = 0.8  # of the size on paper
 COLOURS = {SIGNAL: "#2b5c8a", BLIND: "#c9c9c9", SHUFFLED: "#8f9fb0"}
 NAMES = {SIGNAL: "with the ECG", BLIND: "blind", SHUFFLED: "shuffled"}
 
@@ -66,36 +68,21 @@ def localization_example(
     title: str,
     target: str | Path,
 ) -> list[Path]:
-    """A localization on its trace: each lead that is there, shaded where the truth is, under bars of truth and answer.
+    """A localization on its trace: each lead that is there, shaded where the truth is, over bars of truth and answer.
 
-    signal: `[12, T]` at 100 Hz, canonical lead order, any unit; lead_mask: bool `[12]`; truth, said: `[start, end]` in
+    signal: `[12, T]` in mV at 100 Hz, canonical lead order; lead_mask: bool `[12]`; truth, said: `[start, end]` in
     seconds, `said=None` for an answer that could not be read; title: the question. Returns the PNG and the PDF.
     """
     leads = np.flatnonzero(lead_mask)
     if not len(leads):
         raise DataError("a localization cannot be drawn on an ECG without leads")
-    time = np.arange(signal.shape[1]) / SAMPLING_RATE
+    lanes = {"truth": (truth, TRUE), "answer": (said, SAID)}
+    panel = strips(signal[leads], [CANONICAL_LEADS[lead] for lead in leads], shaded=truth, lanes=lanes)
     with rc_context(STYLE):
-        height = 0.95 if len(leads) <= 4 else 0.55
-        figure = Figure(figsize=(max(8.5, 0.2 * time[-1]), 0.8 + height * len(leads)))
-        axes = figure.subplots(
-            len(leads) + 1, 1, sharex=True, gridspec_kw={"height_ratios": [0.5, *[height] * len(leads)], "hspace": 0.08}
-        )
-        _lanes(axes[0], {"truth": (truth, TRUE), "answer": (said, SAID)}, time[-1])
-        for axis, lead in zip(axes[1:], leads):
-            for start, end in truth:
-                axis.axvspan(start, end, color=TRUE, alpha=0.14, linewidth=0)
-            for start, end in () if said is None else said:
-                for edge in (start, end):
-                    axis.axvline(edge, color=SAID, linewidth=0.8, linestyle=(0, (3, 2)))
-            axis.plot(time, signal[lead], color="black", linewidth=0.7)
-            axis.set_ylabel(CANONICAL_LEADS[lead], rotation=0, ha="right", va="center")
-            axis.set_yticks([])
-            axis.spines["left"].set_visible(False)
-            axis.spines["bottom"].set_visible(axis is axes[-1])
-            axis.tick_params(bottom=axis is axes[-1])
-        axes[-1].set(xlabel="seconds", xlim=(0, time[-1] + 1 / SAMPLING_RATE))
-        axes[0].set_title(title, loc="left")
+        figure = Figure(figsize=(PRINT * panel.width / 25.4, PRINT * panel.height / 25.4))
+        axes = figure.add_axes((0, 0, 1, 1))
+        panel.draw(axes, panel.height, PRINT)
+        axes.set_title(title, loc="left")
         return _save(figure, target)
 
 
@@ -134,22 +121,6 @@ def _read_curve(path: Path) -> pd.DataFrame:
     if "step" not in table or not any("loss" in name for name in table.columns):
         raise DataError(f"{path}: a loss curve needs a column 'step' and a column with 'loss' in its name, found {list(table.columns)}")
     return table
-
-
-def _lanes(axis, lanes: Mapping[str, tuple[Sequence[Sequence[float]] | None, str]], seconds: float) -> None:
-    """A bar an interval, a lane a source; a lane without intervals says why."""
-    for place, (intervals, colour) in enumerate(lanes.values()):
-        if intervals is not None and len(intervals):
-            axis.broken_barh([(start, end - start) for start, end in intervals], (-place - 0.35, 0.7), color=colour, linewidth=0)
-        else:
-            words = "unreadable" if intervals is None else "none"
-            axis.text(seconds / 2, -place, words, color=colour, ha="center", va="center_baseline", style="italic")
-    axis.set_yticks([-place for place in range(len(lanes))], lanes)
-    for label, (_, colour) in zip(axis.get_yticklabels(), lanes.values()):
-        label.set_color(colour)
-    axis.set_ylim(0.5 - len(lanes), 0.5)
-    axis.tick_params(left=False, bottom=False)
-    axis.spines[["left", "bottom"]].set_visible(False)
 
 
 def _save(figure: Figure, target: str | Path) -> list[Path]:
