@@ -100,6 +100,7 @@ class Experiment:
     connector: Slot = slot("anyecg.connectors:connectors", "mlp")
     llm: Slot = slot("anyecg.llms:llms", "tiny")
     text_encoder: Slot = slot("anyecg.text_encoders:text_encoders", "sentence")
+    dataset: str | None = None  # a folder that `python -m anyecg.data build` made; corpora and questions are then not read
     corpora: dict[str, Slot] = slot("anyecg.data.corpora:corpora", many=True)
     questions: Any = settings("anyecg.data.questions:QuestionsConfig")
     input: InputConfig = field(default_factory=InputConfig)

@@ -22,19 +22,18 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from rich.console import Console
-from rich.logging import RichHandler
 
 from anyecg import config
 from anyecg.experiment import Experiment
 from anyecg.data.build import Data, build_data
+from anyecg.data.folder import open_dataset
 from anyecg.evaluation.ask import Asker
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.report import write_report
 from anyecg.fingerprint import fingerprint
 from anyecg.model import ECGLanguageModel
 from anyecg.tasks import tasks as task_registry
-from anyecg.terminal import guarded
+from anyecg.terminal import guarded, logging_to
 from anyecg.training.pipeline import run_stages
 from anyecg.types import ECGSample
 
@@ -48,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to it, e.g. scale=gpu seed=1 encoder.size=small llm=smollm2")
     parser.add_argument("--list", action="store_true", help="name every registered component and leave")
     parser.add_argument("--show", action="store_true", help="print the resolved configuration and leave")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     return guarded(lambda: dispatch(parser, options))
 
 
@@ -70,11 +69,10 @@ def run(experiment: Experiment, name: str) -> Path:
     """Run an experiment to its table; returns the run's folder. Interrupted, the same call goes on where it stopped."""
     began = time.monotonic()
     folder = claim_folder(Path(experiment.output) / name, experiment)
+    quieten()
     with logging_to(folder / "run.log"):
         log.info("%s (scale %s, seed %d) -> %s", experiment.name, experiment.scale, experiment.seed, folder)
-        data = build_data(
-            {slot.name: slot.config for slot in experiment.corpora.values()}, experiment.questions, Path(experiment.cache), experiment.seed
-        )
+        data = data_of(experiment)
         model = build_model(experiment, data)
         text_encoder = experiment.text_encoder.build()
         stages = run_stages(experiment, model, data, text_encoder)
@@ -94,6 +92,13 @@ def run(experiment: Experiment, name: str) -> Path:
     return folder
 
 
+def quieten() -> None:
+    """Keep the libraries' own notes out of the terminal."""
+    warnings.filterwarnings("ignore", module="lightning|torch|transformers")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
+
+
 def build_model(experiment: Experiment, data: Data) -> ECGLanguageModel:
     """Encoder, connector and LLM wired by their sizes; each initialised from its own seed, so one never shifts another."""
 
@@ -105,6 +110,14 @@ def build_model(experiment: Experiment, data: Data) -> ECGLanguageModel:
     llm = seeded("llm", lambda: experiment.llm.build(texts=lambda: training_texts(data), cache=Path(experiment.cache)))
     connector = seeded("connector", lambda: experiment.connector.build(encoder.dim, llm.dim))
     return seeded("markers", lambda: ECGLanguageModel(encoder, connector, llm))
+
+
+def data_of(experiment: Experiment) -> Data:
+    """The dataset that the experiment names, or one of its corpora, built where it is not in the cache yet."""
+    if experiment.dataset:
+        return open_dataset(experiment.dataset)
+    corpora = {slot.name: slot.config for slot in experiment.corpora.values()}
+    return build_data(corpora, experiment.questions, Path(experiment.cache), experiment.seed)
 
 
 def training_texts(data: Data) -> Iterator[str]:
@@ -158,29 +171,6 @@ def link(path: Path, target: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.symlink_to(os.path.relpath(target, path.parent), target_is_directory=True)
-
-
-class logging_to:
-    """Within it, anyecg's log goes to the terminal and to a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        warnings.filterwarnings("ignore", module="lightning|torch|transformers")
-        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-        transformers.utils.logging.disable_progress_bar()
-        file = logging.FileHandler(self.path)
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        self.handlers = [RichHandler(show_path=False, show_level=False, markup=False, console=Console(stderr=True)), file]
-        log.setLevel(logging.INFO)
-        for handler in self.handlers:
-            log.addHandler(handler)
-
-    def __exit__(self, *exception) -> None:
-        for handler in self.handlers:
-            log.removeHandler(handler)
-            handler.close()
 
 
 def list_components() -> None:

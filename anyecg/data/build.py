@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anyecg.data.corpora import corpora as registry
 from anyecg.data.corpora.base import Corpus
 from anyecg.data.findings import FINDINGS
-from anyecg.data.questions import VERSION, Questions, QuestionsConfig, build_questions
-from anyecg.data.shards import build_store, fingerprint, locked
-from anyecg.data.simulate import simulate
+from anyecg.data.index import Index
+from anyecg.data.questions import VERSION, Questions, QuestionsConfig, build_questions, settings
+from anyecg.data.questions.config import check
+from anyecg.data.shards import build_store, locked
+from anyecg.data.simulate import ecgqa, simulate
 from anyecg.data.simulate.dataset import VERSION as SIMULATOR
 from anyecg.data.store import Store, Stores, digest
+from anyecg.types import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -36,14 +40,22 @@ def build_data(corpora: Mapping[str, Corpus.Config], questions: QuestionsConfig,
     processes that simulate and store. What was built is found again by its content; a build that was killed goes on.
     """
     cache = Path(cache)
-    stores = Stores([_store(open_corpus(name, cfg, cache, workers, progress), cache, workers, progress) for name, cfg in corpora.items()])
-    vocabulary = [(finding.name, finding.pattern.pattern) for finding in FINDINGS]
-    identity = digest([VERSION, stores.fingerprint, sorted(asdict(questions).items()), seed, vocabulary])
-    path = cache / f"questions-{identity}.arrow"
+    check(questions)
+    opened = {name: open_corpus(name, cfg, cache, workers, progress) for name, cfg in corpora.items()}
+    stores = Stores([_store(corpus, cache, workers, progress) for corpus in opened.values()])
+    questions = resolve_ecg_qa(questions, opened, stores, cache, seed, progress)
+    made = identity(stores, questions, seed)
+    path = cache / f"questions-{made}.arrow"
     with locked(cache):
         table = Questions(path) if path.exists() else build_questions(stores, questions, path, seed=seed)
     log.info("questions: %d in %s", len(table), path)
-    return Data(stores, table, identity)
+    return Data(stores, table, made)
+
+
+def identity(stores: Stores, questions: QuestionsConfig, seed: int) -> str:
+    """The key of everything that the questions depend on."""
+    vocabulary = [(finding.name, finding.pattern.pattern) for finding in FINDINGS]
+    return digest([VERSION, stores.fingerprint, sorted(settings(questions).items()), seed, vocabulary])
 
 
 def open_corpus(name: str, cfg: Corpus.Config, cache: Path, workers: int = 0, progress: bool = True) -> Corpus:
@@ -57,7 +69,31 @@ def open_corpus(name: str, cfg: Corpus.Config, cache: Path, workers: int = 0, pr
     return kind(cfg, root)
 
 
+def resolve_ecg_qa(questions: QuestionsConfig, opened: Mapping[str, Corpus], stores: Stores, cache: Path, seed: int,
+                   progress: bool = True) -> QuestionsConfig:
+    """The configuration with a folder for every corpus of `ecg_qa`: where it says "simulated", one is written under `cache`.
+
+    ConfigError for a corpus that is not among `opened`.
+    """
+    unknown = [name for name in questions.ecg_qa if name not in opened]
+    if unknown:
+        raise ConfigError(f"questions.ecg_qa.{unknown[0]}: corpora are {', '.join(opened)}; add it there or leave it out here")
+    folders = dict(questions.ecg_qa)
+    for name in (name for name, folder in folders.items() if folder == "simulated"):
+        folder = cache / "ecg_qa" / f"{name}-{digest([ecgqa.VERSION, stores[name].fingerprint, seed])}"
+        folder.parent.mkdir(exist_ok=True)
+        with locked(folder.parent):
+            if not folder.exists():
+                ecgqa.write_ecgqa(opened[name].root, name, folder, seed, entries=opened[name].entries(), progress=progress)
+        folders[name] = str(folder)
+    return replace(questions, ecg_qa=folders)
+
+
 def _store(corpus: Corpus, cache: Path, workers: int, progress: bool) -> Store:
-    entries = corpus.entries()
-    folder = cache / "stores" / f"{corpus.name}-{fingerprint(corpus, entries)}"
-    return build_store(corpus, folder, workers=workers, progress=progress, entries=entries)
+    folder = cache / "stores"
+    folder.mkdir(parents=True, exist_ok=True)
+    index = Index(corpus, folder / f".index-{corpus.name}-{os.getpid()}.arrow")
+    try:
+        return build_store(corpus, folder / f"{corpus.name}-{index.fingerprint}", workers=workers, progress=progress, index=index)
+    finally:
+        index.path.unlink()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -21,94 +22,93 @@ import pyarrow.parquet as pq
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from anyecg.data.corpora.base import Corpus, Entry
+from anyecg.data.index import Index, entries
 from anyecg.data.preprocess import canonical, lead_rows
-from anyecg.data.store import BITS, FORMAT, LIMIT, STEP, Store, digest, shard_name
+from anyecg.data.store import BITS, FORMAT, LIMIT, STEP, Store, shard_name
 from anyecg.types import CANONICAL_LEADS, SAMPLING_RATE, DataError
 
 log = logging.getLogger(__name__)
 
 SCHEMA = pa.schema({
-    "id": pa.string(), "corpus": pa.string(), "patient": pa.string(), "split": pa.string(), "time": pa.string(),
+    "id": pa.string(), "corpus": pa.string(), "path": pa.string(), "fs": pa.float64(), "patient": pa.string(), "split": pa.string(), "time": pa.string(),
     "seconds": pa.float64(), "shard": pa.int32(), "offset": pa.int64(), "samples": pa.int64(), "lead_mask": pa.uint16(),
-    "interpolated": pa.int64(), "clipped": pa.int64(),
+    "interpolated": pa.int64(), "clipped": pa.int64(), "outside": pa.int64(),
     "unknown_leads": pa.list_(pa.string()), "broken_leads": pa.list_(pa.string()),
     "statements": pa.list_(pa.string()), "labels": pa.list_(pa.string()),
     "annotation_times": pa.list_(pa.float64()), "annotation_symbols": pa.list_(pa.string()),
 })
 
 
-def build_store(corpus: Corpus, folder: Path | str, *, workers: int = 0, progress: bool = True, entries: list[Entry] | None = None) -> Store:
+def build_store(corpus: Corpus, folder: Path | str, *, workers: int = 0, progress: bool = True, index: Index | None = None) -> Store:
     """The store of a corpus in `folder`, built if it is not there; a build that was killed goes on where it stopped.
 
-    workers: processes (0: this one); entries: the corpus's, where they are already at hand. A recording that cannot
+    workers: processes (0: this one); index: the corpus's, where it is already at hand. A recording that cannot
     be used is skipped and listed in skipped.csv; DataError where none can be used, where the folder holds another
     store, or where the disk is full. Of two builds at once, the second waits.
     """
     folder = Path(folder)
-    entries = corpus.entries() if entries is None else entries
-    identity = fingerprint(corpus, entries)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
+            own = index is None
+            index = Index(corpus, folder / "index.arrow") if own else index
             if (folder / "store.json").exists():
-                return _checked(Store.open(folder), identity)
-            _claim(folder, identity)
-            shards = [entries[first : first + corpus.shard_records] for first in range(0, len(entries), corpus.shard_records)]
-            _write_missing(corpus, shards, folder, workers, progress)
-            _seal(corpus, folder, len(shards), identity)
+                store = _checked(Store.open(folder), index.fingerprint)
+            else:
+                _claim(folder, index.fingerprint)
+                shards = _write_missing(corpus, index, folder, workers, progress)
+                _seal(corpus, folder, shards, index)
+                store = Store.open(folder)
+            if own:
+                index.path.unlink()
+            return store
     except OSError as error:
         raise DataError(f"store {folder}: {error.strerror or error}; free some space or mend the path, then build again: it goes on where it stopped") from error
-    return Store.open(folder)
 
 
-def fingerprint(corpus: Corpus, entries: Sequence[Entry]) -> str:
-    """What a store's content depends on: its format, the index, and the size of every file (not where they lie)."""
-    def sizes(entry: Entry) -> list[int]:
-        return [path.stat().st_size if path.exists() else -1 for path in corpus.files(entry)]
-
-    def parts() -> Iterator:
-        yield FORMAT, corpus.name, json.dumps(corpus.info(), sort_keys=True)
-        for entry in entries:
-            yield entry, sizes(entry)
-
-    return digest(parts())
-
-
-def write_shard(corpus: Corpus, entries: Sequence[Entry], folder: Path, shard: int) -> int:
-    """Write one shard; its `.json` (skipped recordings and their reasons) comes last and says it is finished."""
-    rows, skipped, offset = [], [], 0
+def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int) -> int:
+    """Write one shard; its `.json` (its checksum, skipped recordings and their reasons) comes last and says it is finished."""
+    first = shard * corpus.shard_records
+    recordings = entries(index, first, first + corpus.shard_records)
+    rows, skipped, offset, checksum = [], [], 0, hashlib.sha256()
     final = folder / shard_name(shard)
     partial = final.with_suffix(".part")
     with partial.open("wb") as file:
-        for entry in entries:
+        for entry in recordings:
             try:
                 row, stored = _prepare(corpus, entry)
             except DataError as error:
-                skipped.append({"id": f"{corpus.name}/{entry.id}", "path": entry.path, "reason": str(error)})
+                skipped.append(_skipped(corpus, entry, str(error)))
                 continue
             rows.append({**row, "shard": shard, "offset": offset})
+            checksum.update(stored)
             stored.tofile(file)
             offset += stored.size
     partial.rename(final)
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), partial)
     partial.rename(final.with_suffix(".parquet"))
-    partial.write_text(json.dumps(skipped))
+    partial.write_text(json.dumps({"sha256": checksum.hexdigest(), "skipped": skipped}))
     partial.rename(final.with_suffix(".json"))
-    return len(entries)
+    return len(recordings)
+
+
+def _skipped(corpus: Corpus, entry: Entry, reason: str) -> dict:
+    return {"id": f"{corpus.name}/{entry.id}", "path": entry.path, "reason": reason}
 
 
 def _prepare(corpus: Corpus, entry: Entry) -> tuple[dict, np.ndarray]:
     """One record's row and its int16 `[present leads, T]`."""
     record = corpus.read(entry)
     signal, mask, interpolated = canonical(record)
-    annotations = [(time, symbol) for time, symbol in corpus.annotations(entry) if time * SAMPLING_RATE <= signal.shape[1]]
+    annotated = corpus.annotations(entry)
+    annotations = [(time, symbol) for time, symbol in annotated if 0 <= time * SAMPLING_RATE <= signal.shape[1]]
     rows, unknown = lead_rows(record.leads)
     steps = np.rint(signal[mask] / np.float32(STEP))
     row = {
-        "id": f"{corpus.name}/{entry.id}", "corpus": corpus.name, "patient": f"{corpus.name}/{entry.patient}",
+        "id": f"{corpus.name}/{entry.id}", "corpus": corpus.name, "path": entry.path, "fs": record.fs, "patient": f"{corpus.name}/{entry.patient}",
         "split": entry.split, "time": entry.time,
         "seconds": signal.shape[1] / SAMPLING_RATE, "samples": signal.shape[1], "lead_mask": int(BITS[mask].sum()),
-        "interpolated": interpolated, "clipped": int((np.abs(steps) > LIMIT).sum()),
+        "interpolated": interpolated, "clipped": int((np.abs(steps) > LIMIT).sum()), "outside": len(annotated) - len(annotations),
         "unknown_leads": unknown, "broken_leads": [CANONICAL_LEADS[lead] for lead in sorted(rows) if not mask[lead]],
         "statements": list(entry.statements), "labels": list(entry.labels),
         "annotation_times": [time for time, _ in annotations], "annotation_symbols": [symbol for _, symbol in annotations],
@@ -116,20 +116,22 @@ def _prepare(corpus: Corpus, entry: Entry) -> tuple[dict, np.ndarray]:
     return row, np.clip(steps, -LIMIT, LIMIT).astype("<i2")
 
 
-def _write_missing(corpus: Corpus, shards: list[list[Entry]], folder: Path, workers: int, progress: bool) -> None:
-    missing = [n for n in range(len(shards)) if not (folder / shard_name(n)).with_suffix(".json").exists()]
-    done = sum(len(shard) for shard in shards) - sum(len(shards[n]) for n in missing)
+def _write_missing(corpus: Corpus, index: Index, folder: Path, workers: int, progress: bool) -> int:
+    """Write the shards that are not there yet; returns how many there are."""
+    shards = -(-len(index) // corpus.shard_records)
+    missing = [n for n in range(shards) if not (folder / shard_name(n)).with_suffix(".json").exists()]
+    left = sum(min(corpus.shard_records, len(index) - n * corpus.shard_records) for n in missing)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress) as bar:
-        task = bar.add_task(f"store {corpus.name}", total=sum(map(len, shards)), completed=done)
+        task = bar.add_task(f"store {corpus.name}", total=len(index), completed=len(index) - left)
         if workers < 2 or len(missing) < 2:
             for n in missing:
-                bar.advance(task, write_shard(corpus, shards[n], folder, n))
-            return
+                bar.advance(task, write_shard(corpus, index.path, folder, n))
+            return shards
         context = multiprocessing.get_context("forkserver")  # inherits no threads of a parent that has a model running
         context.set_forkserver_preload([__name__])
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            futures = [pool.submit(write_shard, corpus, shards[n], folder, n) for n in missing]
+            futures = [pool.submit(write_shard, corpus, index.path, folder, n) for n in missing]
             try:
                 for future in as_completed(futures):
                     bar.advance(task, future.result())
@@ -137,12 +139,15 @@ def _write_missing(corpus: Corpus, shards: list[list[Entry]], folder: Path, work
                 raise DataError(f"store {folder}: a worker process died (out of memory?); build again, with fewer workers") from error
             finally:
                 pool.shutdown(cancel_futures=True)
+    return shards
 
 
-def _seal(corpus: Corpus, folder: Path, shards: int, identity: str) -> None:
+def _seal(corpus: Corpus, folder: Path, shards: int, index: Index) -> None:
     """Join the shards' tables, write the summary, and only then tidy up."""
     pieces = [(folder / shard_name(n)).with_suffix(".parquet") for n in range(shards)]
-    skipped = [row for piece in pieces for row in json.loads(piece.with_suffix(".json").read_text())]
+    finished = [json.loads(piece.with_suffix(".json").read_text()) for piece in pieces]
+    skipped = [row for shard in finished for row in shard["skipped"]]
+    skipped += [_skipped(corpus, entry, "listed twice: an earlier recording has its id") for entry in index.duplicates]
     pd.DataFrame(skipped, columns=["id", "path", "reason"]).to_csv(folder / "skipped.csv", index=False)
     counts, unknown, broken = Counter(), Counter(), Counter()
     partial = folder / "records.part"
@@ -151,7 +156,7 @@ def _seal(corpus: Corpus, folder: Path, shards: int, identity: str) -> None:
             table = pq.read_table(piece)
             writer.write_table(table)
             counts["records"] += table.num_rows
-            for name in ("seconds", "interpolated", "clipped"):
+            for name in ("seconds", "interpolated", "clipped", "outside"):
                 counts[name] += sum(table[name].to_pylist())
             unknown.update(name for names in table["unknown_leads"].to_pylist() for name in names)
             broken.update(name for names in table["broken_leads"].to_pylist() for name in names)
@@ -162,8 +167,9 @@ def _seal(corpus: Corpus, folder: Path, shards: int, identity: str) -> None:
         raise DataError(f"corpus {corpus.name}: not one of {len(skipped)} recordings in {corpus.root} can be used: {reasons}")
     partial.rename(folder / "records.parquet")
     summary = {
-        "format": FORMAT, "fingerprint": identity, "corpus": corpus.name, **counts, "skipped": len(skipped),
+        "format": FORMAT, "fingerprint": index.fingerprint, "corpus": corpus.name, **counts, "skipped": len(skipped),
         "unknown_leads": dict(sorted(unknown.items())), "broken_leads": dict(sorted(broken.items())), "info": corpus.info(),
+        "shards": [shard["sha256"] for shard in finished],
     }
     partial.write_text(json.dumps(summary, indent=1))
     partial.rename(folder / "store.json")

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from anyecg.types import CANONICAL_LEADS, SAMPLING_RATE, DataError, Window
 
-FORMAT = 1
+FORMAT = 2
 STEP = 1e-3  # mV of one stored integer: the store is exact to a microvolt
 LIMIT = 32767  # of int16: what lies beyond +-32.767 mV is clipped, and counted
 BITS = 1 << np.arange(len(CANONICAL_LEADS))
@@ -68,8 +68,8 @@ class Store:
 
     @functools.cached_property
     def records(self) -> pd.DataFrame:
-        """One row a record, by id ("corpus/entry"): corpus, patient, split, time, seconds, lead_mask, interpolated,
-        statements, labels, annotation_times (s), annotation_symbols, and where its samples lie."""
+        """One row a record, by id ("corpus/entry"): corpus, path and fs (Hz) in its source, patient, split, time, seconds,
+        lead_mask, interpolated, statements, labels, annotation_times (s), annotation_symbols, and where its samples lie."""
         return pd.read_parquet(self.folder / "records.parquet").set_index("id", drop=False).rename_axis("record")
 
     def seconds(self, record: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from anyecg.llms.chat import Chat
 from anyecg.llms.lora import LoRAConfig, add_lora
@@ -47,7 +47,7 @@ class LanguageModel(nn.Module):
         self.config_name = name
         self.chat = Chat(tokenizer, cfg.chat)
         self.dim = model.get_input_embeddings().embedding_dim
-        self.context = getattr(model.config, "max_position_embeddings", None) or min(tokenizer.model_max_length, 2048)
+        self.context = context_of(model.config, tokenizer)
         self._positions = "position_ids" in inspect.signature(model.base_model.forward).parameters
         model.generation_config = self._greedy(model.generation_config)
         if cfg.gradient_checkpointing:
@@ -59,6 +59,11 @@ class LanguageModel(nn.Module):
     def lm(self) -> PreTrainedModel:
         """The library's model, with LoRA in its layers where there is any."""
         return self.model.get_base_model() if self.tuning == "lora" else self.model
+
+    @classmethod
+    def reader(cls, cfg: LLMConfig, texts: Callable[[], Iterable[str]], cache: Path) -> tuple[Chat, int]:
+        """How this LLM reads a conversation and how many tokens it can attend to, without its weights."""
+        raise NotImplementedError
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token ids `[B, T]` -> embeddings `[B, T, dim]`."""
@@ -155,6 +160,11 @@ class LanguageModel(nn.Module):
         stops = given.eos_token_id if isinstance(given.eos_token_id, list) else [given.eos_token_id]
         stops = {*stops, self.tokenizer.eos_token_id, *self.chat.stop} - {None}
         return GenerationConfig(do_sample=False, eos_token_id=sorted(stops), pad_token_id=self.tokenizer.pad_token_id)
+
+
+def context_of(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """How many tokens a model can attend to."""
+    return getattr(config, "max_position_embeddings", None) or min(tokenizer.model_max_length, 2048)
 
 
 def _peft_name(name: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from anyecg.llms.base import LanguageModel, LLMConfig
+from anyecg.llms.base import LanguageModel, LLMConfig, context_of
+from anyecg.llms.chat import Chat
 from anyecg.types import ConfigError
 
 
@@ -30,14 +32,27 @@ class HFLanguageModel(LanguageModel):
     ) -> None:
         if cfg.dtype not in ("float32", "bfloat16"):
             raise ConfigError(f"llm.dtype: '{cfg.dtype}' is neither float32 nor bfloat16")
-        try:
+        with told(cfg.path):
             tokenizer = AutoTokenizer.from_pretrained(cfg.path)
             model = AutoModelForCausalLM.from_pretrained(
                 cfg.path, dtype=getattr(torch, cfg.dtype), attn_implementation=cfg.attention
             )
-        except (OSError, ValueError, ImportError) as error:
-            raise ConfigError(
-                f"llm.path: '{cfg.path}' cannot be loaded ({str(error).splitlines()[0]}); give the folder of a downloaded "
-                "causal LM, or choose llm=smollm2 (real weights from a package) or llm=tiny (trained in the run)"
-            ) from error
         super().__init__(cfg, model, tokenizer, cfg.path)
+
+    @classmethod
+    def reader(cls, cfg: HFConfig, texts: Callable[[], Iterable[str]], cache: Path) -> tuple[Chat, int]:
+        with told(cfg.path):
+            tokenizer = AutoTokenizer.from_pretrained(cfg.path)
+            return Chat(tokenizer, cfg.chat), context_of(AutoConfig.from_pretrained(cfg.path), tokenizer)
+
+
+@contextlib.contextmanager
+def told(path: str) -> Iterator[None]:
+    """ConfigError where a path cannot be loaded."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError(
+            f"llm.path: '{path}' cannot be loaded ({str(error).splitlines()[0]}); give the folder of a downloaded "
+            "causal LM, or choose llm=smollm2 (real weights from a package) or llm=tiny (trained in the run)"
+        ) from error

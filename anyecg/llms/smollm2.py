@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-from anyecg.llms.base import LanguageModel, LLMConfig
+from anyecg.llms.base import LanguageModel, LLMConfig, context_of
+from anyecg.llms.chat import Chat
 from anyecg.types import ConfigError
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -34,11 +35,23 @@ class SmolLM2(LanguageModel):
     def __init__(
         self, cfg: SmolLM2Config, texts: Callable[[], Iterable[str]] | None = None, cache: Path | None = None
     ) -> None:
-        folder = Path(cache or Path.home() / ".cache" / "anyecg") / "smollm2"
-        if not folder.is_dir():
-            convert(folder)
+        folder = converted(cache)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
         super().__init__(cfg, model, AutoTokenizer.from_pretrained(folder), "SmolLM2-135M-Instruct")
+
+
+    @classmethod
+    def reader(cls, cfg: SmolLM2Config, texts: Callable[[], Iterable[str]], cache: Path) -> tuple[Chat, int]:
+        tokenizer = AutoTokenizer.from_pretrained(converted(cache))
+        return Chat(tokenizer, cfg.chat), context_of(AutoConfig.from_pretrained(converted(cache)), tokenizer)
+
+
+def converted(cache: Path | None) -> Path:
+    """The folder of the converted copy, made where it is not there yet."""
+    folder = Path(cache or Path.home() / ".cache" / "anyecg") / "smollm2"
+    if not folder.is_dir():
+        convert(folder)
+    return folder
 
 
 def convert(folder: Path) -> None:

@@ -10,6 +10,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from anyecg.llms.base import LanguageModel, LLMConfig
+from anyecg.llms.chat import Chat
 from anyecg.types import ConfigError
 
 PAD, BOS, EOS, USER, ASSISTANT = "<pad>", "<bos>", "<eos>", "<user>", "<assistant>"
@@ -61,6 +62,11 @@ class TinyLlama(LanguageModel):
             attn_implementation="sdpa",
         )
         super().__init__(cfg, LlamaForCausalLM(config), tokenizer, "tiny")
+
+
+    @classmethod
+    def reader(cls, cfg: TinyConfig, texts: Callable[[], Iterable[str]], cache: Path) -> tuple[Chat, int]:
+        return Chat(train_tokenizer(texts(), cfg.vocab, cfg.context), cfg.chat), cfg.context
 
 
 def train_tokenizer(texts: Iterable[str], vocab: int, context: int) -> PreTrainedTokenizerFast:

@@ -40,6 +40,10 @@ class Task(ABC):
     def parse(self, text: str, sample: ECGSample) -> Any | None:
         """The answer in `text`; None if there is none to be read, which is counted and scores the least."""
 
+    def agrees(self, sample: ECGSample) -> bool:
+        """Whether the reference answer, read by the task's own parser, is the reference: what a built question must be."""
+        return self.parse(sample.answer, sample) is not None
+
     @abstractmethod
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[Any | None]) -> pd.DataFrame:
         """The columns of `score` that are the task's own, one row a sample, numbers and words only."""

@@ -64,6 +64,10 @@ class Localization(Task):
         inside = union(said, float(sample.meta["seconds"]))
         return inside if len(inside) else None
 
+    def agrees(self, sample: ECGSample) -> bool:
+        said = self.parse(sample.answer, sample)
+        return said is not None and np.array_equal(said, np.asarray(sample.meta["intervals"], float).reshape(-1, 2))
+
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[np.ndarray | None]) -> pd.DataFrame:
         return pd.DataFrame([_measure(sample, answer) for sample, answer in zip(samples, answers)])
 

@@ -7,6 +7,7 @@ import pickle
 import signal as signals
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 
 from anyecg.data import shards
 from anyecg.data.corpora.annotated import MITBIHArrhythmia
+from anyecg.data.index import Index, entries
 from anyecg.data.preprocess import canonical
 from anyecg.data.shards import build_store, locked
 from anyecg.data.store import Store, Stores
@@ -41,7 +43,7 @@ def contents(folder):
 def test_read_back_is_bit_exact(source, tmp_path):
     store = build_store(source, tmp_path / "store", progress=False)
     assert len(store) == 10 and store.summary["skipped"] == 0
-    for entry in source.entries():
+    for entry in list(source.entries()):
         whole, mask, _ = canonical(source.read(entry))
         steps = np.rint(whole / np.float32(1e-3)).astype(np.int16) * np.float32(1e-3)
         record = f"mit_bih_arrhythmia/{entry.id}"
@@ -183,12 +185,35 @@ def test_another_corpus_in_the_folder(source, tmp_path):
 
 
 def test_fingerprint_follows_content_not_place(source, tmp_path):
-    before = shards.fingerprint(source, source.entries())
+    def fingerprint(source):
+        return Index(source, tmp_path / "index.arrow").fingerprint
+
+    before = fingerprint(source)
     source.root.rename(tmp_path / "moved")
     moved = corpus(tmp_path / "moved")
-    assert shards.fingerprint(moved, moved.entries()) == before
+    assert fingerprint(moved) == before
     write_annotated(moved.root, "100", beat_train(12.0))
-    assert shards.fingerprint(moved, moved.entries()) != before
+    assert fingerprint(moved) != before
+
+
+def test_index_holds_every_entry_once(source, tmp_path, monkeypatch):
+    listed = list(source.entries())
+    monkeypatch.setattr(source, "entries", lambda: iter([*listed, listed[3]] * 300))
+    index = Index(source, tmp_path / "index.arrow")
+    assert len(index) == 10 and [entry.id for entry in index.duplicates][:1] == [listed[3].id]
+    assert entries(index.path, 0, 99) == listed and entries(index.path, 2, 5) == listed[2:5]
+    many = [replace(entry, id=f"{entry.id}-{n}", statements=("A", "B")) for n in range(250) for entry in listed]  # three batches
+    monkeypatch.setattr(source, "entries", lambda: iter(many))
+    index = Index(source, tmp_path / "index.arrow")
+    assert entries(index.path, 1000, 2100) == many[1000:2100] and entries(index.path, 2499, 2500) == many[2499:]
+
+
+def test_a_recording_listed_twice_is_told(source, tmp_path, monkeypatch):
+    listed = list(source.entries())
+    monkeypatch.setattr(source, "entries", lambda: iter([*listed, listed[3]]))
+    store = build_store(source, tmp_path / "store", progress=False)
+    assert len(store) == 10 and store.summary["skipped"] == 1
+    assert "listed twice" in (tmp_path / "store" / "skipped.csv").read_text()
 
 
 def test_stores_are_one(source, tmp_path):
@@ -207,5 +232,5 @@ def test_real_records_survive_the_store(tmp_path):
     store = build_store(real, tmp_path, progress=False)
     assert store.summary["unknown_leads"] == {} and store.records["seconds"].tolist() == [1805.56, 1805.56]
     window, mask = store.read("mit_bih_arrhythmia/101", 600.0, 610.0)
-    whole, _, _ = canonical(real.read(real.entries()[0]))
+    whole, _, _ = canonical(real.read(list(real.entries())[0]))
     assert np.abs(window - whole[:, 60000:61000]).max() <= 5.1e-4 and mask.sum() == 2

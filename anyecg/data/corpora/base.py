@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 import wfdb
 
 from anyecg.types import DataError, ECGRecord
@@ -71,8 +74,8 @@ class Corpus:
                 f"set corpora.{self.name}.root to where it was downloaded, or to null to simulate it"
             )
 
-    def entries(self) -> list[Entry]:
-        """Every recording of the index, in a fixed order; DataError where the index is missing."""
+    def entries(self) -> Iterable[Entry]:
+        """Every recording of the index, in a fixed order, one at a time where it is long; DataError where it is missing."""
         raise NotImplementedError
 
     def annotations(self, entry: Entry) -> list[tuple[float, str]]:
@@ -109,12 +112,37 @@ class Corpus:
         signal = np.ascontiguousarray(record.p_signal.T, dtype=np.float32) * scale[:, None]
         return ECGRecord(signal, float(record.fs), tuple(record.sig_name), f"{self.name}/{entry.id}", f"{self.name}/{entry.patient}")
 
-    def limited(self, entries: Iterable[Entry]) -> list[Entry]:
+    def limited(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """The first `cfg.limit` entries; DataError where there is none."""
-        kept = list(entries)[: self.cfg.limit]
-        if not kept:
+        kept = islice(entries, self.cfg.limit)
+        first = next(kept, None)
+        if first is None:
             raise DataError(f"corpus {self.name}: {self.root} lists no recording; is it the right folder?")
-        return kept
+        return chain([first], kept)
+
+    def columns(self, file: str, names: list[str], optional: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
+        """Some columns of a long index file as text, a block at a time (empty is null); DataError as for `table`.
+
+        A column of `optional` that the file does not have is null.
+        """
+        path, wanted = self.root / file, [*names, *optional]
+        try:
+            with pa_csv.open_csv(
+                path, parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=dict.fromkeys(wanted, pa.string()), null_values=[""], strings_can_be_null=True,
+                    include_columns=wanted, include_missing_columns=True,
+                ),
+            ) as reader:
+                for batch in reader:
+                    lacking = [name for name in names if batch[name].null_count == len(batch)]
+                    if lacking:
+                        raise DataError(f"corpus {self.name}: {path} has no column {lacking[0]}, or nothing in it; download it again")
+                    yield batch
+        except FileNotFoundError as error:
+            raise DataError(f"corpus {self.name}: {path} is missing; download the corpus whole, or mend its root") from error
+        except pa.ArrowInvalid as error:
+            raise DataError(f"corpus {self.name}: {path} cannot be read ({error})") from error
 
     def table(self, file: str, **options) -> pd.DataFrame:
         """An index file of the corpus; DataError names it where it is missing or not a table."""

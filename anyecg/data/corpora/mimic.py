@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from anyecg.data.corpora.base import Corpus, Entry, shared, split_by_patient
+from anyecg.data.corpora.base import Corpus, Entry, split_by_patient
 
 # What the cart says about itself or the recording, not about the heart.
 REMARK = re.compile(
@@ -19,14 +23,37 @@ REMARK = re.compile(
 )
 
 
-def clean(statements: list[str]) -> tuple[str, ...]:
-    """The statements about the heart: cart remarks and empty lines dropped, "EKG" written ECG, no trailing stops."""
-    kept = []
-    for statement in statements:
-        text = " ".join(statement.split()).replace("EKG", "ECG").rstrip(" .;,").strip()
-        if text and not REMARK.match(text):
-            kept.append(shared(text))
-    return tuple(kept)
+def clean(statement: str) -> str | None:
+    """A statement about the heart as it is used: "EKG" written ECG, no trailing stops; None for a cart's remark."""
+    text = " ".join(statement.split()).replace("EKG", "ECG").rstrip(" .;,").strip()
+    return text if text and not REMARK.match(text) else None
+
+
+class Reports:
+    """The cleaned statements of every study, as numbers into a vocabulary: the carts say few different things."""
+
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
+        self._words: list[str | None] = []
+        numbers: dict[str, int] = {}
+        studies, codes, lengths = [pa.array([], pa.string())], [np.array([], np.int32)], [np.array([], np.int32)]
+        for batch in batches:
+            columns = sorted((name for name in batch.schema.names if name != "study_id"), key=lambda name: int(name.removeprefix("report_")))
+            lines = [[text for text in row if text] for row in zip(*(batch[name].to_pylist() for name in columns))]
+            for text in {text for row in lines for text in row} - numbers.keys():
+                numbers[text] = len(self._words)
+                self._words.append(clean(text))
+            studies.append(batch["study_id"])
+            lengths.append(np.array([len(row) for row in lines], np.int32))
+            codes.append(np.array([numbers[text] for row in lines for text in row], np.int32))
+        self.studies = pa.chunked_array(studies)
+        self._codes, self._ends = np.concatenate(codes), np.cumsum(np.concatenate(lengths), dtype=np.int64)
+
+    def __getitem__(self, row: int) -> tuple[str, ...]:
+        """The statements of a study, by its row in `studies`; none below 0."""
+        if row < 0:
+            return ()
+        said = self._codes[self._ends[row - 1] if row else 0 : self._ends[row]]
+        return tuple(self._words[code] for code in said if self._words[code])
 
 
 class MIMIC(Corpus):
@@ -39,20 +66,24 @@ class MIMIC(Corpus):
     class Config(Corpus.Config):
         pass
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """One entry a study, ordered by patient and time; patients split 80/10/10."""
-        index = self.table("record_list.csv", dtype=str)
-        measurements = self.table("machine_measurements.csv", dtype=str, usecols=lambda c: c == "study_id" or c.startswith("report_"))
-        columns = sorted((c for c in measurements if c.startswith("report_")), key=lambda c: int(c.removeprefix("report_")))
-        reports = {
-            study: clean([text for text in lines if isinstance(text, str)])
-            for study, *lines in measurements[["study_id", *columns]].itertuples(index=False, name=None)
-        }
-        index["ecg_time"] = pd.to_datetime(index["ecg_time"], errors="coerce")
-        index = index.drop_duplicates("study_id").sort_values(["subject_id", "ecg_time", "study_id"], kind="stable")
-        splits = split_by_patient(index["subject_id"], (0.8, 0.1, 0.1), self.cfg.seed)
-        rows = zip(index["subject_id"], index["study_id"], index["ecg_time"], index["path"])
-        return self.limited(
-            Entry(study, path, shared(patient), splits[patient], "" if pd.isna(time) else time.isoformat(), reports.get(study, ()))
-            for patient, study, time, path in rows
-        )
+        index = pa.Table.from_batches(self.columns("record_list.csv", ["subject_id", "study_id", "path"], ["ecg_time"]))
+        reports = Reports(self.columns("machine_measurements.csv", ["study_id"], [f"report_{n}" for n in range(18)]))
+        said = pc.fill_null(pc.index_in(index["study_id"], value_set=reports.studies), -1).to_numpy()
+        times = pd.to_datetime(index["ecg_time"].to_pandas(), errors="coerce").to_numpy("datetime64[s]")
+        order = pc.sort_indices(
+            pa.table({"subject": index["subject_id"], "time": times, "study": index["study_id"]}),
+            [("subject", "ascending"), ("time", "ascending"), ("study", "ascending")],
+        ).to_numpy()
+        splits = split_by_patient(pc.unique(index["subject_id"]).to_pylist(), (0.8, 0.1, 0.1), self.cfg.seed)
+
+        def listed_rows() -> Iterator[Entry]:
+            for first in range(0, len(order), 1024):
+                rows = order[first : first + 1024]
+                part = index.take(rows)
+                for row, patient, study, path in zip(rows, *(part[name].to_pylist() for name in ("subject_id", "study_id", "path"))):
+                    time = "" if np.isnat(times[row]) else str(times[row])
+                    yield Entry(study, path, patient, splits[patient], time, reports[said[row]])
+
+        return self.limited(listed_rows())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -40,7 +40,7 @@ class PTBXL(Corpus):
     def _statements(self) -> pd.DataFrame:
         return self.table("scp_statements.csv", index_col=0)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """One entry a record; strat_fold 1-8 train, 9 val, 10 test (where fold 10 is left out: 1-7, 8, 9)."""
         column = {"records100": "filename_lr", "records500": "filename_hr"}.get(self.cfg.records)
         if column is None:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from anyecg.data.questions.classification import classification_questions, label_universe
 from anyecg.data.questions.config import POOLS, QuestionsConfig, check
+from anyecg.data.questions.ecg_qa import ecg_qa_answers, ecg_qa_questions, settings
 from anyecg.data.questions.localization import localization_questions
 from anyecg.data.questions.multi_ecg import multi_ecg_questions
 from anyecg.data.questions.report import report_questions
 from anyecg.data.questions.table import Questions, write_questions
+from anyecg.data.questions.written import written_questions
 from anyecg.data.store import Stores
 from anyecg.types import DataError, ECGSample
 
-__all__ = ["POOLS", "Questions", "QuestionsConfig", "build_questions"]
+__all__ = ["POOLS", "Questions", "QuestionsConfig", "build_questions", "settings", "write_counted"]
 
-VERSION = 3  # of the rules: a new one builds every question file again
+VERSION = 5  # of the rules: a new one builds every question file again
 BUILDERS = {
     "report": report_questions, "localization_short": localization_questions, "localization_long": localization_questions,
     "multi_ecg": multi_ecg_questions, "classification": classification_questions,
+    "ecg_qa": ecg_qa_questions,
 }
 
 
@@ -33,12 +36,22 @@ def build_questions(stores: Stores, cfg: QuestionsConfig, path: Path, *, seed: i
     no sense; DataError where nothing can be asked.
     """
     check(cfg)
-    counts, dropped = Counter(), Counter()
-    info = {"version": VERSION, "seed": seed, "config": asdict(cfg), "data": stores.fingerprint, "labels": label_universe(stores)}
-    write_questions(path, _counted(_all(stores, cfg, seed, dropped), counts), info)
-    if not counts:
+    dropped = Counter()
+    info = {
+        "version": VERSION, "seed": seed, "config": settings(cfg), "data": stores.fingerprint,
+        "labels": label_universe(stores), "ecg_qa_answers": ecg_qa_answers(cfg),
+    }
+    questions = write_counted(path, _all(stores, cfg, seed, dropped, path.parent / "replies.sqlite"), info, dropped)
+    if not len(questions):
         path.unlink()
         raise DataError(f"no question can be asked of {', '.join(store.summary['corpus'] for store in stores)} with pools {', '.join(cfg.pools)}")
+    return questions
+
+
+def write_counted(path: Path, questions: Iterable[tuple[str, ECGSample]], info: Mapping, dropped: Counter) -> Questions:
+    """Write (split, question) pairs to `path`, and beside them how many there are and how many (pool, why) were `dropped`."""
+    counts = Counter()
+    write_questions(path, _counted(questions, counts), info)
     summary = {
         "questions": sum(counts.values()),
         "counts": [
@@ -51,12 +64,13 @@ def build_questions(stores: Stores, cfg: QuestionsConfig, path: Path, *, seed: i
     return Questions(path)
 
 
-def _all(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
-    for builder in dict.fromkeys(BUILDERS[pool] for pool in POOLS if pool in cfg.pools):
+def _all(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter, replies: Path) -> Iterator[tuple[str, ECGSample]]:
+    builders = BUILDERS | ({"multi_ecg": partial(written_questions, replies=replies)} if cfg.writer.url else {})
+    for builder in dict.fromkeys(builders[pool] for pool in POOLS if pool in cfg.pools):
         yield from builder(stores, cfg, seed, dropped)
 
 
-def _counted(questions: Iterator[tuple[str, ECGSample]], counts: Counter) -> Iterator[tuple[str, ECGSample]]:
+def _counted(questions: Iterable[tuple[str, ECGSample]], counts: Counter) -> Iterator[tuple[str, ECGSample]]:
     for split, sample in questions:
         counts[sample.pool, sample.subset, split, _kind(sample)] += 1
         yield split, sample

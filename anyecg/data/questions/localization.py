@@ -70,7 +70,7 @@ def clipped(spans: np.ndarray, start: float, end: float) -> list[tuple[float, fl
     first = np.searchsorted(spans[:, 1], start, side="right")
     last = np.searchsorted(spans[:, 0], end, side="left")
     inside = np.clip(spans[first:last], start, end) - start
-    rounded = [(round(float(a), 1), round(float(b), 1)) for a, b in inside]
+    rounded = [(float(a), float(b)) for a, b in np.round(inside, 1)]  # halves to even, as the release has them
     merged: list[tuple[float, float]] = []
     for a, b in rounded:
         if merged and a <= merged[-1][1]:

@@ -65,6 +65,15 @@ class Questions:
             keep &= pc.is_in(self._chunks(name), value_set=pa.array(values, pa.string())).to_numpy()
         return np.flatnonzero(keep)
 
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the file, with `info` in its metadata."""
+        return self._reader.schema
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows as they lie on disk, a few at a time."""
+        return iter(self._batches)
+
     def _chunks(self, name: str) -> pa.ChunkedArray:
         return pa.chunked_array([batch[name] for batch in self._batches], type=SCHEMA.field(name).type)
 
