@@ -17,6 +17,7 @@ COMMANDS = {  # name -> one line; its file is anyecg/commands/<name>.py, <name>_
     "import": "make a dataset of the questions of released JSON files",
     "show": "a page of plotted examples with their questions and answers",
     "simulate": "write a simulated source in its native layout",
+    "stats": "count a dataset as the paper's Table 2 does; project what many more records would take",
     "verify": "check released JSON files against the annotations of their sources",
 }
 
@@ -24,17 +25,25 @@ COMMANDS = {  # name -> one line; its file is anyecg/commands/<name>.py, <name>_
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m anyecg.data", description=__doc__)
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    parsers = {name: commands.add_parser(name, help=line, description=line) for name, line in COMMANDS.items()}
-    chosen = next((argument for argument in arguments if argument in COMMANDS), None)
-    module = importlib.import_module(f"anyecg.commands.{chosen}{'_' * iskeyword(chosen)}") if chosen else None
-    if module:
-        parsers[chosen].description = module.__doc__
-        parsers[chosen].formatter_class = argparse.RawDescriptionHelpFormatter
-        module.arguments(parsers[chosen])
-    options = parser.parse_args(arguments)
+    name = arguments[0] if arguments else ""
+    if name not in COMMANDS:
+        overview().parse_args(arguments)  # --help, or the error that names the commands
+    module = importlib.import_module(f"anyecg.commands.{name}{'_' * iskeyword(name)}")
+    parser = argparse.ArgumentParser(
+        prog=f"python -m anyecg.data {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    module.arguments(parser)
+    options = parser.parse_intermixed_args(arguments[1:])
     return guarded(lambda: module.run(options))
+
+
+def overview() -> argparse.ArgumentParser:
+    """What knows the names of the commands, and a line about each."""
+    parser = argparse.ArgumentParser(prog="python -m anyecg.data", description=__doc__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, line in COMMANDS.items():
+        commands.add_parser(name, help=line)
+    return parser
 
 
 if __name__ == "__main__":
