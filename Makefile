@@ -15,6 +15,7 @@ test: $(VENV)/.ready
 bench: $(VENV)/.ready
 	$(PYTHON) benchmarks/data_path.py
 	$(PYTHON) benchmarks/training_step.py
+	$(PYTHON) benchmarks/build_scale.py --small 500 --large 2000
 
 setup: $(VENV)/.ready
 

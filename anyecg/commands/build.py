@@ -11,20 +11,22 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
-import resource
-import time
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
 
 from anyecg import config
-from anyecg.data.card import card
-from anyecg.data.folder import build_dataset, facts
+from anyecg.data.card import tallies
+from anyecg.data.folder import build_dataset, facts, ready
+from anyecg.experiment import Experiment
 from anyecg.terminal import logging_to, roots
+from anyecg.types import ConfigError
 
+WIDE = 120  # columns of a table that goes to a file
 RECIPE = Path(__file__).parents[2] / "experiments" / "anyecg_chat.yaml"
 
 
@@ -36,29 +38,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    began = time.monotonic()
-    files = [one for one in options.settings if "=" not in one]
-    overrides = [one for one in options.settings if "=" in one]
     given = roots(options.root)
-    experiment = config.load(files[0] if files else RECIPE, [*overrides, *(f"corpora.{name}.root={root}" for name, root in given.items())])
-    corpora = {name: slot.config for name, slot in experiment.corpora.items() if not given or name in given}
-    options.to.mkdir(parents=True, exist_ok=True)
+    settings = [f"corpora.{name}.root={json.dumps(str(root.expanduser()))}" for name, root in given.items()]
+    experiment = loaded(options.settings, settings)
+    corpora = {slot.name: slot.config for key, slot in experiment.corpora.items() if not given or key in given}
+    ready(options.to)
     with logging_to(options.to / "build.log"):
         build_dataset(corpora, experiment.questions, options.to, seed=experiment.seed, workers=options.workers)
     known = facts(options.to)
-    Console().print(Markdown(card(known).partition("## Rules")[0]))
-    measured(options.to, known, options.workers, time.monotonic() - began)
-    print(f"{known['questions']:,} questions in {options.to}")
+    screen().print(Markdown("\n".join(tallies(known))))
+    print(f"{known['questions']:,} questions in {options.to}; its card: {options.to / 'README.md'}")
 
 
-def measured(folder: Path, known: dict, workers: int, seconds: float) -> None:
-    """Keep what the build took, for `stats --project`; only a build from nothing says it, and only the first does."""
-    path = folder / "measured.json"
-    if path.exists():
-        return
-    usage = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    path.write_text(json.dumps({
-        "records": sum(source["records"] for source in known["sources"].values()), "seconds": round(seconds, 1), "workers": workers,
-        "bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and "corpora" not in file.relative_to(folder).parts[0]),
-        "peak_bytes": 1024 * usage[0], "peak_bytes_worker": 1024 * usage[1],
-    }, indent=1))
+def loaded(settings: Sequence[str], more: Sequence[str] = (), default: Sequence[str] = ()) -> Experiment:
+    """The experiment of a command line: one file (without one the recipe, with `default` changes), changes to it, then `more`."""
+    files = [one for one in settings if "=" not in one]
+    if len(files) > 1:
+        raise ConfigError(f"{' '.join(files)}: give one experiment file, and changes to it as key=value")
+    overrides = [one for one in settings if "=" in one]
+    return config.load(files[0] if files else RECIPE, [*([] if files else default), *overrides, *more])
+
+
+def screen() -> Console:
+    """Where tables are printed: as wide as the terminal, or wide enough where it is a file."""
+    return Console() if sys.stdout.isatty() else Console(width=WIDE)
