@@ -2,42 +2,58 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
+
+from anyecg.data.origin import told
 
 RULES = """
-- **report**: a record's machine statements, cleaned (cart warnings and empty lines dropped, "EKG" written ECG, no trailing stops) and joined by commas; one question an ECG.
-- **localization**: a labelled beat spans from the annotation before it to the one after it, clipped to the window, neighbours merged, one decimal; `No <name> Found` where there is none. Short windows last 10 s, long ones 10 to 60 s. As many negatives as positives of each class in each split, unless told otherwise.
+- **report**: a record's machine statements, cleaned (cart warnings and empty lines dropped, "EKG" written ECG, no trailing stops) and joined by commas.
+- **localization**: a labelled beat spans from the annotation before it to the one after it, clipped to the window, neighbours merged, one decimal; `No <name> Found` where there is none. Short windows have one length, long ones any in a range. Positives and negatives of a class are paired within each split.
 - **multi_ecg**: two to six ECGs of one patient in order of time, with dates; answers by rule from the findings that the reports assert, or written by an LLM and checked against them.
 - **ecg_qa**: the stated share of ECG-QA, stratified by split, question type and template, with "Please answer briefly."
 - **classification**: the test records of the labelled corpora; evaluation only.
 - Signals are kept at 100 Hz in microvolts, the twelve leads by name; splits are by patient.
+- How many, how long and of what: the settings below.
 """
 
 
 def card(facts: Mapping) -> str:
     """Markdown of the facts that `dataset.json` holds."""
     made, sources = facts["made_with"], facts["sources"]
-    lines = [
+    return "\n".join([
         "# A dataset built by anyecg", "",
         f"{facts['questions']:,} questions over {sum(source['records'] for source in sources.values()):,} recordings; seed {made.get('seed', '-')}; "
-        f"question rules version {made.get('version', '-')}; anyecg {version('anyecg')}; fingerprint `{facts['fingerprint']}`.", "",
-        "The same command gives the same bytes.", "", "## Sources", "",
-        *table(["source", "recordings", "hours", "skipped", "interpolated samples", "annotations outside", "fingerprint"], (
-            [name, f"{one['records']:,}", f"{one['seconds'] / 3600:,.1f}", f"{one['skipped']:,}", f"{one['interpolated']:,}", f"{one['outside']:,}", f"`{one['fingerprint']}`"]
-            for name, one in sources.items()
-        )), "",
-        "Skipped recordings and the reason of each: `stores/<source>/skipped.csv`.", "", "## Questions", "",
-        *table(["pool", "subset", "train", "val", "test", "positive", "negative"], counts(facts["counts"])), "",
-        "## Left out", "",
-        *(table(["pool", "why", "questions"], ([row["pool"], row["why"], f"{row['count']:,}"] for row in facts["dropped"])) if facts["dropped"] else ["Nothing."]), "",
-        "## Rules", RULES,
-        "## Checksums (SHA-256)", "",
+        f"question rules version {made.get('version', '-')}; anyecg {facts['anyecg']}; fingerprint `{facts['fingerprint']}`.", "",
+        "The same command gives the same bytes.", "", *tallies(facts), "## Where they come from", "",
+        *(line for name, source in sources.items() for line in told(name, source["origin"])),
+        *(line for name, found in facts["ecg_qa"].items() for line in told(f"ecg_qa of {name}", found)), "",
+        "## Rules", RULES, "## Settings", "", *settings(made), "", "## Checksums (SHA-256)", "",
         *table(["file", "sha256"], ([name, f"`{checksum}`"] for name, checksum in sorted(facts["checksums"].items()))),
         "", "Those of the signals lie in `stores/<source>/store.json`.",
+    ]) + "\n"
+
+
+def tallies(facts: Mapping) -> list[str]:
+    """The part of a card that counts: recordings, questions, and what was left out of either."""
+    return [
+        "## Sources", "",
+        *table(["source", "recordings", "hours", "skipped", "interpolated", "clipped", "outside"], (
+            [name, f"{one['records']:,}", f"{one['seconds'] / 3600:,.1f}", *(f"{one[what]:,}" for what in ("skipped", "interpolated", "clipped", "outside"))]
+            for name, one in facts["sources"].items()
+        )), "",
+        "Skipped: recordings that cannot be used; each with its reason in `stores/<source>/skipped.csv`. Interpolated: samples that the source marks "
+        "invalid. Clipped: samples beyond 32.767 mV. Outside: annotations beyond the ends of their recording, left out.", "", "## Questions", "",
+        *table(["pool", "subset", "train", "val", "test", "positive", "negative"], counts(facts["counts"])), "", "## Left out", "",
+        *(table(["pool", "why", "questions"], ([row["pool"], row["why"], f"{row['count']:,}"] for row in facts["dropped"])) if facts["dropped"] else ["Nothing."]), "",
     ]
-    return "\n".join(lines) + "\n"
+
+
+def settings(made: Mapping) -> list[str]:
+    """What the questions were made with, a list item each."""
+    knobs = made.get("config") or {name: made[name] for name in ("imported",) if name in made}
+    return [f"- {name}: `{json.dumps(value)}`" for name, value in knobs.items()] or ["Not recorded."]
 
 
 def counts(rows: Iterable[Mapping]) -> list[list[str]]:
@@ -53,4 +69,5 @@ def counts(rows: Iterable[Mapping]) -> list[list[str]]:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """A markdown table, a line a row."""
-    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {' | '.join(row)} |" for row in rows)]
+    lines = (" | ".join(cell.replace("|", r"\|") for cell in row) for row in (head, *rows))
+    return [f"| {next(lines)} |", f"|{'---|' * len(head)}", *(f"| {line} |" for line in lines)]

@@ -7,22 +7,28 @@ from collections.abc import Callable
 
 import lightning as L
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from anyecg.experiment import InputConfig, StageConfig
 from anyecg.data.build import Data
 from anyecg.data.dataset import QuestionDataset
 from anyecg.data.mixture import Batches, batches, visits
+from anyecg.data.questions import POOLS
 from anyecg.types import ConfigError
 
 log = logging.getLogger(__name__)
+
+UNKNOWN = -1  # the length of a question that was not drawn
 
 
 class StageData(L.LightningDataModule):
     """Training batches of a stage.
 
-    collate: items to a batch; length: `(sample, clip counts) -> tokens`, to batch like with like; context: samples
-    with more tokens are left out, counted in `too_long` and told. `steps` is the number of optimizer steps.
+    collate: items to a batch; length: `(sample, clip counts) -> tokens`, to batch like with like; context: questions with
+    more tokens are passed over, counted in `too_long` and told. `steps` is the number of optimizer steps, `counts` the
+    visits to each pool, `visited` the rows of the questions visited, each once. Only questions that are drawn are read.
     """
 
     def __init__(self, data: Data, stage: StageConfig, limits: InputConfig, *, replay: float, seed: int, collate: Callable,
@@ -36,26 +42,26 @@ class StageData(L.LightningDataModule):
         self.steps = -(-stage.samples // stage.batch_size)
 
         weights = stage.tasks | {pool: weight * replay for pool, weight in stage.replay.items()}
-        rows = data.questions.select(split="train")
-        pool_of = np.asarray(data.questions.column("pool"))[rows]
-        dataset = QuestionDataset(data.questions, rows, data.stores, limits, stage.view)
-        lengths = np.zeros(len(rows), int)
-        for position in np.flatnonzero(np.isin(pool_of, [name for name, weight in weights.items() if weight > 0])):
-            sample = dataset.sample(position)
-            lengths[position] = length(sample, dataset.clip_counts(sample))
-        fits = lengths <= context
-        self.too_long = int((~fits).sum())
-        if self.too_long:
-            log.warning("%d of %d questions are longer than the LLM's context of %d tokens and are left out", self.too_long, len(rows), context)
-        positions = np.arange(len(rows))
-        pools = {str(name): positions[(pool_of == name) & fits] for name in np.unique(pool_of)}
+        pools = {pool: data.questions.select(split="train", pool=pool) for pool in POOLS}
+        self.dataset = QuestionDataset(data.questions, range(len(data.questions)), data.stores, limits, stage.view)
+        lengths = np.full(len(data.questions), UNKNOWN, np.int32)
+
+        def fits(rows: np.ndarray) -> np.ndarray:
+            new, console = np.sort(rows[lengths[rows] == UNKNOWN]), Console(stderr=True)
+            for row in track(new, "lengths of questions", console=console, transient=True, disable=not console.is_terminal):
+                sample = self.dataset.sample(row)
+                lengths[row] = length(sample, self.dataset.clip_counts(sample))
+            return lengths[rows] <= context
 
         rng = np.random.default_rng(seed)
-        self.order = visits(pools, weights, self.steps * stage.batch_size, rng)
-        self.counts = {str(name): int(count) for name, count in zip(*np.unique(pool_of[self.order], return_counts=True), strict=True)}
-        plan = batches(lengths[self.order], micro, rng)
-        self.plan = [self.order[batch].tolist() for batch in plan]
-        self.dataset = dataset
+        order = visits(pools, weights, self.steps * stage.batch_size, rng, fits)
+        self.plan = order[batches(lengths[order], micro, rng)]  # [batches, micro]
+        self.visited = np.unique(order)
+        self.counts = {pool: int(count) for pool, rows in sorted(pools.items()) if (count := np.isin(order, rows).sum())}
+        self.too_long = int((lengths > context).sum())
+        if self.too_long:
+            log.warning("%d of %d questions drawn are longer than the LLM's context of %d tokens and are passed over",
+                        self.too_long, (lengths != UNKNOWN).sum(), context)
 
     def train_dataloader(self) -> StatefulDataLoader:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Store:
         self.summary = summary
         self.fingerprint: str = summary["fingerprint"]
         table = self.table(["id", "shard", "offset", "samples", "lead_mask"])
-        self._row = {record: row for row, record in enumerate(table["id"].to_pylist())}
+        self._ids, self._rows = _sorted(table.select(["id"]))
         self._shard, self._offset, self._samples, mask = (table[name].to_numpy() for name in table.column_names[1:])
         self._mask = (mask[:, None] & BITS) != 0
         self._maps: dict[int, np.ndarray] = {}
@@ -52,7 +53,7 @@ class Store:
         return {**self.__dict__, "_maps": {}}  # a worker maps the shards itself
 
     def __len__(self) -> int:
-        return len(self._row)
+        return len(self._rows)
 
     def rows(self, columns: Sequence[str]) -> Iterator[tuple]:
         """The values of some columns of `records`, record by record, a few in memory at a time."""
@@ -60,7 +61,7 @@ class Store:
             yield from zip(*(batch[name].to_pylist() for name in columns))
 
     def __contains__(self, record: str) -> bool:
-        return record in self._row
+        return self._place(record) is not None
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """Columns of `records` as they lie on disk: compact, for a pass over every record."""
@@ -98,10 +99,16 @@ class Store:
         return signal, mask
 
     def _find(self, record: str) -> int:
-        try:
-            return self._row[record]
-        except KeyError:
-            raise DataError(f"record {record} is not in the store {self.folder} (see its skipped.csv)") from None
+        row = self._place(record)
+        if row is None:
+            raise DataError(f"record {record} is not in the store {self.folder} (see its skipped.csv)")
+        return row
+
+    def _place(self, record: str) -> int | None:
+        """The row of a record; None where it is not in the store."""
+        id = record.encode()
+        at = bisect_left(self._ids, id)
+        return int(self._rows[at]) if at < len(self._ids) and self._ids[at] == id else None
 
     def _map(self, shard: int) -> np.ndarray:
         if shard not in self._maps:
@@ -144,6 +151,17 @@ class Stores:
         if isinstance(what, str):
             return self[what.partition("/")[0]].seconds(what)
         return (self.seconds(what.record) if what.end is None else what.end) - what.start
+
+
+def _sorted(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """The ids of a table of one column in order, as bytes `[n]`, and int32 `[n]`, the row of each.
+
+    800,000 ids take 15 MB, a tenth of what a dict of them takes.
+    """
+    parts = [np.array(batch[0].cast(pa.binary()).to_pylist(), dtype=bytes) for batch in table.to_batches(max_chunksize=1024)]
+    ids = np.concatenate(parts or [np.array([], dtype=bytes)])
+    rows = ids.argsort(kind="stable").astype(np.int32)
+    return ids[rows], rows
 
 
 def shard_name(shard: int) -> str:

@@ -39,11 +39,11 @@ class SmolLM2(LanguageModel):
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
         super().__init__(cfg, model, AutoTokenizer.from_pretrained(folder), "SmolLM2-135M-Instruct")
 
-
     @classmethod
     def reader(cls, cfg: SmolLM2Config, texts: Callable[[], Iterable[str]], cache: Path) -> tuple[Chat, int]:
-        tokenizer = AutoTokenizer.from_pretrained(converted(cache))
-        return Chat(tokenizer, cfg.chat), context_of(AutoConfig.from_pretrained(converted(cache)), tokenizer)
+        folder = converted(cache)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        return Chat(tokenizer, cfg.chat), context_of(AutoConfig.from_pretrained(folder), tokenizer)
 
 
 def converted(cache: Path | None) -> Path:

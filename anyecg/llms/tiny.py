@@ -63,7 +63,6 @@ class TinyLlama(LanguageModel):
         )
         super().__init__(cfg, LlamaForCausalLM(config), tokenizer, "tiny")
 
-
     @classmethod
     def reader(cls, cfg: TinyConfig, texts: Callable[[], Iterable[str]], cache: Path) -> tuple[Chat, int]:
         return Chat(train_tokenizer(texts(), cfg.vocab, cfg.context), cfg.chat), cfg.context

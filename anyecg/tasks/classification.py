@@ -39,6 +39,11 @@ class Classification(Task):
         """The report's phrases; None if it has none."""
         return phrases(text) or None
 
+    def agrees(self, sample: ECGSample) -> bool:
+        known, held = self.info["labels"][sample.subset], sample.meta["labels"]
+        said = self.parse(sample.answer, sample) is not None or not any(sample.evidence)  # labels may come without a report
+        return said and any(held.values()) and all(set(names) <= set(known[group]) for group, names in held.items())
+
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[list[str] | None]) -> pd.DataFrame:
         """`score:GROUP:LABEL` (cosine, 0 for an empty report), `label:GROUP:LABEL` (1, 0, NaN outside the set), findings.
 

@@ -65,8 +65,9 @@ class Localization(Task):
         return inside if len(inside) else None
 
     def agrees(self, sample: ECGSample) -> bool:
-        said = self.parse(sample.answer, sample)
-        return said is not None and np.array_equal(said, np.asarray(sample.meta["intervals"], float).reshape(-1, 2))
+        said, window, seconds = self.parse(sample.answer, sample), sample.records[0], sample.meta["seconds"]
+        whole = window.end is None or round(window.end - window.start, 2) == round(seconds, 2)
+        return whole and said is not None and np.array_equal(said, np.asarray(sample.meta["intervals"], float).reshape(-1, 2))
 
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[np.ndarray | None]) -> pd.DataFrame:
         return pd.DataFrame([_measure(sample, answer) for sample, answer in zip(samples, answers)])

@@ -36,6 +36,10 @@ class MultiECG(Task):
         """The facts that the answer states; None if there is none to be read."""
         return read(text, sample)
 
+    def agrees(self, sample: ECGSample) -> bool:
+        said, meant = self.parse(sample.answer, sample), reference(sample)
+        return said is not None and (meant is None or said == meant)
+
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[Facts | None]) -> pd.DataFrame:
         """`kind`, `ecgs` (how many), `score` (NaN where the reference itself states no fact the judge knows)."""
         return pd.DataFrame({
@@ -57,6 +61,23 @@ class MultiECG(Task):
     def notes(self, rows: pd.DataFrame) -> list[str]:
         unjudged = int(rows["score"].isna().sum())
         return [f"{unjudged} questions left out: their reference states nothing that the findings judge can read"] if unjudged else []
+
+
+def reference(sample: ECGSample) -> Facts | None:
+    """The facts that a question's reference is as data, to be read in its answer; None where it has no reference (a released one)."""
+    kind, data = sample.meta.get("kind"), sample.meta.get("reference")
+    if data is None:
+        return None
+    if kind == "changes" and not data["new"] and not data["resolved"]:
+        return frozenset([("nothing changes",), *(("shows", key) for key in sample.meta["findings"][data["from"] - 1])])
+    if kind == "changes":
+        return frozenset((role, key) for role in ("new", "resolved") for key in data[role])
+    if kind == "rhythm":
+        return frozenset((k, key) for k, keys in enumerate(data["rhythms"], start=1) for key in keys)
+    if kind in ("first_seen", "how_many", "present", "persists"):
+        role = {"first_seen": "ecg", "how_many": "count"}.get(kind, "answer")
+        return frozenset([(role, data[role])])
+    return frozenset(("shows", key) for key in data["findings"]) | frozenset(("absent", key) for key in data.get("absent", ()))
 
 
 def judge(answer: Facts | None, reference: Facts | None) -> float:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from anyecg.data.build import Data
-from anyecg.data.preprocess import clip_count
 from anyecg.tasks.base import Task
-from anyecg.types import SAMPLING_RATE, DataError, ECGSample
+from anyecg.types import SAMPLING_RATE, AnyECGError, DataError, ECGSample, Window
 
 EXAMPLES = 3  # ids kept of each kind of failure
+UNREADABLE = "(unreadable)"  # the pool of a question that is none
+Length = Callable[[int], int]  # the row of a question -> its tokens
 
 
 @dataclass
@@ -19,8 +20,8 @@ class Report:
     """What the validator found.
 
     questions: pool -> how many were looked at; longest: pool -> tokens of its longest question; too_long: pool -> how
-    many do not fit into the LLM's context (told, no failure: training leaves them out); failures: (pool, what) -> how many
-    and the first of them.
+    many do not fit into the LLM's context (told, no failure: training leaves them out); failures: (pool, what) -> how many;
+    examples: (pool, what) -> the first of them.
     """
 
     questions: Counter = field(default_factory=Counter)
@@ -36,55 +37,73 @@ class Report:
             known.append(example)
 
 
-def validate(data: Data, tasks: Mapping[str, Task], length: Callable[[ECGSample, list[int]], int], context: int,
+def validate(data: Data, tasks: Mapping[str, Task], length: Length, context: int,
              progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> Report:
-    """Look at every question: one marker an ECG, windows inside their records, an answer that its task's own parser reads
-    as the reference, an id of its own; and at all: no patient and no record in two splits.
+    """Look at every question: one marker an ECG, windows inside their records, question and answer in turn, an answer that
+    its task's own parser reads as the reference, an id of its own; and at all: no patient and no record in two splits.
 
-    length: `(sample, clip counts) -> tokens`, a Collator's.
+    length: the tokens of a question by its row; only sound questions are counted.
     """
-    report, ids = Report(), set()
-    splits = data.questions.column("split")
-    homes: dict[tuple[str, str], str] = {}
+    report, ids, splits = Report(), set(), data.questions.column("split")
+    homes: dict[str, str] = {}  # patients and records -> the split they are in
+    owners = {record: patient for store in data.stores for record, patient in store.rows(["id", "patient"])}
     for row in progress(range(len(data.questions))):
         try:
             sample = data.questions[row]
-        except DataError as error:  # an ECGSample checks its own markers, a Window its own length
-            report.fail("(unreadable)", "not one marker an ECG, or an empty window", str(error))
+        except DataError as error:  # an ECGSample looks at its own markers, a Window at its own length
+            report.questions[UNREADABLE] += 1
+            report.fail(UNREADABLE, "not one marker an ECG, or an empty window", str(error))
             continue
-        pool = sample.pool
+        pool, faults = sample.pool, list(_faults(sample, data, tasks, owners))
         report.questions[pool] += 1
         if sample.id in ids:
-            report.fail(pool, "id of another question", sample.id)
+            faults.append("id of another question")
         ids.add(sample.id)
-        for what in _wrong(sample, data, tasks):
+        if not faults:
+            try:
+                tokens = length(row)
+                report.longest[pool] = max(report.longest[pool], tokens)
+                report.too_long[pool] += tokens > context
+            except AnyECGError as error:
+                faults.append(f"conversation that the LLM cannot be asked ({error})")
+        for what in faults:
             report.fail(pool, what, sample.id)
-        for what, key in {("patient", sample.patient), *(("record", window.record) for window in sample.records)}:
-            if key and homes.setdefault((what, key), splits[row]) != splits[row]:
-                report.fail(pool, f"{what} of the {homes[what, key]} split in {splits[row]}", f"{sample.id} ({key})")
-        tokens = length(sample, [_clips(data, window) for window in sample.records])
-        report.longest[pool] = max(report.longest[pool], tokens)
-        report.too_long[pool] += tokens > context
+        records = [window.record for window in sample.records]
+        patients = [owners.get(record, sample.patient) for record in records]
+        for what, keys in (("patient", patients), ("record", records)):
+            for key in dict.fromkeys(keys):
+                if homes.setdefault(f"{what} {key}", splits[row]) != splits[row]:
+                    report.fail(pool, f"{what} of the {homes[f'{what} {key}']} split in {splits[row]}", f"{sample.id} ({key})")
     return report
 
 
-def _wrong(sample: ECGSample, data: Data, tasks: Mapping[str, Task]) -> Iterator[str]:
-    for window in sample.records:
-        try:
-            seconds = data.stores.seconds(window.record)
-        except DataError:
-            yield "record that is not in the stores"
-            continue
-        if window.end is not None and round(window.end * SAMPLING_RATE) > round(seconds * SAMPLING_RATE):
-            yield "window beyond its record's end"
+def _faults(sample: ECGSample, data: Data, tasks: Mapping[str, Task], owners: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with a question by itself."""
+    known = [window for window in sample.records if window.record in owners]
+    if len(known) < len(sample.records):
+        yield "record that is not in the stores"
+    elif sample.records and sample.patient not in {owners[window.record] for window in known}:
+        yield "patient whose records it does not have"
+    if not all(_inside(window, data) for window in known):
+        yield "window beyond its record's end"
+    roles = [turn.role for turn in sample.conversation]
+    if not roles or roles != ["user", "assistant"] * (len(roles) // 2) or not all(turn.text.strip() for turn in sample.conversation):
+        yield "conversation that is not question and answer in turn"
     if sample.task not in tasks:
         yield f"task '{sample.task}', which nobody knows"
-    elif not tasks[sample.task].agrees(sample):
+    elif not _agrees(tasks[sample.task], sample):
         yield "answer that its task's parser does not read as the reference"
 
 
-def _clips(data: Data, window) -> int:
+def _inside(window: Window, data: Data) -> bool:
+    """Whether the store can read a window."""
+    samples = round(data.stores.seconds(window.record) * SAMPLING_RATE)
+    return round(window.start * SAMPLING_RATE) < (samples if window.end is None else round(window.end * SAMPLING_RATE)) <= samples
+
+
+def _agrees(task: Task, sample: ECGSample) -> bool:
+    """Whether a task reads its reference in a question's answer; a reference that it cannot make sense of is none."""
     try:
-        return clip_count(round(data.stores.seconds(window) * SAMPLING_RATE))
-    except DataError:
-        return 1
+        return task.agrees(sample)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        return False

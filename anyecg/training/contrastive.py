@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anyecg.experiment import StageConfig
 from anyecg.data.dataset import Item
+from anyecg.data.shards import locked
 from anyecg.model import ECGLanguageModel
+from anyecg.text_encoders.base import TextEncoder
 from anyecg.training.stage import Stage
+from anyecg.types import AnyECGError, ECGSample
+
+TOGETHER = 1024  # reports embedded between two writes
 
 
 @dataclass
@@ -33,20 +42,54 @@ class PairBatch:
 
 
 class PairCollator:
-    """Items with one ECG each become pairs; every distinct report is embedded once, before training."""
+    """Items with one ECG each become pairs; every distinct report is embedded once, before training.
 
-    def __init__(self, reports: Sequence[str], text_encoder) -> None:
-        self.number = {report: i for i, report in enumerate(dict.fromkeys(reports))}
-        self.embeddings = text_encoder.encode(list(self.number))
+    questions, rows: whose reports; folder: keeps their embeddings in a file, float32 `[reports, d_text]`, which is there
+    whole or not at all; where a process was killed, the next one goes on. In memory a report is 8 bytes, a hash whose
+    rank says where in the file its embedding lies. AnyECGError where the file cannot be written.
+    """
+
+    def __init__(self, questions: Sequence[ECGSample], rows: Sequence[int], text_encoder: TextEncoder, folder: Path) -> None:
+        hashes = np.fromiter((_hash(questions[int(row)].evidence[0]) for row in rows), np.uint64, len(rows))
+        self.hashes, first = np.unique(hashes, return_index=True)
+        self.dim, self.path = text_encoder.dim, folder / f"reports-{blake2b(self.hashes, digest_size=8).hexdigest()}.f32"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with locked(folder):
+                if not self.path.exists():
+                    self._embed(questions, np.asarray(rows)[first], text_encoder)
+        except OSError as error:
+            raise AnyECGError(
+                f"{self.path}: the reports' embeddings could not be written ({error}). Free some disk and give the same command again: "
+                "it goes on where it stopped"
+            ) from error
+
+    def _embed(self, questions: Sequence[ECGSample], rows: np.ndarray, text_encoder: TextEncoder) -> None:
+        """Write the file, from where a killed process left it."""
+        partial, console = self.path.with_suffix(".part"), Console(stderr=True)
+        with partial.open("ab") as file:
+            done = file.tell() // (4 * self.dim * TOGETHER) * TOGETHER
+            file.truncate(4 * self.dim * done)
+            starts = range(done, len(rows), TOGETHER)
+            for start in track(starts, "embedding reports", console=console, transient=True, disable=not console.is_terminal):
+                texts = [questions[int(row)].evidence[0] for row in rows[start : start + TOGETHER]]
+                file.write(text_encoder.encode(texts).numpy().tobytes())
+        partial.rename(self.path)
 
     def __call__(self, items: Sequence[Item]) -> PairBatch:
-        report = torch.tensor([self.number[item.sample.evidence[0]] for item in items])
+        report = np.searchsorted(self.hashes, np.array([_hash(item.sample.evidence[0]) for item in items], np.uint64))
+        stored = np.memmap(self.path, np.float32, "r").reshape(-1, self.dim)  # mapped for this batch alone, so that its pages do not add up
         return PairBatch(
             signal=torch.from_numpy(np.stack([item.clips[0][0] for item in items])),
             lead_mask=torch.from_numpy(np.stack([item.lead_masks[0] for item in items])),
-            text=self.embeddings[report],
-            report=report,
+            text=torch.from_numpy(stored[report]),
+            report=torch.from_numpy(report),
         )
+
+
+def _hash(report: str) -> int:
+    """64 bits of a report; that any two of a million reports share them has a chance of 3e-8."""
+    return int.from_bytes(blake2b(report.encode(), digest_size=8).digest(), "little")
 
 
 class ContrastiveStage(Stage):

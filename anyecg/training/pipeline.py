@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
-import numpy as np
 from safetensors.torch import load_file, save_file
 
 from anyecg.config import to_dict
@@ -28,6 +28,7 @@ from anyecg.types import CheckpointError, ConfigError
 log = logging.getLogger(__name__)
 
 DONE = "stage.json"
+EMBEDDINGS = "embeddings"  # of the reports, while a contrastive stage trains
 LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
 
 
@@ -105,16 +106,13 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
     L.seed_everything(stage.seed, verbose=False)
     trainer_cfg = experiment.trainer
     collator = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
-    collate = collator
-    if stage.cfg.objective == "contrastive":
-        rows = np.concatenate([data.questions.select(split="train", pool=pool) for pool in stage.cfg.tasks])
-        collate = PairCollator([data.questions[int(row)].evidence[0] for row in rows], text_encoder)
     loader = StageData(
-        data, stage.cfg, experiment.input, replay=experiment.replay, seed=stage.seed, collate=collate,
+        data, stage.cfg, experiment.input, replay=experiment.replay, seed=stage.seed, collate=collator,
         length=collator.length, context=model.llm.context,
         devices=trainer_cfg.devices * trainer_cfg.num_nodes, workers=trainer_cfg.workers,
     )
     if stage.cfg.objective == "contrastive":
+        loader.collate = PairCollator(data.questions, loader.visited, text_encoder, work / EMBEDDINGS)
         module = ContrastiveStage(model, stage.cfg, loader.steps, text_encoder.dim)
     elif stage.cfg.objective == "answer":
         module = AnsweringStage(model, stage.cfg, loader.steps)
@@ -143,6 +141,7 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
     save_stage(model, stage, work, {"steps": loader.steps, "samples": loader.counts, "too_long": loader.too_long, "trainable": module.trainable})
     os.replace(work, stage.folder)
     (stage.folder / last.name).unlink(missing_ok=True)
+    shutil.rmtree(stage.folder / EMBEDDINGS, ignore_errors=True)
 
 
 def _on_a_terminal() -> bool:

@@ -7,7 +7,6 @@ import pickle
 import signal as signals
 import threading
 import time
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ import pytest
 
 from anyecg.data import shards
 from anyecg.data.corpora.annotated import MITBIHArrhythmia
-from anyecg.data.index import Index, entries
 from anyecg.data.preprocess import canonical
 from anyecg.data.shards import build_store, locked
 from anyecg.data.store import Store, Stores
@@ -182,30 +180,6 @@ def test_another_corpus_in_the_folder(source, tmp_path):
     (tmp_path / "store" / "store.json").write_text("{")
     with pytest.raises(DataError, match="store.json is damaged"):
         Store.open(tmp_path / "store")
-
-
-def test_fingerprint_follows_content_not_place(source, tmp_path):
-    def fingerprint(source):
-        return Index(source, tmp_path / "index.arrow").fingerprint
-
-    before = fingerprint(source)
-    source.root.rename(tmp_path / "moved")
-    moved = corpus(tmp_path / "moved")
-    assert fingerprint(moved) == before
-    write_annotated(moved.root, "100", beat_train(12.0))
-    assert fingerprint(moved) != before
-
-
-def test_index_holds_every_entry_once(source, tmp_path, monkeypatch):
-    listed = list(source.entries())
-    monkeypatch.setattr(source, "entries", lambda: iter([*listed, listed[3]] * 300))
-    index = Index(source, tmp_path / "index.arrow")
-    assert len(index) == 10 and [entry.id for entry in index.duplicates][:1] == [listed[3].id]
-    assert entries(index.path, 0, 99) == listed and entries(index.path, 2, 5) == listed[2:5]
-    many = [replace(entry, id=f"{entry.id}-{n}", statements=("A", "B")) for n in range(250) for entry in listed]  # three batches
-    monkeypatch.setattr(source, "entries", lambda: iter(many))
-    index = Index(source, tmp_path / "index.arrow")
-    assert entries(index.path, 1000, 2100) == many[1000:2100] and entries(index.path, 2499, 2500) == many[2499:]
 
 
 def test_a_recording_listed_twice_is_told(source, tmp_path, monkeypatch):

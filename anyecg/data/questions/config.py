@@ -20,7 +20,9 @@ class QuestionsConfig:
     and val: its test records are the classification task), empty for mimic, or ptbxl where mimic is not there;
     reports_per_record: questions an ECG; windows_per_record: positive localization questions for each record and
     each beat class it has, short and long alike; negatives_per_positive: "No <name> Found" questions;
-    short_seconds, long_seconds: window lengths in s; max_ecgs: ECGs of the longest MultiECG question;
+    short_seconds, long_seconds: window lengths in s; localization_sizes: subset (one of Table 2's six, "mit_bih_arrhythmia"
+    or "european_st_t_long" say) -> at most so many questions over all splits, all where it is not named;
+    max_ecgs: ECGs of the longest MultiECG question;
     runs_per_patient, questions_per_run: how many series of ECGs of one patient are asked about, and how often;
     writer: the endpoint whose LLM writes the MultiECG questions (without a url they are made by rules);
     ecg_qa: corpus -> its folder of the ECG-QA release (such as ecgqa/ptbxl), or "simulated"; ecg_qa_share: how much of it
@@ -34,6 +36,7 @@ class QuestionsConfig:
     negatives_per_positive: float = 1.0
     short_seconds: float = 10.0
     long_seconds: list[float] = field(default_factory=lambda: [10.0, 60.0])
+    localization_sizes: dict[str, int] = field(default_factory=dict)
     max_ecgs: int = 6
     runs_per_patient: int = 2
     questions_per_run: int = 4
@@ -50,6 +53,7 @@ def check(cfg: QuestionsConfig) -> None:
         wrong.append(f"questions.short_seconds: a window of {cfg.short_seconds} s holds no signal")
     if len(cfg.long_seconds) != 2 or not 0 < cfg.long_seconds[0] <= cfg.long_seconds[1]:
         wrong.append(f"questions.long_seconds: the shortest and the longest window in s, such as [10, 60], not {list(cfg.long_seconds)}")
+    wrong += [f"questions.localization_sizes.{subset}: {size} questions; give 0 or more" for subset, size in cfg.localization_sizes.items() if size < 0]
     if not 2 <= cfg.max_ecgs <= 6:
         wrong.append(f"questions.max_ecgs: from 2 to 6 ECGs, not {cfg.max_ecgs}")
     if cfg.negatives_per_positive < 0:

@@ -68,9 +68,14 @@ def ecg_qa_answers(cfg: QuestionsConfig) -> dict[str, list[str]]:
 
 
 def settings(cfg: QuestionsConfig) -> dict:
-    """The knobs as plain data: which ECG-QA files were read, not where they lie; which LLM wrote, not where it is served."""
+    """The knobs as plain data: which ECG-QA files were read, not where they lie; which LLM wrote, not where it is served.
+
+    Sizes are there only where some are asked for: what was built before there were sizes is found again.
+    """
     read = {corpus: Release(corpus, root, cfg.ecg_qa_form).fingerprint for corpus, root in sorted(cfg.ecg_qa.items())}
-    return asdict(cfg) | {"ecg_qa": read, "writer": cfg.writer.sampling() if cfg.writer.url else None}
+    knobs = asdict(cfg) | {"ecg_qa": read, "writer": cfg.writer.sampling() if cfg.writer.url else None}
+    sizes = dict(sorted(knobs.pop("localization_sizes").items()))
+    return knobs | ({"localization_sizes": sizes} if sizes else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,17 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 
+from anyecg.data.corpora import corpora
 from anyecg.data.corpora.base import BEATS, SPLITS
 from anyecg.data.questions.config import QuestionsConfig
 from anyecg.data.questions.phrasings import LOCALIZATION, chance
+from anyecg.data.questions.sizes import within
 from anyecg.data.store import Store, Stores
-from anyecg.types import MARKER, ECGSample, Turn, Window
+from anyecg.types import MARKER, ConfigError, ECGSample, Turn, Window
 
 # PhysioNet's names of its beat codes, as the released questions use them. Normal beats are never asked for, nor are
 # those an annotator could not classify ("Q", "?").
@@ -91,9 +94,23 @@ def localization_questions(stores: Stores, cfg: QuestionsConfig, seed: int, drop
     """(split, question) for the windows of each annotated record with and without each class of its corpus.
 
     Short windows make the pool localization_short and the subset of the corpus's name, long ones localization_long
-    and the name with "_long" (Table 2). Positives and negatives of a class are paired within a split, and a
-    negative has the length of its positive, so neither the class nor the length gives the answer away.
+    and the name with "_long" (Table 2); of a subset in `cfg.localization_sizes` no more are taken than it says. Positives
+    and negatives of a class are paired within a split, and a negative has the length of its positive, so neither the
+    class nor the length gives the answer away. ConfigError for a size of a subset that no corpus has.
     """
+    if not cfg.localization_sizes:
+        yield from _windows(stores, cfg, seed, dropped)
+        return
+    known = {f"{corpus}{long}" for corpus in {*corpora.table(), *(store.summary["corpus"] for store in stores)} for long in ("", "_long")}
+    unknown = [subset for subset in cfg.localization_sizes if subset not in known]
+    if unknown:
+        close = get_close_matches(unknown[0], sorted(known), n=1)
+        raise ConfigError(f"questions.localization_sizes.{unknown[0]}: no subset is called so{f'; did you mean {close[0]}?' if close else ''}")
+    yield from within(lambda dropped: _windows(stores, cfg, seed, dropped), cfg.localization_sizes, seed, dropped)
+
+
+def _windows(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+    """Every question of every subset."""
     for store in stores:
         corpus = store.summary["corpus"]
         for split in SPLITS:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from anyecg.data.findings import FINDINGS, find
@@ -73,18 +74,18 @@ class Histories:
 
     def __init__(self, store: Store) -> None:
         table = store.table(["patient", "time", "id", "split", "seconds", "statements"])
+        table = table.set_column(table.num_columns - 1, "statements", _coded(table["statements"]))
         table = table.filter(pc.greater(pc.list_value_length(table["statements"]), 0))
-        order = [(name, "ascending") for name in ("patient", "time", "id")]
-        self._table = table.sort_by(order).combine_chunks()
+        self._table = table.sort_by([(name, "ascending") for name in ("patient", "time", "id")]).combine_chunks()
         self._found = np.fromiter((_bits(find(report_text(one.as_py()))) for one in self._table["statements"]), np.uint64, len(table))
-        patients = self._table["patient"].to_numpy()
-        starts = np.flatnonzero(np.r_[True, patients[1:] != patients[:-1]]) if len(patients) else np.array([], dtype=int)
+        patients = self._table["patient"]
+        starts = np.flatnonzero(np.r_[True, pc.not_equal(patients[1:], patients[:-1]).to_numpy()]) if len(patients) else np.array([], dtype=int)
         ends = np.r_[starts[1:], len(patients)] if len(patients) else starts
-        self._spans = [(int(first), int(last)) for first, last in zip(starts, ends) if last - first > 1]
+        self._spans = np.stack([starts, ends], axis=1)[ends - starts > 1]
 
     def series(self, split: str, cfg: QuestionsConfig, seed: int) -> Iterator[Series]:
         """The series of a split's patients: `cfg.runs_per_patient` each at most, none twice."""
-        for begin, end in self._spans:
+        for begin, end in map(np.ndarray.tolist, self._spans):
             if self._table["split"][begin].as_py() != split:
                 continue
             patient = self._table["patient"][begin].as_py()
@@ -102,6 +103,12 @@ class Histories:
         record, seconds, time, statements = (self._table[name][row].as_py() for name in ("id", "seconds", "time", "statements"))
         found = int(self._found[row])
         return Visit(record, seconds, time[:10], report_text(statements), tuple(finding.key for bit, finding in enumerate(FINDINGS) if found >> bit & 1))
+
+
+def _coded(statements: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same lists as numbers into a vocabulary: reports are made of few different statements."""
+    coded = [pa.ListArray.from_arrays(chunk.offsets, chunk.values.dictionary_encode()) for chunk in statements.chunks]
+    return pa.chunked_array(coded, pa.list_(pa.dictionary(pa.int32(), pa.string())))
 
 
 def _bits(found: frozenset[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 from anyecg.types import DataError, ECGSample, Turn, Window
 
 BATCH = 1024  # rows of every record batch but the last, so that a row is found without a search
+READS = 64  # rows read, or batches passed, between two times that the pages they lie in are given back
 TURN = pa.struct({"role": pa.string(), "text": pa.string()})
 WINDOW = pa.struct({"record": pa.string(), "start": pa.float64(), "end": pa.float64()})
 SCHEMA = pa.schema({
@@ -25,18 +27,23 @@ SCHEMA = pa.schema({
 class Questions:
     """Every question, as `ECGSample`s: `len(q)`, `q[i]`, columns as arrays, rows by split, task or pool.
 
-    info: what was written beside the rows (seed, configuration, counts, label names).
+    info: what was written beside the rows (seed, configuration, counts, label names). Pages of the file that were read
+    are given back to the system as it goes, so a process does not grow with the rows that it has seen.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         try:
-            self._reader = pa.ipc.open_file(pa.memory_map(str(self.path)))
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
+            with self.path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._reader = pa.ipc.open_file(pa.py_buffer(self._map))
+        except (FileNotFoundError, ValueError) as error:
             raise DataError(f"{self.path} is no question file ({error}); build it again") from error
         self.info: dict = json.loads(self._reader.schema.metadata[b"info"])
         self._batches = [self._reader.get_batch(n) for n in range(self._reader.num_record_batches)]
         self._length = sum(batch.num_rows for batch in self._batches)
+        self._reads = 0
+        self._give_back()
 
     def __reduce__(self) -> tuple:
         return Questions, (self.path,)
@@ -48,6 +55,9 @@ class Questions:
         """The question of a row; IndexError outside."""
         if not 0 <= row < self._length:
             raise IndexError(f"row {row} of {self._length} questions")
+        self._reads += 1
+        if self._reads % READS == 0:
+            self._give_back()
         return _sample(self._batches[row // BATCH].slice(row % BATCH, 1).to_pylist()[0])
 
     def __iter__(self) -> Iterator[ECGSample]:
@@ -55,14 +65,14 @@ class Questions:
 
     def column(self, name: str) -> np.ndarray:
         """One of id, task, pool, subset, split, patient for every row."""
-        return self._chunks(name).to_numpy()
+        return np.concatenate([part.to_numpy(zero_copy_only=False) for part in self._parts(name)] or [np.array([], dtype=object)])
 
     def select(self, **wanted: str | Iterable[str]) -> np.ndarray:
         """int64 rows whose columns have the values given, or one of them: `select(split="test", task=["report"])`."""
         keep = np.ones(self._length, dtype=bool)
         for name, values in wanted.items():
-            values = [values] if isinstance(values, str) else list(values)
-            keep &= pc.is_in(self._chunks(name), value_set=pa.array(values, pa.string())).to_numpy()
+            among = pa.array([values] if isinstance(values, str) else list(values), pa.string())
+            keep &= np.concatenate([pc.is_in(part, value_set=among).to_numpy(zero_copy_only=False) for part in self._parts(name)] or [keep])
         return np.flatnonzero(keep)
 
     @property
@@ -72,10 +82,18 @@ class Questions:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows as they lie on disk, a few at a time."""
-        return iter(self._batches)
+        for number, batch in enumerate(self._batches, start=1):
+            yield batch
+            if number % READS == 0:
+                self._give_back()
 
-    def _chunks(self, name: str) -> pa.ChunkedArray:
-        return pa.chunked_array([batch[name] for batch in self._batches], type=SCHEMA.field(name).type)
+    def _parts(self, name: str) -> Iterator[pa.Array]:
+        """A column, a few rows at a time."""
+        return (batch[name] for batch in self.batches())
+
+    def _give_back(self) -> None:
+        """Let go of the file's pages; what is read again comes from the system's cache."""
+        self._map.madvise(mmap.MADV_DONTNEED)
 
 
 def write_questions(path: Path, questions: Iterable[tuple[str, ECGSample]], info: Mapping) -> None:
