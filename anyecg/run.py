@@ -28,6 +28,7 @@ from anyecg.experiment import Experiment
 from anyecg.data.build import Data, build_data
 from anyecg.data.folder import open_dataset
 from anyecg.evaluation.ask import Asker
+from anyecg.evaluation.controls import patients_of
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.report import write_report
 from anyecg.fingerprint import fingerprint
@@ -85,7 +86,9 @@ def run(experiment: Experiment, name: str) -> Path:
         model.to("cuda" if experiment.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available() else "cpu")
         asker = Asker(model, data.stores, experiment.input, settings.batch_size, settings.max_new_tokens)
         key = fingerprint([stage.key for stage in stages], config.to_dict(settings), data.fingerprint)
-        metrics = evaluate(asker, samples, tasks, folder, views=settings.views, bootstrap=settings.bootstrap, seed=settings.seed, key=key)
+        patients = patients_of([sample for asked in samples.values() for sample in asked], data.stores)
+        metrics = evaluate(asker, samples, tasks, folder, views=settings.views, bootstrap=settings.bootstrap, seed=settings.seed, key=key,
+                           patients=patients)
         write_report(folder, experiment, metrics, stages, samples, tasks, data.stores)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # the kernel counts KiB
         log.info("done in %.1f minutes, peak memory %.1f GiB; see %s", (time.monotonic() - began) / 60, peak, folder / "table.md")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from anyecg.data.store import Stores
 from anyecg.types import DataError, ECGSample
 
 SIGNAL = "signal"  # every question with its own ECGs
@@ -24,25 +27,58 @@ _LIKENESS = (
 )
 
 
-def shuffled(samples: Sequence[ECGSample], seed: int = 0) -> list[ECGSample]:
+def patients_of(samples: Sequence[ECGSample], stores: Stores) -> dict[str, str]:
+    """record -> patient, of every record that the samples ask about: a question may have ECGs of two patients, and names one."""
+    asked = pa.array(sorted({window.record for sample in samples for window in sample.records}), pa.string())
+    found: dict[str, str] = {}
+    for store in stores:
+        table = store.table(["id", "patient"])
+        table = table.filter(pc.is_in(table["id"], value_set=asked))
+        found |= zip(table["id"].to_pylist(), table["patient"].to_pylist(), strict=True)
+    return found
+
+
+def shuffled(samples: Sequence[ECGSample], seed: int = 0, patients: Mapping[str, str] | None = None) -> list[ECGSample]:
     """The samples in their order, each with the windows (and evidence) of other patients, as many as before.
+
+    patients: record -> patient, for questions over ECGs of two patients; a record that it does not know is the sample's
+    patient's. Whoever lends ECGs shares no patient and no record with the question.
 
     Donors come from the same task, subset, number of ECGs and abnormality. Where no patient owns more than half of such
     a group, its ECGs are exchanged one to one; elsewhere each sample draws a donor, from a wider group if need be, and
-    where no other patient has as many ECGs, single ECGs of any others. The outcome depends on the set of samples and
-    the seed, not on their order. DataError if all samples are of one patient.
+    where no other patient has as many ECGs, single ECGs of any others; so does a sample to whom an exchange would give ECGs
+    of its own second patient. The outcome depends on the set of samples and the seed, not on their order. DataError if
+    all samples are of one patient.
     """
     rng = np.random.default_rng(seed)
     ordered = sorted(samples, key=lambda sample: sample.id)
+    apart = _Apart(ordered, patients or {})
     wider = [_grouped(ordered, likeness) for likeness in _LIKENESS]
     lent: dict[str, ECGSample] = {}
     for members in wider[0].values():
         largest = max(Counter(member.patient for member in members).values())
-        if 2 * largest <= len(members):
-            lent |= _exchanged(members, largest, rng)
-        else:
-            lent |= {member.id: _drawn(member, wider, rng) or _mixed(member, ordered, rng) for member in members}
+        exchanged = _exchanged(members, largest, rng) if 2 * largest <= len(members) else {}
+        for member in members:
+            donor = exchanged.get(member.id)
+            if donor is None or not apart(member, donor):
+                donor = _drawn(member, wider, apart, rng) or _mixed(member, ordered, apart, rng)
+            lent[member.id] = donor
     return [replace(sample, records=lent[sample.id].records, evidence=lent[sample.id].evidence) for sample in samples]
+
+
+class _Apart:
+    """Whether two samples have neither a patient nor a record in common."""
+
+    def __init__(self, samples: Sequence[ECGSample], patients: Mapping[str, str]) -> None:
+        self._has = {
+            sample.id: frozenset([("patient", sample.patient)]).union(
+                *((("record", window.record), ("patient", patients.get(window.record, sample.patient))) for window in sample.records)
+            )
+            for sample in samples
+        }
+
+    def __call__(self, one: ECGSample, other: ECGSample) -> bool:
+        return self._has[one.id].isdisjoint(self._has[other.id])
 
 
 def _grouped(samples: Sequence[ECGSample], likeness) -> dict[tuple, list[ECGSample]]:
@@ -61,21 +97,21 @@ def _exchanged(members: list[ECGSample], largest: int, rng: np.random.Generator)
     return {member.id: donor for member, donor in zip(members, members[largest:] + members[:largest])}
 
 
-def _drawn(sample: ECGSample, wider: list[dict], rng: np.random.Generator) -> ECGSample | None:
+def _drawn(sample: ECGSample, wider: list[dict], apart: _Apart, rng: np.random.Generator) -> ECGSample | None:
     """A sample of another patient, as alike as can be; None if no other patient has as many ECGs."""
     for likeness, groups in zip(_LIKENESS, wider):
-        others = [other for other in groups[likeness(sample)] if other.patient != sample.patient]
+        others = [other for other in groups[likeness(sample)] if apart(sample, other)]
         if others:
             return others[rng.integers(len(others))]
     return None
 
 
-def _mixed(sample: ECGSample, samples: list[ECGSample], rng: np.random.Generator) -> ECGSample:
+def _mixed(sample: ECGSample, samples: list[ECGSample], apart: _Apart, rng: np.random.Generator) -> ECGSample:
     """The sample over single ECGs of other patients, each at most once where there are enough."""
-    others = [other for other in samples if other.patient != sample.patient and other.records]
+    others = [other for other in samples if apart(sample, other) and other.records]
     if not others:
         raise DataError(
-            f"question {sample.id}: all questions are about one patient, so its ECGs cannot be shuffled; evaluate more "
+            f"question {sample.id}: all questions are about one patient or share one with it, so its ECGs cannot be shuffled; evaluate more "
             "patients, or drop 'shuffled' from evaluation.views"
         )
     lent = {window: evidence for other in others for window, evidence in zip_longest(other.records, other.evidence, fillvalue="")}

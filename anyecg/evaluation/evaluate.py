@@ -33,6 +33,7 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 0,
     key: str = "",
+    patients: Mapping[str, str] | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Ask, score and compare; what is returned is also written to `folder/metrics.json`.
@@ -45,6 +46,7 @@ def evaluate(
         bootstrap: resamples of patients for the 95 % intervals; 0 for none.
         seed: of the shuffle and of the bootstrap.
         key: fingerprint of whatever determines the answers. Answers kept under another key are refused, not mixed.
+        patients: record -> patient, for questions over ECGs of two patients (`controls.patients_of`).
 
     The folder gets `predictions.jsonl` (a line `{"id", "task", "view", "text"}` an answer, written as it comes, never
     asked for twice), `scores/TASK.parquet` (the rows of `Task.score` of all views, with a column `view`) and
@@ -67,7 +69,7 @@ def evaluate(
         if not samples_by_task.get(name):
             raise DataError(f"task {name}: there are no questions to evaluate; choose another split or more corpora")
     (folder / "scores").mkdir(parents=True, exist_ok=True)
-    given = _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, progress)
+    given = _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, patients, progress)
 
     report: dict[str, Any] = {"level": LEVEL, "bootstrap": bootstrap, "seed": seed, "views": list(views), "tasks": {}}
     for name, task in tasks.items():
@@ -80,7 +82,7 @@ def evaluate(
     return report
 
 
-def _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, progress) -> dict[tuple[str, str, str], str]:
+def _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, patients, progress) -> dict[tuple[str, str, str], str]:
     """(task, view, id) -> text, from the file as far as it goes and from the model beyond."""
     path = folder / "predictions.jsonl"
     _claim(folder / "predictions.key", path, key)
@@ -95,7 +97,7 @@ def _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, progress)
                 if not left:
                     continue
                 if view == SHUFFLED:
-                    samples = shuffled(samples, seed)
+                    samples = shuffled(samples, seed, patients)
                 for prediction in answer([s for s in samples if s.id in left], view):
                     if prediction.id not in left:
                         raise DataError(f"task {name}, view {view}: an answer to question {prediction.id}, which was not asked or is answered already")
