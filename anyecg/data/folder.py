@@ -178,6 +178,8 @@ def _missing(folder: Path, known: Mapping, made: str) -> list[str]:
 def _stored(corpus: Corpus, folder: Path, workers: int, progress: bool) -> Store:
     """A corpus's store, and beside it where the recordings come from."""
     store = build_store(corpus, folder / "stores" / corpus.name, workers=workers, progress=progress)
+    for left in (*store.folder.glob("shard-*.parquet"), *store.folder.glob("shard-*.json")):  # of a build that was killed while it tidied up
+        left.unlink()
     write(store.folder / ORIGIN, json.dumps(origin(corpus.name, simulation(corpus.root)), indent=1) + "\n")
     return store
 

@@ -90,6 +90,22 @@ def test_what_is_too_long_is_left_out_and_counted(small_data):
     assert all((batch.attention_mask.sum(1) <= 300).all() for batch in loader.train_dataloader())
 
 
+def test_only_what_is_visited_is_read(small_data, monkeypatch):
+    read = []
+    sample = QuestionDataset.sample
+    monkeypatch.setattr(QuestionDataset, "sample", lambda self, index: read.append(int(index)) or sample(self, index))
+    loader = stage_data(small_data, StageConfig(tasks={"report": 1, "localization_short": 1}, samples=16, batch_size=16))
+    assert sorted(read) == loader.visited.tolist() == sorted(loader.plan.ravel()) and len(read) == 16 and loader.too_long == 0
+
+
+def test_too_long_questions_are_replaced_and_counted_among_those_drawn(small_data, caplog):
+    cfg = StageConfig(tasks={"localization_short": 1, "localization_long": 1}, samples=32, batch_size=16)
+    loader = stage_data(small_data, cfg, context=300)
+    assert loader.plan.size == 32 and loader.counts == {"localization_short": 16, "localization_long": 16}
+    assert f"{loader.too_long} of {loader.too_long + 32} questions drawn are longer" in caplog.text
+    assert stage_data(small_data, cfg, context=300).plan.tolist() == loader.plan.tolist()
+
+
 def test_every_pool_of_the_recipe_has_questions(small_data):
     experiment = config.load("experiments/anyecg_chat.yaml")
     pools = set(small_data.questions.column("pool"))

@@ -38,6 +38,30 @@ def test_an_empty_pool_is_named():
         plan({"report": 0}, 10)
 
 
+def test_what_does_not_fit_is_replaced_from_its_own_pool():
+    asked = []
+
+    def fits(rows):
+        asked.extend(rows.tolist())
+        return rows % 10 != 0
+
+    rows = visits(POOLS, {"report": 1, "localization": 1}, 60, np.random.default_rng(0), fits)
+    assert len(rows) == len(set(rows)) == 60 and (rows % 10 != 0).all() and (rows < 100).sum() == 30
+    assert len(asked) == len(set(asked)) < 80  # nothing is looked at that is not drawn
+    again = visits(POOLS, {"report": 1}, 270, np.random.default_rng(0), fits)
+    assert np.bincount(again, minlength=100)[np.arange(100) % 10 != 0].tolist() == [3] * 90
+
+
+def test_what_fits_changes_nothing_where_all_does():
+    everything = visits(POOLS, {"report": 2, "localization": 1}, 400, np.random.default_rng(0), lambda rows: rows >= 0)
+    assert np.array_equal(everything, plan({"report": 2, "localization": 1}, 400))
+
+
+def test_a_pool_in_which_nothing_fits_is_named():
+    with pytest.raises(ConfigError, match="not one of the 50 questions of the pool localization fits.*input.max_seconds"):
+        visits(POOLS, {"report": 1, "localization": 1}, 60, np.random.default_rng(0), lambda rows: rows < 100)
+
+
 def test_batches_hold_every_position_once_and_like_lengths():
     lengths = np.random.default_rng(0).choice([100, 400], 640)
     made = batches(lengths, 8, np.random.default_rng(1))

@@ -1,22 +1,26 @@
 """The store: bit-exact, resumable, the same whatever builds it, and never lost to a bad record."""
 
 import errno
+import json
 import multiprocessing
 import os
 import pickle
 import signal as signals
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from anyecg.data import shards
 from anyecg.data.corpora.annotated import MITBIHArrhythmia
 from anyecg.data.preprocess import canonical
 from anyecg.data.shards import build_store, locked
-from anyecg.data.store import Store, Stores
+from anyecg.data.store import FORMAT, Store, Stores
 from anyecg.types import DataError, Window
 
 from tests.data.native import REAL, beat_train, real_data, write_annotated
@@ -198,6 +202,42 @@ def test_stores_are_one(source, tmp_path):
     assert stores.seconds(Window("mit_bih_arrhythmia/101", 1.0)) == 30 and stores.seconds("mit_bih_arrhythmia/101") == 31
     with pytest.raises(DataError, match="no store of corpus 'mimic'"):
         stores.read(Window("mimic/1"))
+
+
+def test_records_are_found_among_many(tmp_path):
+    """Ids of any length and alphabet, in the order of the source, which is none; what is not there is not found."""
+    ids = [f"mimic/{name}" for name in ("9", "10", "1", "é" * 9, "a" * 40, "1 ", "", "0")] + [f"mimic/s{n * 7919 % 5000}" for n in range(5000)]
+    store = written(tmp_path, ids)
+    assert len(store) == len(ids) and [store.seconds(id) for id in ids] == [row / 100 for row in range(len(ids))]
+    assert all(id in store for id in ids)
+    for id in ("mimic/", "mimic/99", "mimic/é", "mimic/" + "a" * 41, "mimic/s5000", "ptbxl/1", "", "zz"):
+        assert (id in store) == (id in ids)
+        if id not in ids:
+            with pytest.raises(DataError, match="is not in the store"):
+                store.seconds(id)
+
+
+def test_an_open_store_is_small(tmp_path):
+    """What it keeps in memory grows by less than 64 bytes a record; a dict of ids alone takes 130."""
+    kept = []
+    for count in (500, 5000):
+        (tmp_path / f"{count}").mkdir()
+        written(tmp_path / f"{count}", [f"mimic/{40_000_000 + n}" for n in range(count)])
+        tracemalloc.start()
+        store = Store.open(tmp_path / f"{count}")
+        kept.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+        assert len(store) == count
+    assert (kept[1] - kept[0]) / 4500 < 64
+
+
+def written(folder, ids):
+    """A store that knows so many records, the n-th of n samples, and holds no signal."""
+    count = range(len(ids))
+    rows = {"id": ids, "shard": [0] * len(ids), "offset": [0] * len(ids), "samples": list(count), "lead_mask": [1] * len(ids)}
+    pq.write_table(pa.table(rows, schema=pa.schema([shards.SCHEMA.field(name) for name in rows])), folder / "records.parquet")
+    (folder / "store.json").write_text(json.dumps({"format": FORMAT, "corpus": "mimic", "fingerprint": "f"}))
+    return Store.open(folder)
 
 
 @real_data

@@ -1,0 +1,55 @@
+"""Memory of training: the data path of a stage grows by a few bytes a question, whatever the questions say."""
+
+import tracemalloc
+from types import SimpleNamespace
+
+import numpy as np
+
+from anyecg.data.build import Data
+from anyecg.data.collate import Collator
+from anyecg.data.datamodule import StageData
+from anyecg.data.questions import Questions
+from anyecg.data.questions.table import write_questions
+from anyecg.experiment import InputConfig, StageConfig
+from anyecg.text_encoders.lexical import LexicalEncoder
+from anyecg.training.contrastive import PairCollator
+from anyecg.types import CLIP_SAMPLES, MARKER, ECGSample, Turn, Window
+from tests.conftest import make_model
+
+FEW, MANY = 500, 5000
+VISITS = 160
+BYTES = 48  # a question may take at most, of the Python heap and of arrays, while a stage is set up and after
+STORES = SimpleNamespace(seconds=lambda window: 10.0, read=lambda window: (np.ones((12, CLIP_SAMPLES), np.float32), np.ones(12, bool)))
+
+
+def question(n):
+    report = f"Sinus rhythm, finding number {n} of many, no other abnormality of the rhythm or the conduction, otherwise normal ECG"
+    return ECGSample(
+        id=f"report/mimic/{n}/0", task="report", pool="report", subset="mimic", patient=f"mimic/{n // 3}", records=(Window(f"mimic/{n}", 0.0, 10.0),),
+        conversation=(Turn("user", f"{MARKER}\nGive me the report of this ECG."), Turn("assistant", f"Report: {report}")), evidence=(report,),
+    )  # fmt: skip
+
+
+def peak_and_kept(count, collator, folder):
+    """Bytes at most and at the end of a contrastive stage's data path over `count` questions, VISITS of them visited."""
+    path = folder / f"{count}.arrow"
+    write_questions(path, (("train", question(n)) for n in range(count)), {})
+    encoder = LexicalEncoder(LexicalEncoder.Config(dim=64))
+    tracemalloc.start()
+    data = Data(STORES, Questions(path), "")
+    loader = StageData(data, StageConfig(tasks={"report": 1}, samples=VISITS, batch_size=16), InputConfig(), replay=0.0, seed=0,
+                       collate=collator, length=collator.length, context=2048)
+    loader.collate = PairCollator(data.questions, loader.visited, encoder, folder / f"{count}")
+    assert sum(len(batch.report) for batch in loader.train_dataloader()) == VISITS
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return np.array([peak, kept])
+
+
+def test_a_question_takes_a_few_bytes(tmp_path):
+    model = make_model()
+    collator = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
+    peak_and_kept(VISITS, collator, tmp_path)  # what is loaded and cached once
+    few, many = (peak_and_kept(count, collator, tmp_path) for count in (FEW, MANY))
+    peak, kept = (many - few) / (MANY - FEW)
+    assert peak < BYTES and kept < BYTES
