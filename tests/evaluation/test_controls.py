@@ -1,10 +1,11 @@
 """The shuffled control: other patients' ECGs, the same questions, the same draw every time."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
-from anyecg.evaluation.controls import shuffled
+from anyecg.evaluation.controls import patients_of, shuffled
 from anyecg.types import DataError, ECGSample, Turn, Window
 
 
@@ -55,6 +56,50 @@ def test_where_no_other_patient_has_as_many_ecgs_single_ones_are_lent():
     after = shuffled(samples)
     assert len(set(after[0].records)) == 4 and all(owner(window) != s.patient for s in after for window in s.records)
     assert len(shuffled([sample(0, "a", n=4), sample(1, "b")])[0].records) == 4
+
+
+def of_two(i, first, second, records=None):
+    """A question over one ECG of each of two patients, such as ECG-QA's `comparison_irrelevant`; it names the first."""
+    windows = records or (Window(f"{first}-{i}-0"), Window(f"{second}-{i}-1"))
+    return replace(sample(i, first, "ecg_qa", "comparison_irrelevant-verify", 2, name=""), records=tuple(windows))
+
+
+TWO = [of_two(i, f"p{i % 11}", f"p{(3 * i + 5) % 11}") for i in range(60)]
+PATIENTS = {window.record: owner(window) for one in TWO for window in one.records}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_donor_has_neither_of_two_patients(seed):
+    assert any({owner(w) for w in before.records} & {owner(w) for w in after.records} for before, after in zip(TWO, shuffled(TWO, seed)))
+    after = shuffled(TWO, seed, PATIENTS)
+    for before, lent in zip(TWO, after, strict=True):
+        assert not {before.patient, *map(owner, before.records)} & set(map(owner, lent.records))
+    exchanged = Counter(one.records for one in after)
+    assert sum(exchanged[one.records] == 1 for one in TWO) > 30  # most are still exchanged one to one
+    assert shuffled(TWO[::-1], seed, PATIENTS)[::-1] == after
+
+
+def test_a_donor_shares_no_record_even_where_patients_are_not_known():
+    shared = Window("shared-0-0")
+    samples = [of_two(0, "a", "x", (Window("a-0-0"), shared)), of_two(1, "b", "x", (Window("b-1-0"), shared)), of_two(2, "c", "d"), of_two(3, "e", "f")]
+    for before, after in zip(samples, shuffled(samples), strict=True):
+        assert not set(before.records) & set(after.records)
+
+
+def test_questions_of_one_patient_each_are_shuffled_as_they_were_without_patients():
+    owners = {window.record: owner(window) for one in SAMPLES for window in one.records}
+    assert shuffled(SAMPLES, 0, owners) == shuffled(SAMPLES, 0)
+
+
+def test_where_every_question_shares_a_patient_it_says_so():
+    with pytest.raises(DataError, match="ecg_qa0: .*share one with it.*evaluation.views"):
+        shuffled([of_two(0, "a", "b"), of_two(1, "b", "c")], 0, {"a-0-0": "a", "b-0-1": "b", "b-1-0": "b", "c-1-1": "c"})
+
+
+def test_patients_are_those_of_the_stores(small_data):
+    asked = [small_data.questions[int(row)] for row in small_data.questions.select(split="test", pool=["multi_ecg", "localization_long"])]
+    assert {window.record: one.patient for one in asked for window in one.records} == patients_of(asked, small_data.stores)
+    assert patients_of([], small_data.stores) == {}
 
 
 def test_without_another_patient_it_says_so():

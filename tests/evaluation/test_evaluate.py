@@ -134,6 +134,19 @@ def test_bad_calls_are_refused_by_name(tmp_path):
         run(tmp_path, views=["signal", "deaf"])
 
 
+def test_the_shuffled_view_knows_a_questions_second_patient(tmp_path):
+    asked = []
+
+    def reader(samples, view):
+        asked.extend(samples)
+        return (Prediction(sample.id, "") for sample in samples)
+
+    patients = {f"m{i}{letter}": f"p{(i + (letter == 'b') * 2) % 6}" for i in range(18) for letter in "ab"}
+    evaluate(reader, SAMPLES, {"multi_ecg": MultiECG()}, tmp_path, views=["shuffled"], patients=patients, bootstrap=0, progress=False)
+    own = {sample.id: {patients[window.record] for window in sample.records} for sample in SAMPLES["multi_ecg"]}
+    assert len(asked) == 18 and all(not own[one.id] & {patients[window.record] for window in one.records} for one in asked)
+
+
 def test_one_patient_or_no_bootstrap_leaves_intervals_out(tmp_path):
     alone = {"localization": [replace(s, patient="p") for s in SAMPLES["localization"]]}
     metrics = evaluate(Reader(), alone, {"localization": Localization()}, tmp_path, views=["signal", "blind"], progress=False)
