@@ -13,8 +13,7 @@ test: $(VENV)/.ready
 	$(PYTHON) -m pytest
 
 bench: $(VENV)/.ready
-	$(PYTHON) benchmarks/data_path.py
-	$(PYTHON) benchmarks/training_step.py
+	$(PYTHON) -m benchmarks
 	$(PYTHON) benchmarks/build_scale.py --small 500 --large 2000
 
 setup: $(VENV)/.ready

@@ -14,11 +14,10 @@ import pandas as pd
 import yaml
 from rich.console import Console
 
-from anyecg.evaluation.bootstrap import paired_interval, require_same_ids
-from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
+from anyecg.evaluation.controls import SIGNAL
+from anyecg.evaluation.differences import Setting, changes_grid, controls_grid, measure
 from anyecg.evaluation.published import load as load_published
-from anyecg.evaluation.tables import MISSING, PAPER, Grid, number, with_interval
-from anyecg.tasks import tasks
+from anyecg.evaluation.tables import MISSING, Grid
 from anyecg.types import AnyECGError, DataError
 
 IDENTITY = ("name", "description", "paper_row", "output")  # keys that name a run and determine nothing
@@ -26,12 +25,12 @@ IDENTITY = ("name", "description", "paper_row", "output")  # keys that name a ru
 
 @dataclass(frozen=True)
 class Run:
-    """What a finished run left: its resolved configuration, its metrics, and task -> scored rows with the ECG."""
+    """What a finished run left: its resolved configuration, its metrics, and task -> view -> scored rows."""
 
     name: str
     config: Mapping[str, Any]
     metrics: Mapping[str, Any]
-    rows: Mapping[str, pd.DataFrame]
+    rows: Mapping[str, Mapping[str, pd.DataFrame]]
 
 
 def read_run(folder: str | Path) -> Run:
@@ -41,7 +40,7 @@ def read_run(folder: str | Path) -> Run:
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         scores = {task: pd.read_parquet(folder / "scores" / f"{task}.parquet") for task in metrics["tasks"]}
-        rows = {task: part[part["view"] == SIGNAL] for task, part in scores.items()}
+        rows = {task: dict(iter(part.groupby("view"))) for task, part in scores.items()}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise DataError(f"{folder} is not the folder of a finished run: {error}") from error
     if not isinstance(config, dict):
@@ -50,21 +49,30 @@ def read_run(folder: str | Path) -> Run:
 
 
 def compare(runs: Sequence[Run], resamples: int = 1000, seed: int = 0) -> list[Grid]:
-    """The configuration's differences, then a table a task: each run, its paired difference to the first, the paper.
+    """The configuration's differences, then for each task what each run changes, the paper beside it, and the controls.
 
     Raises DataError, naming ids, where runs were not asked the same questions.
     """
-    common = [task for task in runs[0].rows if all(task in run.rows for run in runs)]
+    settings = [Setting(run.name, run.config.get("paper_row"), {0: run.rows}) for run in runs]
+    common, alone = shared_tasks(runs)
+    grids = [config_diff(runs)]
+    for task in common:
+        cells = list(measure(settings, task, load_published(), n=resamples, seed=seed))
+        grids += [changes_grid(cells), controls_grid(cells)]
+    return [*grids, Grid("Tasks that not every run evaluated", ["task"], [[task] for task in alone])] if alone else grids
+
+
+def shared_tasks(runs: Sequence[Run]) -> tuple[list[str], list[str]]:
+    """The tasks that all runs evaluated with the ECG, and those that only some did; DataError if there are none of the first."""
+    common = [task for task in runs[0].rows if all(SIGNAL in run.rows.get(task, {}) for run in runs)]
     if not common:
         raise DataError(f"no task was evaluated in all of: {', '.join(run.name for run in runs)}")
-    alone = sorted({task for run in runs for task in run.rows} - set(common))
-    grids = [config_diff(runs), *(_task_grid(runs, task, resamples, seed) for task in common)]
-    return [*grids, Grid("Tasks that not every run evaluated", ["task"], [[task] for task in alone])] if alone else grids
+    return common, sorted({task for run in runs for task in run.rows} - set(common))
 
 
 def config_diff(runs: Sequence[Run]) -> Grid:
     """The keys in which the runs' configurations differ, a column a run."""
-    flat = [_flat(run.config) for run in runs]
+    flat = [flattened(run.config) for run in runs]
     keys = list(dict.fromkeys(key for config in flat for key in config))
     rows = []
     for key in keys:
@@ -74,38 +82,11 @@ def config_diff(runs: Sequence[Run]) -> Grid:
     return Grid("Configuration", ["key", *(run.name for run in runs)], rows, [] if rows else ["the configurations are the same"])
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted key -> leaf; a list is a leaf."""
     if not isinstance(value, Mapping) or not value:
         return {prefix: value}
-    return {k: v for name, part in value.items() for k, v in _flat(part, f"{prefix}.{name}" if prefix else str(name)).items()}
-
-
-def _task_grid(runs: Sequence[Run], name: str, resamples: int, seed: int) -> Grid:
-    task, first = tasks[name](), runs[0]
-    primary, rows = task.primary, []
-    for run in runs:
-        found = run.metrics["tasks"][name]["views"]
-        cells = [with_interval(found[SIGNAL]["metrics"].get(primary), found[SIGNAL]["intervals"].get(primary))]
-        if run is first:
-            cells.append(MISSING)
-        else:
-            require_same_ids(first.rows[name], run.rows[name], (first.name, run.name))
-            paired = paired_interval(run.rows[name], first.rows[name], task.reduce, n=resamples, seed=seed)
-            value, *ends = paired.get(primary, [None])
-            cells.append(with_interval(value, ends, sign=True))
-        cells += [number(found.get(view, {"metrics": {}})["metrics"].get(primary)) for view in (BLIND, SHUFFLED)]
-        cells += [str(found[SIGNAL]["unparsed"]), _paper(run, name)]
-        rows.append([run.name, *cells])
-    head = first.metrics["tasks"][name]
-    notes = [f"{head['n']} questions of {head['n_patients']} patients, the same in all runs", f"blind: no ECG; shuffled: another patient's; {PAPER}"]
-    header = ["run", f"{primary} [95 %]", "− first [95 %]", BLIND, SHUFFLED, "unparsed", "paper"]
-    return Grid(f"{name}: {task.metrics[primary]}", header, rows, notes)
-
-
-def _paper(run: Run, task: str) -> str:
-    row = run.config.get("paper_row")
-    return number(load_published()[row].get(task)) if row else MISSING
+    return {k: v for name, part in value.items() for k, v in flattened(part, f"{prefix}.{name}" if prefix else str(name)).items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,27 +16,25 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from anyecg import interpolation
 from anyecg.experiment import Experiment, Slot
 from anyecg.types import ConfigError
 
 COMMAND_LINE = "command line"
+Layer = tuple[str, dict]  # where values come from, for messages, and the values
 
-# ${add:${a},${b}} in an experiment; what is no number is reported where it stands, not here
-OmegaConf.register_resolver("add", lambda *values: sum(v for v in values if isinstance(v, (int, float))), replace=True)
+interpolation.register()
 
 
-def load(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
+def load(path: str | Path, overrides: Iterable[str] = (), common: Iterable[Layer] = ()) -> Experiment:
     """Read an experiment file with its `base:` chain, its scale profile and `key=value` overrides.
 
     Merged in this order, later wins: the recipe at the root of the chain, `scale/SCALE.yaml` beside it and, if there
-    is one, `scale/SCALE+LLM.yaml` (what that LLM needs there, fewer steps say), the files further down the chain, the
-    overrides. Raises ConfigError with every problem found, each with file and key.
+    is one, `scale/SCALE+LLM.yaml` (what that LLM needs there, fewer steps say), the files further down the chain,
+    `common` (what a suite says of all its experiments), the overrides. Raises ConfigError with every problem found,
+    each with file and key.
     """
-    layers = _chain(Path(path))
-    for override in overrides:  # one layer each: `llm=smollm2 llm.chat=plain` fills a slot, then a key of it
-        if "=" not in override:
-            raise ConfigError(f"{COMMAND_LINE}: cannot read '{override}'; write key=value")
-        layers.append((COMMAND_LINE, OmegaConf.to_container(OmegaConf.from_dotlist([override]))))
+    layers = [*_chain(Path(path)), *common, *map(override_layer, overrides)]
     root = Path(layers[0][0])
     scale = next((values["scale"] for _, values in reversed(layers) if "scale" in values), "cpu")
     if (root.parent / "scale").is_dir():
@@ -54,6 +52,30 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     if errors:
         raise ConfigError("\n".join([f"{path}: {len(errors)} problem(s) in the configuration:", *errors]))
     return experiment
+
+
+def build(cls: type, values: Mapping, source: str) -> Any:
+    """An instance of a dataclass of settings from plain values; ConfigError with every problem, each with `source` and key."""
+    errors: list[str] = []
+    built = _build(cls, values, (), {(): source}, errors)
+    if errors:
+        raise ConfigError("\n".join([f"{source}: {len(errors)} problem(s):", *errors]))
+    return built
+
+
+def override_layer(override: str) -> Layer:
+    """A `key=value` of the command line; one layer each, so that `llm=smollm2 llm.chat=plain` fills a slot, then a key of it."""
+    if "=" not in override:
+        raise ConfigError(f"{COMMAND_LINE}: cannot read '{override}'; write key=value")
+    return COMMAND_LINE, OmegaConf.to_container(OmegaConf.from_dotlist([override]))
+
+
+def fill(cls: type, layers: Iterable[Layer]) -> tuple[Any, list[str]]:
+    """An instance of the dataclass `cls` from layers, later wins, and no problems; or None and every problem, a line each."""
+    merged, origins, errors = {}, {}, []
+    for origin, values in layers:
+        merged = _merge(merged, values, (), origin, origins)
+    return _build(cls, merged, (), origins, errors), errors
 
 
 def to_dict(value: Any) -> Any:
@@ -74,22 +96,23 @@ def dump(experiment: Experiment) -> str:
     return yaml.safe_dump(to_dict(experiment), sort_keys=False)
 
 
-def _chain(path: Path) -> list[tuple[str, dict]]:
+def _chain(path: Path) -> list[Layer]:
     """The files from the root of the `base:` chain down to `path`, each with its values."""
-    chain: list[tuple[str, dict]] = []
+    chain: list[Layer] = []
     seen: set[Path] = set()
     while path is not None:
         if path.resolve() in seen:
             raise ConfigError(f"{path}: its base chain comes back to itself")
         seen.add(path.resolve())
-        values = _read(path)
+        values = read(path)
         base = values.pop("base", None)
         chain.insert(0, (str(path), values))
         path = path.parent / base if base else None
     return chain
 
 
-def _read(path: Path) -> dict:
+def read(path: Path) -> dict:
+    """The keys and values of a YAML file; ConfigError, with a file of a like name, if there are none to be read."""
     try:
         values = yaml.safe_load(path.read_text()) or {}
     except FileNotFoundError:
@@ -103,17 +126,17 @@ def _read(path: Path) -> dict:
     return values
 
 
-def _scale_profiles(root: Path, scale: str, layers: list[tuple[str, dict]]) -> list[tuple[str, dict]]:
+def _scale_profiles(root: Path, scale: str, layers: list[Layer]) -> list[Layer]:
     folder = root.parent / "scale"
     path = folder / f"{scale}.yaml"
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml") if "+" not in p.stem))
         raise ConfigError(f"scale '{scale}': no file {path} (known: {known})")
-    profiles = [(str(path), _read(path))]
+    profiles = [(str(path), read(path))]
     filled = [values["llm"] for _, values in [layers[0], *profiles, *layers[1:]] if values.get("llm")]
     names = [llm if isinstance(llm, str) else llm["name"] for llm in filled if isinstance(llm, str) or "name" in llm]
     companion = folder / f"{scale}+{names[-1].replace('/', '_')}.yaml" if names else None
-    return profiles + ([(str(companion), _read(companion))] if companion and companion.exists() else [])
+    return profiles + ([(str(companion), read(companion))] if companion and companion.exists() else [])
 
 
 def _slot_of(path: tuple[str, ...]) -> str | None:

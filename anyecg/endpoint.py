@@ -82,13 +82,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: text, and why it ended ("stop", or "length" where max_tokens cut it); or error, why the request was refused."""
+    """What came back: text, and why it ended ("stop", or "length" where max_tokens cut it); or error, why there is no text.
+
+    late: nothing came in time, rather than a refusal.
+    """
 
     request: Request
     text: str = ""
     finish: str = ""
     error: str = ""
     cached: bool = False
+    late: bool = False
 
 
 class Endpoint:
@@ -103,12 +107,12 @@ class Endpoint:
             raise ConfigError("there is no endpoint to ask: give its url and a model")
         self.cfg, self.cache = cfg, Path(cache)
 
-    def ask(self, requests: Iterable[Request], total: int | None = None, progress: bool = True) -> Iterator[Reply]:
+    def ask(self, requests: Iterable[Request], total: int | None = None, progress: bool = True, *, spare_late: bool = False) -> Iterator[Reply]:
         """A reply for each request, in order; `requests` is read a little ahead of the replies.
 
         total: how many requests there are, for the progress bar and for errors. A request that the endpoint refuses
-        for itself gives a Reply with `error`. EndpointError where the endpoint is down, times out, refuses the key or
-        every request; DataError where the cache cannot be read or written.
+        for itself gives a Reply with `error`; so does one that gets no reply in time, if `spare_late`. EndpointError where
+        the endpoint is down, times out, refuses the key or every request; DataError where the cache cannot be read or written.
         """
         try:
             from anyio.from_thread import start_blocking_portal  # a dependency of openai
@@ -121,7 +125,7 @@ class Endpoint:
             base_url=self.cfg.url, api_key=key or "none", timeout=self.cfg.timeout, max_retries=self.cfg.retries
         )
         with contextlib.closing(_Kept(self.cache)) as kept, Progress(*columns, disable=not progress) as bar:
-            session = _Session(self.cfg, client, kept)
+            session = _Session(self.cfg, client, kept, spare_late)
             task = bar.add_task(f"asking {Path(self.cfg.model).name}", total=total)
             waiting = deque()
             try:
@@ -151,11 +155,15 @@ class _Refused(Exception):
     """Why one request is refused."""
 
 
+class _Late(_Refused):
+    """One request got no reply in time."""
+
+
 class _Session:
     """The requests of one call of `ask`."""
 
-    def __init__(self, cfg: EndpointConfig, client: Any, kept: _Kept) -> None:
-        self.cfg, self.client, self.kept = cfg, client, kept
+    def __init__(self, cfg: EndpointConfig, client: Any, kept: _Kept, spare_late: bool) -> None:
+        self.cfg, self.client, self.kept, self.spare_late = cfg, client, kept, spare_late
         self.answered = self.refused = 0
         self._slots = asyncio.Semaphore(cfg.concurrency)
         self._alike: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # the same question twice at once is asked once
@@ -172,7 +180,7 @@ class _Session:
                     async with self._slots:
                         found = await self._asked(messages)
                 except _Refused as why:
-                    return Reply(request, error=str(why))
+                    return Reply(request, error=str(why), late=isinstance(why, _Late))
                 self.kept.put(key, self.cfg.model, *found)
             self.answered += 1
             return Reply(request, *found, cached=cached)
@@ -187,7 +195,9 @@ class _Session:
             return _completion(response.text)
         except openai.APITimeoutError:
             tried = f"no reply within {self.cfg.timeout:g} s (tries: {self.cfg.retries + 1})"
-            raise _Unanswered(f"{tried}; a slow model needs a longer timeout") from None
+            if not self.spare_late:
+                raise _Unanswered(f"{tried}; a slow model needs a longer timeout") from None
+            raise self._passed_over(_Late(tried)) from None
         except openai.APIConnectionError as error:
             raise _Unanswered(f"cannot be reached: {error.__cause__ or error} (tries: {self.cfg.retries + 1})") from None
         except openai.APIStatusError as error:
@@ -197,10 +207,14 @@ class _Session:
                 raise _Unanswered(f"{key} the environment variable {self.cfg.key_env} (HTTP {error.status_code})") from None
             if error.status_code not in REFUSED:
                 raise _Unanswered(why) from None
-            self.refused += 1
-            if self.refused >= HOPELESS and not self.answered:
-                raise _Unanswered(f"every one of the first {self.refused} requests was refused: {why}") from None
-            raise _Refused(why) from None
+            raise self._passed_over(_Refused(why)) from None
+
+    def _passed_over(self, why: _Refused) -> Exception:
+        """What one request without a reply raises: itself, or the end where no other has one either."""
+        self.refused += 1
+        if self.refused < HOPELESS or self.answered:
+            return why
+        return _Unanswered(f"every one of the first {self.refused} requests {'stayed without a reply' if isinstance(why, _Late) else 'was refused'}: {why}")
 
 
 def _completion(body: str) -> tuple[str, str]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field
+from difflib import get_close_matches
 from typing import Any
+
+STRATEGIES = ("auto", "single", "ddp", "deepspeed", "fsdp")
+OFFLOADS = ("none", "optimizer", "all")
 
 
 @dataclass(frozen=True)
@@ -50,25 +54,59 @@ class StageConfig:
     samples: int = 10_000  # sample visits; rounded up to whole optimizer steps
     batch_size: int = 64  # samples an optimizer step, over all devices and accumulated micro-batches
     micro_batch: int | None = None  # samples a forward pass on one device (None: no accumulation)
+    tokens: int | None = None  # instead: padded tokens a forward pass on one device, at most; samples of like length go together
     lr: float = 1e-4  # peak learning rate of AdamW
     lr_scale: dict[str, float] = field(default_factory=dict)  # group -> factor on lr
     weight_decay: float = 0.01  # on matrices only
     warmup: float = 0.1  # share of steps before the cosine
     clip: float = 1.0  # gradient norm
+    spike: float = 5.0  # a loss above so many medians of the last 100 steps' losses is a spike (0: none is)
+    on_spike: str = "warn"  # "warn"; "skip": leave the step out and warn; "stop": stop the stage
+
+
+@dataclass(frozen=True)
+class DeepSpeedConfig:
+    """What of DeepSpeed is chosen, with `strategy: deepspeed`."""
+
+    stage: int = 2  # ZeRO: each device keeps a share of 1 the optimizer's state, 2 and of the gradients, 3 and of the weights
+    offload: str = "none"  # to the CPU's memory: none, optimizer, all (stage 3: and the weights)
+    config: Any = None  # DeepSpeed's own configuration instead, keys and values or the name of a JSON file
+
+    def __post_init__(self) -> None:
+        if self.stage not in (1, 2, 3):
+            raise ValueError(f"stage: ZeRO has the stages 1, 2 and 3, not {self.stage}")
+        if self.offload not in OFFLOADS:
+            raise ValueError(f"offload: '{self.offload}' is unknown{_meant(self.offload, OFFLOADS)}")
+        if self.offload == "all" and self.stage != 3:
+            raise ValueError("offload: all moves the weights too, which needs stage: 3; choose optimizer")
 
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """How Lightning runs a stage."""
+    """How Lightning runs a stage; none of it is part of what a stage's output is kept under, but `precision`."""
 
     accelerator: str = "auto"
-    devices: int = 1
+    devices: int = 1  # GPUs (or processes) of a node
     num_nodes: int = 1
-    strategy: str = "auto"  # any of Lightning's names: ddp, deepspeed_stage_2, ...
+    strategy: str = "auto"  # single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
+    deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)
     precision: str = "32-true"
     workers: int = 0  # processes that load batches
     checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
     log_every: int = 10  # optimizer steps between points of the loss curve
+
+    def __post_init__(self) -> None:
+        if self.strategy.startswith("deepspeed_stage_"):
+            raise ValueError(f"strategy: '{self.strategy}' is now written strategy: deepspeed, deepspeed.stage: {self.strategy[16:17]}")
+        if self.strategy not in STRATEGIES:
+            raise ValueError(f"strategy: '{self.strategy}' is unknown{_meant(self.strategy, STRATEGIES)}")
+        if self.strategy == "single" and self.devices * self.num_nodes > 1:
+            raise ValueError(f"strategy: single runs on one device, not {self.devices * self.num_nodes}; choose ddp or deepspeed")
+
+
+def _meant(word: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
 
 
 @dataclass(frozen=True)
@@ -83,6 +121,8 @@ class EvaluationConfig:
     max_new_tokens: int = 256
     bootstrap: int = 1000
     seed: int = 0
+    conversations: str | None = None  # a file of scripted follow-up questions, held after the evaluation (None: none)
+    judge: Any = settings("anyecg.endpoint:EndpointConfig")  # the LLM that scores answers over several ECGs (without a url: none)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anyecg.types import END_ID, IGNORED_LABEL, START_ID, CheckpointError, ConfigError, DataError, ECGBatch, Prediction
+from anyecg.data.collate import Collator
+from anyecg.data.dialogue import Dialogue, Reading
+from anyecg.llms.shards import gathered
+from anyecg.pretrained import open_folder
+from anyecg.types import END_ID, START_ID, CheckpointError, ConfigError, DataError, ECGBatch, ECGRecord, Prediction
 
 GROUPS = ("encoder", "connector", "markers", "llm", "llm_weights")
 
@@ -26,8 +32,44 @@ class ECGLanguageModel(nn.Module):
             raise ConfigError(f"connector: enters the LLM as '{connector.enters}'; this version fuses 'tokens' only")
         self.encoder, self.connector, self.llm = encoder, connector, llm
         self.prefix, self.patches = connector.tokens(encoder.prefix, encoder.patches)
-        scale = self.llm.embed(torch.arange(16)[None]).detach().float().std().item()
+        with gathered(llm.lm.get_input_embeddings().parameters()):
+            scale = self.llm.embed(torch.arange(16)[None]).detach().float().std()
         self.markers = nn.Parameter(torch.randn(2, llm.dim) * scale)
+        self.reading = Reading()
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str, llm: Mapping[str, Any] | None = None) -> ECGLanguageModel:
+        """The model in a folder that `python -m anyecg.export` wrote, or in one of the released checkpoints; frozen, in eval mode.
+
+        llm: settings of the LLM that are others here, such as `{"path": "/models/llama3"}`. CheckpointError or ConfigError
+        names the file or key that is missing or does not fit (`anyecg.pretrained.open_folder`).
+        """
+        parts = open_folder(folder, llm)
+        model = cls(parts.encoder, parts.connector, parts.llm)
+        if missing := sorted(model.part_state(GROUPS).keys() - parts.state.keys()):
+            raise CheckpointError(f"{parts.source}: '{missing[0]}' is missing; is the file whole, and of these components?")
+        model.load_part_state(parts.state, parts.source)
+        model.reading = parts.reading
+        return model.requires_grad_(False).eval()
+
+    @torch.inference_mode()
+    def ask(self, question: str, ecgs: Sequence[ECGRecord | Path | str] = (), history: Dialogue | None = None, max_new_tokens: int = 256) -> str:
+        """The greedy answer to a question over ECGs of one's own: files that `read_ecg` reads, or records in mV.
+
+        history: earlier turns, whose ECGs are not encoded again; this one is added. An `<ecg>` in the question is the place of
+        an ECG; without any, they stand before it. DataError where an ECG cannot be read, or the dialogue is too long for the LLM's context.
+        """
+        history = Dialogue() if history is None else history
+        item = history.question(question, ecgs, self.reading)
+        collate = Collator(self.llm.chat, self.prefix, self.patches, self.llm.context - max_new_tokens, generate=True)
+        batch = collate([item]).to(self.markers.device)
+        self.eval()
+        known, tokens = history.encoded
+        if known is not self or ecgs:
+            tokens = self.encode(batch)
+        text = self.answer(batch, max_new_tokens, tokens)[0].text
+        history.answered(item, text, self, tokens)
+        return text
 
     def ecg_tokens(self, signal: Tensor, lead_mask: Tensor, owner: Tensor) -> Tensor:
         """Tokens of all records, one after the other: `[sum(prefix + patches * S), d_llm]` for S clips a record.
@@ -47,37 +89,48 @@ class ECGLanguageModel(nn.Module):
         merged = merged.index_add(0, at_prefix.flatten(), average.reshape(-1, dim))
         return merged.index_copy(0, at_patches.flatten(), tokens[:, self.prefix :].reshape(-1, dim))
 
-    def embed(self, batch: ECGBatch) -> Tensor:
-        """Input embeddings `[B, T, d_llm]`: text from the LLM's table, ECG tokens and markers in their places."""
+    def encode(self, batch: ECGBatch) -> Tensor:
+        """The tokens of a batch's ECGs, in the order of its places: `[P, d_llm]`.
+
+        Raises DataError for a batch whose places were counted for another model (on a CPU; elsewhere that would wait for the device).
+        """
+        n, places = len(batch.owner), len(batch.places)
+        expected = self.prefix * (batch.owner[-1] + 1) + self.patches * n if n and batch.owner.device.type == "cpu" else places
+        if n and places != expected:
+            raise DataError(
+                f"batch of {', '.join(batch.ids[:3])}: {places} places for ECG tokens, "
+                f"{int(expected)} tokens from {n} clips; collate with this model's prefix and patches"
+            )
+        if not n:
+            return self.markers.new_zeros(0, self.llm.dim)
+        return self.ecg_tokens(batch.signal, batch.lead_mask, batch.owner)[:places]
+
+    def embed(self, batch: ECGBatch, tokens: Tensor | None = None) -> Tensor:
+        """Input embeddings `[B, T, d_llm]`: text from the LLM's table, ECG tokens and markers in their places.
+
+        tokens: what `encode` gave for the same ECGs before, so that they are not encoded again.
+        """
+        tokens = self.encode(batch) if tokens is None else tokens
         embeds = self.llm.embed(batch.input_ids.clamp(min=0))
         markers = self.markers.to(embeds.dtype)
         embeds = torch.where((batch.input_ids == START_ID)[..., None], markers[0], embeds)
         embeds = torch.where((batch.input_ids == END_ID)[..., None], markers[1], embeds)
-        n = len(batch.owner)
-        expected = self.prefix * (batch.owner[-1] + 1) + self.patches * n if n else 0
-        if batch.ecg_mask.device.type == "cpu" and batch.ecg_mask.sum() != expected:
-            raise DataError(
-                f"batch of {', '.join(batch.ids[:3])}: {int(batch.ecg_mask.sum())} places for ECG tokens, "
-                f"{int(expected)} tokens from {n} clips; collate with this model's prefix and patches"
-            )
-        if n:
-            tokens = self.ecg_tokens(batch.signal, batch.lead_mask, batch.owner).to(embeds.dtype)
-            embeds = embeds.masked_scatter(batch.ecg_mask[..., None], tokens)
-        return embeds
+        if not len(batch.places):
+            return embeds
+        return embeds.flatten(0, 1).index_copy(0, batch.places, tokens.to(embeds.dtype)).view_as(embeds)
 
     def forward(self, batch: ECGBatch) -> Tensor:
-        """Mean cross-entropy over the answer tokens of a right-padded batch; no logit is computed anywhere else."""
-        hidden = self.llm.hidden(self.embed(batch))
-        answered = batch.labels[:, 1:] != IGNORED_LABEL
-        if batch.labels.device.type == "cpu" and not answered.any():
+        """Cross-entropy of a right-padded batch, summed over its answer tokens and divided by `batch.divisor` (as collated:
+        their mean); no logit is computed anywhere else, and nothing waits for the device."""
+        if not len(batch.answers):
             raise DataError(f"batch of {', '.join(batch.ids[:3])}: no answer token to learn from")
-        logits = self.llm.head(hidden[:, :-1][answered])
-        return F.cross_entropy(logits.float(), batch.labels[:, 1:][answered])
+        hidden = self.llm.hidden(self.embed(batch)).flatten(0, 1).index_select(0, batch.answers)
+        return F.cross_entropy(self.llm.head(hidden).float(), batch.targets, reduction="sum") / batch.divisor
 
     @torch.inference_mode()
-    def answer(self, batch: ECGBatch, max_new_tokens: int = 256) -> list[Prediction]:
-        """Greedy answers to a left-padded batch of questions."""
-        texts = self.llm.generate(self.embed(batch), batch.attention_mask, max_new_tokens)
+    def answer(self, batch: ECGBatch, max_new_tokens: int = 256, tokens: Tensor | None = None) -> list[Prediction]:
+        """Greedy answers to a left-padded batch of questions; tokens as in `embed`."""
+        texts = self.llm.generate(self.embed(batch, tokens), batch.attention_mask, max_new_tokens)
         return [Prediction(id, text) for id, text in zip(batch.ids, texts, strict=True)]
 
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
@@ -111,9 +164,9 @@ class ECGLanguageModel(nn.Module):
                 part.eval()
         return self
 
-    def part_state(self, names: Iterable[str]) -> dict[str, Tensor]:
-        """Tensors of the encoder, connector and markers among `names`: parameters and buffers."""
-        state = self.state_dict()
+    def part_state(self, names: Iterable[str], state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Tensors of the encoder, connector and markers among `names`: parameters and buffers; state: this model's, if it is elsewhere."""
+        state = self.state_dict() if state is None else state
         wanted = [name for name in names if name in ("encoder", "connector", "markers")]
         return {key: value.detach().cpu().contiguous() for key, value in state.items() if key.split(".")[0] in wanted}
 

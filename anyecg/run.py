@@ -3,51 +3,66 @@
     python -m anyecg.run experiments/anyecg_chat.yaml                 everything at scale=cpu
     python -m anyecg.run experiments/ablation_no_lead_emb.yaml seed=1  overrides are key=value
     python -m anyecg.run experiments/anyecg_chat.yaml llm=smollm2
+    python -m anyecg.run experiments/table8.yaml seeds=[0,1,2]         a suite: the recipe and its ablations in one table
+    python -m anyecg.run experiments/anyecg_chat.yaml scale=paper --plan   what every stage would take; trains nothing
     python -m anyecg.run --list                                        every registered component
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import os
-import re
 import resource
 import sys
 import time
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import transformers
+import yaml
 
-from anyecg import config
+from anyecg import config, suite
+from anyecg.commands.plan import MFU, PEAK, show_plan
 from anyecg.experiment import Experiment
 from anyecg.data.build import Data, build_data
 from anyecg.data.folder import open_dataset
+from anyecg.evaluation import conversation
 from anyecg.evaluation.ask import Asker
 from anyecg.evaluation.controls import patients_of
 from anyecg.evaluation.evaluate import evaluate
+from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.report import write_report
-from anyecg.fingerprint import fingerprint
+from anyecg.fingerprint import fingerprint, folder_name
 from anyecg.model import ECGLanguageModel
 from anyecg.tasks import tasks as task_registry
 from anyecg.terminal import guarded, logging_to
-from anyecg.training.pipeline import run_stages
+from anyecg.training.pipeline import PlannedStage, plan, run_curriculum
+from anyecg.training.ranks import first_alone, is_first, join
 from anyecg.types import ECGSample
 
 log = logging.getLogger("anyecg")
+
+FINISHED = "finished"  # in a run's folder, written last: the key of its answers
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m anyecg.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiment", nargs="?", help="an experiment file, e.g. experiments/anyecg_chat.yaml")
+    parser.add_argument("experiment", nargs="?", help="an experiment file, e.g. experiments/anyecg_chat.yaml, or a suite of them, experiments/table8.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to it, e.g. scale=gpu seed=1 encoder.size=small llm=smollm2")
     parser.add_argument("--list", action="store_true", help="name every registered component and leave")
     parser.add_argument("--show", action="store_true", help="print the resolved configuration and leave")
+    parser.add_argument("--plan", action="store_true", help="say what an experiment's stages would take (parameters, tokens, FLOPs, memory, hours), or what "
+                        "a suite would train and what it would reuse, and leave")
+    parser.add_argument("--mfu", type=float, default=MFU, help="with --plan: share of the peak that goes into the model (default: %(default)s)")
+    parser.add_argument("--peak", type=float, default=PEAK, metavar="FLOPS", help="with --plan: FLOP/s of one GPU (default: %(default)s, an H100 in bfloat16)")
     options = parser.parse_intermixed_args(arguments)
     return guarded(lambda: dispatch(parser, options))
 
@@ -58,25 +73,46 @@ def dispatch(parser: argparse.ArgumentParser, options: argparse.Namespace) -> No
         list_components()
     elif not options.experiment:
         parser.error("which experiment? e.g. experiments/anyecg_chat.yaml")
+    elif suite.is_suite(options.experiment):
+        dispatch_suite(suite.load(options.experiment, options.overrides), options)
     else:
         experiment = config.load(options.experiment, options.overrides)
         if options.show:
             print(config.dump(experiment))
+        elif options.plan:
+            quieten()
+            show_plan(experiment, training_texts, options.mfu, options.peak)
         else:
             run(experiment, run_name(experiment, options.overrides))
+
+
+def dispatch_suite(loaded: suite.Suite, options: argparse.Namespace) -> None:
+    """What the command line asks for of a suite."""
+    if options.show:
+        print(loaded.dump())
+    elif options.plan:
+        suite.show_plan(loaded)
+    else:
+        suite.run_suite(loaded, run, is_finished)
 
 
 def run(experiment: Experiment, name: str) -> Path:
     """Run an experiment to its table; returns the run's folder. Interrupted, the same call goes on where it stopped."""
     began = time.monotonic()
-    folder = claim_folder(Path(experiment.output) / name, experiment)
+    join(experiment.trainer)
+    folder = Path(experiment.output) / name
+    if is_first():
+        claim_folder(folder, experiment)
+        (folder / FINISHED).unlink(missing_ok=True)
     quieten()
-    with logging_to(folder / "run.log"):
+    with logging_to(folder / "run.log") if is_first() else contextlib.nullcontext():
         log.info("%s (scale %s, seed %d) -> %s", experiment.name, experiment.scale, experiment.seed, folder)
-        data = data_of(experiment)
-        model = build_model(experiment, data)
-        text_encoder = experiment.text_encoder.build()
-        stages = run_stages(experiment, model, data, text_encoder)
+        with first_alone():
+            data = data_of(experiment)
+            text_encoder = experiment.text_encoder.build()
+        model, stages = run_curriculum(experiment, partial(build_model, experiment, data), data, text_encoder)
+        if not is_first():  # one process evaluates
+            return folder
         for stage in stages:
             link(folder / "stages" / stage.name, stage.folder)
 
@@ -84,15 +120,34 @@ def run(experiment: Experiment, name: str) -> Path:
         tasks = {task: task_registry[task](data.questions.info, text_encoder) for task in settings.tasks}
         samples = {task: test_samples(data, task, settings.split, settings.limit, settings.seed) for task in tasks}
         model.to("cuda" if experiment.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available() else "cpu")
-        asker = Asker(model, data.stores, experiment.input, settings.batch_size, settings.max_new_tokens)
-        key = fingerprint([stage.key for stage in stages], config.to_dict(settings), data.fingerprint)
+        asker = Asker(model, data.stores, experiment.input, settings.batch_size, settings.max_new_tokens, settings.seed)
+        key = answers_key(experiment, stages, data)
         patients = patients_of([sample for asked in samples.values() for sample in asked], data.stores)
+        judge = Judge(settings.judge, folder) if settings.judge.url else None
         metrics = evaluate(asker, samples, tasks, folder, views=settings.views, bootstrap=settings.bootstrap, seed=settings.seed, key=key,
-                           patients=patients)
+                           patients=patients, judge=judge)
+        if settings.conversations:
+            conversation.hold(asker, conversation.read_scripts(settings.conversations), samples, folder, settings.seed, key)
         write_report(folder, experiment, metrics, stages, samples, tasks, data.stores)
+        (folder / FINISHED).write_text(key)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # the kernel counts KiB
         log.info("done in %.1f minutes, peak memory %.1f GiB; see %s", (time.monotonic() - began) / 60, peak, folder / "table.md")
     return folder
+
+
+def is_finished(experiment: Experiment, name: str) -> bool:
+    """Whether a run has left all that it leaves, with this configuration, this data and these stages."""
+    folder = Path(experiment.output) / name
+    if not (folder / FINISHED).exists() or (folder / "config.yaml").read_text() != config.dump(experiment):
+        return False
+    data = data_of(experiment)
+    return (folder / FINISHED).read_text() == answers_key(experiment, plan(experiment, data.fingerprint), data)
+
+
+def answers_key(experiment: Experiment, stages: list[PlannedStage], data: Data) -> str:
+    """The key of everything that determines a run's answers."""
+    settings = {k: v for k, v in config.to_dict(experiment.evaluation).items() if k not in ("judge", "conversations")}
+    return fingerprint([stage.key for stage in stages], settings, data.fingerprint)
 
 
 def quieten() -> None:
@@ -149,24 +204,34 @@ def test_samples(data: Data, task: str, split: str, limit: int | None, seed: int
 
 def run_name(experiment: Experiment, overrides: list[str]) -> str:
     """The run's folder name: the experiment's, and whatever the command line changed that matters to the outcome."""
-    told = [o for o in overrides if o.partition("=")[0] not in ("name", "output", "cache") and not o.startswith("trainer.")]
-    suffix = re.sub(r"[^\w=.,-]+", "_", "+".join(told))
-    if len(suffix) > 80:
-        suffix = suffix[:60] + "-" + fingerprint(sorted(told))
-    return experiment.name + (f"+{suffix}" if suffix else "")
+    return folder_name(experiment.name, overrides)
 
 
 def claim_folder(folder: Path, experiment: Experiment) -> Path:
-    """The run's folder with its resolved configuration; an earlier run of another configuration is moved aside."""
+    """The run's folder with its resolved configuration; an earlier run of another configuration is moved aside.
+
+    Another judge is no other configuration: it scores the answers that are there.
+    """
     path = folder / "config.yaml"
     text = config.dump(experiment)
-    if path.exists() and path.read_text() != text:
+    if path.exists() and _without_judge(path.read_text()) != _without_judge(text):
         aside = next(p for p in (folder.with_name(f"{folder.name}.old{i}") for i in range(1, 10_000)) if not p.exists())
         os.rename(folder, aside)
         log.warning("%s held a run of another configuration; it is now %s", folder, aside)
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return folder
+
+
+def _without_judge(text: str) -> Any:
+    """A configuration as plain values, without its LLM judge."""
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if isinstance(values, dict) and isinstance(values.get("evaluation"), dict):
+        values["evaluation"].pop("judge", None)
+    return values
 
 
 def link(path: Path, target: Path) -> None:

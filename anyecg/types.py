@@ -108,12 +108,16 @@ class ECGSample:
 
 @dataclass
 class ECGBatch:
-    """A batch as the model eats it: N clips of R records, owned by B samples.
+    """A batch as the model eats it: N clips of R records, owned by B samples; A answer tokens, P places of ECG tokens.
 
     signal: `[N, 12, 1000]` in [-1, 1]; lead_mask: bool `[N, 12]`, False where a lead is absent;
     owner: int64 `[N]`, the record of each clip, counted over the batch in the order of the text;
     input_ids: int64 `[B, T]`, a tokenizer's ids or one of ECG_ID, START_ID, END_ID;
-    labels: `[B, T]`, IGNORED_LABEL outside answers; ecg_mask, attention_mask: bool `[B, T]`; ids: B strings.
+    labels: `[B, T]`, IGNORED_LABEL outside answers; attention_mask: bool `[B, T]`; ids: B strings.
+    places, answers: int64 `[P]` and `[A]`, positions in the `B * T` tokens: of ECG tokens, and of those that an answer
+    token follows; targets: int64 `[A]`, these answer tokens; divisor: float32 scalar, what the summed loss of the A
+    tokens is divided by: A, or what `StageData` makes it where a step is cut into several batches.
+    Nothing that the model needs to know on the host has to be read back from a device.
     """
 
     signal: Tensor
@@ -121,9 +125,17 @@ class ECGBatch:
     owner: Tensor
     input_ids: Tensor
     labels: Tensor
-    ecg_mask: Tensor
     attention_mask: Tensor
+    places: Tensor
+    answers: Tensor
+    targets: Tensor
+    divisor: Tensor
     ids: tuple[str, ...]
+
+    @property
+    def ecg_mask(self) -> Tensor:
+        """Bool `[B, T]`: the places of ECG tokens."""
+        return self.input_ids == ECG_ID
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> ECGBatch:
         return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))

@@ -1,6 +1,6 @@
-"""Reading a sample from the store against parsing WFDB and resampling in the loop; prints the ratio.
+"""Reading a sample from the store against parsing WFDB and resampling in the loop, each in its own process; prints the ratio.
 
-    python benchmarks/data_path.py [--records 300]
+    python -m benchmarks.data_path [--records 300]
 """
 
 from __future__ import annotations
@@ -8,41 +8,63 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from anyecg.data.build import open_corpus
 from anyecg.data.corpora import corpora
 from anyecg.data.preprocess import canonical, normalize, segment
 from anyecg.data.shards import build_store
+from anyecg.data.store import Store
+from benchmarks.side import machine, report, run
+
+SIDES = {"plain": "WFDB, resample, normalise, segment", "fast": "store, normalise, segment", "store": "store alone"}
 
 
-def main() -> None:
+def prepared(folder: Path, records: int):
+    """A simulated corpus of 12 leads, 10 s at 500 Hz, and its entries."""
+    corpus = open_corpus("mimic", corpora["mimic"].Config(patients=records // 2), folder, progress=False)
+    return corpus, corpus.entries()[:records]
+
+
+def measure(side: str, folder: Path, records: int) -> None:
+    """One side: milliseconds a record."""
+    corpus, entries = prepared(folder, records)
+    store = None if side == "plain" else Store.open(folder / "store")
+
+    def read(entry) -> None:
+        signal, mask, _ = canonical(corpus.read(entry))
+        segment(normalize(signal), mask)
+
+    def from_store(entry) -> None:
+        signal, mask = store.read(f"mimic/{entry.id}")
+        if side == "fast":
+            segment(normalize(signal), mask)
+
+    take: Callable = read if side == "plain" else from_store
+    take(entries[0])
+    began = time.perf_counter()
+    for entry in entries:
+        take(entry)
+    report(milliseconds=1e3 * (time.perf_counter() - began) / len(entries))
+
+
+def main(arguments: list[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=300, help="simulated MIMIC-IV-ECG records (12 leads, 10 s, 500 Hz) to read")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = open_corpus("mimic", corpora["mimic"].Config(patients=options.records // 2), Path(folder), progress=False)
-        entries = corpus.entries()[: options.records]
-        store = build_store(corpus, Path(folder) / "store", progress=False)
-        began = time.perf_counter()
-        for entry in entries:
-            signal, mask, _ = canonical(corpus.read(entry))
-            segment(normalize(signal), mask)
-        plain = (time.perf_counter() - began) / len(entries)
-        ids = [f"mimic/{entry.id}" for entry in entries]
-        began = time.perf_counter()
-        for id in ids:
-            signal, mask = store.read(id)
-            segment(normalize(signal), mask)
-        ours = (time.perf_counter() - began) / len(ids)
-        began = time.perf_counter()
-        for id in ids:
-            store.read(id)
-        read = (time.perf_counter() - began) / len(ids)
-    print(f"a sample of 12 leads, 10 s ({len(ids)} records, one process)")
-    print(f"  WFDB, resample, normalise, segment  {plain * 1e3:7.3f} ms")
-    print(f"  store,          normalise, segment  {ours * 1e3:7.3f} ms   ratio {plain / ours:.0f}")
-    print(f"  store alone                         {read * 1e3:7.3f} ms")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.side:
+        measure(options.side, options.work, options.records)
+        return {}
+    with tempfile.TemporaryDirectory() as work:
+        build_store(prepared(Path(work), options.records)[0], Path(work) / "store", progress=False)
+        found = {side: run("benchmarks.data_path", "--side", side, "--work", work, "--records", options.records) for side in SIDES}
+    print(f"a sample of 12 leads, 10 s ({options.records} records, one process; {machine()})")
+    for side, row in found.items():
+        print(f"  {SIDES[side]:36} {row['milliseconds']:8.3f} ms  ratio {found['plain']['milliseconds'] / row['milliseconds']:6.1f}  peak {row['peak']:.2f} GiB")
+    return {"ratio": found["plain"]["milliseconds"] / found["fast"]["milliseconds"]}
 
 
 if __name__ == "__main__":

@@ -36,12 +36,13 @@ def runs(tmp_path):
 
 
 def test_configuration_and_metrics_stand_side_by_side(runs):
-    config, task = compare([read_run(folder) for folder in runs], resamples=50)
+    config, changes, controls = compare([read_run(folder) for folder in runs], resamples=50)
     assert config.rows == [["encoder.lead_embedding", "True", "False"]]
-    first, second = task.rows
-    assert first[:3] == ["default", "0.500 [0.500, 0.500]", "–"]
-    assert second[:3] == ["ablation", "0.250 [0.250, 0.250]", "-0.250 [-0.250, -0.250]"]
-    assert first[-1] == "0.561" and second[-1] == "0.555"  # the figures of the paper's rows
+    assert changes.rows == [  # with the figures of the paper's rows
+        ["default", "0.500 [0.500, 0.500]", "–", "0.561", "–", "–"],
+        ["ablation", "0.250 [0.250, 0.250]", "-0.250 [-0.250, -0.250]", "0.555", "-0.006", "agrees"],
+    ]
+    assert controls.rows[1] == ["ablation", *["0.250 [0.250, 0.250]"] * 3, *["+0.000 [+0.000, +0.000]"] * 2, "0"]
 
 
 def test_the_command_prints_and_writes_markdown(runs, tmp_path, capsys):

@@ -8,7 +8,7 @@ from anyecg import config
 from anyecg.types import ConfigError
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
-SHIPPED = sorted(EXPERIMENTS.glob("*.yaml"))
+SHIPPED = sorted(path for path in EXPERIMENTS.glob("*.yaml") if "name" in config.read(path) and "suite" not in config.read(path))
 RECIPE = EXPERIMENTS / "anyecg_chat.yaml"
 
 

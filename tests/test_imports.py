@@ -7,17 +7,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "anyecg"
 
-FOUNDATION = {"types", "registry", "experiment", "config", "fingerprint", "terminal", "endpoint"}
+FOUNDATION = {"types", "interpolation", "registry", "experiment", "config", "fingerprint", "terminal", "endpoint"}
 PARTS = {"data", "encoders", "connectors", "llms", "text_encoders"}
 MAY_IMPORT = {
     **{name: FOUNDATION for name in FOUNDATION},
     **{name: FOUNDATION | {name} for name in PARTS},
-    "model": FOUNDATION | PARTS,
+    "released": FOUNDATION | PARTS,
+    "pretrained": FOUNDATION | PARTS | {"released"},
+    "model": FOUNDATION | PARTS | {"pretrained"},
     "tasks": FOUNDATION | PARTS | {"model", "tasks"},
     "training": FOUNDATION | PARTS | {"model", "tasks", "training"},
     "evaluation": FOUNDATION | PARTS | {"model", "tasks", "training", "evaluation"},
 }
-OUTERMOST = {"run", "compare", "commands"}
+OUTERMOST = {"run", "compare", "export", "model_card", "commands", "figures", "human", "suite"}
 
 
 def imported(path: Path) -> set[str]:

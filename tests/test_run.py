@@ -1,6 +1,7 @@
 """The main job as its user gives it: one command, everything it leaves, and what it says when it cannot."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from anyecg import compare, config
 from anyecg.run import claim_folder, main, run_name
+from tests.chat_server import ChatServer
 from tests.conftest import SMALL
 
 EXPERIMENT = "experiments/anyecg_chat.yaml"
@@ -54,8 +56,25 @@ def test_the_same_command_again_gives_the_same_bytes_without_asking(finished, sm
     assert before == {name: (run / name).read_bytes() for name in before}
 
 
+def test_a_judge_scores_a_finished_run_without_asking_the_model_again(finished, small_cache, monkeypatch, tmp_path):
+    run = next(p for p in finished if p.name.startswith("anyecg_chat"))
+    shutil.copytree(run, tmp_path / run.name, symlinks=True)
+    settings = tmp_path / run.name / "config.yaml"
+    settings.write_text(settings.read_text().replace(str(run.parent), str(tmp_path)))
+    monkeypatch.setattr("anyecg.model.ECGLanguageModel.answer", lambda *_: pytest.fail("asked again"))
+    with ChatServer(lambda messages: "assessed" if len(messages) == 1 else "4/5") as server:
+        assert main(command(small_cache, tmp_path, f"evaluation.judge.url={server.url}", "evaluation.judge.model=m")) == 0
+    assert [path.name for path in tmp_path.iterdir()] == [run.name]
+    before, after = (json.loads((folder / run.name / "metrics.json").read_text())["tasks"]["multi_ecg"]["views"] for folder in (run.parent, tmp_path))
+    for view, found in after.items():
+        assert found["metrics"]["judge_score"] == 4 and found["unjudged"] == {}
+        assert found["metrics"]["score"] == before[view]["metrics"]["score"] and "judge_score" not in before[view]["metrics"]
+    assert "with the ECG, LLM judge" in (tmp_path / run.name / "table.md").read_text()
+    assert (tmp_path / run.name / "figures" / "scores.png").exists() and (tmp_path / run.name / "figures" / "iou.pdf").exists()
+
+
 def test_two_runs_compare(finished, capsys):
-    assert compare.main([str(run) for run in finished[::-1]]) == 0
+    assert compare.main([*(str(run) for run in finished[::-1]), "--bootstrap", "20"]) == 0
     printed = capsys.readouterr().out
     assert "replay" in printed and "localization" in printed
 
@@ -90,6 +109,9 @@ def test_a_run_of_another_configuration_is_moved_aside(tmp_path):
     assert (claim_folder(tmp_path / "run", first) / "metrics.json").exists()
     assert not (claim_folder(tmp_path / "run", second) / "metrics.json").exists()
     assert (tmp_path / "run.old1" / "metrics.json").exists()
+    judged = config.load(EXPERIMENT, ["seed=1", "evaluation.judge.url=http://localhost/v1", "evaluation.judge.model=m"])
+    (folder / "metrics.json").write_text("{}")
+    assert (claim_folder(tmp_path / "run", judged) / "metrics.json").exists() and "localhost" in (folder / "config.yaml").read_text()
 
 
 def test_the_name_of_a_run_tells_what_was_changed():

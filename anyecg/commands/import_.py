@@ -18,7 +18,7 @@ from rich.progress import track
 
 from anyecg.data.exchange import to_samples
 from anyecg.data.folder import open_dataset, write_dataset
-from anyecg.data.questions.classification import label_universe
+from anyecg.data.questions.classification import label_statements, label_universe
 from anyecg.data.released import read_released
 from anyecg.types import DataError, ECGSample
 
@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> None:
     left_out: Counter = Counter()
     info = {
         "imported": [path.name for path in options.files], "data": data.stores.fingerprint, "labels": label_universe(data.stores),
+        "label_statements": label_statements(data.stores),
         "ecg_qa_answers": data.questions.info.get("ecg_qa_answers", {}),
     }
     console = Console(stderr=True)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from anyecg.data.dataset import Item
+from anyecg.data.store import digest
 from anyecg.types import CLIP_SAMPLES, ECG_ID, END_ID, IGNORED_LABEL, START_ID, DataError, ECGBatch, ECGSample
 
 
@@ -42,9 +43,21 @@ class Collator:
             raise DataError(f"question {sample.id}: {len(sample.records)} ECGs for {record} places in its text")
         return ids, labels
 
+    def measure(self, sample: ECGSample, clip_counts: Sequence[int]) -> tuple[int, int]:
+        """How many tokens the sample takes, and how many of them are learned, without reading a signal."""
+        ids, labels = self.tokens(sample, clip_counts)
+        return len(ids), sum(label != IGNORED_LABEL for label in labels[1:])
+
     def length(self, sample: ECGSample, clip_counts: Sequence[int]) -> int:
         """How many tokens the sample takes, without reading a signal."""
         return len(self.tokens(sample, clip_counts)[0])
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that decides how many tokens a sample takes: tokenizer, chat template, tokens of an ECG."""
+        tokenizer = self.chat.tokenizer
+        words = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else sorted(tokenizer.get_vocab().items())
+        return digest([type(tokenizer).__name__, words, self.chat.template, self.prefix, self.patches, self.generate])
 
     def __call__(self, items: Sequence[Item]) -> ECGBatch:
         rows = []
@@ -67,6 +80,8 @@ class Collator:
             input_ids[row, where] = torch.tensor(ids)
             labels_out[row, where] = torch.tensor(labels)
             attention[row, where] = True
+        learned = labels_out[:, 1:] != IGNORED_LABEL
+        sample, token = learned.nonzero(as_tuple=True)
         clips = [clip for item in items for clip in item.clips]
         counts = [len(clip) for clip in clips]
         masks = [mask for item in items for mask in item.lead_masks]
@@ -79,7 +94,10 @@ class Collator:
             owner=owner,
             input_ids=input_ids,
             labels=labels_out,
-            ecg_mask=input_ids == ECG_ID,
             attention_mask=attention,
+            places=(input_ids.flatten() == ECG_ID).nonzero()[:, 0],
+            answers=sample * width + token,
+            targets=labels_out[:, 1:][learned],
+            divisor=torch.tensor(float(len(sample))),
             ids=tuple(item.sample.id for item in items),
         )

@@ -11,10 +11,13 @@ from torch.utils.data import Dataset
 from anyecg.experiment import InputConfig
 from anyecg.data.preprocess import clip_count, normalize, segment
 from anyecg.data.questions import Questions
+from anyecg.data.questions.phrasings import chance
 from anyecg.data.store import Stores
 from anyecg.types import CLIP_SAMPLES, MARKER, SAMPLING_RATE, ConfigError, ECGSample, Turn, Window
 
-VIEWS = ("signal", "blind", "text")
+# The paper's zero-shot single lead (Figure 2): view -> which of the leads that are there is withheld, None for a drawn one.
+MASKED_LEADS = {"first_lead_masked": 0, "second_lead_masked": 1, "random_lead_masked": None}
+VIEWS = ("signal", "blind", "text", *MASKED_LEADS)
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,17 @@ class QuestionDataset(Dataset):
     """Samples by position; reads windows from the store when asked, holds no signal.
 
     view: "signal" as recorded; "blind" every ECG withheld, as zeros with every lead absent, in places of the same
-    number; "text" the evidence in words in each ECG's place.
+    number; "text" the evidence in words in each ECG's place; "first_lead_masked", "second_lead_masked",
+    "random_lead_masked" as recorded but for one lead, zeros and absent: of the leads that are there, in canonical order,
+    the first, the second, or one drawn by the seed and the question's id. An ECG of one lead keeps it.
     """
 
-    def __init__(self, samples: Questions | Sequence[ECGSample], rows: Sequence[int], stores: Stores, limits: InputConfig, view: str = "signal") -> None:
+    def __init__(self, samples: Questions | Sequence[ECGSample], rows: Sequence[int], stores: Stores, limits: InputConfig,
+                 view: str = "signal", seed: int = 0) -> None:
         if view not in VIEWS:
             raise ConfigError(f"view '{view}' is unknown (known: {', '.join(VIEWS)})")
-        self.samples, self.rows, self.stores, self.limits, self.view = samples, rows, stores, limits, view
+        self.samples, self.rows, self.stores, self.limits = samples, rows, stores, limits
+        self.view, self.seed = view, seed
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -85,6 +92,16 @@ class QuestionDataset(Dataset):
                 masks.append(np.zeros(12, bool))
                 continue
             signal, mask = self.stores.read(window)
+            if self.view in MASKED_LEADS:
+                withheld = self._masked(sample.id, len(masks), mask)
+                signal[withheld], mask[withheld] = 0.0, False
             clips.append(segment(normalize(signal), mask))
             masks.append(mask)
         return Item(sample, tuple(clips), tuple(masks))
+
+    def _masked(self, id: str, record: int, mask: np.ndarray) -> np.ndarray:
+        """Which lead of a question's record the view withholds: its index in an array, empty where there is but one lead."""
+        leads, place = np.flatnonzero(mask), MASKED_LEADS[self.view]
+        if place is None:
+            place = chance(self.seed, "masked lead", id, record).randrange(max(1, len(leads)))
+        return leads[place : place + 1] if len(leads) > 1 else leads[:0]

@@ -147,7 +147,9 @@ _BEFORE = re.compile(r"\b(?:no|none|not|without|absence\s+of|absent|neither|nor|
 _AFTER = re.compile(r"(?:^|\s)(?:(?:is|are|was|were|has|have|had|does|do|did)(?:\s+been|\s+now)?\s+)?"
                     r"(?:not\b(?!\s+only)|absent|no\s+longer|resolved|disappeared|gone|ruled\s+out|excluded"
                     r"|replaced\s+by|isn't|aren't|wasn't|weren't)", re.IGNORECASE)
+REACH = 400  # characters that a negation reaches at most, so that an endless text is read in time
 _LIST = re.compile(r"\b(?:or|nor)\b", re.IGNORECASE)
+_TURN = re.compile(r"\bbut\b|\bhowever\b", re.IGNORECASE)
 
 
 def find(text: str) -> frozenset[str]:
@@ -160,17 +162,23 @@ def find(text: str) -> frozenset[str]:
     )
 
 
+def asserted(text: str, pattern: re.Pattern[str]) -> list[str]:
+    """What a pattern matches in a text, save where the text denies it."""
+    return [match.group() for sentence in _SENTENCE.split(text) for match in pattern.finditer(sentence) if not _denied(sentence, match)]
+
+
 def _denied(sentence: str, match: re.Match[str]) -> bool:
     """Whether a negation before the match reaches it, or one after it belongs to it.
 
     A comma ends a negation (reports are comma-joined statements) unless the list goes on to an "or".
     """
-    for cue in _BEFORE.finditer(sentence, 0, match.start()):
-        stops = [stop for stop in _STOP.finditer(sentence, cue.end(), match.start())
-                 if stop.group() != "," or not _LIST.search(sentence, stop.end(), _clause_end(sentence, match.end()))]
-        if not stops:
-            return True
-    tail = sentence[match.end():]
+    first, end = max(0, match.start() - REACH), _clause_end(sentence, match.end())
+    last_or = max((word.start() for word in _LIST.finditer(sentence, first, end)), default=-1)
+    stops = _STOP.finditer(sentence, first, match.start())
+    last_stop = max((stop.start() for stop in stops if stop.group() != "," or stop.end() > last_or), default=-1)
+    if any(cue.end() > last_stop for cue in _BEFORE.finditer(sentence, first, match.start())):
+        return True
+    tail = sentence[match.end(): match.end() + REACH]
     stop = _STOP.search(tail)
     tail = tail[: stop.start()] if stop else tail
     after = _AFTER.search(tail)
@@ -181,5 +189,5 @@ def _denied(sentence: str, match: re.Match[str]) -> bool:
 
 def _clause_end(sentence: str, start: int) -> int:
     """Where the clause that holds position `start` ends."""
-    stop = re.search(r"\bbut\b|\bhowever\b", sentence[start:], re.IGNORECASE)
-    return start + stop.start() if stop else len(sentence)
+    stop = _TURN.search(sentence, start, start + REACH)
+    return stop.start() if stop else min(len(sentence), start + REACH)

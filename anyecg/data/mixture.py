@@ -47,22 +47,94 @@ def _drawn(name: str, rows: np.ndarray, count: int, rng: np.random.Generator, fi
 def batches(lengths: Sequence[int], size: int, rng: np.random.Generator) -> np.ndarray:
     """Positions 0..n-1 in batches of like length, in random order: int64 `[n / size, size]`; n is a multiple of `size`."""
     lengths = np.asarray(lengths)
-    groups = []
-    for start in range(0, len(lengths), size * POOLED_BATCHES):
-        block = np.arange(start, min(start + size * POOLED_BATCHES, len(lengths)))
+    groups, pooled = [], size * POOLED_BATCHES
+    for start in range(0, len(lengths), pooled):
+        block = np.arange(start, min(start + pooled, len(lengths)))
         block = block[np.argsort(lengths[block], kind="stable")].reshape(-1, size)
         groups.append(block[rng.permutation(len(block))])
     return np.concatenate(groups)
 
 
-class Batches:
-    """A batch sampler over a fixed plan `[batches, size]`, one slice a rank: rank r of w takes batches r, r + w, ..."""
+def cut(lengths: np.ndarray, budget: int, ranks: int = 1) -> tuple[np.ndarray, int]:
+    """Every step's samples in passes of at most `budget` padded tokens: (int32 `[steps, size]`, the passes of a step).
 
-    def __init__(self, plan: np.ndarray, rank: int = 0, world: int = 1) -> None:
-        self.plan = plan[rank::world]
+    lengths `[steps, size]`; the array says which pass a sample is in. All steps have as many passes, a multiple of `ranks`;
+    in each, samples of like length are together, and the largest pass is as small as it can be, so that passes, and ranks,
+    do about the same work. Passes are numbered from the longest samples down. Raises ConfigError where a sample alone has more tokens.
+    """
+    if lengths.max() > budget:
+        raise ConfigError(f"stages.*.tokens: {budget} are fewer than the longest question's {lengths.max()}; allow more, or lower input.max_seconds")
+    order = np.argsort(-lengths, axis=1, kind="stable")
+    falling = np.take_along_axis(lengths, order, axis=1)
+    passes = int(_filled(falling, np.full(len(falling), budget))[:, -1].max()) + 1
+    passes = -(-passes // ranks) * ranks
+    if passes > lengths.shape[1]:
+        raise ConfigError(f"stages.*.tokens: {budget} need {passes} passes for the {lengths.shape[1]} samples of a step; allow more tokens")
+    low, high = falling[:, 0].copy(), np.full(len(falling), budget)  # the smallest bound that `passes` passes keep to
+    while (low < high).any():
+        middle = (low + high) // 2
+        enough = _filled(falling, middle)[:, -1] < passes
+        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+    filled = _filled(falling, low)
+    for step in np.flatnonzero(filled[:, -1] + 1 < passes):
+        filled[step] = _halved(filled[step], falling[step], passes)
+    assigned = np.empty_like(filled)
+    np.put_along_axis(assigned, order, filled, axis=1)
+    return assigned, passes
+
+
+def _filled(falling: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """int32 `[steps, size]`: the pass of each sample if passes are filled in turn up to `bound` `[steps]` padded tokens."""
+    found = np.zeros(falling.shape, np.int32)
+    first, count, number = falling[:, 0].copy(), np.zeros(len(falling), np.int64), np.zeros(len(falling), np.int32)
+    for at in range(falling.shape[1]):
+        full = first * (count + 1) > bound
+        first, count, number = np.where(full, falling[:, at], first), np.where(full, 1, count + 1), number + full
+        found[:, at] = number
+    return found
+
+
+def _halved(filled: np.ndarray, falling: np.ndarray, passes: int) -> np.ndarray:
+    """A step's passes with the largest halved until there are `passes`."""
+    sizes = np.bincount(filled).tolist()
+    while len(sizes) < passes:
+        starts = np.cumsum([0, *sizes[:-1]])
+        costs = [falling[start] * size if size > 1 else 0 for start, size in zip(starts, sizes)]
+        largest = int(np.argmax(costs))
+        sizes[largest : largest + 1] = [sizes[largest] // 2, sizes[largest] - sizes[largest] // 2]
+    return np.repeat(np.arange(passes, dtype=np.int32), sizes)
+
+
+class Plan:
+    """Batches of rows, of one size or several: `len(plan)`, `plan[n]` int64 rows.
+
+    rows: of every visit, batch after batch; sizes: of the batches.
+    """
+
+    def __init__(self, rows: np.ndarray, sizes: np.ndarray) -> None:
+        self.rows, self.edges = rows, np.concatenate([[0], np.cumsum(sizes)])
 
     def __len__(self) -> int:
-        return len(self.plan)
+        return len(self.edges) - 1
 
-    def __iter__(self) -> Iterator[list[int]]:
-        return (batch.tolist() for batch in self.plan)
+    def __getitem__(self, batch: int) -> np.ndarray:
+        if not 0 <= batch < len(self):
+            raise IndexError(f"batch {batch} of {len(self)}")
+        return self.rows[self.edges[batch] : self.edges[batch + 1]]
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """A value of each visit, summed over each batch."""
+        return np.add.reduceat(values, self.edges[:-1])
+
+
+class Turns:
+    """A sampler over the batches of a plan, one slice a rank: rank r of w takes batches r, r + w, ..., from its `start`-th on."""
+
+    def __init__(self, batches: int, rank: int = 0, world: int = 1, start: int = 0) -> None:
+        self.numbers, self.start = range(rank, batches, world), start
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.numbers[self.start :])

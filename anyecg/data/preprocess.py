@@ -100,6 +100,15 @@ def normalize(signal: np.ndarray) -> np.ndarray:
     return np.where(peak > FLAT, centred / np.maximum(peak, FLAT), 0.0).astype(np.float32)
 
 
+def stretch(signal: np.ndarray) -> np.ndarray:
+    """float32 `[12, T]` to [-1, 1] as the released checkpoints had it: each lead from its least to its greatest value; a flat lead is zero."""
+    low, span = signal.min(axis=1, keepdims=True), np.ptp(signal, axis=1, keepdims=True)
+    return np.where(span > FLAT, (signal - low) / np.maximum(span, FLAT) * 2 - 1, 0.0).astype(np.float32)
+
+
+SCALINGS = {"median": normalize, "minmax": stretch}
+
+
 def clip_count(samples: int) -> int:
     """How many 10 s clips hold that many samples; an overhang of up to 0.1 s makes none of its own."""
     return max(1, -(-(samples - OVERHANG) // CLIP_SAMPLES))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from anyecg.encoders.stem import Stem
 from anyecg.types import CANONICAL_LEADS, CLIP_SAMPLES, ConfigError
 
 LEADS = len(CANONICAL_LEADS)
@@ -14,17 +15,20 @@ class PatchEmbedding(nn.Module):
     """`[N, 12, 1000]` to `[N, 1 + 12 * 1000 / patch, dim]`: [CLS], then lead-major patches (paper: ECG Encoder).
 
     dim: size of a token; patch: samples of one lead in a patch (ConfigError unless it divides 1000);
-    lead_embedding: whether a patch is told its lead. A zero (absent) lead keeps its lead embedding.
+    lead_embedding: whether a patch is told its lead; stem: channels of convolutions ahead of the patches, 0 for none (the
+    paper). A zero (absent) lead keeps its lead embedding.
     """
 
-    def __init__(self, dim: int, patch: int, lead_embedding: bool, dropout: float) -> None:
+    def __init__(self, dim: int, patch: int, lead_embedding: bool, dropout: float, stem: int = 0) -> None:
         super().__init__()
         if patch < 1 or CLIP_SAMPLES % patch:
             raise ConfigError(f"encoder.patch: {patch} samples do not divide a clip of {CLIP_SAMPLES}")
         self.patch = patch
         self.times = CLIP_SAMPLES // patch
         self.patches = LEADS * self.times
-        self.project = nn.Sequential(nn.LayerNorm(patch), nn.Linear(patch, dim), nn.LayerNorm(dim))
+        self.stem = Stem(stem, patch) if stem else nn.Unflatten(2, (self.times, patch))
+        width = self.stem.width if stem else patch
+        self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim), nn.LayerNorm(dim))
         self.cls = nn.Parameter(torch.empty(1, 1, dim))
         self.position = nn.Parameter(torch.empty(1 + self.times, dim))  # of [CLS], then of each time
         self.lead = nn.Parameter(torch.empty(LEADS, 1, dim)) if lead_embedding else None
@@ -35,7 +39,7 @@ class PatchEmbedding(nn.Module):
                 nn.init.normal_(embedding)  # the scale of a normed patch: a token tells lead and time from the first step
 
     def forward(self, signal: Tensor) -> Tensor:
-        x = self.project(signal.unflatten(2, (self.times, self.patch)))  # [N, 12, times, dim]
+        x = self.project(self.stem(signal))  # [N, 12, times, dim]
         x = x + self.position[1:]
         if self.lead is not None:
             x = x + self.lead

@@ -24,6 +24,7 @@ class ViTConfig:
     size: str = "base"  # base (the paper), small, tiny
     patch: int = 200  # samples of one lead in a patch
     lead_embedding: bool = True  # tell each patch its lead
+    stem: int = 0  # channels of convolutions ahead of the patches (0: none, as in the paper)
     mask_absent: bool = False  # hide the patches of absent leads from attention (the paper does not)
     dropout: float = 0.1  # after the embedding, the attention and the MLP
     dim: int | None = None  # size of a token; None here and below: as `size` says
@@ -70,7 +71,7 @@ class ViT(Encoder):
         dim, layers, heads, mlp = (own or usual for own, usual in zip(given, SIZES[cfg.size]))
         if dim % heads:
             raise ConfigError(f"encoder.dim: {dim} is not a multiple of encoder.heads: {heads}")
-        self.embed = PatchEmbedding(dim, cfg.patch, cfg.lead_embedding, cfg.dropout)
+        self.embed = PatchEmbedding(dim, cfg.patch, cfg.lead_embedding, cfg.dropout, cfg.stem)
         self.blocks = nn.ModuleList(Block(dim, heads, mlp, cfg.dropout) for _ in range(layers))
         self.blocks.apply(initialise)
         self.norm = nn.LayerNorm(dim)

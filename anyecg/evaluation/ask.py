@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-
+from collections.abc import Iterator, Sequence
 
 from anyecg.experiment import InputConfig
 from anyecg.data.collate import Collator
 from anyecg.data.dataset import QuestionDataset
 from anyecg.data.store import Stores
-from anyecg.evaluation.controls import BLIND
+from anyecg.evaluation.controls import BLIND, SINGLE_LEAD
 from anyecg.model import ECGLanguageModel
 from anyecg.types import ECGSample, Prediction
 
@@ -20,16 +19,19 @@ log = logging.getLogger(__name__)
 class Asker:
     """`(samples, view) -> Iterator[Prediction]` for `evaluate`: greedy, longest questions first.
 
-    A question that leaves no room for an answer in the LLM's context is answered with "" (unparsed) and told.
+    A question that leaves no room for an answer in the LLM's context is answered with "" (unparsed) and told; answers
+    that do not end are counted in the log.
     """
 
-    def __init__(self, model: ECGLanguageModel, stores: Stores, limits: InputConfig, batch_size: int = 32, max_new_tokens: int = 256) -> None:
+    def __init__(self, model: ECGLanguageModel, stores: Stores, limits: InputConfig, batch_size: int = 32, max_new_tokens: int = 256,
+                 seed: int = 0) -> None:
         self.model, self.stores, self.limits = model, stores, limits
-        self.batch_size, self.max_new_tokens = batch_size, max_new_tokens
+        self.batch_size, self.max_new_tokens, self.seed = batch_size, max_new_tokens, seed
         self.collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context, generate=True)
 
     def __call__(self, samples: list[ECGSample], view: str) -> Iterator[Prediction]:
-        dataset = QuestionDataset(samples, range(len(samples)), self.stores, self.limits, "blind" if view == BLIND else "signal")
+        shown = view if view in (BLIND, *SINGLE_LEAD) else "signal"
+        dataset = QuestionDataset(samples, range(len(samples)), self.stores, self.limits, shown, self.seed)
         lengths = []
         for index in range(len(samples)):
             sample = dataset.sample(index)
@@ -39,9 +41,20 @@ class Asker:
         if long:
             log.warning("%d questions leave no room for %d new tokens in a context of %d and stay unanswered", len(long), self.max_new_tokens, self.model.llm.context)
         yield from (Prediction(samples[index].id, "") for index in long)
-        order = sorted(set(range(len(samples))) - set(long), key=lambda index: (-lengths[index], samples[index].id))
+        asked = sorted(set(range(len(samples))) - set(long))
         device = next(self.model.parameters()).device
         self.model.eval()
-        for start in range(0, len(order), self.batch_size):
-            batch = self.collate([dataset[index] for index in order[start : start + self.batch_size]])
-            yield from self.model.answer(batch.to(device), self.max_new_tokens)
+        unended = 0
+        for positions in by_length([lengths[index] for index in asked], [samples[index].id for index in asked], self.batch_size):
+            batch = self.collate([dataset[asked[position]] for position in positions])
+            for prediction in self.model.answer(batch.to(device), self.max_new_tokens):
+                unended += len(self.collate.chat.text_ids(prediction.text)) >= self.max_new_tokens
+                yield prediction
+        if unended:
+            log.warning("%d of %d answers (%s) take all %d new tokens without an end; they are read as far as they go", unended, len(asked), view, self.max_new_tokens)
+
+
+def by_length(lengths: Sequence[int], ids: Sequence[str], size: int) -> list[list[int]]:
+    """Positions in batches of like length, the longest first, so that what does not fit into memory is known at once; ties by id."""
+    order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], ids[index]))
+    return [order[start : start + size] for start in range(0, len(order), size)]

@@ -1,4 +1,4 @@
-"""Controls: the same questions without their ECGs, and with the ECGs of another patient."""
+"""Views: the same questions with their ECGs, without them, with those of another patient, and with one lead withheld."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anyecg.data.dataset import MASKED_LEADS
 from anyecg.data.store import Stores
+from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample
 
 SIGNAL = "signal"  # every question with its own ECGs
 BLIND = "blind"  # every ECG withheld: zeros with all leads absent, the question's words unchanged
 SHUFFLED = "shuffled"  # every question with the ECGs of another patient's question of the same kind
-VIEWS = (SIGNAL, BLIND, SHUFFLED)
+CONTROLLED = (SIGNAL, BLIND, SHUFFLED)
+SINGLE_LEAD = tuple(MASKED_LEADS)  # the first, the second or a drawn lead withheld: asked of localization, whose ECGs have two
+VIEWS = (*CONTROLLED, *SINGLE_LEAD)
 
 # Who may lend ECGs to whom: the narrowest likeness first.
 _LIKENESS = (
@@ -25,6 +29,11 @@ _LIKENESS = (
     lambda s: (s.task, s.subset, len(s.records)),
     lambda s: (s.task, len(s.records)),
 )
+
+
+def asked_in(task: type[Task] | Task, views: Sequence[str]) -> list[str]:
+    """Those of `views` that a task is asked in: a lead is withheld only where the task says so."""
+    return [view for view in views if task.single_lead or view not in SINGLE_LEAD]
 
 
 def patients_of(samples: Sequence[ECGSample], stores: Stores) -> dict[str, str]:

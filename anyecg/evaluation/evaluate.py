@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from anyecg.evaluation.bootstrap import bounds, paired_bounds, replicates
-from anyecg.evaluation.controls import SHUFFLED, SIGNAL, VIEWS, shuffled
+from anyecg.evaluation.controls import CONTROLLED, SHUFFLED, SIGNAL, VIEWS, asked_in, shuffled
+from anyecg.evaluation.judge import Judge
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample, Prediction
 
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 
 Answer = Callable[[list[ECGSample], str], Iterator[Prediction]]
 LEVEL = 0.95
+FORMAT = "predictions 1"  # of predictions.jsonl: begins the line beside it that says whose answers it holds
 
 
 def evaluate(
@@ -29,11 +32,12 @@ def evaluate(
     tasks: Mapping[str, Task],
     folder: str | Path,
     *,
-    views: Sequence[str] = VIEWS,
+    views: Sequence[str] = CONTROLLED,
     bootstrap: int = 1000,
     seed: int = 0,
     key: str = "",
     patients: Mapping[str, str] | None = None,
+    judge: Judge | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Ask, score and compare; what is returned is also written to `folder/metrics.json`.
@@ -42,30 +46,36 @@ def evaluate(
         answer: `(samples, view) -> Iterator[Prediction]`, in any order. In the view "blind" the caller withholds every
             ECG; in the view "shuffled" the samples come with other patients' windows, to be read as they are.
         samples_by_task, tasks: task name -> its questions, and the task itself.
-        views: some of "signal", "blind", "shuffled".
+        views: some of `controls.VIEWS`; those that withhold a lead are asked of tasks with `single_lead` only.
         bootstrap: resamples of patients for the 95 % intervals; 0 for none.
-        seed: of the shuffle and of the bootstrap.
+        seed: of the shuffle and of the bootstrap (the caller draws a lead to withhold by the same).
         key: fingerprint of whatever determines the answers. Answers kept under another key are refused, not mixed.
         patients: record -> patient, for questions over ECGs of two patients (`controls.patients_of`).
+        judge: an LLM that scores the answers to tasks with `judged`, in every view, by the reports of the question's own ECGs.
 
     The folder gets `predictions.jsonl` (a line `{"id", "task", "view", "text"}` an answer, written as it comes, never
     asked for twice), `scores/TASK.parquet` (the rows of `Task.score` of all views, with a column `view`) and
     `metrics.json`, the same bytes whenever the answers are the same::
 
         {"level": 0.95, "bootstrap": 1000, "seed": 0, "views": ["signal", ...],
-         "tasks": {TASK: {"primary": METRIC, "meanings": {METRIC: str}, "n": int, "n_patients": int,
-            "views": {VIEW: {"metrics": {METRIC: value}, "intervals": {METRIC: [low, high]}, "unparsed": int,
-                             "notes": [str], "blocks": {TITLE: {GROUP: {METRIC: value, "n": int}}}}},
+         "tasks": {TASK: {"primary": METRIC, "shown": [METRIC], "meanings": {METRIC: str}, "n": int, "n_patients": int,
+            "views": {VIEW: {"metrics": {METRIC: value}, "intervals": {METRIC: [low, high]}, "unparsed": int, "endless": int,
+                             "notes": [str], "blocks": {TITLE: {GROUP: {METRIC: value, "n": int}}},
+                             "best": {COLUMN: int}, "unjudged": {REASON: int}}},
             "differences": {CONTROL: {METRIC: [signal - control, low, high]}}}}}
 
-    `intervals` and `differences` are empty without a bootstrap or with one patient only.
-    Raises DataError for an evaluation over no questions, an answer too few or too many, or a damaged file.
+    `intervals` and `differences` are empty without a bootstrap or with one patient only. `best`: for each of `Task.ranked`,
+    the questions on which no other view scores higher. `unjudged`: answers without a score of the LLM judge; absent without one.
+    Raises DataError for an evaluation over no questions, an answer too few or too many, or a damaged file; EndpointError
+    where the judge cannot be reached: the same call then goes on from the replies it gave.
     """
     folder = Path(folder)
     unknown = [view for view in views if view not in VIEWS]
     if unknown or not views:
         raise DataError(f"evaluation.views: {', '.join(unknown) or 'empty'}; known: {', '.join(VIEWS)}")
-    for name in tasks:
+    for name, task in tasks.items():
+        if not asked_in(task, views):
+            raise DataError(f"task {name}: is asked in none of the views {', '.join(views)}; add 'signal' to evaluation.views")
         if not samples_by_task.get(name):
             raise DataError(f"task {name}: there are no questions to evaluate; choose another split or more corpora")
     (folder / "scores").mkdir(parents=True, exist_ok=True)
@@ -74,7 +84,9 @@ def evaluate(
     report: dict[str, Any] = {"level": LEVEL, "bootstrap": bootstrap, "seed": seed, "views": list(views), "tasks": {}}
     for name, task in tasks.items():
         samples = samples_by_task[name]
-        rows = {view: task.score(samples, [Prediction(s.id, given[name, view, s.id]) for s in samples]) for view in views}
+        rows = {view: task.score(samples, [Prediction(s.id, given[name, view, s.id]) for s in samples]) for view in asked_in(task, views)}
+        if judge is not None and task.judged:
+            rows = _judged(judge, task, samples, rows, given)
         pd.concat([part.assign(view=view) for view, part in rows.items()]).to_parquet(folder / "scores" / f"{name}.parquet", index=False)
         report["tasks"][name] = _summary(task, rows, bootstrap, seed)
     report = _rounded(report)
@@ -89,8 +101,8 @@ def _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, patients,
     given = read_predictions(path)
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=not progress)
     with bar, path.open("a", encoding="utf-8") as file:
-        for name in tasks:
-            for view in views:
+        for name, task in tasks.items():
+            for view in asked_in(task, views):
                 samples = list(samples_by_task[name])
                 left = {s.id for s in samples if (name, view, s.id) not in given}
                 step = bar.add_task(f"{name} ({view})", total=len(samples), completed=len(samples) - len(left))
@@ -112,6 +124,35 @@ def _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, patients,
     return given
 
 
+def _judged(judge: Judge, task: Task, samples: Sequence[ECGSample], rows: Mapping[str, pd.DataFrame], given) -> dict[str, pd.DataFrame]:
+    """The rows of each view with the judge's columns."""
+    cases = {(view, s.id): task.judging(s, given[task.name, view, s.id]) for view in rows for s in samples}
+    log.info("%s: %d answers to be scored by %s", task.name, len(cases), judge.cfg.model)
+    found = judge(cases)
+    return {
+        view: part.assign(
+            judge=[float("nan") if (score := found[view, id].score) is None else score for id in part["id"]],
+            unjudged=[found[view, id].unjudged for id in part["id"]],
+        )
+        for view, part in rows.items()
+    }
+
+
+def best(rows: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> dict[str, dict[str, int]]:
+    """name -> column -> the questions on which no other of the rows scores higher, ties counted for each (Table 6's count of the highest).
+
+    rows: name -> rows of `Task.score` over the same questions; a column that they lack is left out, and so are the
+    questions to which one of them has no score.
+    """
+    found: dict[str, dict[str, int]] = {name: {} for name in rows}
+    for column in columns:
+        if all(column in part for part in rows.values()):
+            scores = pd.DataFrame({name: part.set_index("id")[column] for name, part in rows.items()}).dropna()
+            for name, held in scores.eq(scores.max(axis=1), axis=0).items():
+                found[name][column] = int(held.sum())
+    return found
+
+
 def read_predictions(path: Path) -> dict[tuple[str, str, str], str]:
     """(task, view, id) -> text of a `predictions.jsonl`; a last line that a kill cut short is removed from the file.
 
@@ -128,6 +169,8 @@ def read_predictions(path: Path) -> dict[tuple[str, str, str], str]:
     for number, line in enumerate(whole.decode("utf-8", errors="replace").split("\n")[:-1], start=1):
         try:
             row = json.loads(line)
+            if not all(isinstance(row[name], str) for name in ("task", "view", "id", "text")):
+                raise ValueError("task, view, id and text must be words")
             given[row["task"], row["view"], row["id"]] = row["text"]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}, line {number}: not a prediction ({error}); delete the line to have it asked again") from error
@@ -135,10 +178,13 @@ def read_predictions(path: Path) -> dict[tuple[str, str, str], str]:
 
 
 def _claim(path: Path, predictions: Path, key: str) -> None:
-    """Remember whose answers the file holds; refuse to add to another model's."""
-    if predictions.exists() and (path.read_text() if path.exists() else "") != key:
+    """Remember whose answers the file holds; refuse to add to another model's, or to those of another version's file."""
+    known = path.read_text() if path.exists() else ""
+    if predictions.exists() and not known.startswith(f"{FORMAT}\n"):
+        raise DataError(f"{predictions} was written by another version of anyecg (this one writes '{FORMAT}'); move it away to have all asked again")
+    if predictions.exists() and known != f"{FORMAT}\n{key}":
         raise DataError(f"{predictions} holds the answers of another model or set of questions; move it away or choose another folder")
-    path.write_text(key)
+    path.write_text(f"{FORMAT}\n{key}")
 
 
 def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:
@@ -146,9 +192,11 @@ def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed:
     values = {view: task.reduce(part) for view, part in rows.items()}
     spread = bootstrap > 0 and first["patient"].nunique() > 1
     drawn = {view: replicates(part, task.reduce, n=bootstrap, seed=seed) for view, part in rows.items()} if spread else {}
+    highest = best(rows, task.ranked)
     summary = {
         "primary": task.primary,
         "meanings": dict(task.metrics),
+        "shown": list(task.shown),
         "n": len(first),
         "n_patients": int(first["patient"].nunique()),
         "views": {},
@@ -159,9 +207,13 @@ def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed:
             "metrics": values[view],
             "intervals": {metric: ends for metric, (_, *ends) in bounds(values[view], drawn[view], LEVEL).items()} if spread else {},
             "unparsed": int((~part["parsed"]).sum()),
+            "endless": int(part["endless"].sum()),
             "notes": task.notes(part),
             "blocks": task.blocks(part),
+            "best": highest[view],
         }
+        if "unjudged" in part:
+            summary["views"][view]["unjudged"] = dict(Counter(reason for reason in part["unjudged"] if reason))
         if spread and view != SIGNAL and SIGNAL in rows:
             summary["differences"][view] = paired_bounds(values[SIGNAL], values[view], drawn[SIGNAL], drawn[view], LEVEL)
     return summary

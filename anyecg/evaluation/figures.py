@@ -1,18 +1,19 @@
-"""Figures of a run: loss curves, a localization on its trace, and the metrics beside their controls."""
+"""Figures: loss curves, a localization on its trace, and what ablations change; `bars` draws what `metrics.json` holds."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from anyecg.data.tracing import TRUE, strips
-from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
 from anyecg.types import CANONICAL_LEADS, DataError
 
 STYLE = {
@@ -27,10 +28,11 @@ STYLE = {
     "savefig.dpi": 200,
     "savefig.bbox": "tight",
 }
+Difference = tuple[str, str, float, float | None, float | None, float | None]
+
 SAID = "#d95f02"
+OURS = "#2b5c8a"
 PRINT = 0.8  # of the size on paper
-COLOURS = {SIGNAL: "#2b5c8a", BLIND: "#c9c9c9", SHUFFLED: "#8f9fb0"}
-NAMES = {SIGNAL: "with the ECG", BLIND: "blind", SHUFFLED: "shuffled"}
 
 
 def loss_curves(curves: Mapping[str, str | Path], target: str | Path) -> list[Path]:
@@ -48,7 +50,7 @@ def loss_curves(curves: Mapping[str, str | Path], target: str | Path) -> list[Pa
         for axis, (stage, table) in zip(axes, tables.items()):
             for column in [name for name in table.columns if "loss" in name]:
                 points = table[["step", column]].dropna()
-                (line,) = axis.plot(points["step"], points[column], alpha=0.3)
+                (line,) = axis.plot(points["step"], points[column], alpha=0.3, color=OURS if column == "loss" else None)
                 smooth = points[column].rolling(max(3, len(points) // 12), center=True, min_periods=1).mean()
                 axis.plot(points["step"], smooth, color=line.get_color(), linewidth=1.5, label=column)
             axis.set(title=stage, xlabel="optimizer step")
@@ -57,7 +59,7 @@ def loss_curves(curves: Mapping[str, str | Path], target: str | Path) -> list[Pa
             if sum("loss" in name for name in table.columns) > 1:
                 axis.legend()
         axes[0].set_ylabel("loss")
-        return _save(figure, target)
+        return save(figure, target)
 
 
 def localization_example(
@@ -83,34 +85,46 @@ def localization_example(
         axes = figure.add_axes((0, 0, 1, 1))
         panel.draw(axes, panel.height, PRINT)
         axes.set_title(title, loc="left")
-        return _save(figure, target)
+        return save(figure, target)
 
 
-def controls_figure(metrics: Mapping[str, Any], target: str | Path) -> list[Path]:
-    """The primary metric of each task with the ECG, blind and shuffled, with 95 % intervals, from `metrics.json`."""
-    panels = metrics["tasks"]
-    if not panels:
-        raise DataError("there are no metrics to draw")
+def ablation_differences(rows: Sequence[Difference], target: str | Path) -> list[Path]:
+    """What each ablation changes: a panel a task, a line an ablation, the difference with its interval, the paper's beside it.
+
+    rows: `(label, task, value, low, high, paper)`: the metric of the ablation minus the default's, the ends of its
+    interval (None: there is none), and the difference that the paper publishes (None: not known), all in the task's own
+    unit. Labels and tasks are drawn in the order in which they come first. Returns the PNG and the PDF; DataError without rows.
+    """
+    if not rows:
+        raise DataError("there are no differences to draw; give at least two runs")
+    labels, tasks = (list(dict.fromkeys(row[place] for row in rows)) for place in (0, 1))
+    published = any(row[5] is not None for row in rows)
     with rc_context(STYLE):
-        figure = Figure(figsize=(2.1 * len(panels) + 0.4, 2.6), layout="constrained")
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
-        for axis, (name, task) in zip(axes, panels.items()):
-            primary = task["primary"]
-            views = [view for view, found in task["views"].items() if primary in found["metrics"]]
-            for place, view in enumerate(views):
-                value = task["views"][view]["metrics"][primary]
-                low, high = task["views"][view]["intervals"].get(primary, (value, value))
-                # a percentile interval need not hold the value itself
-                spread = [[max(0.0, value - low)], [max(0.0, high - value)]]
-                axis.bar(place, value, width=0.7, color=COLOURS[view])
-                axis.errorbar(place, value, spread, color="black", linewidth=0.9, capsize=3)
-                axis.annotate(f"{value:.2f}", (place, max(high, value)), (0, 3), textcoords="offset points", ha="center", fontsize=8)
-            axis.set_xticks(range(len(views)), [NAMES[view] for view in views], rotation=20, ha="right", rotation_mode="anchor")
-            axis.set(title=f"{name} (n = {task['n']})", ylabel=primary)
-            axis.tick_params(bottom=False)
-            axis.margins(y=0.12)
-            axis.set_ylim(bottom=0)
-        return _save(figure, target)
+        wide = 0.075 * max(map(len, labels)) + 0.4
+        figure = Figure(figsize=(2.1 * len(tasks) + wide, 0.32 * len(labels) + 1.0 + 0.25 * published), layout="constrained")
+        panels = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
+        for axis, task in zip(panels, tasks):
+            axis.axvline(0, color="black", linewidth=0.8, zorder=1)
+            for label, of, value, low, high, paper in rows:
+                if of != task:
+                    continue
+                place = labels.index(label)
+                if low is not None and high is not None:
+                    axis.plot([low, high], [place, place], color=OURS, linewidth=1.6, solid_capstyle="butt", zorder=2)
+                axis.plot(value, place, "o", color=OURS, markersize=4.5, zorder=3)
+                if paper is not None:
+                    axis.plot(paper, place + 0.28, "D", markerfacecolor="white", markeredgecolor=SAID, markersize=4, zorder=3)
+            axis.set(title=task, xlabel="ablation − default", ylim=(len(labels) - 0.4, -0.6))
+            axis.set_yticks(range(len(labels)), labels)
+            axis.tick_params(left=False)
+            axis.xaxis.set_major_locator(MaxNLocator(4))
+            axis.grid(axis="x", alpha=0.25, linewidth=0.5)
+            axis.margins(x=0.12)
+        if published:
+            ours = Line2D([], [], color=OURS, marker="o", markersize=4.5, linewidth=1.6, label="here, with its 95 % interval")
+            paper = Line2D([], [], color=SAID, marker="D", markersize=4, linewidth=0, markerfacecolor="white", label="published, on other data and weights")
+            figure.legend(handles=[ours, paper], loc="outside lower center", ncols=2)
+        return save(figure, target)
 
 
 def _read_curve(path: Path) -> pd.DataFrame:
@@ -123,10 +137,15 @@ def _read_curve(path: Path) -> pd.DataFrame:
     return table
 
 
-def _save(figure: Figure, target: str | Path) -> list[Path]:
+def save(figure: Figure, target: str | Path) -> list[Path]:
+    """The figure as PNG and PDF; target: its path without suffix."""
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    paths = [target.with_name(f"{target.name}.{kind}") for kind in ("png", "pdf")]
-    for path in paths:
-        figure.savefig(path)
+    paths = []
+    for kind, details in (("png", {}), ("pdf", {"CreationDate": None})):  # the same figure is the same bytes
+        path = target.with_name(f"{target.name}.{kind}")
+        draft = path.with_name(path.name + ".tmp")
+        figure.savefig(draft, format=kind, metadata=details)
+        os.replace(draft, path)
+        paths.append(path)
     return paths

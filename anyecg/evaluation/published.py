@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,11 +17,17 @@ DEFAULT = FOLDER / "anyecg_chat.yaml"
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A table of a paper: row -> task -> its figure, None where it is not known."""
+    """A table of a paper: row -> column -> its figure, None where it is not known.
+
+    task: whose metrics it has, "" where its columns are tasks; columns: column -> its title. A column is the name of a
+    metric, or BREAKDOWN/GROUP/METRIC.
+    """
 
     source: str
     caption: str
     rows: Mapping[str, Mapping[str, float | None]]
+    task: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, row: str) -> Mapping[str, float | None]:
         """The figures of a row; ConfigError names the known rows."""
@@ -31,15 +38,37 @@ class PublishedTable:
 
 def load(table: str = "table8", path: str | Path = DEFAULT) -> PublishedTable:
     """One table of a published-figures file; ConfigError, naming file and key, for anything that is no figure."""
-    path = Path(path)
+    content = _read(Path(path))
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        entry = content["tables"][table]
-        source, caption, rows = str(content["source"]), str(entry["caption"]), dict(entry["rows"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        return _table(content, table, Path(path))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"{path}: no published table '{table}' can be read ({error!r})") from error
+
+
+def of_tasks(path: str | Path = DEFAULT) -> list[PublishedTable]:
+    """Those tables of a published-figures file that stand beside one task's metrics and have a figure at all."""
+    try:
+        names = [name for name, entry in _read(Path(path))["tables"].items() if entry.get("task")]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: no published tables can be read ({error!r})") from error
+    found = [load(name, path) for name in names]
+    return [table for table in found if any(value is not None for figures in table.rows.values() for value in figures.values())]
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path}: no published figures can be read ({error!r})") from error
+
+
+def _table(content: Any, name: str, path: Path) -> PublishedTable:
+    entry = content["tables"][name]
+    rows, columns = dict(entry["rows"]), {str(column): str(title) for column, title in entry.get("columns", {}).items()}
     for row, figures in rows.items():
-        for task, value in figures.items():
+        for column, value in figures.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-                raise ConfigError(f"{path}: tables.{table}.rows.{row}.{task}: expected a number or null, got {value!r}")
-    return PublishedTable(source, caption, rows)
+                raise ConfigError(f"{path}: tables.{name}.rows.{row}.{column}: expected a number or null, got {value!r}")
+            if columns and column not in columns:
+                raise ConfigError(f"{path}: tables.{name}.rows.{row}.{column}: is no column of the table (known: {', '.join(columns)})")
+    return PublishedTable(str(content["source"]), str(entry["caption"]), rows, str(entry.get("task", "")), columns)

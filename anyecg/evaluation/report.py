@@ -11,7 +11,7 @@ from rich.console import Console
 
 from anyecg.experiment import Experiment
 from anyecg.data.store import Stores
-from anyecg.evaluation import figures, published
+from anyecg.evaluation import bars, figures, published
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.evaluate import read_predictions
 from anyecg.evaluation.tables import table, terminal
@@ -28,11 +28,11 @@ def write_report(folder: Path, experiment: Experiment, metrics: Mapping[str, Any
     """Write `table.md` and `figures/` into the run's folder and print the headline table."""
     paper = published.load()[experiment.paper_row] if experiment.paper_row else None
     head = f"# {folder.name}\n\n{experiment.description}\n\nscale {experiment.scale}, seed {experiment.seed}; test split by patient; greedy decoding\n\n"
-    (folder / "table.md").write_text(head + table(metrics, paper))
+    (folder / "table.md").write_text(head + table(metrics, paper, published.of_tasks()))
     curves = {stage.name: stage.folder / "loss.csv" for stage in stages}
     if curves:
         figures.loss_curves(curves, folder / "figures" / "loss")
-    figures.controls_figure(metrics, folder / "figures" / "controls")
+    list(bars.metric_figures(metrics, folder / "figures"))
     if "localization" in samples:
         given = read_predictions(folder / "predictions.jsonl")
         for number, sample in enumerate(_examples(samples["localization"], experiment.seed)):

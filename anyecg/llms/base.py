@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 
 from anyecg.llms.chat import Chat
 from anyecg.llms.lora import LoRAConfig, add_lora
+from anyecg.llms.shards import gathered, shape_of
 from anyecg.types import CheckpointError, ConfigError, DataError
 
 Named = list[tuple[str, nn.Parameter]]
@@ -37,23 +38,36 @@ class LanguageModel(nn.Module):
 
     trained_in_run = False
 
-    def __init__(self, cfg: LLMConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    def __init__(self, cfg: LLMConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str) -> None:
         super().__init__()
         if cfg.tuning not in ("lora", "full", "none"):
             raise ConfigError(f"llm.tuning: '{cfg.tuning}' is none of lora, full, none")
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        self.tokenizer = tokenizer
         self.config_name = name
-        self.chat = Chat(tokenizer, cfg.chat)
         self.dim = model.get_input_embeddings().embedding_dim
-        self.context = context_of(model.config, tokenizer)
         self._positions = "position_ids" in inspect.signature(model.base_model.forward).parameters
-        model.generation_config = self._greedy(model.generation_config)
+        if tokenizer is not None:
+            if tokenizer.pad_token_id is None:
+                tokenizer.pad_token = tokenizer.eos_token
+            self.tokenizer = tokenizer
+            self.chat = Chat(tokenizer, cfg.chat)
+            self.context = context_of(model.config, tokenizer)
+            model.generation_config = self._greedy(model.generation_config)
         if cfg.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         self.tuning = cfg.tuning
         self.model = add_lora(model, cfg.lora) if cfg.tuning == "lora" else model.requires_grad_(cfg.tuning == "full")
+
+    @classmethod
+    def outline(cls, cfg: LLMConfig, cache: Path | None = None) -> LanguageModel:
+        """This LLM on the meta device, LoRA in its layers: every parameter's shape, no weights and no tokenizer; it computes nothing."""
+        config = cls.architecture(cfg, cache)
+        with torch.device("meta"):
+            return LanguageModel(cfg, AutoModelForCausalLM.from_config(config, dtype=config.dtype or torch.float32), None, config.name_or_path)
+
+    @classmethod
+    def architecture(cls, cfg: LLMConfig, cache: Path | None = None) -> PretrainedConfig:
+        """The library's config of this LLM, its `dtype` that of the weights, without reading any; for `outline`."""
+        raise ConfigError(f"{cls.__name__}: its architecture is not known without its weights; give the class a method `architecture`")
 
     @property
     def lm(self) -> PreTrainedModel:
@@ -112,13 +126,15 @@ class LanguageModel(nn.Module):
             return [(name, parameter) for name, parameter in self.named_parameters() if "lora_" in name]
         return self.weights() if self.tuning == "full" else []
 
-    def save_tuned(self, folder: Path) -> None:
-        """lora: a peft folder `adapter/`; full: `llm.safetensors`; none: nothing."""
+    def save_tuned(self, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
+        """lora: a peft folder `adapter/`; full: `llm.safetensors`; none: nothing. state: the tensors by name here, if they are elsewhere."""
+        state = self.state_dict() if state is None else state
         if self.tuning == "lora":
-            self.model.save_pretrained(folder / "adapter", save_embedding_layers=False)
+            own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
+            self.model.save_pretrained(folder / "adapter", save_embedding_layers=False, state_dict=own)
         elif self.tuning == "full":
             folder.mkdir(parents=True, exist_ok=True)
-            save_file({name: parameter.detach().contiguous() for name, parameter in self.tuned()}, folder / "llm.safetensors")
+            save_file({name: state[name].detach().contiguous() for name, _ in self.tuned()}, folder / "llm.safetensors")
 
     def load_tuned(self, folder: Path) -> None:
         """What `save_tuned` wrote, copied into place: what could be trained still can. CheckpointError if it does not fit."""
@@ -135,9 +151,10 @@ class LanguageModel(nn.Module):
             raise CheckpointError(f"{path}: cannot be read: {error}") from error
         _copy(path, saved, own)
 
-    def save_weights(self, folder: Path) -> None:
-        """The base weights, without LoRA, and the tokenizer, as a folder that `llm=hf llm.path=...` loads too."""
-        own = {name.replace(".base_layer.", "."): tensor for name, tensor in self.lm.state_dict().items() if "lora_" not in name}
+    def save_weights(self, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
+        """The base weights, without LoRA, and the tokenizer, as a folder that `llm=hf llm.path=...` loads too; state as in `save_tuned`."""
+        state, prefix = self.state_dict() if state is None else state, "model.base_model.model." if self.tuning == "lora" else "model."
+        own = {name.removeprefix(prefix).replace(".base_layer.", "."): tensor for name, tensor in state.items() if "lora_" not in name}
         self.lm.save_pretrained(folder, state_dict=own)
         self.tokenizer.save_pretrained(folder)
 
@@ -176,8 +193,9 @@ def _copy(path: Path, saved: Mapping[str, Tensor], own: Mapping[str, nn.Paramete
     if different := sorted(saved.keys() ^ own.keys()):
         raise CheckpointError(f"{path}: not of this model: {len(different)} names differ, the first is {different[0]}")
     for name, parameter in own.items():
-        if saved[name].shape != parameter.shape:
-            raise CheckpointError(f"{path}: {name} is {list(saved[name].shape)}, this model's {list(parameter.shape)}")
+        if saved[name].shape != shape_of(parameter):
+            raise CheckpointError(f"{path}: {name} is {list(saved[name].shape)}, this model's {list(shape_of(parameter))}")
     with torch.no_grad():
         for name, parameter in own.items():
-            parameter.copy_(saved[name])
+            with gathered([parameter], write=True):
+                parameter.copy_(saved[name])

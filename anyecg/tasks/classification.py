@@ -10,6 +10,7 @@ import pandas as pd
 
 from anyecg.data.findings import find
 from anyecg.tasks.base import Task
+from anyecg.tasks.labels import LabelReader
 from anyecg.tasks.measures import auc, finding_columns, finding_metrics, finding_notes, matrix
 from anyecg.tasks.report import phrases
 from anyecg.types import ConfigError, DataError, ECGSample
@@ -19,7 +20,8 @@ class Classification(Task):
     """Labels read from a generated report: macro-AUC of its phrases' similarity to each label's name.
 
     A label's score is the largest cosine between its name and a phrase of the report, in the text encoder's space.
-    Cosine takes "no atrial fibrillation" for a match; `finding_f1` beside it does not.
+    Cosine takes "no atrial fibrillation" for a match; the F1s beside it, of labels and of findings that a negation-aware
+    reader finds asserted, do not.
 
     info["labels"]: corpus -> label set (super, sub, form, rhythm, ...) -> names, the columns of Table 4. A sample's
     subset is its corpus, its meta["labels"]: label set -> the names that hold. A sample with no label of a set is no
@@ -30,10 +32,14 @@ class Classification(Task):
     primary = "auc"
     metrics = {
         "auc": "mean of the label sets' macro-AUC, 0 to 1; 0.5 is chance (Table 8)",
+        "label_f1": "mean of the label sets' macro-F1 of labels asserted, 0 to 1; a denial is no match",
         "auc_CORPUS_SET": "macro-AUC of one label set over its labels with positives and negatives, 0 to 1 (Table 4)",
+        "f1_CORPUS_SET": "macro-F1 of one label set's labels asserted, over its labels with positives, 0 to 1",
         "finding_f1": "macro F1, 0 to 1, of the findings asserted, over the findings that references assert",
         "finding_precision": "share of the findings said that the references assert, 0 to 1",
     }
+
+    shown = ("auc", "f1", "positives")
 
     def parse(self, text: str, sample: ECGSample) -> list[str] | None:
         """The report's phrases; None if it has none."""
@@ -45,33 +51,47 @@ class Classification(Task):
         return said and any(held.values()) and all(set(names) <= set(known[group]) for group, names in held.items())
 
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[list[str] | None]) -> pd.DataFrame:
-        """`score:GROUP:LABEL` (cosine, 0 for an empty report), `label:GROUP:LABEL` (1, 0, NaN outside the set), findings.
+        """`score:GROUP:LABEL` (cosine, 0 for an empty report), `label:GROUP:LABEL` (1, 0, NaN outside the set),
+        `asserted:GROUP:LABEL` (what the report says of itself), findings.
 
         A group is a corpus and one of its label sets, "ptbxl_super". Raises DataError for a label unknown to its set.
         """
         universe = self._universe(samples)
         names = sorted({name for labels in universe.values() for name in labels})
         similarity = dict(zip(names, self._similarity(answers, names).T))
+        asserted = self._asserted(samples, answers)
         columns = {}
         for group, labels in universe.items():
             held = [_held(sample).get(group, frozenset()) for sample in samples]
             inside = np.array([bool(names) for names in held])
             for label in labels:
                 columns[f"score:{group}:{label}"] = similarity[label]
+                columns[f"asserted:{group}:{label}"] = np.array([(group, label) in labels for labels in asserted], dtype=bool)
                 columns[f"label:{group}:{label}"] = np.where(inside, [float(label in names) for names in held], np.nan)
         said = [find(". ".join(answer or ())) for answer in answers]
         return pd.concat([pd.DataFrame(columns), finding_columns(said, [reference_findings(s) for s in samples])], axis=1)
 
     def compute(self, rows: pd.DataFrame) -> dict[str, float]:
-        values = {group: np.nanmean(areas) for group, areas in _areas(rows).items() if not np.isnan(areas).all()}
-        found = {f"auc_{group}": float(value) for group, value in values.items()}
-        if values:
-            found["auc"] = float(np.mean(list(values.values())))
+        found, measured = {}, _measured(rows)
+        for one, every, measure in (("auc", "auc", 0), ("f1", "label_f1", 1)):
+            macro = {group: float(np.nanmean(values[measure])) for group, values in measured.items() if not np.isnan(values[measure]).all()}
+            found |= {f"{one}_{group}": value for group, value in macro.items()} | ({every: float(np.mean(list(macro.values())))} if macro else {})
         return found | finding_metrics(rows)
+
+    def blocks(self, rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
+        """"labels of GROUP" -> label -> its AUC and F1 where they are defined, its positives, and n, the questions of the set."""
+        blocks = {}
+        for group, (areas, scores, positives, n) in _measured(rows).items():
+            if n:
+                blocks[f"labels of {group}"] = {
+                    label: {name: float(value) for name, value in (("auc", area), ("f1", f1)) if not np.isnan(value)} | {"positives": int(held), "n": n}
+                    for label, area, f1, held in zip(_groups(tuple(rows.columns))[group], areas, scores, positives)
+                }
+        return blocks
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
         notes = []
-        for group, areas in _areas(rows).items():
+        for group, (areas, *_) in _measured(rows).items():
             labels = _groups(tuple(rows.columns))[group]
             left_out = [label for label, area in zip(labels, areas) if np.isnan(area)]
             if left_out:
@@ -89,6 +109,14 @@ class Classification(Task):
                 if unknown:
                     raise DataError(f"question {sample.id}: labels unknown to the set '{group}': {', '.join(unknown)}")
         return universe
+
+    def _asserted(self, samples: Sequence[ECGSample], answers: Sequence[list[str] | None]) -> list[frozenset[tuple[str, str]]]:
+        """("CORPUS_SET", label) of each label that an answer asserts, of its sample's corpus."""
+        readers = {corpus: LabelReader(groups, self.info.get("label_statements", {}).get(corpus)) for corpus, groups in self.info["labels"].items()}
+        return [
+            frozenset((f"{sample.subset}_{group}", name) for group, name in readers[sample.subset](". ".join(answer or ())))
+            for sample, answer in zip(samples, answers)
+        ]
 
     def _similarity(self, answers: Sequence[list[str] | None], names: list[str]) -> np.ndarray:
         """Largest cosine of each answer's phrases to each name: float64 `[n, len(names)]`, 0 without a phrase."""
@@ -129,11 +157,14 @@ def _groups(columns: tuple[str, ...]) -> dict[str, list[str]]:
     return groups
 
 
-def _areas(rows: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Group -> AUC of each of its labels over the rows inside the set, NaN where undefined."""
-    areas = {}
+def _measured(rows: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
+    """Group -> AUC, F1 as asserted (NaN where undefined) and positives of each of its labels, and how many rows are inside the set."""
+    measured = {}
     for group in _groups(tuple(rows.columns)):
-        scores, targets = matrix(rows, f"score:{group}:"), matrix(rows, f"label:{group}:")  # [n, k]
+        scores, said, targets = (matrix(rows, f"{kind}:{group}:") for kind in ("score", "asserted", "label"))  # [n, k]
         inside = ~np.isnan(targets[:, 0])
-        areas[group] = auc(scores[inside], targets[inside] == 1)
-    return areas
+        scores, said, true = scores[inside], said[inside].astype(bool), targets[inside] == 1
+        positives = true.sum(axis=0)
+        f1 = np.where(positives > 0, 2 * (said & true).sum(axis=0) / np.maximum(said.sum(axis=0) + positives, 1), np.nan)
+        measured[group] = auc(scores, true), f1, positives, len(true)
+    return measured

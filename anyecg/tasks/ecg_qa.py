@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from anyecg.tasks.base import Task
@@ -24,7 +25,7 @@ _AROUND = " \t\n.,;:!*\"'`"
 
 @dataclass(frozen=True)
 class Answer:
-    """What was said: `text` as a normalised string, `items` as the set of its answers, in lower case."""
+    """What was said: `text` as it stands, `items` as the set of its answers, both in lower case."""
 
     text: str
     items: frozenset[str]
@@ -45,9 +46,12 @@ class ECGQA(Task):
     primary = "accuracy"
     metrics = {
         "accuracy": "share of questions whose set of answers is the true one, in any order, 0 to 1",
-        "exact_match": "share of questions answered with the true string, order and all, 0 to 1 (Table 7)",
+        "accuracy_macro": "mean of the question types' accuracy, 0 to 1",
+        "exact_match": "share of questions answered with the true string but for capitals, order, full stop and all, 0 to 1 (Table 7)",
+        "exact_match_macro": "mean of the question types' exact_match, 0 to 1",
     }
     groups = {"question type": "question_type"}
+    shown = ("accuracy", "exact_match")
 
     def __init__(self, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
         super().__init__(info, text_encoder)
@@ -64,10 +68,10 @@ class ECGQA(Task):
         if _question_type(sample).endswith("verify"):
             allowed = VERIFY if "not sure" in (sample.meta.get("options") or VERIFY) else VERIFY[1:]
             first = next((word for word in allowed if re.match(rf"{word}(?!\w)", said)), None)
-            return Answer(said, frozenset({first})) if first else None
+            return Answer(_as_published(text), frozenset({first})) if first else None
         known = self._vocabulary | {plain(answer) for answer in sample.meta.get("answers", ())}
         found = _items(said, known)
-        return Answer(said, found) if (found & known if self._vocabulary else found) else None
+        return Answer(_as_published(text), found) if (found & known if self._vocabulary else found) else None
 
     def agrees(self, sample: ECGSample) -> bool:
         said, true = self.parse(sample.answer, sample), self.reference(sample)
@@ -77,7 +81,7 @@ class ECGQA(Task):
         """The true answers."""
         if "answers" not in sample.meta:
             return self.parse(sample.answer, sample)
-        return Answer(plain(sample.answer), frozenset(map(plain, sample.meta["answers"])))
+        return Answer(_as_published(sample.answer), frozenset(map(plain, sample.meta["answers"])))
 
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[Answer | None]) -> pd.DataFrame:
         """`question_type`, `correct` (the same set) and `exact` (the same string)."""
@@ -89,12 +93,21 @@ class ECGQA(Task):
         })
 
     def compute(self, rows: pd.DataFrame) -> dict[str, float]:
-        return {"accuracy": float(rows["correct"].mean()), "exact_match": float(rows["exact"].mean())}
+        types, found = pd.factorize(rows["question_type"])[0], {}
+        for name, column in (("accuracy", "correct"), ("exact_match", "exact")):
+            values = rows[column].to_numpy(float)
+            found |= {name: float(values.mean()), f"{name}_macro": float((np.bincount(types, values) / np.bincount(types)).mean())}
+        return found
 
 
 def plain(text: str) -> str:
     """An answer as it is compared: in lower case, without what leads in to it and the blanks and stops around it."""
     return _LEAD_IN.sub("", re.sub(r"[^\S\n]+", " ", text.casefold())).strip(_AROUND)
+
+
+def _as_published(text: str) -> str:
+    """A text as the paper's release compares it."""
+    return text.strip().lower()
 
 
 def _items(said: str, known: Iterable[str]) -> frozenset[str]:

@@ -18,7 +18,7 @@ _INTERVAL = re.compile(
     re.IGNORECASE,
 )
 _NONE = re.compile(
-    r"\bno(?:ne)?\b[^.;\n]*\b(?:found|detected|present|seen|identified|observed)\b"
+    r"\bno(?:ne)?\b[^.;\n]{0,200}\b(?:found|detected|present|seen|identified|observed)\b"
     r"|\b(?:not|isn't|aren't)\s+(?:found|detected|present|seen|identified|observed)\b|\babsent\b|^\W*none\W*$",
     re.IGNORECASE,
 )
@@ -43,10 +43,13 @@ class Localization(Task):
         "iou_negative": "mean IoU of questions whose abnormality is not there: the share answered \"No X Found\", 0 to 1",
         "sensitivity": "share of positive questions answered with an interval, 0 to 1",
         "specificity": "share of negative questions answered \"No X Found\", 0 to 1",
+        "unparsed": "share of answers that the parser could not read, 0 to 1; they score 0 everywhere",
         "onset_error": "mean |onset said - onset true| of intervals that overlap one to one, s",
         "offset_error": "mean |offset said - offset true| of intervals that overlap one to one, s",
     }
-    groups = {"subset": "subset", "abnormality": "name"}
+    groups = {"subset": "subset", "abnormality": "name", "subset and abnormality": "subset_name"}
+    shown = ("iou_macro", "iou_micro", "iou_positive", "iou_negative", "sensitivity", "specificity", "onset_error", "offset_error", "unparsed")
+    single_lead = True
 
     def parse(self, text: str, sample: ECGSample) -> np.ndarray | None:
         """Disjoint intervals `[k, 2]` in seconds, sorted; k = 0 for "No X Found"; None if unreadable.
@@ -81,7 +84,7 @@ class Localization(Task):
         pairs = rows["pairs"].to_numpy().sum()
         both = np.mean(sides, axis=0)  # NaN for an abnormality without positives or without negatives
         found = {} if np.isnan(both).all() else {"iou_balanced": np.nanmean(both)}
-        found |= {"iou_macro": overall.mean(), "iou_micro": values.mean()}
+        found |= {"iou_macro": overall.mean(), "iou_micro": values.mean(), "unparsed": 1 - rows["parsed"].to_numpy(bool).mean()}
         for side, iou, rate in ((positive, "iou_positive", "sensitivity"), (~positive, "iou_negative", "specificity")):
             if side.any():
                 found |= {iou: values[side].mean(), rate: detected[side].mean()}
@@ -126,7 +129,8 @@ def _overlap(said: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 def _measure(sample: ECGSample, said: np.ndarray | None) -> dict:
     true = union(sample.meta["intervals"], float(sample.meta["seconds"]))
-    row = {"name": str(sample.meta["name"]), "positive": len(true) > 0, "iou": 0.0, "detected": False,
+    name = str(sample.meta["name"])
+    row = {"name": name, "subset_name": f"{sample.subset}: {name}", "positive": len(true) > 0, "iou": 0.0, "detected": False,
            "pairs": 0, "onset_error": 0.0, "offset_error": 0.0}  # fmt: skip
     if said is None:
         return row

@@ -13,9 +13,10 @@ KEPT = 4096  # texts whose vectors stay at hand: 6 MB of 384 numbers each
 
 class TextEncoder:
     """Texts to unit vectors of size `dim`. A subclass has a frozen dataclass `Config`, is built as `TextEncoder(cfg)`
-    and writes `_encode`."""
+    and writes `_encode`. `source`: folder or id of the transformer inside, whose tokens BERTScore compares; None without one."""
 
     dim: int
+    source: str | None = None
 
     def __init__(self) -> None:
         self._known: dict[str, Tensor] = {}

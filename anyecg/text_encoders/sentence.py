@@ -41,6 +41,7 @@ class SentenceEncoder(TextEncoder):
                 f"text_encoder.path: '{cfg.path}' cannot be loaded ({str(error).splitlines()[0]}); give the folder of a "
                 "downloaded sentence-transformers model, 'minilm', or choose the text encoder 'lexical'"
             ) from error
+        self.source = path
         self.batch_size = cfg.batch_size
         self.dim = self.model.get_embedding_dimension()
 

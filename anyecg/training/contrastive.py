@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -27,7 +27,8 @@ TOGETHER = 1024  # reports embedded between two writes
 
 @dataclass
 class PairBatch:
-    """ECGs and their reports: signal `[N, 12, 1000]`, lead_mask `[N, 12]`, text `[N, d_text]`, report int64 `[N]`.
+    """ECGs and their reports: signal `[N, 12, 1000]`, lead_mask `[N, 12]`, text `[N, d_text]`, report int64 `[N]`;
+    ids: N strings.
 
     Two pairs with the same `report` say the same, so each counts as the other's match.
     """
@@ -36,9 +37,11 @@ class PairBatch:
     lead_mask: Tensor
     text: Tensor
     report: Tensor
+    ids: tuple[str, ...]
 
     def to(self, device, non_blocking: bool = False) -> PairBatch:
-        return PairBatch(*(v.to(device, non_blocking=non_blocking) for v in vars(self).values()))
+        moved = {name: value.to(device, non_blocking=non_blocking) for name, value in vars(self).items() if name != "ids"}
+        return replace(self, **moved)
 
 
 class PairCollator:
@@ -50,17 +53,17 @@ class PairCollator:
     """
 
     def __init__(self, questions: Sequence[ECGSample], rows: Sequence[int], text_encoder: TextEncoder, folder: Path) -> None:
-        hashes = np.fromiter((_hash(questions[int(row)].evidence[0]) for row in rows), np.uint64, len(rows))
-        self.hashes, first = np.unique(hashes, return_index=True)
-        self.dim, self.path = text_encoder.dim, folder / f"reports-{blake2b(self.hashes, digest_size=8).hexdigest()}.f32"
+        rows = np.asarray(rows)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder):
+                self.hashes, first = np.unique(_hashes(questions, rows, folder), return_index=True)
+                self.dim, self.path = text_encoder.dim, folder / f"reports-{blake2b(self.hashes, digest_size=8).hexdigest()}.f32"
                 if not self.path.exists():
-                    self._embed(questions, np.asarray(rows)[first], text_encoder)
+                    self._embed(questions, rows[first], text_encoder)
         except OSError as error:
             raise AnyECGError(
-                f"{self.path}: the reports' embeddings could not be written ({error}). Free some disk and give the same command again: "
+                f"{folder}: the reports' embeddings could not be written ({error}). Free some disk and give the same command again: "
                 "it goes on where it stopped"
             ) from error
 
@@ -84,7 +87,18 @@ class PairCollator:
             lead_mask=torch.from_numpy(np.stack([item.lead_masks[0] for item in items])),
             text=torch.from_numpy(stored[report]),
             report=torch.from_numpy(report),
+            ids=tuple(item.sample.id for item in items),
         )
+
+
+def _hashes(questions: Sequence[ECGSample], rows: np.ndarray, folder: Path) -> np.ndarray:
+    """The hash of each row's report: uint64 `[rows]`, kept in the folder, so that a resumed stage reads no report."""
+    path = folder / f"hashes-{blake2b(rows.astype(np.int64).tobytes(), digest_size=8).hexdigest()}.u64"
+    if not path.exists():
+        partial = path.with_suffix(".part")
+        np.fromiter((_hash(questions[int(row)].evidence[0]) for row in rows), np.uint64, len(rows)).tofile(partial)
+        partial.rename(path)
+    return np.fromfile(path, np.uint64)
 
 
 def _hash(report: str) -> int:
@@ -96,6 +110,8 @@ class ContrastiveStage(Stage):
     """Sigmoid loss between pooled ECGs and frozen report embeddings (the paper's ECG Encoder section).
 
     The projections and the scale live here, not in the model: they are not used after this stage.
+    Negatives are the other pairs of a `micro_batch`; without one, of the whole batch, over however many devices it is spread:
+    each device meets its own ECGs with the reports of all. So the loss is the same on any number of devices.
     """
 
     def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int, text_dim: int) -> None:
@@ -108,7 +124,10 @@ class ContrastiveStage(Stage):
     def loss(self, batch: PairBatch) -> Tensor:
         signal, lead_mask = drop_leads(batch.signal, batch.lead_mask, self.cfg.lead_dropout)
         ecg = self.ecg_head(self.model.encoder.pooled(self.model.encoder(signal, lead_mask)))
-        return sigmoid_loss(ecg, self.text_head(batch.text), batch.report, self.scale.exp(), self.bias)
+        text, report = batch.text, batch.report
+        if self.cfg.micro_batch is None and torch.distributed.is_initialized():  # embeddings are frozen: no gradient has to travel
+            text, report = (self.all_gather(value).flatten(0, 1) for value in (text, report))
+        return sigmoid_loss(ecg, self.text_head(text), batch.report, self.scale.exp(), self.bias, report)
 
 
 def drop_leads(signal: Tensor, lead_mask: Tensor, share: float, kept: int = 2) -> tuple[Tensor, Tensor]:
@@ -121,8 +140,12 @@ def drop_leads(signal: Tensor, lead_mask: Tensor, share: float, kept: int = 2) -
     return signal * seen[..., None], lead_mask & seen
 
 
-def sigmoid_loss(ecg: Tensor, text: Tensor, report: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
-    """SigLIP's pairwise loss over all N x N pairs, summed a row and averaged over rows; ecg, text `[N, d]`."""
+def sigmoid_loss(ecg: Tensor, text: Tensor, report: Tensor, scale: Tensor, bias: Tensor, others: Tensor | None = None) -> Tensor:
+    """SigLIP's pairwise loss over all N x M pairs, summed a row and averaged over rows; ecg `[N, d]`, text `[M, d]`.
+
+    report `[N]`, others `[M]` (None: the same): which report each ECG and each text is of.
+    """
+    others = report if others is None else others
     logits = F.normalize(ecg, dim=-1) @ F.normalize(text, dim=-1).T * scale + bias
-    sign = torch.where(report[:, None] == report[None, :], 1.0, -1.0)
+    sign = torch.where(report[:, None] == others[None, :], 1.0, -1.0)
     return -F.logsigmoid(sign * logits).sum(1).mean()

@@ -6,14 +6,17 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
+from lightning.pytorch.strategies import FSDPStrategy
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from anyecg.config import to_dict
-from anyecg.experiment import Experiment, StageConfig
+from anyecg.experiment import Experiment, InputConfig, StageConfig
 from anyecg.data.build import Data
 from anyecg.data.collate import Collator
 from anyecg.data.datamodule import StageData
@@ -21,8 +24,11 @@ from anyecg.fingerprint import fingerprint
 from anyecg.model import ECGLanguageModel
 from anyecg.training.answering import AnsweringStage
 from anyecg.training.contrastive import ContrastiveStage, PairCollator
+from anyecg.training.guard import Guard
 from anyecg.training.progress import LossCurve
-from anyecg.training.resume import AtomicCheckpointIO, Periodic, RandomState
+from anyecg.training.ranks import first_alone, is_first
+from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState, saving, whole
+from anyecg.training.strategies import ClipSharded, sharded_llm, shards, strategy_for
 from anyecg.types import CheckpointError, ConfigError
 
 log = logging.getLogger(__name__)
@@ -59,7 +65,7 @@ def plan(experiment: Experiment, data_fingerprint: str) -> list[PlannedStage]:
         raise ConfigError(f"llm '{experiment.llm.name}' is trained in the run and needs stages.{LANGUAGE}, which is not defined")
     for name in [*warm_up, *experiment.curriculum]:
         cfg = experiment.stages[name]
-        parts, groups = _determinants(experiment, cfg)
+        parts, groups = _determinants(experiment, cfg, tuned="llm" in cfg.trains or "llm" in trained_by)
         parents = sorted({key for group, keys in trained_by.items() if group in groups for key in keys})
         key = fingerprint(name, to_dict(cfg), experiment.seed, data_fingerprint, parts, parents)
         for group in cfg.trains:
@@ -69,26 +75,32 @@ def plan(experiment: Experiment, data_fingerprint: str) -> list[PlannedStage]:
     return planned
 
 
-def _determinants(experiment: Experiment, cfg: StageConfig) -> tuple[dict, set[str]]:
-    """What a stage's outcome depends on beside its own settings: component settings, and groups of parameters."""
+def _determinants(experiment: Experiment, cfg: StageConfig, tuned: bool) -> tuple[dict, set[str]]:
+    """What a stage's outcome depends on beside its own settings: component settings, and groups of parameters.
+
+    tuned: whether the LLM's tuning has moved by the stage's end. Until then adapters are the identity, as no adapters are.
+    """
     parts = {"precision": experiment.trainer.precision, "replay": experiment.replay if cfg.replay else None}
     if cfg.objective == "contrastive":
         return parts | {"encoder": to_dict(experiment.encoder), "text_encoder": to_dict(experiment.text_encoder)}, {"encoder"}
-    parts["input"] = to_dict(experiment.input)
-    llm = to_dict(experiment.llm)
-    if "llm_weights" in cfg.trains:  # adapters start as the identity and do not move here
-        llm = {k: v for k, v in llm.items() if k not in ("tuning", "lora")}
+    parts["input"] = to_dict(limits(experiment, cfg))
+    llm = {k: v for k, v in to_dict(experiment.llm).items() if tuned or k not in ("tuning", "lora")}
     if cfg.view == "text":
         return parts | {"llm": llm}, {"markers", "llm", "llm_weights"}
     parts |= {"llm": llm, "encoder": to_dict(experiment.encoder), "connector": to_dict(experiment.connector)}
     return parts, {"encoder", "connector", "markers", "llm", "llm_weights"}
 
 
+def limits(experiment: Experiment, cfg: StageConfig) -> InputConfig:
+    """What of a question's ECGs a stage sees; a stage over words, which sees none, reads about all of them."""
+    return InputConfig() if cfg.view == "text" else experiment.input
+
+
 def run_stages(experiment: Experiment, model: ECGLanguageModel, data: Data, text_encoder) -> list[PlannedStage]:
     """Bring `model` to the end of the curriculum, training only what no earlier run has left in the cache."""
     stages = plan(experiment, data.fingerprint)
     for stage in stages:
-        if stage.done:
+        if reused(stage):
             log.info("%s: reused from %s", stage.name, stage.folder)
         else:
             train(experiment, stage, model, data, text_encoder)
@@ -96,23 +108,61 @@ def run_stages(experiment: Experiment, model: ECGLanguageModel, data: Data, text
     return stages
 
 
+def run_curriculum(experiment: Experiment, build: Callable[[], ECGLanguageModel], data: Data, text_encoder) -> tuple[ECGLanguageModel | None, list[PlannedStage]]:
+    """The model at the end of the curriculum and its stages, by any strategy; on every process but the first there may be no model.
+
+    build: the model before its first stage. An engine that shards keeps what it was given, so each stage begins with a model
+    built anew from the outputs of those before, of whose LLM a process may hold a part only (`sharded_llm`).
+    """
+    if not shards(experiment.trainer):
+        model = build()
+        return model, run_stages(experiment, model, data, text_encoder)
+    stages = plan(experiment, data.fingerprint)
+    for number, stage in enumerate(stages):
+        if reused(stage):
+            log.info("%s: reused from %s", stage.name, stage.folder)
+            continue
+        with sharded_llm(experiment.trainer):
+            model = _loaded(build(), stages[:number])
+        train(experiment, stage, model, data, text_encoder)
+    return _loaded(build(), stages) if is_first() else None, stages
+
+
+def _loaded(model: ECGLanguageModel, stages: Sequence[PlannedStage]) -> ECGLanguageModel:
+    for stage in stages:
+        load_stage(model, stage)
+    return model
+
+
+def reused(stage: PlannedStage) -> bool:
+    """Whether a stage need not be trained: for every process what the first one sees."""
+    with first_alone():
+        return stage.done
+
+
 def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, data: Data, text_encoder) -> None:
     """Train one stage, from its last checkpoint if it was interrupted, and keep its output."""
     work = stage.folder.with_name(stage.folder.name + ".partial")
-    work.mkdir(parents=True, exist_ok=True)
-    if (work / DONE).exists():  # killed after the output was whole
-        os.replace(work, stage.folder)
+    with first_alone():
+        if is_first():
+            work.mkdir(parents=True, exist_ok=True)
+            if (work / DONE).exists():  # killed after the output was whole
+                _finish(work, stage)
+        finished = stage.done
+    if finished:
         return
     L.seed_everything(stage.seed, verbose=False)
     trainer_cfg = experiment.trainer
     collator = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
-    loader = StageData(
-        data, stage.cfg, experiment.input, replay=experiment.replay, seed=stage.seed, collate=collator,
-        length=collator.length, context=model.llm.context,
-        devices=trainer_cfg.devices * trainer_cfg.num_nodes, workers=trainer_cfg.workers,
-    )
+    with first_alone():  # it measures the questions and embeds the reports for all
+        loader = StageData(
+            data, stage.cfg, limits(experiment, stage.cfg), replay=experiment.replay, seed=stage.seed, collate=collator,
+            measure=collator.measure, context=model.llm.context, lengths=Path(experiment.cache) / "lengths", reader=collator.fingerprint,
+            devices=trainer_cfg.devices * trainer_cfg.num_nodes, workers=trainer_cfg.workers,
+        )
+        if stage.cfg.objective == "contrastive":
+            loader.collate = PairCollator(data.questions, loader.visited, text_encoder, work / EMBEDDINGS)
     if stage.cfg.objective == "contrastive":
-        loader.collate = PairCollator(data.questions, loader.visited, text_encoder, work / EMBEDDINGS)
         module = ContrastiveStage(model, stage.cfg, loader.steps, text_encoder.dim)
     elif stage.cfg.objective == "answer":
         module = AnsweringStage(model, stage.cfg, loader.steps)
@@ -121,16 +171,20 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
     log.info("%s: trains %s; %d steps of %d samples: %s", stage.name,
              ", ".join(f"{group} ({count:,})" for group, count in module.trainable.items()), loader.steps, stage.cfg.batch_size,
              ", ".join(f"{pool} {count:,}" for pool, count in loader.counts.items()))
-    curve = LossCurve(work / "loss.csv", stage.name, trainer_cfg.log_every, stage.cfg.batch_size)
+    guard = Guard(work, stage.name, stage.cfg.spike, stage.cfg.on_spike)
+    curve = LossCurve(work / "loss.csv", stage.name, trainer_cfg.log_every, stage.cfg.batch_size, guard)
+    strategy = strategy_for(trainer_cfg, model)
+    by_itself = isinstance(strategy, FSDPStrategy) and stage.cfg.clip > 0  # Lightning clips no gradients for it
     trainer = L.Trainer(
         accelerator=trainer_cfg.accelerator, devices=trainer_cfg.devices, num_nodes=trainer_cfg.num_nodes,
-        strategy=trainer_cfg.strategy, precision=trainer_cfg.precision, max_steps=loader.steps, max_epochs=1,
-        accumulate_grad_batches=loader.accumulate, gradient_clip_val=stage.cfg.clip, use_distributed_sampler=False,
+        strategy=strategy, precision=trainer_cfg.precision, max_steps=loader.steps, max_epochs=1,
+        accumulate_grad_batches=loader.accumulate, gradient_clip_val=None if by_itself else stage.cfg.clip, use_distributed_sampler=False,
         logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=_on_a_terminal(),
-        callbacks=[curve, RandomState(), Periodic(work, trainer_cfg.checkpoint_every)], plugins=[AtomicCheckpointIO()],
+        callbacks=[guard, *([ClipSharded(stage.cfg.clip)] if by_itself else []), curve, RandomState(), Periodic(work, trainer_cfg.checkpoint_every)],
+        plugins=[AtomicCheckpointIO()],
         default_root_dir=work,
     )
-    last = work / "last.ckpt"
+    last = work / LAST
     if last.exists():
         log.info("%s: continues from %s", stage.name, last)
     model.train()
@@ -138,27 +192,45 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
     if trainer.global_step < loader.steps:
         raise KeyboardInterrupt(f"stage {stage.name} stopped at step {trainer.global_step} of {loader.steps}")
     model.eval()
-    save_stage(model, stage, work, {"steps": loader.steps, "samples": loader.counts, "too_long": loader.too_long, "trainable": module.trainable})
+    state = trainer.strategy.lightning_module_state_dict()  # of all processes: an engine gathers what it sharded
+    with first_alone():
+        if is_first():
+            own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
+            facts = {"steps": loader.steps, "samples": loader.counts, "too_long": loader.too_long, "trainable": module.trainable}
+            save_stage(model, stage, work, facts, own)
+            _finish(work, stage)
+
+
+def _finish(work: Path, stage: PlannedStage) -> None:
+    """Drop what only a resume needs, and give the folder its name last."""
+    (work / LAST).unlink(missing_ok=True)
+    shutil.rmtree(work / EMBEDDINGS, ignore_errors=True)
     os.replace(work, stage.folder)
-    (stage.folder / last.name).unlink(missing_ok=True)
-    shutil.rmtree(stage.folder / EMBEDDINGS, ignore_errors=True)
 
 
 def _on_a_terminal() -> bool:
     return os.isatty(2)
 
 
-def save_stage(model: ECGLanguageModel, stage: PlannedStage, folder: Path, facts: dict) -> None:
-    """Write what the stage trained, nothing else: `parts.safetensors`, the adapter or LLM weights, `stage.json` last."""
-    state = model.part_state(stage.cfg.trains)
-    if state:
-        save_file(state, folder / "parts.safetensors")
-    if "llm" in stage.cfg.trains:
-        model.llm.save_tuned(folder)
-    if "llm_weights" in stage.cfg.trains:
-        model.llm.save_weights(folder)
+def save_stage(model: ECGLanguageModel, stage: PlannedStage, folder: Path, facts: dict, state: Mapping[str, Tensor] | None = None) -> None:
+    """Write what the stage trained, nothing else: `parts.safetensors`, the adapter or LLM weights, `stage.json` last.
+
+    state: the model's tensors by name, where an engine holds them elsewhere.
+    """
+    state = model.state_dict() if state is None else state
+    parts = model.part_state(stage.cfg.trains, state)
+    llm = {name.removeprefix("llm."): tensor for name, tensor in state.items() if name.startswith("llm.")}
+    if parts:
+        with whole(folder / "parts.safetensors") as part:
+            save_file(parts, part)
+    with saving(folder):
+        if "llm" in stage.cfg.trains:
+            model.llm.save_tuned(folder, llm)
+        if "llm_weights" in stage.cfg.trains:
+            model.llm.save_weights(folder, llm)
     facts = {"name": stage.name, "key": stage.key, "config": to_dict(stage.cfg), **facts}
-    (folder / DONE).write_text(json.dumps(facts, indent=1))
+    with whole(folder / DONE) as part:
+        part.write_text(json.dumps(facts, indent=1))
 
 
 def load_stage(model: ECGLanguageModel, stage: PlannedStage) -> None:

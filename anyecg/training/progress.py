@@ -9,47 +9,51 @@ from pathlib import Path
 
 import lightning as L
 
-from anyecg.types import AnyECGError
+from anyecg.training.guard import Guard
+from anyecg.training.resume import saving, whole
 
 log = logging.getLogger(__name__)
 
+COLUMNS = ("step", "loss", "grad_norm", "lr", "samples_per_second")
+
 
 class LossCurve(L.Callback):
-    """Appends `step,loss,lr,samples_per_second` to `loss.csv` every few optimizer steps and logs progress.
+    """Appends a row to `loss.csv` every few optimizer steps and logs progress; between two rows nothing waits for the device.
 
-    A loss that is not finite stops the stage: AnyECGError names the batch's questions.
+    loss and grad_norm (before clipping) are means over the steps since the last row and, of the loss, over all ranks;
+    `guard` has judged them. A stage that goes on from a checkpoint forgets the rows after it: it writes them again.
     """
 
-    def __init__(self, path: Path, stage: str, every: int, samples_a_step: int) -> None:
-        self.path, self.stage, self.every, self.samples = path, stage, every, samples_a_step
+    def __init__(self, path: Path, stage: str, every: int, samples_a_step: int, guard: Guard) -> None:
+        self.path, self.stage, self.every, self.samples, self.guard = path, stage, every, samples_a_step, guard
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.began, self.first = time.monotonic(), trainer.global_step
-        self.spoke, self.done, self.losses = self.began, trainer.global_step, []
+        self.spoke, self.done = self.began, trainer.global_step
+        if not trainer.is_global_zero:
+            return
         kept = []
         if self.path.exists():
-            with self.path.open() as file:
+            with self.path.open(newline="") as file:
                 kept = [row for row in csv.DictReader(file) if row["loss"] and int(row["step"]) <= trainer.global_step]
-        with self.path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["step", "loss", "lr", "samples_per_second"])
+        with whole(self.path) as part, part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="")
             writer.writeheader()
             writer.writerows(kept)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int) -> None:
-        self.losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
         step = trainer.global_step
         if step == self.done or (step % self.every and step < trainer.max_steps):
             return
         self.done = step
-        loss = sum(value.item() for value in self.losses) / len(self.losses)
-        self.losses = []
-        if loss != loss or abs(loss) == float("inf"):
-            raise AnyECGError(f"stage {self.stage}, step {step}: the loss is {loss}; last batch: {', '.join(getattr(batch, 'ids', ())) or 'pairs'}")
-        elapsed = time.monotonic() - self.began
-        rate = (step - self.first) * self.samples / elapsed
+        taken = self.guard.take()
+        loss = sum(one.loss for one in taken) / len(taken)
+        norms = [one.norm for one in taken if one.norm is not None]
+        rate = (step - self.first) * self.samples / (time.monotonic() - self.began)
         if trainer.is_global_zero:
-            with self.path.open("a", newline="") as file:
-                csv.writer(file).writerow([step, f"{loss:.5f}", f"{trainer.optimizers[0].param_groups[0]['lr']:.3e}", f"{rate:.1f}"])
+            norm = f"{sum(norms) / len(norms):.4g}" if norms else ""
+            with saving(self.path), self.path.open("a", newline="") as file:
+                csv.writer(file).writerow([step, f"{loss:.5f}", norm, f"{trainer.optimizers[0].param_groups[0]['lr']:.3e}", f"{rate:.1f}"])
         if time.monotonic() - self.spoke > 10 or step == trainer.max_steps:
             self.spoke = time.monotonic()
             left = (trainer.max_steps - step) * self.samples / max(rate, 1e-9)

@@ -1,62 +1,106 @@
-"""Continuing an interrupted stage exactly: random states beside Lightning's checkpoint, and atomic writes."""
+"""Continuing an interrupted stage exactly: files that are whole or not there, and random states beside Lightning's checkpoint."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from safetensors import SafetensorError
 
-from anyecg.types import AnyECGError
+from anyecg.types import AnyECGError, CheckpointError
+
+LAST = "last.ckpt"
+
+
+@contextlib.contextmanager
+def saving(path: Path) -> Iterator[None]:
+    """AnyECGError where what is written to `path` inside fails: a full disk, a quota, a folder that is not ours."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch tells a full disk as a RuntimeError with the OSError behind it
+        behind = error
+        while behind is not None and not isinstance(behind, OSError):
+            behind = behind.__cause__ or behind.__context__
+        raise AnyECGError(
+            f"{path}: could not be written ({behind or error}). What was written before is untouched: "
+            "free some disk and give the same command again, it goes on from the last checkpoint"
+        ) from error
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write to, which becomes `path` once all of it is on the disk; where that fails, it is removed and AnyECGError says so."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with saving(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+    except AnyECGError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 class RandomState(L.Callback):
     """Saves and restores the random generators of torch, numpy and Python, those of each rank."""
 
     def state_dict(self) -> dict:
-        state = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
+        own = {"torch": torch.get_rng_state(), "numpy": np.random.get_state(), "python": random.getstate()}
         if torch.cuda.is_available():
-            state["cuda"] = torch.cuda.get_rng_state_all()
-        return state
+            own["cuda"] = torch.cuda.get_rng_state()
+        if not torch.distributed.is_initialized():
+            return {"ranks": [own]}
+        ranks = [None] * torch.distributed.get_world_size()  # one rank writes the checkpoint, for all
+        torch.distributed.all_gather_object(ranks, own)
+        return {"ranks": ranks}
 
     def load_state_dict(self, state: dict) -> None:
-        self.loaded = state
+        self.loaded = state["ranks"]
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        state = getattr(self, "loaded", None)
-        if state is None:
+        ranks = getattr(self, "loaded", [])
+        if trainer.global_rank >= len(ranks):
             return
+        state = ranks[trainer.global_rank]
         torch.set_rng_state(state["torch"])
         np.random.set_state(state["numpy"])
         random.setstate(state["python"])
         if "cuda" in state and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda"])
+            torch.cuda.set_rng_state(state["cuda"])
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint file, visible only once it is whole."""
+    """Lightning's checkpoint file, visible only once it is whole; one that cannot be written or read is told by its name."""
 
     def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
+        with whole(Path(path)) as part, part.open("wb") as file:
+            torch.save(checkpoint, file)
+
+    def load_checkpoint(self, path, map_location=None, weights_only=None) -> dict:
         try:
-            torch.save(checkpoint, part)
-            os.replace(part, path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise AnyECGError(f"{path}: the checkpoint could not be written ({error}); the last good one is untouched. Free some disk and give the same command again") from error
+            return super().load_checkpoint(path, map_location, weights_only)
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"{path}: the checkpoint cannot be read ({error}). It was damaged after it was written; delete it, and the same command "
+                "trains this stage again from its beginning"
+            ) from error
 
 
 class Periodic(L.Callback):
     """Writes `last.ckpt` every `every` optimizer steps, never between two halves of an accumulated step."""
 
     def __init__(self, folder: Path, every: int) -> None:
-        self.path, self.every = folder / "last.ckpt", every
+        self.path, self.every = folder / LAST, every
         self.saved = 0
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int) -> None:
@@ -70,4 +114,3 @@ class Periodic(L.Callback):
 
     def state_dict(self) -> dict:
         return {"saved": self.saved}
-

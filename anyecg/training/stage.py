@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from anyecg.experiment import StageConfig
 from anyecg.model import ECGLanguageModel
+from anyecg.training.position import moved
 
 
 class Stage(L.LightningModule):
@@ -47,11 +48,26 @@ class Stage(L.LightningModule):
             for decay, chosen in ((self.cfg.weight_decay, [p for p in parameters if p.ndim >= 2]), (0.0, [p for p in parameters if p.ndim < 2])):
                 if chosen:
                     settings.append({"params": chosen, "lr": lr, "weight_decay": decay})
-        optimizer = torch.optim.AdamW(settings, betas=(0.9, 0.999))
+        # fused leaves a step out on the device where the guard says so; float16's loss scaler does not go with it
+        fused = self._trainer is None or not self.trainer.precision.startswith("16")
+        optimizer = torch.optim.AdamW(settings, betas=(0.9, 0.999), fused=fused)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step, self.steps, self.cfg.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_fit_start(self) -> None:
+        """Each rank draws its own dropout; the first one's is that of a single process."""
+        if self.global_rank:
+            torch.manual_seed(torch.initial_seed() + self.global_rank)
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        """Go on at the same step of the data on another number of devices."""
+        now = self.trainer.accumulate_grad_batches
+        had = moved(checkpoint["loops"], checkpoint["global_step"], checkpoint.get("batches_a_step", now), now)
+        if self.trainer.datamodule is not None:
+            self.trainer.datamodule.start = had
+
     def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["batches_a_step"] = self.trainer.accumulate_grad_batches if self._trainer is not None else 1
         learning = {name for name, p in self.named_parameters() if p.requires_grad}
         buffers = {name for name, _ in self.named_buffers()}
         checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in learning or k in buffers}

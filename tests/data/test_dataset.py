@@ -44,6 +44,37 @@ def test_the_text_view_reads_no_signal(small_data):
     assert item.clips == () and len(item.sample.evidence) == len(item.sample.records)
 
 
+@pytest.mark.parametrize("pool", ["localization_short", "report"])
+@pytest.mark.parametrize(("view", "place"), [("first_lead_masked", 0), ("second_lead_masked", 1)])
+def test_one_lead_is_withheld_and_the_others_are_as_recorded(small_data, view, place, pool):
+    seen, masked = dataset(small_data, pool)[0], dataset(small_data, pool, view)[0]
+    leads = np.flatnonzero(seen.lead_masks[0])
+    kept = np.delete(leads, place)
+    assert len(leads) > 1 and np.flatnonzero(masked.lead_masks[0]).tolist() == kept.tolist()
+    assert not masked.clips[0][:, leads[place]].any() and np.array_equal(masked.clips[0][:, kept], seen.clips[0][:, kept])
+    assert seen.sample == masked.sample and seen.lead_masks[0][leads[place]]
+
+
+def test_a_drawn_lead_depends_on_the_seed_and_the_question_alone(small_data):
+    rows = small_data.questions.select(pool="localization_short")[:40]
+
+    def absent(rows, seed):
+        items = QuestionDataset(small_data.questions, rows, small_data.stores, InputConfig(), "random_lead_masked", seed)
+        return {items[i].sample.id: tuple(items[i].lead_masks[0]) for i in range(len(items))}
+
+    once = absent(rows, 0)
+    assert once == absent(rows[::-1], 0) and once != absent(rows, 1)
+    assert all(sum(mask) == 1 for mask in once.values()) and len(set(once.values())) > 1
+
+
+def test_an_ecg_of_one_lead_keeps_it(small_data, monkeypatch):
+    one = np.arange(12) == 1
+    monkeypatch.setattr(small_data.stores, "read", lambda window: (np.ones((12, 1000), np.float32) * np.arange(1000), one.copy()))
+    for view in ("first_lead_masked", "second_lead_masked", "random_lead_masked"):
+        item = dataset(small_data, "localization_short", view)[0]
+        assert np.array_equal(item.lead_masks[0], one) and item.clips[0].any()
+
+
 def test_an_unknown_view_is_named(small_data):
     with pytest.raises(ConfigError, match="'loud'"):
         dataset(small_data, "report", "loud")
@@ -67,7 +98,7 @@ def stage_data(data, cfg, context=2048, **settings):
     model = make_model()
     collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
     return StageData(data, cfg, InputConfig(), replay=settings.pop("replay", 1.0), seed=0, collate=collate,
-                     length=collate.length, context=context, **settings)
+                     measure=collate.measure, context=context, **settings)
 
 
 def test_the_mixture_and_whole_steps(small_data):
@@ -95,15 +126,15 @@ def test_only_what_is_visited_is_read(small_data, monkeypatch):
     sample = QuestionDataset.sample
     monkeypatch.setattr(QuestionDataset, "sample", lambda self, index: read.append(int(index)) or sample(self, index))
     loader = stage_data(small_data, StageConfig(tasks={"report": 1, "localization_short": 1}, samples=16, batch_size=16))
-    assert sorted(read) == loader.visited.tolist() == sorted(loader.plan.ravel()) and len(read) == 16 and loader.too_long == 0
+    assert sorted(read) == loader.visited.tolist() == sorted(loader.plan.rows) and len(read) == 16 and loader.too_long == 0
 
 
 def test_too_long_questions_are_replaced_and_counted_among_those_drawn(small_data, caplog):
     cfg = StageConfig(tasks={"localization_short": 1, "localization_long": 1}, samples=32, batch_size=16)
     loader = stage_data(small_data, cfg, context=300)
-    assert loader.plan.size == 32 and loader.counts == {"localization_short": 16, "localization_long": 16}
+    assert loader.plan.rows.size == 32 and loader.counts == {"localization_short": 16, "localization_long": 16}
     assert f"{loader.too_long} of {loader.too_long + 32} questions drawn are longer" in caplog.text
-    assert stage_data(small_data, cfg, context=300).plan.tolist() == loader.plan.tolist()
+    assert stage_data(small_data, cfg, context=300).plan.rows.tolist() == loader.plan.rows.tolist()
 
 
 def test_every_pool_of_the_recipe_has_questions(small_data):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anyecg.data.mixture import Batches, batches, visits
+from anyecg.data.mixture import Plan, Turns, batches, cut, visits
 from anyecg.types import ConfigError
 
 POOLS = {"report": np.arange(100), "localization": np.arange(100, 150)}
@@ -71,7 +71,51 @@ def test_batches_hold_every_position_once_and_like_lengths():
 
 
 def test_ranks_share_the_batches():
-    made = batches(np.ones(64), 8, np.random.default_rng(0))
-    parts = [list(Batches(made, rank, 2)) for rank in range(2)]
+    parts = [list(Turns(8, rank, 2)) for rank in range(2)]
     assert len(parts[0]) == len(parts[1]) == 4
-    assert sorted(sum(parts[0] + parts[1], [])) == list(range(64))
+    assert sorted(parts[0] + parts[1]) == list(range(8))
+
+
+def mixed_lengths(steps=50, size=64, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random((steps, size)) < 1 / 6, rng.integers(170, 460, (steps, size)), rng.integers(95, 130, (steps, size)))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 8])
+def test_passes_keep_to_the_budget_and_are_alike(ranks):
+    lengths, budget = mixed_lengths(), 2048
+    assigned, passes = cut(lengths, budget, ranks)
+    assert assigned.shape == lengths.shape and passes % ranks == 0
+    costs = np.zeros((len(lengths), passes))
+    for step, (row, own) in enumerate(zip(lengths, assigned)):
+        for number in range(passes):
+            assert (own == number).any()  # no rank is without work
+            costs[step, number] = row[own == number].max() * (own == number).sum()
+    assert costs.max() <= budget
+    assert costs.mean() > 0.8 * costs.max(1).mean()  # equal work: passes of a step cost about what its largest does
+    assert costs.sum() < 1.2 * lengths.sum()  # little of it is padding
+    assert np.array_equal(cut(lengths, budget, ranks)[0], assigned)
+
+
+def test_passes_are_as_few_as_the_budget_allows():
+    assert cut(mixed_lengths(), 10**6)[1] == 1
+    assert cut(np.full((3, 16), 100), 400)[1] == 4
+    assert cut(np.full((3, 16), 100), 400, ranks=3)[1] == 6
+
+
+def test_fewer_long_samples_than_passes_are_still_spread_over_all():
+    assigned, passes = cut(np.array([[10] * 8, [100] * 8]), 200)
+    assert passes == 4 and all(sorted(set(row)) == [0, 1, 2, 3] for row in assigned)
+
+
+def test_a_budget_that_cannot_be_kept_is_told():
+    with pytest.raises(ConfigError, match="tokens: 300 are fewer than the longest question's 4"):
+        cut(mixed_lengths(), 300)
+    with pytest.raises(ConfigError, match="need 8 passes for the 4 samples"):
+        cut(np.full((2, 4), 100), 200, ranks=8)
+
+
+def test_a_plan_gives_its_batches_by_number():
+    plan = Plan(np.array([5, 6, 7, 8, 9]), np.array([2, 3]))
+    assert [batch.tolist() for batch in plan] == [[5, 6], [7, 8, 9]] and len(plan) == 2
+    assert plan.sums(plan.rows).tolist() == [11, 24]

@@ -138,10 +138,13 @@ def test_what_is_simulated_is_what_is_coded(tmp_path, monkeypatch):
 
 
 def test_label_sets(tmp_path):
-    assert len(opened("cpsc2018", tmp_path).info()["labels"]["cpsc2018"]) == 9
+    cpsc = opened("cpsc2018", tmp_path)
+    assert len(cpsc.info()["labels"]["cpsc2018"]) == 9 and cpsc.info()["labels"]["cpsc2018"]["429622005"] == "ST-segment depression"
+    assert cpsc.published()["429622005"] == "ST depression" == cpsc.info()["statements"]["429622005"]  # what its reports say
     csn = opened("csn", tmp_path)
-    assert len(csn.published()) == 55 and len(csn.info()["labels"]["csn"]) == 38
-    assert "426177001" in csn.published() and "426177001" not in csn.info()["labels"]["csn"]
+    assert len(csn.published()) == 55 and len(csn.info()["labels"]["csn"]) == 51
+    merl = opened("csn", tmp_path, label_set="merl").info()["labels"]["csn"]
+    assert len(merl) == 38 and "426177001" in csn.info()["labels"]["csn"] and "426177001" not in merl
     assert csn.published()["164909002"] == "left bundle branch block"  # the first of three rows of this code
     assert csn.published()["233896004"] == "Atrioventricular Node Reentrant Tachycardia"  # one blank
     assert not csn.published().keys() & UNLISTED.keys()

@@ -73,6 +73,27 @@ def test_patches_are_lead_major():
     assert moved == [1 + 2 * 5 + 2]
 
 
+def test_a_stem_sees_a_waveform_alike_wherever_it_is_and_in_its_own_lead_alone():
+    stem = build("vit", stem=4).embed.stem
+    signal = torch.zeros(2, 12, 1000)
+    signal[0, 2, 300:330] = torch.hann_window(30)
+    signal[1, 2, 440:470] = torch.hann_window(30)  # 1.4 s later: 14 features
+    out = stem(signal)
+    assert out.shape == (2, 12, 5, stem.width) and stem.width == 200 + 4 * 20
+    torch.testing.assert_close(out[..., :200].reshape(2, 12, 1000), signal)  # the paper's patch is still there
+    features = out[..., 200:].reshape(2, 12, 100, 4)
+    torch.testing.assert_close(features[0, 2, 10:60], features[1, 2, 24:74])
+    assert features[0, 2].abs().max() > 0.01 and not features[:, 3].any()
+
+
+def test_an_encoder_with_a_stem_keeps_the_contract():
+    encoder = build("vit", stem=4).eval()
+    signal, lead_mask = clips(3)
+    tokens = encoder(signal, lead_mask)
+    assert tokens.shape == (3, 61, encoder.dim) and encoder(signal[:0], lead_mask[:0]).shape == (0, 61, encoder.dim)
+    torch.testing.assert_close(tokens[1:2], encoder(signal[1:2], lead_mask[1:2]), atol=1e-5, rtol=1e-4)
+
+
 def test_masked_absent_leads_change_nothing_else():
     encoder = build("vit", mask_absent=True).eval()
     signal, lead_mask = clips(1)
@@ -107,6 +128,7 @@ def test_sizes_are_overridable():
     [
         ("vit", {"size": "huge"}, "encoder.size.*base, small, tiny"),
         ("vit", {"patch": 300}, "encoder.patch"),
+        ("vit", {"patch": 125, "stem": 4}, "encoder.stem.*125"),
         ("vit", {"dim": 130}, "encoder.heads"),
         ("timm", {"model": "vit_of_nobody"}, "encoder.model.*vit_of_nobody"),
         ("timm", {"model": "resnet18"}, "encoder.model.*resnet18"),

@@ -86,7 +86,8 @@ def test_a_thousand_resamples_of_a_wide_table_take_seconds():
     rows = clustered(rng, patients=150, each=1)
     scores = {f"score:ptbxl_sub:{k}": rng.random(150) for k in range(40)}
     labels = {f"label:ptbxl_sub:{k}": rng.random(150) < 0.2 for k in range(40)}
-    rows = pd.concat([rows, pd.DataFrame(scores), pd.DataFrame(labels).astype(float), finding_columns([()] * 150, [()] * 150)], axis=1)
+    said = {f"asserted:ptbxl_sub:{k}": rng.random(150) < 0.2 for k in range(40)}
+    rows = pd.concat([rows, pd.DataFrame(scores), pd.DataFrame(said), pd.DataFrame(labels).astype(float), finding_columns([()] * 150, [()] * 150)], axis=1)
     start = time.perf_counter()
     interval(rows, Classification().reduce, n=200)
     assert time.perf_counter() - start < 4

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from anyecg.evaluation import figures, tables
+from anyecg.evaluation import bars, figures, tables
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.tasks.localization import Localization
 from anyecg.tasks.multi_ecg import MultiECG
@@ -118,6 +118,34 @@ def test_answers_of_another_model_are_not_mixed_in(tmp_path):
         run(tmp_path, key="b")
 
 
+def test_a_file_of_another_version_is_refused(tmp_path):
+    run(tmp_path)
+    (tmp_path / "predictions.key").write_text("the key alone, as it once was")
+    with pytest.raises(DataError, match="predictions.jsonl was written by another version.*move it away"):
+        run(tmp_path)
+    (tmp_path / "predictions.key").unlink()
+    with pytest.raises(DataError, match="another version"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize("line", ['{"id": "loc0", "task": "localization", "view": "signal"}', '{"id": "loc0", "task": "localization", "view": "signal", "text": null}',
+                                  '{"id": 3, "task": "localization", "view": "signal", "text": "a"}', "[1]"])
+def test_a_line_of_another_form_is_named(tmp_path, line):
+    path = tmp_path / "predictions.jsonl"
+    run(tmp_path)
+    path.write_text("\n".join([*path.read_text().splitlines()[:2], line]) + "\n")
+    with pytest.raises(DataError, match="line 3: not a prediction"):
+        run(tmp_path)
+
+
+def test_endless_answers_are_counted(tmp_path):
+    def babble(samples, view):
+        return (Prediction(sample.id, "no " * 5000) for sample in samples)
+
+    metrics = evaluate(babble, SAMPLES, {"localization": Localization()}, tmp_path, views=["signal"], bootstrap=0, progress=False)
+    assert metrics["tasks"]["localization"]["views"]["signal"]["endless"] == metrics["tasks"]["localization"]["n"]
+
+
 def test_bad_calls_are_refused_by_name(tmp_path):
     def silent(samples, view):
         return iter(())
@@ -147,6 +175,19 @@ def test_the_shuffled_view_knows_a_questions_second_patient(tmp_path):
     assert len(asked) == 18 and all(not own[one.id] & {patients[window.record] for window in one.records} for one in asked)
 
 
+def test_a_lead_is_withheld_in_localization_only(tmp_path):
+    views = ["signal", "first_lead_masked", "random_lead_masked"]
+    reader = Reader()
+    metrics = run(tmp_path, reader, views=views)
+    assert {view for view, id in reader.asked if id.startswith("multi")} == {"signal"}
+    assert {view for view, id in reader.asked if id.startswith("loc")} == set(metrics["tasks"]["localization"]["views"]) == set(views)
+    assert set(metrics["tasks"]["localization"]["differences"]) == set(views[1:]) and not metrics["tasks"]["multi_ecg"]["differences"]
+    text = tables.table(metrics)
+    assert "| first lead masked | 1.000" in text and "| random lead masked | 1.000" in text
+    with pytest.raises(DataError, match="task multi_ecg: is asked in none of the views first_lead_masked"):
+        run(tmp_path / "alone", views=["first_lead_masked"])
+
+
 def test_one_patient_or_no_bootstrap_leaves_intervals_out(tmp_path):
     alone = {"localization": [replace(s, patient="p") for s in SAMPLES["localization"]]}
     metrics = evaluate(Reader(), alone, {"localization": Localization()}, tmp_path, views=["signal", "blind"], progress=False)
@@ -172,12 +213,12 @@ def test_pictures_are_drawn_from_what_a_run_leaves(tmp_path):
     pd.DataFrame({"step": [1, 2, 3], "loss": [3.0, 2.0, 1.0]}).to_csv(tmp_path / "stage2.csv", index=False)
     signal, mask = np.random.default_rng(0).normal(size=(12, 1000)), np.arange(12) < 2
     drawn = [
-        *figures.controls_figure(metrics, tmp_path / "controls"),
+        *bars.metric_figures(metrics, tmp_path),
         *figures.loss_curves({"stage 1": tmp_path / "stage1.jsonl", "stage 2": tmp_path / "stage2.csv"}, tmp_path / "figures" / "loss"),
         *figures.localization_example(signal, mask, [[1, 2]], [[1.5, 3]], "PVC?", tmp_path / "example"),
         *figures.localization_example(signal, mask, [], None, "PVC?", tmp_path / "unreadable"),
     ]
-    assert len(drawn) == 8 and all(path.stat().st_size > 1000 for path in drawn)
+    assert len(drawn) == 12 and all(path.stat().st_size > 1000 for path in drawn)
     (tmp_path / "empty.csv").write_text("step,accuracy\n1,2\n")
     with pytest.raises(DataError, match="empty.csv.*loss"):
         figures.loss_curves({"stage": tmp_path / "empty.csv"}, tmp_path / "loss")

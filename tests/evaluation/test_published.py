@@ -2,7 +2,8 @@
 
 import pytest
 
-from anyecg.evaluation.published import load
+from anyecg.evaluation.published import load, of_tasks
+from anyecg.evaluation.tables import beside_published
 from anyecg.types import ConfigError
 
 ROWS = ("default", "no_contrastive", "no_lead_emb", "no_dynamic_input", "full_tuning", "no_replay", "no_curriculum")
@@ -25,3 +26,40 @@ def test_unknown_rows_tables_files_and_words_for_numbers_are_refused(tmp_path):
     bad.write_text("source: s\ntables: {table8: {caption: c, rows: {default: {localization: good}}}}")
     with pytest.raises(ConfigError, match="table8.rows.default.localization"):
         load(path=bad)
+
+
+def test_tables_of_single_tasks_say_what_is_quoted_and_leave_out_what_is_not():
+    found = {table.caption.split(" (")[0]: table for table in of_tasks()}
+    assert set(found) == {"Figure 2", "Table 4", "Table 6"}  # of Tables 5 and 7 no figure is known
+    assert found["Table 4"]["anyECG-chat"]["auc_ptbxl_super"] == load()["default"]["classification"]
+    assert found["Table 6"]["anyECG-chat"]["judge_score"] == load()["default"]["multi_ecg"]
+    for name in ("table5", "table7"):
+        assert all(value is None for figures in load(name).rows.values() for value in figures.values())
+    for table in found.values():
+        assert all(set(figures) == set(table.columns) for figures in table.rows.values())
+
+
+def test_a_column_that_the_table_does_not_have_is_refused(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("source: s\ntables: {table4: {caption: c, task: classification, columns: {auc: AUC}, rows: {A: {auk: 0.5}}}}")
+    with pytest.raises(ConfigError, match="table4.rows.A.auk: is no column.*known: auc"):
+        of_tasks(bad)
+    bad.write_text("tables: [1]")
+    with pytest.raises(ConfigError, match="no published tables"):
+        of_tasks(bad)
+
+
+def test_ours_stand_above_the_published_a_row_a_judge_and_view():
+    view = {"metrics": {"score": 2.0, "score_2": 1.0, "judge_score": 3.0}, "blocks": {}, "best": {"score": 7, "judge": 9}}
+    task = {"views": {"signal": view, "blind": {"metrics": {"score": 1.0}, "blocks": {}, "best": {}}}}
+    grid = beside_published(task, next(table for table in of_tasks() if table.task == "multi_ecg"))
+    rows = {row[0]: row[1:] for row in grid.rows}
+    assert rows["with the ECG, findings judge"] == ["1.000", *["–"] * 4, "2.000", "7"] and rows["with the ECG, LLM judge"][-2:] == ["3.000", "9"]
+    assert rows["blind (no ECG), findings judge"][-2:] == ["1.000", "–"] and "blind (no ECG), LLM judge" not in rows
+    assert rows["anyECG-chat (published)"][-2:] == ["3.020", "816"] and "other data and weights" in grid.notes[0]
+
+
+def test_a_column_may_be_of_a_breakdown():
+    table = load("table7")
+    task = {"views": {"signal": {"metrics": {"exact_match": 0.5}, "blocks": {"question type": {"single-verify": {"exact_match": 0.25}}}}}}
+    assert beside_published(task, table).rows[0] == ["with the ECG", "0.250", *["–"] * 6, "0.500"]

@@ -1,5 +1,6 @@
 """Classification: AUC as scikit-learn's, label names met exactly, classes without positives left out and named."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,16 @@ import pytest
 import torch
 from torchmetrics.functional import auroc
 
+from anyecg.data.questions.classification import classification_questions, label_statements, label_universe
+from anyecg.data.questions.config import QuestionsConfig
+from anyecg.data.shards import build_store
+from anyecg.data.store import Stores
+from anyecg.data.corpora import corpora
 from anyecg.tasks.classification import Classification
+from anyecg.tasks.labels import LabelReader
 from anyecg.tasks.measures import auc
 from anyecg.types import ConfigError, DataError, ECGSample, Prediction, Turn, Window
+from tests.data.native import REAL, real_data
 
 UNIVERSE = {
     "super": ["normal ECG", "conduction disturbance"],
@@ -126,6 +134,60 @@ def test_each_phrase_is_embedded_once():
 def test_cosine_takes_a_denial_for_a_match_and_the_findings_do_not():
     scored = rows(["no atrial fibrillation"] * 4)
     assert (scored["score:ptbxl_rhythm:atrial fibrillation"] > 0.5).all() and not scored["said:atrial_fibrillation"].any()
+
+
+LABELS = {
+    "sub": ["AV block", "complete left bundle branch block", "incomplete right bundle branch block"],
+    "rhythm": ["atrial fibrillation", "atrial flutter", "pacemaker"],
+}
+READER = LabelReader(LABELS, {"first degree AV block": {"sub": ["AV block"]}, "left bundle branch block of late": {}})
+
+
+@pytest.mark.parametrize(("report", "said"), [
+    ("Atrial fibrillation, AV block", {"atrial fibrillation", "AV block"}),
+    ("AF. 1st degree A-V block", {"atrial fibrillation", "AV block"}),
+    ("no atrial fibrillation, no AV block", set()),
+    ("pacemaker is absent", set()),
+    ("AFL", {"atrial flutter"}),
+    ("left bundle branch block", {"complete left bundle branch block"}),
+    ("incomplete left bundle branch block", set()),
+    ("Incomplete  right bundle branch block", {"incomplete right bundle branch block"}),
+    ("right bundle branch block", set()),
+    ("pacemakers", set()),
+    ("", set()),
+])
+def test_labels_are_read_as_asserted(report, said):
+    assert {name for _, name in READER(report)} == said
+
+
+def test_a_phrase_inside_a_longer_one_is_not_read():
+    reader = LabelReader({"csn": ["atrioventricular block", "3 degree atrioventricular block"]})
+    assert reader("3 degree atrioventricular block") == {("csn", "3 degree atrioventricular block")}
+    assert LabelReader({})("atrial fibrillation") == frozenset()
+
+
+def test_each_label_has_its_auc_beside_its_f1():
+    texts = ["sinus rhythm, normal ECG", "no atrial fibrillation, conduction disturbance", "atrial flutter, normal ECG", "conduction disturbance"]
+    scored = rows(texts)
+    found, labels = task().reduce(scored), task().blocks(scored)["labels of ptbxl_rhythm"]
+    assert labels["sinus rhythm"] == {"auc": 1.0, "f1": 1.0, "positives": 1, "n": 3}
+    assert labels["atrial fibrillation"] == {"auc": 1.0, "f1": 0.0, "positives": 1, "n": 3}  # denied: alike, but not asserted
+    assert labels["pacemaker"] == {"positives": 0, "n": 3}
+    assert found["f1_ptbxl_super"] == 1 and found["f1_ptbxl_rhythm"] == pytest.approx(2 / 3) and found["label_f1"] == pytest.approx(5 / 6)
+
+
+@real_data
+def test_real_reports_assert_their_own_labels_and_denied_ones_none(tmp_path):
+    corpus = corpora["ptbxl"]
+    stores = Stores([build_store(corpus(corpus.Config(root=str(REAL / "ptbxl"), limit=150), REAL / "ptbxl"), tmp_path, progress=False)])
+    samples = [sample for _, sample in classification_questions(stores, QuestionsConfig(), 0, Counter())]
+    judge = Classification({"labels": label_universe(stores), "label_statements": label_statements(stores)}, Words())
+    assert {group: len(names) for group, names in judge.info["labels"]["ptbxl"].items()} == {"super": 5, "sub": 23, "form": 19, "rhythm": 12}
+    found = judge.reduce(judge.score(samples, [Prediction(s.id, s.answer) for s in samples]))
+    assert found["label_f1"] == found["f1_ptbxl_super"] == found["f1_ptbxl_sub"] == found["finding_f1"] == 1
+    denied = ["no " + s.answer.removeprefix("Report: ").replace(", ", ", no ") for s in samples]
+    found = judge.reduce(judge.score(samples, [Prediction(s.id, text) for s, text in zip(samples, denied)]))
+    assert found["label_f1"] == found["finding_f1"] == 0 and found["auc"] > 0.9
 
 
 def test_what_is_missing_is_said():

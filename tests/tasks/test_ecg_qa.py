@@ -67,19 +67,28 @@ def test_every_answer_of_the_vocabulary_reads_back_alone_and_with_another():
 def test_order_matters_to_the_published_match_only():
     samples = [sample(["sinus rhythm", "lead V1"], id="a"), sample(["lead V1"], "single-choose", id="b"), sample(["yes"], "single-verify", id="c"),
                sample(["no"], "single-verify", id="d")]  # fmt: skip
-    texts = ["Lead V1 and sinus rhythm", "lead V1, sinus rhythm", "Yes.", "lead V1"]
+    texts = ["Lead V1 and sinus rhythm", "lead V1, sinus rhythm", "Yes", "lead V1"]
     rows = TASK.score(samples, [Prediction(one.id, text) for one, text in zip(samples, texts)])
     assert rows["correct"].tolist() == [True, False, True, False] and rows["exact"].tolist() == [False, False, True, False]
     assert rows["parsed"].tolist() == [True, True, True, False]
-    assert TASK.reduce(rows) == {"accuracy": 0.5, "exact_match": 0.25}
+    thirds = {"accuracy_macro": pytest.approx(0.5), "exact_match_macro": pytest.approx(1 / 6)}  # query, choose, verify
+    assert TASK.reduce(rows) == {"accuracy": 0.5, "exact_match": 0.25, **thirds}
     blocks = TASK.blocks(rows)["question type"]
-    assert blocks["single-verify"] == {"accuracy": 0.5, "exact_match": 0.5, "n": 2} and set(blocks) == {one.subset for one in samples}
+    assert blocks["single-verify"] == {"accuracy": 0.5, "accuracy_macro": 0.5, "exact_match": 0.5, "exact_match_macro": 0.5, "n": 2} and set(blocks) == {one.subset for one in samples}
+
+
+@pytest.mark.parametrize(("text", "exact"), [("Sinus Rhythm, lead v1", True), ("sinus rhythm, lead V1.", False), ("Answer: sinus rhythm, lead V1", False),
+                                              ("lead V1, sinus rhythm", False)])
+def test_the_published_match_is_of_the_whole_string(text, exact):
+    one = sample(["sinus rhythm", "lead V1"])
+    row = TASK.score([one], [Prediction("q", text)]).iloc[0]
+    assert row["correct"] and row["exact"] == exact
 
 
 def test_the_reference_scores_one_and_a_constant_does_not():
     samples = [sample([answer], id=answer) for answer in ANSWERS[3:]]
     perfect = TASK.score(samples, [Prediction(one.id, one.answer) for one in samples])
-    assert TASK.reduce(perfect) == {"accuracy": 1.0, "exact_match": 1.0}
+    assert set(TASK.reduce(perfect).values()) == {1.0}
     constant = TASK.score(samples, [Prediction(one.id, "none") for one in samples])
     assert TASK.reduce(constant)["accuracy"] == 1 / len(samples)
 

@@ -79,6 +79,12 @@ def test_iou_is_of_unions_and_never_above_one():
         assert 0 <= iou(said, true) <= 1 and iou(said, true) == pytest.approx(slow, abs=0.01)
 
 
+def test_the_share_of_unread_answers_is_a_metric():
+    samples = mixed()
+    found = metrics(samples, ["Duration: 1.0s", *(s.answer for s in samples[1:3]), "?"])
+    assert found["unparsed"] == 0.5 and found["sensitivity"] == found["specificity"] == 0.5
+
+
 def test_touching_and_overlapping_intervals_are_one():
     np.testing.assert_array_equal(union([[3, 5], [0, 3], [4, 4.5]], 10), [[0, 5]])
 
@@ -90,8 +96,8 @@ def mixed():
 def test_the_reference_answers_score_the_maximum():
     samples = mixed()
     found = metrics(samples, [s.answer for s in samples])
-    assert all(found[m] == 1 for m in TASK.metrics if not m.endswith("_error"))
-    assert found["onset_error"] == found["offset_error"] == 0
+    assert all(found[m] == 1 for m in TASK.metrics if m != "unparsed" and not m.endswith("_error"))
+    assert found["onset_error"] == found["offset_error"] == found["unparsed"] == 0
 
 
 def test_always_no_x_found_does_not_look_good():
@@ -130,6 +136,7 @@ def test_breakdowns_by_subset_and_abnormality():
     samples = mixed()
     blocks = TASK.blocks(TASK.score(samples, [Prediction(s.id, s.answer) for s in samples]))
     assert blocks["abnormality"]["Atrial fibrillation"]["n"] == 2 and blocks["subset"]["mit_bih_arrhythmia"]["iou_macro"] == 1
+    assert blocks["subset and abnormality"]["mit_bih_arrhythmia: Atrial fibrillation"]["n"] == 2
 
 
 def test_scoring_wants_each_question_answered_once():

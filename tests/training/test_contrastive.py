@@ -100,7 +100,7 @@ def test_embeddings_of_other_reports_are_not_taken(tmp_path):
 
 
 def test_a_full_disk_says_so(tmp_path):
-    with pytest.raises(AnyECGError, match="reports-.*No space left on device.*same command"):
+    with pytest.raises(AnyECGError, match="embeddings could not be written.*No space left on device.*same command"):
         PairCollator(questions(MANY), range(70), Encoder(OSError(28, "No space left on device")), tmp_path)
 
 
@@ -119,3 +119,9 @@ def test_dropped_leads_are_zero_and_absent():
     assert 60 < (counts == 11).sum() < 140 and set(counts.tolist()) <= {1, 2, 11}
     assert torch.equal(shown[..., 0].bool() & mask, seen)
     assert drop_leads(signal, mask, 0.0)[0] is signal
+
+
+def test_a_resumed_stage_reads_no_report(tmp_path):
+    before = PairCollator(questions(MANY), range(70), Encoder(), tmp_path)
+    again = PairCollator([], range(70), Encoder(), tmp_path)
+    assert again.path == before.path and (again.hashes == before.hashes).all()

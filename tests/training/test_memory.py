@@ -38,7 +38,7 @@ def peak_and_kept(count, collator, folder):
     tracemalloc.start()
     data = Data(STORES, Questions(path), "")
     loader = StageData(data, StageConfig(tasks={"report": 1}, samples=VISITS, batch_size=16), InputConfig(), replay=0.0, seed=0,
-                       collate=collator, length=collator.length, context=2048)
+                       collate=collator, measure=collator.measure, context=2048)
     loader.collate = PairCollator(data.questions, loader.visited, encoder, folder / f"{count}")
     assert sum(len(batch.report) for batch in loader.train_dataloader()) == VISITS
     kept, peak = tracemalloc.get_traced_memory()

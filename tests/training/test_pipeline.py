@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,8 +31,8 @@ def keys(name):
 @pytest.mark.parametrize(("ablation", "shared", "own"), [
     ("ablation_no_contrastive", ["language"], ["stage1", "stage2", "stage3"]),
     ("ablation_no_lead_emb", ["language"], ["contrastive", "stage1", "stage2", "stage3"]),
-    ("ablation_no_dynamic_input", ["contrastive"], ["stage1", "stage2", "stage3"]),
-    ("ablation_full_tuning", ["language", "contrastive"], ["stage2", "stage3"]),
+    ("ablation_no_dynamic_input", ["language", "contrastive"], ["stage1", "stage2", "stage3"]),
+    ("ablation_full_tuning", ["language", "contrastive", "stage1"], ["stage2", "stage3"]),
     ("ablation_no_replay", ["language", "contrastive", "stage1"], ["stage2", "stage3"]),
     ("ablation_no_curriculum", ["language", "contrastive"], ["joint"]),
 ])
@@ -120,44 +118,69 @@ def test_an_uneven_batch_is_an_error(small_data, small_cache):
         train(experiment, plan(experiment, "x")[2], build_model(experiment, small_data), small_data, None)
 
 
-STAGE = """
-import sys
-from pathlib import Path
-from anyecg import config
-from anyecg.data.build import build_data
-from anyecg.run import build_model
-from anyecg.training.pipeline import plan, train
-if __name__ == "__main__":
-    cache, overrides = sys.argv[1], sys.argv[2:]
-    experiment = config.load("experiments/anyecg_chat.yaml", overrides)
-    data = build_data({s.name: s.config for s in experiment.corpora.values()}, experiment.questions, Path(cache), experiment.seed, progress=False)
-    train(experiment, next(s for s in plan(experiment, data.fingerprint) if s.name == "stage2"), build_model(experiment, data), data, None)
-"""
+KILLED = ["curriculum=[contrastive,stage2]", "encoder.dropout=0.1", "llm.lora.dropout=0.1", "stages.language.samples=64", "stages.contrastive.samples=64",
+          "stages.stage2.samples=192", "stages.stage2.tasks.localization_short=16", "trainer.checkpoint_every=3", "trainer.log_every=2"]
+STEPS = {"language": 4, "contrastive": 4, "stage2": 12}  # of two micro-batches each; a checkpoint every third
+POINTS = {
+    0: [
+        ["language", "batch", 1],  # in the middle of the first step: there is no checkpoint yet
+        ["language", "checkpoint", 0],  # half of the first one written
+        ["language", "batch", 7],  # in the middle of the last step
+        ["language", "next"],  # between two stages
+        ["contrastive", "embedding", 2],  # reports half embedded
+        ["contrastive", "embedded"],  # all of them, before the first step
+        ["contrastive", "renaming"],  # a checkpoint is whole, but not called last.ckpt yet
+        ["contrastive", "told"],  # all of the output is written, nothing is tidied up
+        ["stage2", "batch", 13],  # in the middle of step 7, after the checkpoint of step 6
+        ["stage2", "renaming"],  # the checkpoint of step 9 is whole, but the one of step 6 still in its place
+        ["stage2", "output"],  # half of the output written
+        ["stage2", "finishing"],  # all of it, the checkpoint dropped, the folder not yet called by its name
+    ],
+    2: [["stage2", "batch", 2], ["stage2", "batch", 13], ["stage2", "batch", 23]],
+}
+
+
+@pytest.fixture(scope="module")
+def killed(small_data, small_cache, tmp_path_factory):
+    """(points, workers) -> the cache of stages and the trace of a run that was killed at these points and went on."""
+
+    def start(points, workers):
+        folder = tmp_path_factory.mktemp("killed")
+        command = [sys.executable, "-m", "tests.training.killing", str(small_cache), str(folder / "trace"), json.dumps(points), *SMALL, *KILLED,
+                   f"cache={folder}", f"trainer.workers={workers}"]
+        done = subprocess.run(command, cwd=EXPERIMENTS.parent, env=os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
+                              capture_output=True, text=True, timeout=1800)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return folder / "stages", [json.loads(line) for line in (folder / "trace").read_text().splitlines()]
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(killed):
+    return killed([], 0)
 
 
 @pytest.mark.slow
-def test_a_killed_stage_ends_with_the_same_weights(small_data, small_cache, tmp_path):
-    """SIGKILL in the middle of a stage with dropout and accumulation; the same command goes on, bit for bit."""
-    overrides = [*SMALL, "encoder.dropout=0.1", "stages.stage2.samples=320", "trainer.checkpoint_every=2"]
-
-    def start(cache):
-        return subprocess.Popen([sys.executable, "-c", STAGE, str(small_cache), *overrides, f"cache={cache}"], cwd=EXPERIMENTS.parent,
-                                env=os.environ | {"OMP_NUM_THREADS": "1"})
-
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    uninterrupted, process = start(whole), start(killed)
-    deadline = time.monotonic() + 240
-    while not list(killed.glob("stages/*.partial/last.ckpt")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert list(killed.glob("stages/*.partial/last.ckpt")) and not list(killed.glob("stages/*/stage.json"))
-    assert uninterrupted.wait(240) == 0
-    assert start(killed).wait(240) == 0
-    (one,), (other,) = (list(cache.glob("stages/stage2-*")) for cache in (whole, killed))
-    assert one.name == other.name
-    for file in ("parts.safetensors", "adapter/adapter_model.safetensors"):
-        a, b = load_file(one / file), load_file(other / file)
-        assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), file
-    steps = [line.split(",")[:2] for line in (one / "loss.csv").read_text().splitlines()]
-    assert steps == [line.split(",")[:2] for line in (other / "loss.csv").read_text().splitlines()]
+@pytest.mark.parametrize("workers", list(POINTS))
+def test_a_run_killed_anywhere_ends_with_the_same_weights_and_has_seen_the_same_questions(uninterrupted, killed, workers):
+    """Dropout on, accumulation, questions visited again, three stages; every kill is a SIGKILL, every restart the same command."""
+    (whole, seen), (cut, seen_again) = uninterrupted, killed(POINTS[workers], workers)
+    for stage, steps in STEPS.items():
+        (one,), (other,) = (list(stages.glob(f"{stage}-*")) for stages in (whole, cut))
+        assert one.name == other.name and {path.name for path in one.iterdir()} == {path.name for path in other.iterdir()}
+        weights = sorted(path.relative_to(one) for path in one.rglob("*.safetensors"))
+        assert weights
+        for file in weights:
+            a, b = load_file(one / file), load_file(other / file)
+            assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), f"{stage}/{file}"
+        curves = [[line.split(",")[:4] for line in (folder / "loss.csv").read_text().splitlines()] for folder in (one, other)]
+        assert curves[0] == curves[1] and len(curves[0]) == 1 + steps // 2
+        order = [ids for name, _, ids in seen if name == stage]
+        assert len(order) == 2 * steps
+        again = {batch: ids for name, batch, ids in seen_again if name == stage}
+        assert [again[batch] for batch in sorted(again)] == order
+        assert all(ids == order[batch] for name, batch, ids in seen_again if name == stage)
+    visited = [id for ids in order for id in ids]
+    assert len(set(visited)) < len(visited)
+    assert len(seen_again) > len(seen)

@@ -22,6 +22,12 @@ CLASSES = {
     "164931005": "ST elevation",
 }
 
+# The same classes as anyECG-chat's release names them in classification.
+LABELS = dict(zip(CLASSES, (
+    "Normal", "Atrial fibrillation", "First-degree atrioventricular block", "Left bundle branch block", "Right bundle branch block",
+    "Premature atrial contraction", "Premature ventricular contraction", "ST-segment depression", "ST-segment elevated",
+), strict=True))
+
 
 class CPSC2018(Snomed):
     """The China Physiological Signal Challenge 2018 as PhysioNet's challenges of 2020 and 2021 released it.
@@ -39,3 +45,6 @@ class CPSC2018(Snomed):
 
     def published(self) -> Mapping[str, str]:
         return CLASSES
+
+    def classes(self) -> Mapping[str, str]:
+        return LABELS

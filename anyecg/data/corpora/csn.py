@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pandas as pd
 
@@ -86,11 +86,18 @@ AVRT,Atrioventricular Reentrant Tachycardia,233897008
 SAAWR,Sinus Atrium to Atrial Wandering Rhythm,195101003
 """
 
-# The 38 classes of MERL (Liu et al. 2024), which later papers compare on. Sinus bradycardia is none of them.
-BENCHMARK = (
-    "AQW UW SR WPW 2AVB AT VB ARS STTC SA STE VPB TWO STTU ALS APB 2AVB1 PRIE CCR CR AF AVB QTIE LBBB VEB SVT RBBB 1AVB STDD MI "
-    "AFIB TWC PWC ERV RVH LVH ST JEB"
-).split()
+# Published label sets of classification: the 51 classes of anyECG-chat's release, and the 38 of MERL (Liu et al. 2024), which other
+# papers compare on (sinus bradycardia is none of those).
+LABEL_SETS = {
+    "anyecg_chat": (
+        "SB SR AF ST TWC TWO SA AFIB STDD ALS APB STTC 1AVB AQW LVQRSAL ARS STE IDC SVT RBBB LVH QTIE ERV AT VPB AVB LBBB STTU CCR PWC "
+        "UW MI VFW RVH CR 3AVB JEB WPW 2AVB VEB PRIE RAH 2AVB1 AVRT VPE JPT VET ABI FQRS VB WAVN"
+    ).split(),
+    "merl": (
+        "AQW UW SR WPW 2AVB AT VB ARS STTC SA STE VPB TWO STTU ALS APB 2AVB1 PRIE CCR CR AF AVB QTIE LBBB VEB SVT RBBB 1AVB STDD MI "
+        "AFIB TWC PWC ERV RVH LVH ST JEB"
+    ).split(),
+}
 
 # Codes of the headers that the list above leaves out, as PhysioNet's 2021 challenge names them.
 UNLISTED = {
@@ -117,7 +124,7 @@ class CSN(Snomed):
     """ecg-arrhythmia 1.0.0 (`WFDBRecords/01/010/JS00001.{hea,mat}`), or the two folders of PhysioNet's 2021 challenge that hold it.
 
     Labels are the codes of ConditionNames_SNOMED-CT.csv: of the root's own file, else of the same list kept here. Classification asks
-    for MERL's 38 of them, each a code of its own (MERL finds a class's acronym inside another's, "AF" in "AFIB").
+    for a published set of them, each a code of its own (MERL finds a class's acronym inside another's, "AF" in "AFIB").
     """
 
     name: ClassVar[str] = "csn"
@@ -127,7 +134,9 @@ class CSN(Snomed):
 
     @dataclass(frozen=True)
     class Config(Corpus.Config):
-        pass
+        """label_set: whose classes are asked for, "anyecg_chat" (51) or "merl" (38)."""
+
+        label_set: Literal["anyecg_chat", "merl"] = "anyecg_chat"
 
     @cached_property
     def _conditions(self) -> pd.DataFrame:
@@ -144,5 +153,5 @@ class CSN(Snomed):
         return dict(zip(self._conditions["code"], self._conditions["name"]))
 
     def classes(self) -> Mapping[str, str]:
-        known = self._conditions.loc[[acronym for acronym in BENCHMARK if acronym in self._conditions.index]]
+        known = self._conditions.loc[[acronym for acronym in LABEL_SETS[self.cfg.label_set] if acronym in self._conditions.index]]
         return dict(zip(known["code"], known["name"]))

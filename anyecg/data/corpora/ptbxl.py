@@ -16,10 +16,10 @@ SUPERCLASSES = {
     "NORM": "normal ECG", "MI": "myocardial infarction", "STTC": "ST/T change",
     "CD": "conduction disturbance", "HYP": "hypertrophy",
 }
-# Subclasses that are no statement of their own, so scp_statements.csv does not say their names.
+# Subclasses that are no statement of their own, so scp_statements.csv does not say their names; as anyECG-chat's release names them.
 SUBCLASSES = {
-    "STTC": "ST/T change", "LAFB/LPFB": "left anterior or posterior fascicular block", "_AVB": "AV block",
-    "ISCA": "ischemia in anterior or lateral leads", "ISCI": "ischemia in inferior leads",
+    "STTC": "ST/T change", "LAFB/LPFB": "left anterior/posterior fascicular block", "_AVB": "AV block",
+    "ISCA": "ischemic in anterior leads", "ISCI": "ischemic in inferior leads",
 }
 
 
@@ -68,9 +68,10 @@ class PTBXL(Corpus):
         return self.limited(entry(row) for row in index.itertuples(index=False))
 
     def info(self) -> Mapping:
-        """label sets -> code -> name, and code -> its diagnostic superclass and subclass.
+        """label sets -> code -> name (5, 23, 19 and 12 of them), code -> its diagnostic superclass and subclass, code -> statement.
 
-        {"labels": {"super": {code: name}, "sub": ..., "form": ..., "rhythm": ...}, "classes": {code: [super, sub]}}
+        {"labels": {"super": {code: name}, "sub": ..., "form": ..., "rhythm": ...}, "classes": {code: [super, sub]},
+        "statements": {code: description}}
         """
         codes = self._statements()
         diagnostic = codes[codes["diagnostic"] == 1]
@@ -86,4 +87,5 @@ class PTBXL(Corpus):
                 code: [row["diagnostic_class"], row["diagnostic_subclass"]]
                 for code, row in diagnostic.dropna(subset=["diagnostic_class", "diagnostic_subclass"]).iterrows()
             },
+            "statements": codes["description"].dropna().to_dict(),
         }

@@ -42,8 +42,8 @@ class Snomed(Corpus):
         return self.published()
 
     def info(self) -> Mapping:
-        """{"labels": {the corpus: {code: name}}, "classes": {}}: one label set, called as the corpus."""
-        return {"labels": {self.name: dict(self.classes())}, "classes": {}}
+        """{"labels": {the corpus: {code: name}}, "classes": {}, "statements": {code: name}}: one label set, called as the corpus."""
+        return {"labels": {self.name: dict(self.classes())}, "classes": {}, "statements": dict(self.published())}
 
     def entries(self) -> Iterator[Entry]:
         """One entry a record name, by name; of two records of one name the first by path is taken, and a warning counts them."""

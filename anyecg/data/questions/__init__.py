@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from anyecg.data.questions.classification import classification_questions, label_universe
+from anyecg.data.questions.classification import classification_questions, label_statements, label_universe
 from anyecg.data.questions.config import POOLS, QuestionsConfig, check
 from anyecg.data.questions.ecg_qa import ecg_qa_answers, ecg_qa_questions, settings
 from anyecg.data.questions.localization import localization_questions
@@ -21,7 +21,7 @@ from anyecg.types import DataError, ECGSample
 
 __all__ = ["POOLS", "Questions", "QuestionsConfig", "build_questions", "settings", "write_counted"]
 
-VERSION = 5  # of the rules: a new one builds every question file again
+VERSION = 6  # of the rules: a new one builds every question file again
 BUILDERS = {
     "report": report_questions, "localization_short": localization_questions, "localization_long": localization_questions,
     "multi_ecg": multi_ecg_questions, "classification": classification_questions,
@@ -39,7 +39,7 @@ def build_questions(stores: Stores, cfg: QuestionsConfig, path: Path, *, seed: i
     dropped = Counter()
     info = {
         "version": VERSION, "seed": seed, "config": settings(cfg), "data": stores.fingerprint,
-        "labels": label_universe(stores), "ecg_qa_answers": ecg_qa_answers(cfg),
+        "labels": label_universe(stores), "label_statements": label_statements(stores), "ecg_qa_answers": ecg_qa_answers(cfg),
     }
     questions = write_counted(path, _all(stores, cfg, seed, dropped, path.parent / "replies.sqlite"), info, dropped)
     if not len(questions):

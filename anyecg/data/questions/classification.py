@@ -42,6 +42,16 @@ def label_names(codes, info: Mapping) -> dict[str, list[str]]:
     return {name: sorted({names[key] for key in keys.get(name, codes) if key in names}) for name, names in info["labels"].items()}
 
 
+def label_statements(stores: Stores) -> dict[str, dict[str, dict[str, list[str]]]]:
+    """corpus -> what its reports may say -> label set -> the names that this stands for, to read labels in a report."""
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for store in stores:
+        info = store.summary["info"]
+        for code, statement in info.get("statements", {}).items():
+            found.setdefault(store.summary["corpus"], {})[statement] = {group: names for group, names in label_names([code], info).items() if names}
+    return found
+
+
 def label_universe(stores: Stores) -> dict[str, dict[str, list[str]]]:
     """corpus -> label set -> the names of all its classes, for metrics to know those without a positive."""
     return {

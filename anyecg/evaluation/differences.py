@@ -1,0 +1,174 @@
+"""What a setting changes: each task's headline metric beside its controls, the first setting's, and the paper's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from anyecg.evaluation.bootstrap import require_same_ids
+from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
+from anyecg.evaluation.published import PublishedTable
+from anyecg.evaluation.seeds import Pooled, pool
+from anyecg.evaluation.tables import LABELS, MISSING, PAPER, Grid, number, with_interval
+from anyecg.tasks import tasks
+from anyecg.types import DataError
+
+Spread = tuple[float, tuple[float, float] | None]  # a value and the ends of its 95 % interval
+
+AGREES, DISAGREES, UNDECIDED = "agrees", "disagrees", "undecided"
+UNKNOWN, UNMEASURED = "paper not known", "not measured"
+MEANING = f"sign: of the difference, here and in the paper; {UNDECIDED}: the interval here includes zero; {UNKNOWN}: we have no figure of the paper"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting to compare: its name, its row of the paper's table, and seed -> task -> view -> rows of `Task.score`."""
+
+    name: str
+    paper_row: str | None
+    rows: Mapping[int, Mapping[str, Mapping[str, pd.DataFrame]]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One task of one setting, over the seeds that it shares with the first.
+
+    views: view -> the headline metric; controls: control -> with the ECG minus this; change: to the first setting, and
+    by seed; None where nothing is to be said. paper, paper_change: the published figure and its difference to the first's.
+    """
+
+    setting: str
+    task: str
+    metric: str
+    meaning: str
+    seeds: tuple[int, ...]
+    questions: tuple[int, ...]
+    patients: tuple[int, ...]
+    unparsed: int
+    views: Mapping[str, Spread]
+    controls: Mapping[str, Spread]
+    change: Spread | None
+    by_seed: tuple[float, ...]
+    paper: float | None
+    paper_change: float | None
+
+    @property
+    def sign(self) -> str:
+        """Whether the setting moves the metric the way it does in the paper; undecided where the interval includes zero."""
+        if self.paper_change is None:
+            return UNKNOWN
+        if self.change is None:
+            return UNMEASURED
+        ends = self.change[1]
+        if ends is None or ends[0] <= 0 <= ends[1]:
+            return UNDECIDED
+        return AGREES if np.sign(ends[0]) == np.sign(self.paper_change) else DISAGREES
+
+
+def measure(settings: Sequence[Setting], task: str, published: PublishedTable, *, n: int = 1000, seed: int = 0) -> Iterator[Cell]:
+    """The cells of one task, the first setting's first; n, seed: of the bootstrap.
+
+    Raises DataError, naming ids, where settings were not asked the same questions with the same seed.
+    """
+    scorer, first = tasks[task](), settings[0]
+
+    @cache
+    def pooled(place: int, view: str, seeds: tuple[int, ...]) -> Pooled | None:
+        rows = {number: settings[place].rows[number][task] for number in seeds}
+        if not all(view in views for views in rows.values()):
+            return None
+        return pool({number: views[view] for number, views in rows.items()}, scorer.reduce, scorer.primary, n=n, seed=seed)
+
+    def minus(one: Pooled | None, other: Pooled | None) -> Pooled | None:
+        return one - other if one and other else None
+
+    shared = [_shared_seeds(first, setting, task) for setting in settings]
+    reference = _figure(published, first, task)
+    for place, (setting, seeds) in enumerate(zip(settings, shared)):
+        views = {view: pooled(place, view, seeds) for view in (SIGNAL, BLIND, SHUFFLED)}
+        controls = {view: minus(views[SIGNAL], views[view]) for view in (BLIND, SHUFFLED)}
+        change = minus(views[SIGNAL], pooled(0, SIGNAL, seeds)) if place else None
+        paper = _figure(published, setting, task)
+        rows = [setting.rows[number][task][SIGNAL] for number in seeds]
+        yield Cell(
+            setting.name, task, scorer.primary, scorer.metrics[scorer.primary], seeds,
+            tuple(len(part) for part in rows), tuple(part["patient"].nunique() for part in rows), sum(int((~part["parsed"]).sum()) for part in rows),
+            _spreads(views), _spreads(controls), _spreads({"": change}).get(""), tuple(change.values.values()) if change else (),
+            paper, None if paper is None or reference is None or not place else paper - reference,
+        )
+
+
+def _shared_seeds(first: Setting, setting: Setting, task: str) -> tuple[int, ...]:
+    """The seeds of both; DataError if there are none, or if with one of them the two were not asked the same."""
+    seeds = tuple(sorted(setting.rows.keys() & first.rows.keys()))
+    if not seeds:
+        raise DataError(f"{setting.name} and {first.name} have no seed in common")
+    for number in seeds:
+        names = [one.name + (f" (seed {number})" if len(first.rows) > 1 else "") for one in (first, setting)]
+        require_same_ids(first.rows[number][task][SIGNAL], setting.rows[number][task][SIGNAL], (names[0], names[1]))
+    return seeds
+
+
+def _figure(published: PublishedTable, setting: Setting, task: str) -> float | None:
+    return published[setting.paper_row].get(task) if setting.paper_row else None
+
+
+def _spreads(found: Mapping[str, Pooled | None]) -> dict[str, Spread]:
+    return {name: (pooled.value, pooled.ends()) for name, pooled in found.items() if pooled}
+
+
+def shown(spread: Spread | None, sign: bool = False) -> str:
+    """"0.512 [0.430, 0.601]", with signs if asked; a dash for None."""
+    return with_interval(*(spread or (None, None)), sign=sign)
+
+
+def changes_grid(cells: Sequence[Cell]) -> Grid:
+    """One task: each setting's metric, what it changes, and what it changes in the paper."""
+    head, several = cells[0], len(cells[0].seeds) > 1
+    rows = []
+    for cell in cells:
+        seeds = [", ".join(f"{value:+.3f}" for value in cell.by_seed) or MISSING] if several else []
+        paper = MISSING if cell.paper_change is None else f"{cell.paper_change:+.3f}"
+        rows.append([cell.setting, shown(cell.views.get(SIGNAL)), shown(cell.change, sign=True), *seeds, number(cell.paper), paper, cell.sign if cell is not head else MISSING])
+    header = ["run", f"{head.metric} [95 %]", "− first [95 %]", *(["− first, by seed"] if several else []), "paper", "paper: − first", "sign"]
+    return Grid(f"{head.task}: {head.meaning}", header, rows, [*_asked(cells), PAPER, MEANING])
+
+
+def controls_grid(cells: Sequence[Cell]) -> Grid:
+    """One task: each setting with the ECG, blind and shuffled, and how sure the differences are."""
+    views = (SIGNAL, BLIND, SHUFFLED)
+    rows = [
+        [cell.setting, *(shown(cell.views.get(view)) for view in views), *(shown(cell.controls.get(view), sign=True) for view in views[1:]), str(cell.unparsed)]
+        for cell in cells
+    ]
+    header = ["run", *(LABELS[view] for view in views), "ECG − blind [95 %]", "ECG − shuffled [95 %]", "unparsed"]
+    return Grid(f"{cells[0].task}: {cells[0].metric} and its controls", header, rows)
+
+
+def signs_grid(cells: Sequence[Cell], title: str) -> Grid:
+    """Every setting but the first by task: what it changes here, in the paper, and whether the signs agree."""
+    first, tasks_here = cells[0].setting, list(dict.fromkeys(cell.task for cell in cells))
+    found = {(cell.setting, cell.task): cell for cell in cells if cell.setting != first}
+    rows = []
+    for setting in dict.fromkeys(setting for setting, _ in found):
+        row = [found[setting, task] for task in tasks_here]
+        papers = [MISSING if cell.paper_change is None else f"{cell.paper_change:+.3f}" for cell in row]
+        rows.append([setting, *(f"{shown(cell.change, sign=True)}; paper {paper}: {cell.sign}" for cell, paper in zip(row, papers))])
+    counts = Counter(cell.sign for cell in found.values())
+    told = ", ".join(f"{counts[sign]} {sign}" for sign in (AGREES, DISAGREES, UNDECIDED, UNKNOWN, UNMEASURED) if counts[sign])
+    return Grid(title, ["", *(f"{task}: − {first} [95 %]" for task in tasks_here)], rows, [f"of {len(found)} cells: {told}", MEANING, PAPER])
+
+
+def _asked(cells: Sequence[Cell]) -> list[str]:
+    head = cells[0]
+    asked = [f"{n} questions of {patients} patients" for n, patients in zip(head.questions, head.patients)]
+    if len(head.seeds) == 1:
+        notes = [f"{asked[0]}, the same in all runs"]
+    else:
+        notes = ["; ".join(f"seed {seed}: {words}" for seed, words in zip(head.seeds, asked)) + "; with a seed the same in all runs"]
+    return notes + [f"{cell.setting}: over seeds {', '.join(map(str, cell.seeds))} only" for cell in cells if cell.seeds != head.seeds]

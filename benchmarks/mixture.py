@@ -1,0 +1,58 @@
+"""Stage 2's mixture as questions that a benchmark can make at once: the shares and shapes are the recipe's, the signals noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from anyecg.connectors import connectors
+from anyecg.data.dataset import Item
+from anyecg.encoders import encoders
+from anyecg.llms import llms
+from anyecg.llms.lora import LoRAConfig
+from anyecg.model import ECGLanguageModel
+from anyecg.types import MARKER, ECGSample, Turn, Window
+
+STATEMENTS = (
+    "Sinus rhythm", "Sinus bradycardia", "Left axis deviation", "Left ventricular hypertrophy", "Right bundle branch block", "Normal ECG",
+    "Nonspecific ST-T changes", "Abnormal ECG", "Premature ventricular contraction", "Prolonged QT interval", "Possible inferior infarct - age undetermined",
+)
+EVERY = 48  # questions with exactly the mixture's shares: 24 reports, 16 localizations over 10 s, 8 over 10 to 60 s
+
+
+def items(count: int, seed: int = 0) -> list[Item]:
+    """Half 10 s 12-lead reports, a third 10 s localization, a sixth 10-60 s localization (two leads), in random order."""
+    rng = np.random.default_rng(seed)
+    kinds = ["report"] * (count // 2) + ["short"] * (count // 3) + ["long"] * (count - count // 2 - count // 3)
+    return [_item(f"q{number}", kind, rng) for number, kind in enumerate(rng.permutation(kinds).tolist())]
+
+
+def _item(id: str, kind: str, rng: np.random.Generator) -> Item:
+    seconds = float(rng.uniform(10, 60)) if kind == "long" else 10.0
+    clips, leads = max(1, int(np.ceil(seconds / 10))), 12 if kind == "report" else 2
+    if kind == "report":
+        question, answer = "Please provide the report for the following ECG.", "Report: " + ", ".join(rng.choice(STATEMENTS, rng.integers(2, 6), replace=False))
+    else:
+        name = "Premature ventricular contraction"
+        question = f"Please identify all the time points where {name} is located in the ECG."
+        edges = np.sort(rng.uniform(0, seconds, 2 * int(rng.integers(1, 2 + seconds // 10))))
+        times = ", ".join(f"{a:.1f}s-{b:.1f}s" for a, b in edges.reshape(-1, 2))
+        answer = f"Duration: {times}" if rng.random() < 0.7 else f"No {name} Found"
+    sample = ECGSample(id, kind, (Window(id),), (Turn("user", f"{MARKER}\n{question}"), Turn("assistant", answer)))
+    mask = np.arange(12) < leads
+    return Item(sample, ((rng.uniform(-1, 1, (clips, 12, 1000)) * mask[None, :, None]).astype(np.float32),), (mask,))
+
+
+def build(llm: str, size: str, attention: str = "sdpa", cache: Path | None = None) -> ECGLanguageModel:
+    """ViT of a size, the paper's connector, an LLM with LoRA; no dropout, so that two sides can be held against each other."""
+    torch.manual_seed(0)
+    encoder = encoders["vit"](encoders["vit"].Config(size=size, dropout=0.0))
+    kind = llms[llm]
+    texts = [turn.text for item in items(EVERY) for turn in item.sample.conversation]
+    language = kind(kind.Config(lora=LoRAConfig(dropout=0.0)), texts=lambda: texts, cache=cache)
+    language.lm.set_attn_implementation(attention)
+    model = ECGLanguageModel(encoder, connectors["mlp"](connectors["mlp"].Config(), encoder.dim, language.dim), language)
+    model.train_only(["encoder", "connector", "markers", "llm"])
+    return model.train()

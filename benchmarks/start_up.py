@@ -1,0 +1,135 @@
+"""Setting up and resuming a stage over a manifest of a million rows, and the time of a sample of few against many; prints both.
+
+A synthetic store (its shard is a sparse file) and a question for each of its records; every side is a process of its own.
+"first" counts the tokens of all questions that are drawn, "again" is what a resumed stage does.
+
+    python -m benchmarks.start_up [--rows 1000000] [--workers 2] [--work DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from anyecg.data.build import Data
+from anyecg.data.collate import Collator
+from anyecg.data.datamodule import StageData
+from anyecg.data.questions import Questions
+from anyecg.data.questions.table import write_questions
+from anyecg.data.store import FORMAT, Store, Stores, shard_name
+from anyecg.experiment import InputConfig, StageConfig
+from anyecg.llms import llms
+from anyecg.types import CLIP_SAMPLES, MARKER, ECGSample, Turn, Window
+from benchmarks.mixture import STATEMENTS
+from benchmarks.side import machine, report, run
+
+FEW, MANY = 1_000, 100_000
+BATCH = 64
+LEADS = 12
+
+
+def question(number: int) -> ECGSample:
+    """A report whose text is like no other's."""
+    said = ", ".join(STATEMENTS[(number // 11**place) % 11] for place in range(6))
+    return ECGSample(
+        id=f"report/{number}", task="report", pool="report", patient=f"mimic/{number // 3}", records=(Window(f"mimic/{number}", 0.0, 10.0),),
+        conversation=(Turn("user", f"{MARKER}\nPlease provide the report for the following ECG."), Turn("assistant", f"Report: {said}")), evidence=(said,),
+    )  # fmt: skip
+
+
+def write(folder: Path, rows: int) -> Path:
+    """A store of so many records and their questions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "questions.arrow").exists():
+        size = LEADS * CLIP_SAMPLES
+        with (folder / shard_name(0)).open("wb") as file:
+            file.truncate(rows * size * 2)
+        table = pa.table({
+            "id": [f"mimic/{number}" for number in range(rows)], "shard": pa.array([0] * rows, pa.int32()),
+            "offset": pa.array(range(0, rows * size, size), pa.int64()), "samples": pa.array([CLIP_SAMPLES] * rows, pa.int32()),
+            "lead_mask": pa.array([(1 << LEADS) - 1] * rows, pa.int16()),
+        })  # fmt: skip
+        pq.write_table(table, folder / "records.parquet")
+        (folder / "store.json").write_text(json.dumps({"format": FORMAT, "corpus": "mimic", "fingerprint": f"synthetic-{rows}"}))
+        write_questions(folder / "questions.arrow", (("train", question(number)) for number in range(rows)), {})
+    return folder
+
+
+def opened(folder: Path, samples: int, workers: int) -> StageData:
+    data = Data(Stores([Store.open(folder)]), Questions(folder / "questions.arrow"), folder.name)
+    kind = llms["tiny"]
+    texts = [turn.text for number in range(2000) for turn in question(number * 500).conversation]
+    chat, context = kind.reader(kind.Config(), lambda: texts, folder)
+    collate = Collator(chat, prefix=1, patches=60, context=context)
+    stage = StageConfig(tasks={"report": 1}, samples=samples, batch_size=BATCH)
+    return StageData(data, stage, InputConfig(), replay=0.0, seed=0, collate=collate, measure=collate.measure, context=context,
+                     workers=workers, lengths=folder / "lengths", reader=collate.fingerprint)  # fmt: skip
+
+
+def start(folder: Path, rows: int, workers: int) -> None:
+    """Seconds until a loader that stood in the middle of the stage gives its next batch."""
+    began = time.perf_counter()
+    stage = opened(folder, rows, workers)
+    ready = time.perf_counter() - began
+    stage.workers = 0
+    loader = stage.train_dataloader()
+    state = loader.state_dict()
+    middle = len(stage.plan) // 2
+    state |= {"_num_yielded": middle, "_sampler_iter_yielded": middle}
+    loader.load_state_dict(state)
+    ids = next(iter(loader)).ids
+    assert ids == stage.collate([stage.dataset[row] for row in stage.plan[middle].tolist()]).ids, "the loader does not go on where it stood"
+    report(ready=ready, batch=time.perf_counter() - began)
+
+
+def path(folder: Path, rows: int) -> None:
+    """Milliseconds a sample from the store to a batch, each visited once (again only after everything is opened anew)."""
+    opened(folder, rows, 0)  # lengths are counted
+    with (folder / shard_name(0)).open("rb", buffering=0) as file:
+        while file.read(1 << 24):  # both sizes come from the page cache
+            pass
+    took: list[float] = []
+    while len(took) < 300:
+        stage = opened(folder, rows, 0)
+        dataset = stage.train_dataloader().dataset
+        for number in range(0, len(stage.plan), max(1, len(stage.plan) // 300)):
+            began = time.process_time()
+            dataset[number]
+            took.append(time.process_time() - began)
+    report(milliseconds=1e3 * sorted(took)[len(took) // 2] / BATCH)
+
+
+def main(arguments: list[str] | None = None) -> dict:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the manifest (default a million)")
+    parser.add_argument("--workers", type=int, default=2, help="processes that count tokens the first time (default 2)")
+    parser.add_argument("--work", type=Path, help="a folder in which the synthetic data is written and left (default: a temporary one)")
+    parser.add_argument("--side", choices=["start", "path"], help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.side == "start":
+        start(options.work, options.rows, options.workers)
+        return {}
+    if options.side == "path":
+        path(options.work, options.rows)
+        return {}
+    with nullcontext(options.work) if options.work else tempfile.TemporaryDirectory() as work:
+        folder = write(Path(work) / f"rows-{options.rows}", options.rows)
+        sides = {name: run("benchmarks.start_up", "--side", "start", "--rows", options.rows, "--workers", options.workers, "--work", folder) for name in ("first", "again")}
+        few, many = (run("benchmarks.start_up", "--side", "path", "--rows", rows, "--work", write(Path(work) / f"rows-{rows}", rows)) for rows in (FEW, MANY))
+    print(f"start-up of a stage over {options.rows:,} questions ({machine()})")
+    for name, row in sides.items():
+        print(f"  {name:6} set up in {row['ready']:6.1f} s, first batch (from the middle of the stage) after {row['batch']:6.1f} s, peak {row['peak']:.2f} GiB")
+    ratio = many["milliseconds"] / few["milliseconds"]
+    print(f"a sample from the store to a batch (processor time, median): of {FEW:,} {few['milliseconds']:.3f} ms, of {MANY:,} {many['milliseconds']:.3f} ms, ratio {ratio:.2f}")
+    return {"again": sides["again"]["batch"], "ratio": ratio}
+
+
+if __name__ == "__main__":
+    main()

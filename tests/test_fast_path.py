@@ -1,0 +1,149 @@
+"""The fast path: the same loss, gradients and answers as the plain implementation, and nothing read back from the device."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from transformers import masking_utils
+
+from anyecg.experiment import InputConfig, StageConfig
+from anyecg.data.datamodule import StageData
+from anyecg.types import ConfigError
+from benchmarks.plain import plain_answer, plain_attention, plain_loss
+from tests.conftest import collator, make_item, make_model
+
+TRAINS = ["encoder", "connector", "markers", "llm"]
+KINDS = {  # clips of each ECG of each question
+    "short": [(1,)] * 4,
+    "long": [(3,), (6,), (2,)],
+    "several": [(1, 1, 2), (1,) * 6, (2, 1)],
+    "text only": [(), ()],
+    "mixed": [(1,), (6,), (1, 1), (), (2,), (1,)],
+}
+
+
+def questions(kind, seed):
+    rng = np.random.default_rng(seed)
+    words = "sinus rhythm from 1.2s to 3.4s, no premature ventricular contraction found".split()
+    return [make_item(f"q{n}", clips, " ".join(rng.choice(words, rng.integers(1, 12))), leads=int(rng.choice([2, 12])), seed=100 * seed + n)
+            for n, clips in enumerate(KINDS[kind])]  # fmt: skip
+
+
+def gradients(model, loss):
+    model.zero_grad()
+    loss.backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.fixture(scope="module")
+def learning():
+    model = make_model()
+    model.train_only(TRAINS)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:  # at zero, A would have no gradient to compare
+            torch.nn.init.normal_(parameter, std=0.1)
+    return model.eval()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("kind", KINDS)
+def test_loss_and_gradients_equal_the_plain_implementations(learning, kind, seed):
+    batch = collator(learning)(questions(kind, seed))
+    loss = learning(batch)
+    fast = gradients(learning, loss)
+    with plain_attention(learning):
+        other = plain_loss(learning, batch)
+        plain = gradients(learning, other)
+    torch.testing.assert_close(loss, other, atol=1e-5, rtol=0)
+    assert fast.keys() == plain.keys() and any("lora_A" in name for name in fast)
+    assert any("encoder" in name for name in fast) == (kind != "text only")
+    for name in fast:
+        torch.testing.assert_close(fast[name], plain[name], atol=1e-5, rtol=0, msg=lambda told: f"{name}: {told}")
+
+
+def test_answers_equal_the_plain_implementations(learning):
+    batch = collator(learning, generate=True)(questions("mixed", 0))
+    with plain_attention(learning):
+        plain = plain_answer(learning, batch, 8)
+    assert [prediction.text for prediction in learning.answer(batch, 8)] == plain
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_read_back_from_the_device(learning, kind, monkeypatch):
+    """On the meta device there are no values: an `.item()`, a `nonzero` or a boolean index would raise.
+
+    One is left, which is transformers' own: whether positions say that a row holds several texts, once a forward pass.
+    """
+    monkeypatch.setattr(masking_utils, "find_packed_sequence_indices", lambda position_ids: None)
+    batch = collator(learning)(questions(kind, 0)).to("meta")
+    model = copy.deepcopy(learning).to("meta").train()
+    model(batch).backward()
+    assert all(p.grad is not None for name, p in model.named_parameters() if "lora_" in name)
+
+
+def test_what_is_frozen_costs_no_gradient(learning):
+    model = copy.deepcopy(learning)
+    model.train_only(["connector", "markers", "llm"])
+    batch = collator(model)(questions("short", 0))
+    assert not model.encoder(batch.signal, batch.lead_mask).requires_grad  # no graph through a frozen encoder
+    assert {name for name in gradients(model, model(batch)) if "lora_" not in name and not name.startswith(("connector.", "markers"))} == set()
+
+
+def staged(data, model, **settings):
+    collate = collator(model)
+    cfg = StageConfig(tasks={"report": 3, "localization_short": 2, "localization_long": 1}, **{"samples": 48, "batch_size": 12} | settings)
+    return lambda devices=1, **more: StageData(data, cfg, InputConfig(), replay=0.0, seed=0, collate=collate, measure=collate.measure, context=2048, devices=devices, **more)
+
+
+@pytest.mark.parametrize("settings, devices", [({"tokens": 1100}, 1), ({"tokens": 1100}, 2), ({"micro_batch": 3}, 1), ({"micro_batch": 3}, 2)])
+def test_a_step_in_pieces_has_the_loss_and_gradients_of_the_whole(small_data, learning, settings, devices):
+    loader = staged(small_data, learning, **settings)(devices)
+    passes = loader.accumulate * devices
+    assert passes > 1 and len(loader.plan) == loader.steps * passes
+    batches = [loader.train_dataloader().dataset[number] for number in range(passes)]  # of the first step, of every rank
+    assert sum(len(batch.ids) for batch in batches) == 12
+    loss, pieces = 0.0, {}
+    for batch in batches:
+        part = learning(batch) / passes  # as Lightning (over accumulated batches) and DDP (over ranks) average
+        loss += part.item()
+        for name, gradient in gradients(learning, part).items():
+            pieces[name] = pieces.get(name, 0) + gradient
+    whole = learning(collator(learning)([loader.dataset[row] for number in range(passes) for row in loader.plan[number].tolist()]))
+    torch.testing.assert_close(torch.tensor(loss), whole.detach(), atol=1e-5, rtol=0)
+    for name, gradient in gradients(learning, whole).items():
+        torch.testing.assert_close(pieces[name], gradient, atol=1e-5, rtol=0)
+
+
+def test_passes_by_tokens_keep_to_their_budget_and_to_the_mixture(small_data, learning):
+    loader = staged(small_data, learning, tokens=1100)()
+    assert loader.counts == {"report": 24, "localization_short": 16, "localization_long": 8}
+    assert all(batch.input_ids.numel() <= 1100 for batch in loader.train_dataloader())
+    again = staged(small_data, learning, tokens=1100)()
+    assert [batch.tolist() for batch in again.plan] == [batch.tolist() for batch in loader.plan]
+
+
+@pytest.mark.parametrize("settings", [{"tokens": 1100}, {"batch_size": 6}])
+def test_a_loader_goes_on_where_its_state_says(small_data, learning, settings):
+    make = staged(small_data, learning, **settings)
+    loader = make().train_dataloader()
+    batches = iter(loader)
+    seen = [next(batches).ids for _ in range(3)]
+    state = loader.state_dict()
+    rest = [batch.ids for batch in batches]
+    resumed = make().train_dataloader()
+    resumed.load_state_dict(state)
+    assert rest == [batch.ids for batch in resumed] and not set(seen) & set(rest)
+
+
+def test_a_batch_as_collated_is_divided_by_its_own_answers(learning):
+    batch = collator(learning)(questions("mixed", 0))
+    assert batch.divisor.item() == len(batch.targets) == len(batch.answers)
+    torch.testing.assert_close(learning(dataclasses.replace(batch, divisor=batch.divisor * 2)), learning(batch) / 2)
+
+
+def test_tokens_and_micro_batch_exclude_each_other(small_data, learning):
+    for settings in ({"micro_batch": 3}, {"objective": "contrastive"}):
+        with pytest.raises(ConfigError, match="tokens"):
+            staged(small_data, learning, tokens=1100, **settings)()

@@ -1,0 +1,52 @@
+"""The formula of FLOPs against torch's own counter over a real forward and backward pass, and against 6N and 4N at the paper's size."""
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from anyecg.training.flops import Forward, Shape, answering_flops, contrastive_flops, recomputed_flops
+from tests.conftest import collator, make_item, make_model
+
+WIDE = {"dim": 96, "heads": 2, "mlp": 384}
+ALL = ("encoder", "connector", "markers", "llm")
+
+
+def counted(model, trains, item) -> int:
+    """What the counter sees of a training step; plain attention, as flash attention's backward pass computes its scores again."""
+    model.train_only(trains)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model(collator(model)([item])).backward()
+    return counter.get_total_flops()
+
+
+def shape_of(model, item) -> Shape:
+    clips = [len(clip) for clip in item.clips]
+    return Shape(sum(clips), *collator(model).measure(item.sample, clips))
+
+
+@pytest.mark.parametrize(("trains", "tuning"), [
+    (ALL, "lora"), (("encoder", "connector", "markers"), "lora"), (("connector", "markers", "llm"), "lora"), (("connector",), "none"), (ALL, "full"),
+])
+@pytest.mark.parametrize("clips", [(1,), (6,), (1, 1, 1)])
+def test_the_formula_is_what_torch_counts(trains, tuning, clips):
+    model, item = make_model(tuning=tuning, **WIDE).train(), make_item(clips=clips)
+    formula = answering_flops(Forward.of(model), shape_of(model, item), trains, tuning)
+    assert formula == pytest.approx(counted(model, trains, item), rel=0.01)
+
+
+def test_a_trained_encoder_alone_takes_three_forward_passes():
+    model = make_model(**WIDE)
+    encoder, signal = model.encoder, torch.randn(1, 12, 1000)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        encoder(signal, torch.ones(1, 12, dtype=torch.bool)).sum().backward()
+    assert contrastive_flops(Forward.of(model)) == pytest.approx(counter.get_total_flops(), rel=0.05)  # nothing flows back into the signal
+
+
+def test_checkpointing_adds_one_forward_pass_of_the_layers():
+    model, item = make_model(), make_item(clips=(2,))
+    forward, shape = Forward.of(model), shape_of(model, item)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        model.llm.hidden(model.embed(collator(model)([item])))
+    eye = shape.clips * (forward.encoder + forward.connector)
+    assert recomputed_flops(forward, shape) == pytest.approx(counter.get_total_flops() - eye, rel=0.01)
