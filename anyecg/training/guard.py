@@ -107,7 +107,7 @@ class Guard(L.Callback):
         left_out = self.bad | spike if self.on_spike == "skip" else self.bad
         self.pending.append(Judgement(trainer.global_step + 1, torch.stack([loss, norm, bad, spike, median]), losses, self.ids))
         self.losses, self.ids = [], []
-        if optimizer.defaults.get("fused") and not self.engine and not self.fsdp:
+        if not self.engine and not self.fsdp and optimizer.defaults.get("fused"):  # DeepSpeed's wrapper has no defaults
             optimizer.found_inf = left_out.float()
             return
         self.settle()
