@@ -114,6 +114,8 @@ class DeepSpeed(DeepSpeedStrategy):
         from deepspeed.utils import safe_get_full_optimizer_state
 
         base = optimizer.optimizer
+        if not self.zero_stage_3:
+            self._link(optimizer)
         step = next(iter(base.state.values()))["step"] if base.state else torch.tensor(0.0)
         groups, state, number = [], {}, 0
         for group, parameters in zip(base.param_groups, self.learning, strict=True):
@@ -126,6 +128,11 @@ class DeepSpeed(DeepSpeedStrategy):
                 state[number] = kept
                 number += 1
         return {"state": state, "param_groups": groups}
+
+    def _link(self, engine) -> None:
+        """Let every parameter know its moments: DeepSpeed does so once, after the first group's first step, when the others have none."""
+        engine._hp_optimizer_states_linked = False
+        engine._lazy_init_hp_params_optimizer_state()
 
     def _keep(self, kept: dict[str, Tensor], name: str, tensor: Tensor) -> None:
         if self.is_global_zero:
@@ -173,7 +180,7 @@ class DeepSpeed(DeepSpeedStrategy):
         for flat in engine.fp32_partitioned_groups_flat if self.zero_stage_3 else engine.single_partition_of_fp32_groups:
             base.state[flat] = {"step": torch.tensor(step, device=flat.device)} | {key: torch.zeros_like(flat) for key in MOMENTS}
         if not self.zero_stage_3:
-            engine._lazy_init_hp_params_optimizer_state()
+            self._link(engine)
         for group, stored, parameters in zip(base.param_groups, saved["param_groups"], self.learning, strict=True):
             group.update({key: value for key, value in stored.items() if key != "params"})
             for number, parameter in zip(stored["params"], parameters, strict=True):
