@@ -138,15 +138,20 @@ FINDINGS: tuple[Finding, ...] = (
 BY_KEY: dict[str, Finding] = {finding.key: finding for finding in FINDINGS}
 
 _SENTENCE = re.compile(r"[.;:!?\n]+(?:\s|$)|\n")
+_VERDICT = re.compile(r"\s*(?::|=|\()\s*(?=(?:no|none|not|absent|negative|excluded|resolved)\b)", re.IGNORECASE)  # "AF: no", "AF (absent)"
 _STOP = re.compile(r",|\bbut\b|\bhowever\b|\balthough\b|\bthough\b|\binstead\b(?!\s+of)|\bwhile\b|\bwhereas\b"
+                   r"|(?<!consistent )(?<!compatible )(?<!associated )(?<!keeping )(?<!ECG )(?<!ECGs )(?<!one )(?<!none )\bwith\b"
                    r"|\bexcept\b|\baber\b|\band\s+(?:now\s+)?(?:shows?|has|have|is)\b", re.IGNORECASE)
-_BEFORE = re.compile(r"\b(?:no|none|not|without|absence\s+of|absent|neither|nor|never|denies|negative\s+for|free\s+of"
+_BEFORE = re.compile(r"(?:\b(?:no|none|not|cannot|without|absence\s+of|absent|neither|nor|never|denies|negative\s+for|free\s+of"
                      r"|instead\s+of|rather\s+than|lacks?|resolution\s+of|resolved|disappearance\s+of"
-                     r"|kein(?:e[nr]?)?|ohne|n't)\b"
-                     r"(?!\s+(?:only|significant\s+change|change|doubt|longer\s+(?:normal|absent)))", re.IGNORECASE)
-_AFTER = re.compile(r"(?:^|\s)(?:(?:is|are|was|were|has|have|had|does|do|did)(?:\s+been|\s+now)?\s+)?"
-                    r"(?:not\b(?!\s+only)|absent|no\s+longer|resolved|disappeared|gone|ruled\s+out|excluded"
-                    r"|replaced\s+by|isn't|aren't|wasn't|weren't)", re.IGNORECASE)
+                     r"|fail(?:s|ed)?\s+to\s+(?:show|reveal|demonstrate)|excludes|rules\s+out|unlikely|kein(?:e[nr]?)?|ohne)|n['’]t)\b"
+                     r"(?!\s+(?:only|significant\s+change|change|doubt|longer\s+(?:normal|absent)|(?:be\s+)?(?:rule|ruled|exclude|excluded)\b))",
+                     re.IGNORECASE)
+_NON = re.compile(r"\bnon[- ]$", re.IGNORECASE)  # "non-AF"
+_AFTER = re.compile(r"(?:^|\s)(?:(?:is|are|was|were|has|have|had|does|do|did|ca|can|could)(?:\s+been|\s+now)?\s*)?"
+                    r"(?:(?:not|n['’]t)\b(?!\s+(?:only|(?:be\s+)?(?:ruled\s+out|excluded)))|cannot\s+be\s+(?:seen|found|identified|detected)"
+                    r"|absent|negative|none|no(?:\s+longer)?(?=\s*[,)]|\s*$)|no\s+longer|resolved|disappeared|gone|unlikely|(?<!not be )ruled\s+out|(?<!not be )excluded"
+                    r"|replaced\s+by)", re.IGNORECASE)
 REACH = 400  # characters that a negation reaches at most, so that an endless text is read in time
 _LIST = re.compile(r"\b(?:or|nor)\b", re.IGNORECASE)
 _TURN = re.compile(r"\bbut\b|\bhowever\b", re.IGNORECASE)
@@ -156,7 +161,7 @@ def find(text: str) -> frozenset[str]:
     """The keys of the findings that a text asserts; a finding named only under negation is left out."""
     return frozenset(
         finding.key
-        for sentence in _SENTENCE.split(text)
+        for sentence in _sentences(text)
         for finding in FINDINGS
         if any(not _denied(sentence, match) for match in finding.pattern.finditer(sentence))
     )
@@ -164,7 +169,11 @@ def find(text: str) -> frozenset[str]:
 
 def asserted(text: str, pattern: re.Pattern[str]) -> list[str]:
     """What a pattern matches in a text, save where the text denies it."""
-    return [match.group() for sentence in _SENTENCE.split(text) for match in pattern.finditer(sentence) if not _denied(sentence, match)]
+    return [match.group() for sentence in _sentences(text) for match in pattern.finditer(sentence) if not _denied(sentence, match)]
+
+
+def _sentences(text: str) -> list[str]:
+    return _SENTENCE.split(_VERDICT.sub(" ", text))
 
 
 def _denied(sentence: str, match: re.Match[str]) -> bool:
@@ -172,6 +181,8 @@ def _denied(sentence: str, match: re.Match[str]) -> bool:
 
     A comma ends a negation (reports are comma-joined statements) unless the list goes on to an "or".
     """
+    if _NON.search(sentence, max(0, match.start() - 4), match.start()):
+        return True
     first, end = max(0, match.start() - REACH), _clause_end(sentence, match.end())
     last_or = max((word.start() for word in _LIST.finditer(sentence, first, end)), default=-1)
     stops = _STOP.finditer(sentence, first, match.start())

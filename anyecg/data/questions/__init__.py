@@ -21,7 +21,7 @@ from anyecg.types import DataError, ECGSample
 
 __all__ = ["POOLS", "Questions", "QuestionsConfig", "build_questions", "settings", "write_counted"]
 
-VERSION = 6  # of the rules: a new one builds every question file again
+VERSION = 7  # of the rules: a new one builds every question file again
 BUILDERS = {
     "report": report_questions, "localization_short": localization_questions, "localization_long": localization_questions,
     "multi_ecg": multi_ecg_questions, "classification": classification_questions,
