@@ -90,7 +90,9 @@ class TrainerConfig:
     num_nodes: int = 1
     strategy: str = "auto"  # single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
     deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)
-    precision: str = "32-true"
+    precision: str = "32-true"  # Lightning's: 32-true, bf16-mixed, bf16-true, 16-mixed
+    compile: bool = False  # encoder and LLM through torch.compile while a stage trains
+    fused_loss: bool = False  # logits and cross-entropy in one kernel (torch 2.15), where the LLM's head is one product
     workers: int = 0  # processes that load batches
     checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
     log_every: int = 10  # optimizer steps between points of the loss curve

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from anyecg.data.collate import Collator
 from anyecg.data.dialogue import Dialogue, Reading
@@ -125,7 +124,7 @@ class ECGLanguageModel(nn.Module):
         if not len(batch.answers):
             raise DataError(f"batch of {', '.join(batch.ids[:3])}: no answer token to learn from")
         hidden = self.llm.hidden(self.embed(batch)).flatten(0, 1).index_select(0, batch.answers)
-        return F.cross_entropy(self.llm.head(hidden).float(), batch.targets, reduction="sum") / batch.divisor
+        return self.llm.loss(hidden, batch.targets) / batch.divisor
 
     @torch.inference_mode()
     def answer(self, batch: ECGBatch, max_new_tokens: int = 256, tokens: Tensor | None = None) -> list[Prediction]:

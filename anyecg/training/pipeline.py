@@ -23,9 +23,10 @@ from anyecg.data.datamodule import StageData
 from anyecg.fingerprint import fingerprint
 from anyecg.model import ECGLanguageModel
 from anyecg.training.answering import AnsweringStage
+from anyecg.training.compiled import compiled
 from anyecg.training.contrastive import ContrastiveStage, PairCollator
 from anyecg.training.guard import Guard
-from anyecg.training.progress import LossCurve
+from anyecg.training.progress import Bar, LossCurve
 from anyecg.training.ranks import first_alone, is_first
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState, saving, whole
 from anyecg.training.strategies import ClipSharded, sharded_llm, shards, strategy_for
@@ -174,13 +175,14 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
     guard = Guard(work, stage.name, stage.cfg.spike, stage.cfg.on_spike)
     curve = LossCurve(work / "loss.csv", stage.name, trainer_cfg.log_every, stage.cfg.batch_size, guard)
     strategy = strategy_for(trainer_cfg, model)
+    on_a_terminal = os.isatty(2)
     by_itself = isinstance(strategy, FSDPStrategy) and stage.cfg.clip > 0  # Lightning clips no gradients for it
     trainer = L.Trainer(
         accelerator=trainer_cfg.accelerator, devices=trainer_cfg.devices, num_nodes=trainer_cfg.num_nodes,
         strategy=strategy, precision=trainer_cfg.precision, max_steps=loader.steps, max_epochs=1,
         accumulate_grad_batches=loader.accumulate, gradient_clip_val=None if by_itself else stage.cfg.clip, use_distributed_sampler=False,
-        logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=_on_a_terminal(),
-        callbacks=[guard, *([ClipSharded(stage.cfg.clip)] if by_itself else []), curve, RandomState(), Periodic(work, trainer_cfg.checkpoint_every)],
+        logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=on_a_terminal,
+        callbacks=[*([Bar(curve)] if on_a_terminal else []), guard, *([ClipSharded(stage.cfg.clip)] if by_itself else []), curve, RandomState(), Periodic(work, trainer_cfg.checkpoint_every)],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=work,
     )
@@ -188,7 +190,9 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
     if last.exists():
         log.info("%s: continues from %s", stage.name, last)
     model.train()
-    trainer.fit(module, loader, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+    model.llm.fuse_loss(trainer_cfg.fused_loss)
+    with compiled(model, trainer_cfg.compile):
+        trainer.fit(module, loader, ckpt_path=str(last) if last.exists() else None, weights_only=False)
     if trainer.global_step < loader.steps:
         raise KeyboardInterrupt(f"stage {stage.name} stopped at step {trainer.global_step} of {loader.steps}")
     model.eval()
@@ -206,10 +210,6 @@ def _finish(work: Path, stage: PlannedStage) -> None:
     (work / LAST).unlink(missing_ok=True)
     shutil.rmtree(work / EMBEDDINGS, ignore_errors=True)
     os.replace(work, stage.folder)
-
-
-def _on_a_terminal() -> bool:
-    return os.isatty(2)
 
 
 def save_stage(model: ECGLanguageModel, stage: PlannedStage, folder: Path, facts: dict, state: Mapping[str, Tensor] | None = None) -> None:
