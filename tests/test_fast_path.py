@@ -3,16 +3,21 @@
 import copy
 import dataclasses
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
-from transformers import masking_utils
 
 from anyecg.experiment import InputConfig, StageConfig
 from anyecg.data.datamodule import StageData
+from anyecg.training.answering import AnsweringStage
+from anyecg.training.contrastive import ContrastiveStage, PairBatch
+from anyecg.training.guard import Guard
+from anyecg.training.progress import LossCurve
 from anyecg.types import ConfigError
 from benchmarks.plain import plain_answer, plain_attention, plain_loss
 from tests.conftest import collator, make_item, make_model
+from tests.training.test_guard import NothingWaits
 
 TRAINS = ["encoder", "connector", "markers", "llm"]
 KINDS = {  # clips of each ECG of each question
@@ -71,16 +76,43 @@ def test_answers_equal_the_plain_implementations(learning):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_read_back_from_the_device(learning, kind, monkeypatch):
-    """On the meta device there are no values: an `.item()`, a `nonzero` or a boolean index would raise.
-
-    One is left, which is transformers' own: whether positions say that a row holds several texts, once a forward pass.
-    """
-    monkeypatch.setattr(masking_utils, "find_packed_sequence_indices", lambda position_ids: None)
+def test_nothing_is_read_back_from_the_device(learning, kind):
+    """On the meta device there are no values: an `.item()`, a `nonzero` or a boolean index would raise."""
     batch = collator(learning)(questions(kind, 0)).to("meta")
     model = copy.deepcopy(learning).to("meta").train()
     model(batch).backward()
     assert all(p.grad is not None for name, p in model.named_parameters() if "lora_" in name)
+
+
+class Watched(L.Callback):
+    """Lets no number be fetched from a tensor between a batch's start and its end."""
+
+    def on_train_batch_start(self, *args):
+        self.watching = NothingWaits()
+        self.watching.__enter__()
+
+    def on_train_batch_end(self, *args):
+        self.watching.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("objective", ["answer", "contrastive"])
+def test_a_step_of_training_waits_for_nothing(tmp_path, objective):
+    """Forward, backward, clipping, optimizer and schedule as Lightning runs them, two batches a step."""
+    model = make_model(dropout=0.0)
+    if objective == "answer":
+        model.encode = lambda batch: model.ecg_tokens(batch.signal, batch.lead_mask, batch.owner)[: len(batch.places)]  # but a check made on CPUs only
+        stage = AnsweringStage(model, StageConfig(trains=TRAINS), 4)
+        batches = [collator(model)(questions("mixed", seed)) for seed in range(8)]
+    else:
+        stage = ContrastiveStage(model, StageConfig(objective="contrastive", trains=["encoder"], lead_dropout=0.4), 4, 16)
+        batches = [PairBatch(torch.randn(4, 12, 1000), torch.ones(4, 12, dtype=torch.bool), torch.randn(4, 16), torch.arange(4), ("a", "b", "c", "d"))] * 8
+    guard = Guard(tmp_path, "stage2", 5.0, "warn")
+    trainer = L.Trainer(
+        max_steps=4, accumulate_grad_batches=2, gradient_clip_val=1.0, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[Watched(), guard, LossCurve(tmp_path / "loss.csv", "stage2", 2, 4, guard)],
+    )
+    trainer.fit(stage, torch.utils.data.DataLoader(batches, batch_size=None))
+    assert trainer.global_step == 4 and guard.count == 4
 
 
 def test_what_is_frozen_costs_no_gradient(learning):

@@ -31,9 +31,7 @@ class Stage(L.LightningModule):
         raise NotImplementedError
 
     def training_step(self, batch, batch_index: int) -> Tensor:
-        loss = self.loss(batch)
-        self.log("loss", loss.detach(), prog_bar=True)
-        return loss
+        return self.loss(batch)  # logged by LossCurve: `self.log` would wait for the device at every batch
 
     def own_parameters(self) -> dict[str, nn.Parameter]:
         """Parameters of the stage itself, beside the model's (a projection head), which always learn."""
