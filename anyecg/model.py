@@ -64,8 +64,15 @@ class ECGLanguageModel(nn.Module):
         batch = collate([item]).to(self.markers.device)
         self.eval()
         known, tokens = history.encoded
-        if known is not self or ecgs:
+        if known is not self:
             tokens = self.encode(batch)
+        elif ecgs:  # those shown before keep their tokens
+            new = [(torch.from_numpy(clips), torch.from_numpy(mask)) for clips, mask in zip(item.clips, item.lead_masks)][len(history.clips) :]
+            signal = torch.cat([clips for clips, _ in new]).to(tokens.device)
+            lead_mask = torch.cat([mask.expand(len(clips), -1) for clips, mask in new]).to(tokens.device)
+            owner = torch.repeat_interleave(torch.tensor([len(clips) for clips, _ in new])).to(tokens.device)
+            count = self.prefix * len(new) + self.patches * len(signal)
+            tokens = torch.cat([tokens, self.ecg_tokens(signal, lead_mask, owner)[:count]])
         text = self.answer(batch, max_new_tokens, tokens)[0].text
         history.answered(item, text, self, tokens)
         return text
