@@ -43,7 +43,7 @@ from anyecg.fingerprint import fingerprint, folder_name
 from anyecg.model import ECGLanguageModel
 from anyecg.tasks import tasks as task_registry
 from anyecg.terminal import guarded, logging_to
-from anyecg.training.pipeline import PlannedStage, plan, run_curriculum
+from anyecg.training.pipeline import PlannedStage, check_batches, plan, run_curriculum
 from anyecg.training.ranks import first_alone, is_first, join
 from anyecg.types import ECGSample
 
@@ -100,6 +100,7 @@ def run(experiment: Experiment, name: str) -> Path:
     """Run an experiment to its table; returns the run's folder. Interrupted, the same call goes on where it stopped."""
     began = time.monotonic()
     join(experiment.trainer)
+    check_batches(experiment)
     folder = Path(experiment.output) / name
     if is_first():
         claim_folder(folder, experiment)

@@ -43,7 +43,7 @@ class StageData(L.LightningDataModule):
         super().__init__()
         self.collate, self.workers, self.start = collate, workers, 0
         self.steps = -(-stage.samples // stage.batch_size)
-        _check(stage, devices)
+        samples_a_pass(stage, devices)
 
         weights = stage.tasks | {pool: weight * replay for pool, weight in stage.replay.items()}
         pools = {pool: data.questions.select(split="train", pool=pool) for pool in POOLS}
@@ -104,22 +104,33 @@ class _Collated(Dataset):
         return replace(batch, divisor=torch.tensor(self.divisors[number])) if isinstance(batch, ECGBatch) else batch
 
 
-def _check(stage: StageConfig, devices: int) -> None:
-    """ConfigError where a step cannot be spread evenly."""
-    if stage.tokens is not None and (stage.micro_batch is not None or stage.objective == "contrastive"):
-        raise ConfigError("stages.*.tokens cuts the steps of an 'answer' stage in place of micro_batch; set one of them to null (a contrastive stage: tokens)")
-    micro = stage.micro_batch or stage.batch_size // devices
-    if stage.tokens is None and (micro == 0 or stage.batch_size % (micro * devices)):
-        raise ConfigError(f"batch_size {stage.batch_size} is not a multiple of micro_batch {micro} times {devices} device(s)")
+def samples_a_pass(stage: StageConfig, devices: int) -> int | None:
+    """Samples that a device takes at a time; None: as many as `tokens` allow. ConfigError where a step cannot be spread evenly.
+
+    Where there are more devices than micro batches in a step, several share one, so that a step's samples stay the same; not
+    a contrastive stage's, whose pairs are each other's negatives.
+    """
+    if stage.tokens is not None:
+        if stage.micro_batch is not None or stage.objective == "contrastive":
+            raise ConfigError("tokens cuts the steps of an 'answer' stage in place of micro_batch; set one of them to null (a contrastive stage: tokens)")
+        if stage.batch_size < devices:
+            raise ConfigError(f"batch_size {stage.batch_size} has no sample for each of {devices} devices")
+        return None
+    together = stage.micro_batch or stage.batch_size
+    whole = stage.objective == "contrastive" and stage.micro_batch is not None
+    micro = together if whole else min(together, stage.batch_size // devices)
+    if micro == 0 or stage.batch_size % (micro * devices) or stage.batch_size % together or together % micro:
+        raise ConfigError(f"batch_size {stage.batch_size} is not a multiple of micro_batch {stage.micro_batch or micro} times {devices} device(s)")
+    return micro
 
 
 def _planned(order: np.ndarray, lengths: np.ndarray, stage: StageConfig, devices: int, rng: np.random.Generator) -> tuple[Plan, int]:
     """The visits in batches, and how many batches over all devices make a step."""
-    if stage.tokens is None:
+    micro = samples_a_pass(stage, devices)
+    if micro is not None:
         made = batches(lengths, stage.micro_batch or stage.batch_size, rng)
-        if stage.micro_batch is None:  # one batch a step, of which each device takes every so-manieth: like lengths
-            made = made.reshape(len(made), -1, devices).transpose(0, 2, 1).reshape(len(made) * devices, -1)
-        passes, micro = stage.batch_size // made.shape[1], made.shape[1]
+        made = made.reshape(len(made), micro, -1).transpose(0, 2, 1).reshape(-1, micro)  # devices that share one take each so-manieth: like lengths
+        passes = stage.batch_size // micro
         longest = lengths[made].max(1).reshape(-1, passes)
         made = np.take_along_axis(made.reshape(-1, passes, micro), np.argsort(-longest, axis=1, kind="stable")[..., None], axis=1)
         return Plan(order[made.ravel()], np.full(made.size // micro, micro)), passes

@@ -19,7 +19,7 @@ from anyecg.config import to_dict
 from anyecg.experiment import Experiment, InputConfig, StageConfig
 from anyecg.data.build import Data
 from anyecg.data.collate import Collator
-from anyecg.data.datamodule import StageData
+from anyecg.data.datamodule import StageData, samples_a_pass
 from anyecg.fingerprint import fingerprint
 from anyecg.model import ECGLanguageModel
 from anyecg.training.answering import AnsweringStage
@@ -53,21 +53,40 @@ class PlannedStage:
         return (self.folder / DONE).exists()
 
 
+def stage_names(experiment: Experiment) -> list[str]:
+    """The stages that run, in order: the curriculum, and before it the LLM's own where it has no weights. ConfigError where that is not defined."""
+    warm_up = [LANGUAGE] if experiment.llm.component.trained_in_run else []
+    if warm_up and LANGUAGE not in experiment.stages:
+        raise ConfigError(f"llm '{experiment.llm.name}' is trained in the run and needs stages.{LANGUAGE}, which is not defined")
+    return [*warm_up, *experiment.curriculum]
+
+
+def check_batches(experiment: Experiment) -> None:
+    """ConfigError with every stage whose steps the experiment's devices cannot share evenly, before the first is trained."""
+    problems = []
+    for name in stage_names(experiment):
+        try:
+            samples_a_pass(experiment.stages[name], experiment.trainer.devices * experiment.trainer.num_nodes)
+        except ConfigError as error:
+            problems.append(f"stages.{name}: {error}")
+    if problems:
+        raise ConfigError("\n".join([*problems, "change batch_size or micro_batch of the stage, or trainer.devices and trainer.num_nodes"]))
+
+
 def plan(experiment: Experiment, data_fingerprint: str) -> list[PlannedStage]:
     """The stages in order with their keys; the same prefix has the same keys in every experiment.
 
     A key holds the stage's own settings, the seed, the data, the components the stage computes with, and the keys of
-    the earlier stages that trained any of those.
+    the earlier stages that trained any of those. How many `tokens` a pass holds is not in it: a step has the same samples
+    and the same loss however it is cut. `micro_batch` is: it decides which samples of like length meet in a step.
     """
     planned, trained_by = [], {}
-    warm_up = [LANGUAGE] if experiment.llm.component.trained_in_run else []
-    if warm_up and LANGUAGE not in experiment.stages:
-        raise ConfigError(f"llm '{experiment.llm.name}' is trained in the run and needs stages.{LANGUAGE}, which is not defined")
-    for name in [*warm_up, *experiment.curriculum]:
+    for name in stage_names(experiment):
         cfg = experiment.stages[name]
         parts, groups = _determinants(experiment, cfg, tuned="llm" in cfg.trains or "llm" in trained_by)
         parents = sorted({key for group, keys in trained_by.items() if group in groups for key in keys})
-        key = fingerprint(name, to_dict(cfg), experiment.seed, data_fingerprint, parts, parents)
+        settings = to_dict(cfg) | ({} if cfg.tokens is None else {"tokens": "so many"})
+        key = fingerprint(name, settings, experiment.seed, data_fingerprint, parts, parents)
         for group in cfg.trains:
             trained_by.setdefault(group, []).append(key)
         folder = Path(experiment.cache) / "stages" / f"{name}-{key}"
