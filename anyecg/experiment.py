@@ -90,7 +90,7 @@ class TrainerConfig:
     num_nodes: int = 1
     strategy: str = "auto"  # single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
     deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)
-    precision: str = "32-true"
+    precision: str = "32-true"  # or bf16-mixed; bf16-true with deepspeed only
     workers: int = 0  # processes that load batches
     checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
     log_every: int = 10  # optimizer steps between points of the loss curve
@@ -102,6 +102,9 @@ class TrainerConfig:
             raise ValueError(f"strategy: '{self.strategy}' is unknown{_meant(self.strategy, STRATEGIES)}")
         if self.strategy == "single" and self.devices * self.num_nodes > 1:
             raise ValueError(f"strategy: single runs on one device, not {self.devices * self.num_nodes}; choose ddp or deepspeed")
+        if self.precision in ("bf16-true", "16-true") and self.strategy != "deepspeed":
+            raise ValueError(f"precision: {self.precision} rounds small updates of the weights away, where no float32 copy of them is kept; "
+                             f"choose {self.precision.removesuffix('true')}mixed, or strategy: deepspeed, which keeps one")
 
 
 def _meant(word: str, known: tuple[str, ...]) -> str:

@@ -13,7 +13,7 @@ from anyecg.data.folder import open_dataset
 from anyecg.experiment import Experiment
 from anyecg.training.flops import FORMULA
 from anyecg.training.memory import PER_NODE, estimators
-from anyecg.training.pipeline import check_batches
+from anyecg.training.planning import check_batches
 from anyecg.training.projection import PAPERS_HEAD, Projection, project
 from anyecg.training.samples import MEASURED
 from anyecg.types import ConfigError, DataError

@@ -17,7 +17,7 @@ from anyecg.model import ECGLanguageModel
 from anyecg.training.answering import AnsweringStage
 from anyecg.training.contrastive import ContrastiveStage
 from anyecg.training.flops import Forward, Shape, answering_flops, contrastive_flops, recomputed_flops
-from anyecg.training.pipeline import plan
+from anyecg.training.planning import plan
 from anyecg.training.samples import measured, shares, stated
 from anyecg.types import ConfigError
 
