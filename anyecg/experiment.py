@@ -90,7 +90,7 @@ class TrainerConfig:
     num_nodes: int = 1
     strategy: str = "auto"  # single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
     deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)
-    precision: str = "32-true"  # Lightning's: 32-true, bf16-mixed, bf16-true, 16-mixed
+    precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true with deepspeed only
     compile: bool = False  # encoder and LLM through torch.compile while a stage trains
     fused_loss: bool = False  # logits and cross-entropy in one kernel (torch 2.15), where the LLM's head is one product
     workers: int = 0  # processes that load batches
@@ -104,6 +104,9 @@ class TrainerConfig:
             raise ValueError(f"strategy: '{self.strategy}' is unknown{_meant(self.strategy, STRATEGIES)}")
         if self.strategy == "single" and self.devices * self.num_nodes > 1:
             raise ValueError(f"strategy: single runs on one device, not {self.devices * self.num_nodes}; choose ddp or deepspeed")
+        if self.precision in ("bf16-true", "16-true") and self.strategy != "deepspeed":
+            raise ValueError(f"precision: {self.precision} rounds small updates of the weights away, where no float32 copy of them is kept; "
+                             f"choose {self.precision.removesuffix('true')}mixed, or strategy: deepspeed, which keeps one")
 
 
 def _meant(word: str, known: tuple[str, ...]) -> str:

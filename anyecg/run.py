@@ -43,8 +43,10 @@ from anyecg.fingerprint import fingerprint, folder_name
 from anyecg.model import ECGLanguageModel
 from anyecg.tasks import tasks as task_registry
 from anyecg.terminal import guarded, logging_to
-from anyecg.training.pipeline import PlannedStage, plan, run_curriculum
+from anyecg.training.pipeline import run_curriculum
+from anyecg.training.planning import PlannedStage, check_batches, plan
 from anyecg.training.ranks import first_alone, is_first, join
+from anyecg.training.resume import whole
 from anyecg.types import ECGSample
 
 log = logging.getLogger("anyecg")
@@ -100,6 +102,7 @@ def run(experiment: Experiment, name: str) -> Path:
     """Run an experiment to its table; returns the run's folder. Interrupted, the same call goes on where it stopped."""
     began = time.monotonic()
     join(experiment.trainer)
+    check_batches(experiment)
     folder = Path(experiment.output) / name
     if is_first():
         claim_folder(folder, experiment)
@@ -129,7 +132,8 @@ def run(experiment: Experiment, name: str) -> Path:
         if settings.conversations:
             conversation.hold(asker, conversation.read_scripts(settings.conversations), samples, folder, settings.seed, key)
         write_report(folder, experiment, metrics, stages, samples, tasks, data.stores)
-        (folder / FINISHED).write_text(key)
+        with whole(folder / FINISHED) as part:
+            part.write_text(key)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # the kernel counts KiB
         log.info("done in %.1f minutes, peak memory %.1f GiB; see %s", (time.monotonic() - began) / 60, peak, folder / "table.md")
     return folder
@@ -219,7 +223,8 @@ def claim_folder(folder: Path, experiment: Experiment) -> Path:
         os.rename(folder, aside)
         log.warning("%s held a run of another configuration; it is now %s", folder, aside)
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    with whole(path) as part:
+        part.write_text(text)
     return folder
 
 

@@ -15,7 +15,8 @@ from anyecg.evaluation.ask import Asker
 from anyecg.export import export, main
 from anyecg.model import ECGLanguageModel
 from anyecg.run import build_model, run
-from anyecg.training.pipeline import load_stage, plan, save_stage
+from anyecg.training.pipeline import load_stage, save_stage
+from anyecg.training.planning import plan
 from anyecg.types import CANONICAL_LEADS, CheckpointError, ConfigError, DataError, ECGRecord
 
 from tests.conftest import SMALL

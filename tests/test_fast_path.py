@@ -7,6 +7,7 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import DeepSpeedPrecision, HalfPrecision
 
 from anyecg.experiment import InputConfig, StageConfig
 from anyecg.data.datamodule import StageData
@@ -129,7 +130,8 @@ def staged(data, model, **settings):
     return lambda devices=1, **more: StageData(data, cfg, InputConfig(), replay=0.0, seed=0, collate=collate, measure=collate.measure, context=2048, devices=devices, **more)
 
 
-@pytest.mark.parametrize("settings, devices", [({"tokens": 1100}, 1), ({"tokens": 1100}, 2), ({"micro_batch": 3}, 1), ({"micro_batch": 3}, 2)])
+@pytest.mark.parametrize("settings, devices", [({"tokens": 1100}, 1), ({"tokens": 1100}, 2), ({"micro_batch": 3}, 1), ({"micro_batch": 3}, 2),
+                                               ({"micro_batch": 6}, 4)])
 def test_a_step_in_pieces_has_the_loss_and_gradients_of_the_whole(small_data, learning, settings, devices):
     loader = staged(small_data, learning, **settings)(devices)
     passes = loader.accumulate * devices
@@ -172,7 +174,16 @@ def test_a_loader_goes_on_where_its_state_says(small_data, learning, settings):
 def test_a_batch_as_collated_is_divided_by_its_own_answers(learning):
     batch = collator(learning)(questions("mixed", 0))
     assert batch.divisor.item() == len(batch.targets) == len(batch.answers)
-    torch.testing.assert_close(learning(dataclasses.replace(batch, divisor=batch.divisor * 2)), learning(batch) / 2)
+    torch.testing.assert_close(learning(dataclasses.replace(batch, learned=batch.learned * 2)), learning(batch) / 2)
+
+
+@pytest.mark.parametrize("precision", [HalfPrecision("bf16-true"), DeepSpeedPrecision("bf16-true")])
+def test_an_engine_in_16_bits_leaves_the_divisor_exact(learning, precision):
+    """1157.5 answer tokens a pass; in bfloat16 it would be 1160."""
+    batch = dataclasses.replace(collator(learning)(questions("mixed", 0)), learned=torch.tensor(2315), passes=torch.tensor(2))
+    given = precision.convert_input(batch)
+    with precision.forward_context():
+        assert given.signal.dtype == torch.bfloat16 and given.divisor.dtype == torch.float32 and given.divisor.item() == 1157.5
 
 
 def test_tokens_and_micro_batch_exclude_each_other(small_data, learning):

@@ -23,7 +23,8 @@ from anyecg.experiment import Experiment
 from anyecg.run import build_model, main
 from anyecg.suite.members import SuiteError, run_members
 from anyecg.suite.plan import Step, plan_grids, sample_visits, saved, schedule
-from anyecg.training.pipeline import plan, run_stages
+from anyecg.training.pipeline import run_stages
+from anyecg.training.planning import plan
 from anyecg.types import AnyECGError, ConfigError, DataError
 from tests.conftest import SMALL
 

@@ -29,6 +29,7 @@ from anyecg.types import CANONICAL_LEADS, SAMPLING_RATE, DataError
 
 log = logging.getLogger(__name__)
 
+LOCK = ".lock"  # in a folder that one process holds alone
 SCHEMA = pa.schema({
     "id": pa.string(), "corpus": pa.string(), "path": pa.string(), "fs": pa.float64(), "patient": pa.string(), "split": pa.string(), "time": pa.string(),
     "seconds": pa.float64(), "shard": pa.int32(), "offset": pa.int64(), "samples": pa.int64(), "lead_mask": pa.uint16(),
@@ -196,7 +197,7 @@ def _checked(store: Store, identity: str) -> Store:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder alone; the lock falls with the process that holds it, however it ends."""
-    with (folder / ".lock").open("a+") as file:
+    with (folder / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -206,4 +207,7 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough where a forked worker has the file open, too

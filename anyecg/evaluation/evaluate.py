@@ -17,6 +17,7 @@ from anyecg.evaluation.bootstrap import bounds, paired_bounds, replicates
 from anyecg.evaluation.controls import CONTROLLED, SHUFFLED, SIGNAL, VIEWS, asked_in, shuffled
 from anyecg.evaluation.judge import Judge
 from anyecg.tasks.base import Task
+from anyecg.training import resume
 from anyecg.types import DataError, ECGSample, Prediction
 
 log = logging.getLogger(__name__)
@@ -184,7 +185,8 @@ def _claim(path: Path, predictions: Path, key: str) -> None:
         raise DataError(f"{predictions} was written by another version of anyecg (this one writes '{FORMAT}'); move it away to have all asked again")
     if predictions.exists() and known != f"{FORMAT}\n{key}":
         raise DataError(f"{predictions} holds the answers of another model or set of questions; move it away or choose another folder")
-    path.write_text(f"{FORMAT}\n{key}")
+    with resume.whole(path) as part:
+        part.write_text(f"{FORMAT}\n{key}")
 
 
 def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.evaluate import read_predictions
 from anyecg.evaluation.tables import table, terminal
 from anyecg.tasks.base import Task
-from anyecg.training.pipeline import PlannedStage
+from anyecg.training.planning import PlannedStage
+from anyecg.training.resume import whole
 from anyecg.types import ECGSample
 
 WIDTH = 110  # columns the headline table needs
@@ -28,7 +29,8 @@ def write_report(folder: Path, experiment: Experiment, metrics: Mapping[str, Any
     """Write `table.md` and `figures/` into the run's folder and print the headline table."""
     paper = published.load()[experiment.paper_row] if experiment.paper_row else None
     head = f"# {folder.name}\n\n{experiment.description}\n\nscale {experiment.scale}, seed {experiment.seed}; test split by patient; greedy decoding\n\n"
-    (folder / "table.md").write_text(head + table(metrics, paper, published.of_tasks()))
+    with whole(folder / "table.md") as part:
+        part.write_text(head + table(metrics, paper, published.of_tasks()))
     curves = {stage.name: stage.folder / "loss.csv" for stage in stages}
     if curves:
         figures.loss_curves(curves, folder / "figures" / "loss")

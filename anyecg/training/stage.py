@@ -16,7 +16,7 @@ from anyecg.training.position import moved
 class Stage(L.LightningModule):
     """Base of the LightningModules; a subclass says how a batch becomes a loss.
 
-    trainable: group -> number of parameters that learn in this stage, as declared by `cfg.trains`.
+    trainable: group -> number of parameters that learn in this stage: those that `cfg.trains` declares and, as "heads", the stage's own.
     """
 
     strict_loading = False  # checkpoints hold only what trains
@@ -24,7 +24,12 @@ class Stage(L.LightningModule):
     def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int) -> None:
         super().__init__()
         self.model, self.cfg, self.steps = model, cfg, steps
-        self.trainable = model.train_only(cfg.trains)
+        self.declared = model.train_only(cfg.trains)
+
+    @property
+    def trainable(self) -> dict[str, int]:
+        own = sum(p.numel() for p in self.own_parameters().values())
+        return self.declared | ({"heads": own} if own else {})
 
     def loss(self, batch) -> Tensor:
         """The scalar a step minimises."""

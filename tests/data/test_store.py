@@ -1,6 +1,7 @@
 """The store: bit-exact, resumable, the same whatever builds it, and never lost to a bad record."""
 
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -19,7 +20,7 @@ import pytest
 from anyecg.data import shards
 from anyecg.data.corpora.annotated import MITBIHArrhythmia
 from anyecg.data.preprocess import canonical
-from anyecg.data.shards import build_store, locked
+from anyecg.data.shards import LOCK, build_store, locked
 from anyecg.data.store import FORMAT, Store, Stores
 from anyecg.types import DataError, Window
 
@@ -174,6 +175,17 @@ def test_second_build_waits_for_the_first(source, tmp_path):
         assert second.is_alive() and not (folder / "store.json").exists()
     second.join(30)
     assert len(built[0]) == 10
+
+
+def test_a_forked_worker_does_not_keep_a_folder_locked(tmp_path):
+    with locked(tmp_path):
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        worker.start()
+    try:
+        with (tmp_path / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        worker.terminate()
 
 
 def test_another_corpus_in_the_folder(source, tmp_path):

@@ -9,10 +9,12 @@ import pytest
 from rich.console import Console
 
 from anyecg.evaluation import bars, figures, tables
-from anyecg.evaluation.evaluate import evaluate
+from anyecg.evaluation.evaluate import _claim, evaluate
 from anyecg.tasks.localization import Localization
 from anyecg.tasks.multi_ecg import MultiECG
-from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
+from anyecg.types import AnyECGError, DataError, ECGSample, Prediction, Turn, Window
+
+from tests.training.test_resume import disk_of
 
 
 def localization(i):
@@ -224,3 +226,12 @@ def test_pictures_are_drawn_from_what_a_run_leaves(tmp_path):
         figures.loss_curves({"stage": tmp_path / "empty.csv"}, tmp_path / "loss")
     with pytest.raises(DataError, match="without leads"):
         figures.localization_example(signal, mask & False, [], [], "", tmp_path / "none")
+
+
+def test_a_disk_that_is_full_leaves_the_key_of_the_answers_as_it_was(tmp_path):
+    path, predictions = tmp_path / "predictions.key", tmp_path / "predictions.jsonl"
+    _claim(path, predictions, "key")
+    predictions.touch()
+    with disk_of(5), pytest.raises(AnyECGError, match="predictions.key: could not be written"):
+        _claim(path, predictions, "key")
+    _claim(path, predictions, "key")

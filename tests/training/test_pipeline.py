@@ -1,9 +1,12 @@
 """The curriculum: shared prefixes, reuse, exact resume, and outputs that load back."""
 
+import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 from anyecg import config
+from anyecg.data.shards import LOCK, locked
 from anyecg.run import build_model
-from anyecg.training.pipeline import load_stage, plan, run_stages, train
+from anyecg.training.pipeline import _finish, load_stage, run_stages, train
+from anyecg.training.planning import plan
 from anyecg.types import CheckpointError, ConfigError
 from tests.conftest import SMALL
 
@@ -110,6 +115,55 @@ def test_an_unknown_objective_is_named(small_data, small_cache):
     model = build_model(experiment, small_data)
     with pytest.raises(ConfigError, match="stages.stage1.objective: 'guessing'"):
         train(experiment, plan(experiment, "x")[2], model, small_data, None)
+
+
+def test_a_second_run_waits_for_the_first_and_takes_its_stage(trained_run, small_data, small_cache, tmp_path, monkeypatch, caplog):
+    experiment, model, stages = trained_run
+    stage = replace(stages[2], folder=tmp_path / stages[2].folder.name)
+    work = tmp_path / f"{stage.folder.name}.partial"
+    work.mkdir()
+    monkeypatch.setattr("anyecg.training.pipeline._train", lambda *_: pytest.fail("trained beside the first run"))
+    with caplog.at_level("INFO"), locked(work):
+        second = threading.Thread(target=train, args=(experiment, stage, model, small_data, None))
+        second.start()
+        second.join(0.5)
+        assert second.is_alive() and f"{work} is being built by process {os.getpid()}; waiting for it" in caplog.text
+        shutil.copytree(stages[2].folder, work, dirs_exist_ok=True)
+        os.replace(work, stage.folder)
+    second.join(30)
+    assert not second.is_alive() and not work.exists()
+    assert "stage1: finished meanwhile by another run" in caplog.text
+    load_stage(model, stage)
+
+
+def test_a_second_run_goes_on_where_one_that_was_killed_stopped(trained_run, small_data, tmp_path, monkeypatch):
+    experiment, model, stages = trained_run
+    stage, began = replace(stages[2], folder=tmp_path / "stage1-key"), []
+    monkeypatch.setattr("anyecg.training.pipeline._train", lambda *arguments: began.append(arguments[2]))
+    work = tmp_path / "stage1-key.partial"
+    work.mkdir()
+    with locked(work):
+        second = threading.Thread(target=train, args=(experiment, stage, model, small_data, None))
+        second.start()
+        second.join(0.3)
+        assert not began
+    second.join(30)
+    assert began == [work]
+
+
+def test_the_work_folder_is_held_while_a_stage_trains_and_leaves_no_lock(trained_run, small_data, tmp_path, monkeypatch):
+    experiment, model, stages = trained_run
+    stage = replace(stages[2], folder=tmp_path / "stage1-key")
+
+    def trained(experiment, stage, work, *_):
+        with (work / LOCK).open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (work / "stage.json").write_text("{}")
+        _finish(work, stage)
+
+    monkeypatch.setattr("anyecg.training.pipeline._train", trained)
+    train(experiment, stage, model, small_data, None)
+    assert [path.name for path in stage.folder.iterdir()] == ["stage.json"]
 
 
 def test_an_uneven_batch_is_an_error(small_data, small_cache):

@@ -19,7 +19,7 @@ from anyecg.experiment import InputConfig, StageConfig, TrainerConfig
 from anyecg.run import build_model
 from anyecg.training import ranks
 from anyecg.training.contrastive import sigmoid_loss
-from anyecg.training.pipeline import plan
+from anyecg.training.planning import plan
 from anyecg.training.position import moved
 from anyecg.training.strategies import deepspeed_settings, strategy_for
 from anyecg.types import ConfigError
@@ -41,6 +41,8 @@ def trainer(*overrides):
     (["trainer.strategy=deepspead"], "'deepspead' is unknown; did you mean 'deepspeed'"),
     (["trainer.strategy=deepspeed_stage_2"], "strategy: deepspeed, deepspeed.stage: 2"),
     (["trainer.strategy=single", "trainer.devices=2"], "single runs on one device, not 2"),
+    (["trainer.precision=bf16-true", "trainer.devices=2", "trainer.strategy=ddp"], "bf16-true rounds small updates of the weights away"),
+    (["scale=paper", "trainer.strategy=fsdp"], "choose bf16-mixed, or strategy: deepspeed"),
     (["trainer.deepspeed.stage=4"], "stages 1, 2 and 3, not 4"),
     (["trainer.deepspeed.offload=cpu"], "offload: 'cpu' is unknown"),
     (["trainer.deepspeed.offload=all"], "needs stage: 3"),
@@ -60,7 +62,7 @@ def test_the_engine_is_in_no_key():
         return [stage.key for stage in plan(config.load(RECIPE, [*SMALL, *overrides]), "data")]
 
     assert keys() == keys("trainer.strategy=deepspeed", "trainer.devices=8", "trainer.num_nodes=2", "trainer.workers=4", "trainer.deepspeed.stage=3")
-    assert keys() != keys("trainer.precision=bf16-true")
+    assert keys() != keys("trainer.precision=bf16-mixed")
 
 
 def test_a_json_of_ones_own_goes_through(tmp_path):
@@ -117,11 +119,11 @@ def test_a_step_has_the_same_samples_on_any_number_of_devices(small_data, settin
         return [sorted(np.concatenate([made.plan[n] for n in range(s, s + made.accumulate * devices)]).tolist())
                 for s in range(0, len(made.plan), made.accumulate * devices)]
 
-    assert steps(1) == steps(2) == steps(4)
+    assert steps(1) == steps(2) == steps(4) == steps(16)
 
 
 def test_accumulation_follows_from_the_batch_and_the_devices(small_data):
-    assert [staged(small_data, devices, batch_size=32, micro_batch=4).accumulate for devices in (1, 2, 8)] == [8, 4, 1]
+    assert [staged(small_data, devices, batch_size=32, micro_batch=4).accumulate for devices in (1, 2, 8, 16)] == [8, 4, 1, 1]
     with pytest.raises(ConfigError, match="batch_size 32 is not a multiple of micro_batch 4 times 3 device"):
         staged(small_data, 3, batch_size=32, micro_batch=4)
 
