@@ -17,6 +17,7 @@ from rich.console import Console
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.differences import Setting, changes_grid, controls_grid, measure
 from anyecg.evaluation.published import load as load_published
+from anyecg.evaluation.scores import read_scores
 from anyecg.evaluation.tables import MISSING, Grid
 from anyecg.types import AnyECGError, DataError
 
@@ -39,8 +40,7 @@ def read_run(folder: str | Path) -> Run:
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        scores = {task: pd.read_parquet(folder / "scores" / f"{task}.parquet") for task in metrics["tasks"]}
-        rows = {task: dict(iter(part.groupby("view"))) for task, part in scores.items()}
+        rows = {task: read_scores(folder / "scores" / f"{task}.parquet") for task in metrics["tasks"]}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise DataError(f"{folder} is not the folder of a finished run: {error}") from error
     if not isinstance(config, dict):

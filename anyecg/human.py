@@ -17,8 +17,8 @@ from pathlib import Path
 from rich.console import Console
 
 from anyecg.compare import read_run
+from anyecg.evaluation.answers import read_predictions
 from anyecg.evaluation.controls import SIGNAL
-from anyecg.evaluation.evaluate import read_predictions
 from anyecg.evaluation.sheet import agreement_table, draw, join, read_sheet, write_sheet
 from anyecg.terminal import guarded
 from anyecg.types import DataError, ECGSample

@@ -12,8 +12,8 @@ from rich.console import Console
 from anyecg.experiment import Experiment
 from anyecg.data.store import Stores
 from anyecg.evaluation import bars, figures, published
+from anyecg.evaluation.answers import read_predictions
 from anyecg.evaluation.controls import SIGNAL
-from anyecg.evaluation.evaluate import read_predictions
 from anyecg.evaluation.tables import table, terminal
 from anyecg.tasks.base import Task
 from anyecg.training.pipeline import PlannedStage
