@@ -16,6 +16,7 @@ from rich.console import Console
 
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.differences import Setting, changes_grid, controls_grid, measure
+from anyecg.evaluation.highest import highest_grids
 from anyecg.evaluation.published import load as load_published
 from anyecg.evaluation.scores import read_scores
 from anyecg.evaluation.tables import MISSING, Grid
@@ -49,7 +50,7 @@ def read_run(folder: str | Path) -> Run:
 
 
 def compare(runs: Sequence[Run], resamples: int = 1000, seed: int = 0) -> list[Grid]:
-    """The configuration's differences, then for each task what each run changes, the paper beside it, and the controls.
+    """The configuration's differences, then for each task what each run changes, the paper beside it, the controls, and who scores highest.
 
     Raises DataError, naming ids, where runs were not asked the same questions.
     """
@@ -58,7 +59,7 @@ def compare(runs: Sequence[Run], resamples: int = 1000, seed: int = 0) -> list[G
     grids = [config_diff(runs)]
     for task in common:
         cells = list(measure(settings, task, load_published(), n=resamples, seed=seed))
-        grids += [changes_grid(cells), controls_grid(cells)]
+        grids += [changes_grid(cells), controls_grid(cells), *highest_grids(settings, task)]
     return [*grids, Grid("Tasks that not every run evaluated", ["task"], [[task] for task in alone])] if alone else grids
 
 

@@ -21,12 +21,16 @@ class Answers:
     """The answers kept in a file, and the way to those that are missing.
 
     given: (task, view, id) -> text. DataError, of a file that is there, where its answers are not those of `key`, another
-    version wrote it, or a line cannot be read. Only one process may hold a file so; `read_predictions` is for all others.
+    version wrote it, or a line cannot be read; anew: answers of another key or version are dropped instead. Only one process may
+    hold a file so; `read_predictions` is for all others.
     """
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path, key: str, anew: bool = False) -> None:
         self.path = path
-        _claim(path.with_suffix(".key"), path, key)
+        claim = path.with_suffix(".key")
+        if anew and not (claim.exists() and claim.read_text() == f"{FORMAT}\n{key}"):
+            path.unlink(missing_ok=True)
+        _claim(claim, path, key)
         _mend(path)
         self.given = read_predictions(path)
 

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from anyecg.evaluation.answers import Answer, Answers, Key
 from anyecg.evaluation.bootstrap import bounds, paired_bounds, replicates
 from anyecg.evaluation.controls import CONTROLLED, SHUFFLED, SIGNAL, VIEWS, asked_in, shuffled
+from anyecg.evaluation.highest import best
 from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.scores import write_scores
 from anyecg.tasks.base import Task
@@ -126,21 +127,6 @@ def _judged(judge: Judge, task: Task, samples: Sequence[ECGSample], rows: Mappin
         )
         for view, part in rows.items()
     }
-
-
-def best(rows: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> dict[str, dict[str, int]]:
-    """name -> column -> the questions on which no other of the rows scores higher, ties counted for each (Table 6's count of the highest).
-
-    rows: name -> rows of `Task.score` over the same questions; a column that they lack is left out, and so are the
-    questions to which one of them has no score.
-    """
-    found: dict[str, dict[str, int]] = {name: {} for name in rows}
-    for column in columns:
-        if all(column in part for part in rows.values()):
-            scores = pd.DataFrame({name: part.set_index("id")[column] for name, part in rows.items()}).dropna()
-            for name, held in scores.eq(scores.max(axis=1), axis=0).items():
-                found[name][column] = int(held.sum())
-    return found
 
 
 def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:
