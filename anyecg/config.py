@@ -213,6 +213,11 @@ def _build(cls: type, values: Any, path: tuple[str, ...], origins: dict, errors:
             built[name] = {k: _build(item, v, (*here, k), origins, errors) for k, v in (value or {}).items() if v is not None} if name in values else {}
         elif name in values:
             built[name] = _leaf(name, hint, value, partial(complain, here))
+            for told in built[name] or () if "names" in f.metadata else ():
+                try:
+                    _resolve(f.metadata["names"]).target(told)
+                except ConfigError as error:
+                    complain(here, str(error))
         elif f.default is MISSING and f.default_factory is MISSING:
             complain(here, "is missing and has no default")
     if len(errors) > before:
@@ -220,7 +225,10 @@ def _build(cls: type, values: Any, path: tuple[str, ...], origins: dict, errors:
     try:
         return cls(**built)
     except (ValueError, ConfigError) as error:
-        complain(path, str(error))
+        for line in str(error).splitlines():
+            key, _, what = line.partition(": ")
+            keys = key.split(".")
+            complain(*(((*path, *keys), what) if keys[0] in known else (path, line)))
         return None
 
 

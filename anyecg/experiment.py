@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from anyecg.types import SPLITS
+
+VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")  # `evaluation.controls` says what they are
 STRATEGIES = ("auto", "single", "ddp", "deepspeed", "fsdp")
 OFFLOADS = ("none", "optimizer", "all")
 
@@ -26,6 +30,11 @@ class Slot:
 def slot(registry: str, default: str | None = None, many: bool = False):
     """A field filled by a registered component; `registry` is "module:registry", imported when needed."""
     return field(default=default, metadata={"slot": registry, "many": many})
+
+
+def names(registry: str, default: Sequence[str]):
+    """A list of names of registered components, which the configuration looks up and does not build."""
+    return field(default_factory=lambda: list(default), metadata={"names": registry})
 
 
 def settings(target: str):
@@ -109,7 +118,7 @@ class TrainerConfig:
                              f"choose {self.precision.removesuffix('true')}mixed, or strategy: deepspeed, which keeps one")
 
 
-def _meant(word: str, known: tuple[str, ...]) -> str:
+def _meant(word: str, known: Sequence[str]) -> str:
     close = get_close_matches(word, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
 
@@ -118,8 +127,8 @@ def _meant(word: str, known: tuple[str, ...]) -> str:
 class EvaluationConfig:
     """What is measured at the end of a run, and with which controls."""
 
-    tasks: list[str] = field(default_factory=lambda: ["classification", "localization", "multi_ecg"])
-    views: list[str] = field(default_factory=lambda: ["signal", "blind", "shuffled"])
+    tasks: list[str] = names("anyecg.tasks:tasks", ["classification", "localization", "multi_ecg"])
+    views: list[str] = field(default_factory=lambda: list(VIEWS[:3]))
     split: str = "test"
     limit: int | None = None  # questions a task, drawn evenly over patients (None: all)
     batch_size: int = 32
@@ -128,6 +137,24 @@ class EvaluationConfig:
     seed: int = 0
     conversations: str | None = None  # a file of scripted follow-up questions, held after the evaluation (None: none)
     judge: Any = settings("anyecg.endpoint:EndpointConfig")  # the LLM that scores answers over several ECGs (without a url: none)
+    corpora: dict[str, Slot] = slot("anyecg.data.corpora:corpora", many=True)  # asked beside the experiment's `corpora`; no stage sees them
+    ecg_qa: dict[str, str] = field(default_factory=dict)  # corpus -> ECG-QA, as in `questions.ecg_qa`; no stage sees it
+
+    def __post_init__(self) -> None:
+        wrong = []
+        for name, given in (("tasks", self.tasks), ("views", self.views)):
+            if not given:
+                wrong.append(f"{name}: empty; name at least one")
+            wrong += [f"{name}: '{word}' is there twice" for word in sorted({word for word in given if given.count(word) > 1})]
+        wrong += [f"views: '{view}' is unknown{_meant(view, VIEWS)}" for view in self.views if view not in VIEWS]
+        if self.views and VIEWS[0] not in self.views:
+            wrong.append(f"views: the others are controls of '{VIEWS[0]}'; add it")
+        if self.split not in SPLITS:
+            wrong.append(f"split: '{self.split}' is unknown{_meant(self.split, SPLITS)}")
+        numbers = {"limit": 1, "batch_size": 1, "max_new_tokens": 1, "bootstrap": 0}  # and the least that each can be
+        wrong += [f"{name}: at least {least}, not {value}" for name, least in numbers.items() if (value := getattr(self, name)) is not None and value < least]
+        if wrong:
+            raise ValueError("\n".join(wrong))
 
 
 @dataclass(frozen=True)
@@ -159,3 +186,7 @@ class Experiment:
         missing = [name for name in self.curriculum if name not in self.stages]
         if missing:
             raise ValueError(f"curriculum names {', '.join(missing)}, which stages does not define")
+        for part, ours, theirs in (("corpora", self.corpora, self.evaluation.corpora), ("ecg_qa", self.questions.ecg_qa, self.evaluation.ecg_qa)):
+            twice = sorted(ours.keys() & (theirs or {}).keys())
+            if twice:
+                raise ValueError(f"evaluation.{part}: {', '.join(twice)} is there for training and evaluation already; leave it out here")

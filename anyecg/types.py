@@ -17,6 +17,8 @@ SAMPLING_RATE = 100  # Hz, of everything a model sees
 CLIP_SECONDS = 10
 CLIP_SAMPLES = SAMPLING_RATE * CLIP_SECONDS
 
+SPLITS = ("train", "val", "test")  # of every corpus, by patient
+
 MARKER = "<ecg>"  # stands in a conversation's text where an ECG is meant
 
 # Ids no tokenizer has. The collator writes them, the model replaces them with embeddings.

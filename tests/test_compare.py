@@ -18,10 +18,10 @@ def sample(i):
     )  # fmt: skip
 
 
-def make_run(folder, text, config, count=10):
+def make_run(folder, text, config, count=10, ask=sample):
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    evaluate(lambda samples, view: (Prediction(s.id, text) for s in samples), {"localization": [sample(i) for i in range(count)]},
+    evaluate(lambda samples, view: (Prediction(s.id, text) for s in samples), {"localization": [ask(i) for i in range(count)]},
              {"localization": Localization()}, folder, bootstrap=20, progress=False)  # fmt: skip
     return folder
 

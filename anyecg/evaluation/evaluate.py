@@ -6,25 +6,26 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from anyecg.evaluation.answers import Answer, Answers, Key
 from anyecg.evaluation.bootstrap import bounds, paired_bounds, replicates
 from anyecg.evaluation.controls import CONTROLLED, SHUFFLED, SIGNAL, VIEWS, asked_in, shuffled
+from anyecg.evaluation.highest import best
 from anyecg.evaluation.judge import Judge
+from anyecg.evaluation.scores import write_scores
 from anyecg.tasks.base import Task
-from anyecg.training import resume
 from anyecg.types import DataError, ECGSample, Prediction
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[list[ECGSample], str], Iterator[Prediction]]
 LEVEL = 0.95
-FORMAT = "predictions 1"  # of predictions.jsonl: begins the line beside it that says whose answers it holds
 
 
 def evaluate(
@@ -44,7 +45,8 @@ def evaluate(
     """Ask, score and compare; what is returned is also written to `folder/metrics.json`.
 
     Args:
-        answer: `(samples, view) -> Iterator[Prediction]`, in any order. In the view "blind" the caller withholds every
+        answer: `(samples, view) -> Iterator[Prediction]`, in any order; of an evaluation that was interrupted,
+            `(samples, view, answered=ids)`, of which it leaves these out. In the view "blind" the caller withholds every
             ECG; in the view "shuffled" the samples come with other patients' windows, to be read as they are.
         samples_by_task, tasks: task name -> its questions, and the task itself.
         views: some of `controls.VIEWS`; those that withhold a lead are asked of tasks with `single_lead` only.
@@ -55,7 +57,7 @@ def evaluate(
         judge: an LLM that scores the answers to tasks with `judged`, in every view, by the reports of the question's own ECGs.
 
     The folder gets `predictions.jsonl` (a line `{"id", "task", "view", "text"}` an answer, written as it comes, never
-    asked for twice), `scores/TASK.parquet` (the rows of `Task.score` of all views, with a column `view`) and
+    asked for twice), `scores/TASK.parquet` (the rows of `Task.score` of all views, by `write_scores`) and
     `metrics.json`, the same bytes whenever the answers are the same::
 
         {"level": 0.95, "bootstrap": 1000, "seed": 0, "views": ["signal", ...],
@@ -71,6 +73,8 @@ def evaluate(
     where the judge cannot be reached: the same call then goes on from the replies it gave.
     """
     folder = Path(folder)
+    if not tasks:
+        raise DataError("evaluation.tasks: empty; name at least one task")
     unknown = [view for view in views if view not in VIEWS]
     if unknown or not views:
         raise DataError(f"evaluation.views: {', '.join(unknown) or 'empty'}; known: {', '.join(VIEWS)}")
@@ -79,7 +83,7 @@ def evaluate(
             raise DataError(f"task {name}: is asked in none of the views {', '.join(views)}; add 'signal' to evaluation.views")
         if not samples_by_task.get(name):
             raise DataError(f"task {name}: there are no questions to evaluate; choose another split or more corpora")
-    (folder / "scores").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     given = _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, patients, progress)
 
     report: dict[str, Any] = {"level": LEVEL, "bootstrap": bootstrap, "seed": seed, "views": list(views), "tasks": {}}
@@ -88,41 +92,27 @@ def evaluate(
         rows = {view: task.score(samples, [Prediction(s.id, given[name, view, s.id]) for s in samples]) for view in asked_in(task, views)}
         if judge is not None and task.judged:
             rows = _judged(judge, task, samples, rows, given)
-        pd.concat([part.assign(view=view) for view, part in rows.items()]).to_parquet(folder / "scores" / f"{name}.parquet", index=False)
+        write_scores(folder / "scores" / f"{name}.parquet", samples, rows)
         report["tasks"][name] = _summary(task, rows, bootstrap, seed)
     report = _rounded(report)
     write_json(folder / "metrics.json", report)
     return report
 
 
-def _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, patients, progress) -> dict[tuple[str, str, str], str]:
+def _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, patients, progress) -> dict[Key, str]:
     """(task, view, id) -> text, from the file as far as it goes and from the model beyond."""
-    path = folder / "predictions.jsonl"
-    _claim(folder / "predictions.key", path, key)
-    given = read_predictions(path)
+    answers = Answers(folder / "predictions.jsonl", key)
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=not progress)
-    with bar, path.open("a", encoding="utf-8") as file:
+    with bar:
         for name, task in tasks.items():
             for view in asked_in(task, views):
                 samples = list(samples_by_task[name])
-                left = {s.id for s in samples if (name, view, s.id) not in given}
-                step = bar.add_task(f"{name} ({view})", total=len(samples), completed=len(samples) - len(left))
-                if not left:
-                    continue
-                if view == SHUFFLED:
+                left = len(answers.missing(name, view, samples))
+                step = bar.add_task(f"{name} ({view})", total=len(samples), completed=len(samples) - left)
+                if left and view == SHUFFLED:
                     samples = shuffled(samples, seed, patients)
-                for prediction in answer([s for s in samples if s.id in left], view):
-                    if prediction.id not in left:
-                        raise DataError(f"task {name}, view {view}: an answer to question {prediction.id}, which was not asked or is answered already")
-                    left.discard(prediction.id)
-                    given[name, view, prediction.id] = prediction.text
-                    line = {"id": prediction.id, "task": name, "view": view, "text": prediction.text}
-                    file.write(json.dumps(line) + "\n")
-                    file.flush()
-                    bar.advance(step)
-                if left:
-                    raise DataError(f"task {name}, view {view}: {len(left)} questions stayed without an answer: {', '.join(sorted(left)[:5])}")
-    return given
+                answers.ask(answer, name, view, samples, partial(bar.advance, step))
+    return answers.given
 
 
 def _judged(judge: Judge, task: Task, samples: Sequence[ECGSample], rows: Mapping[str, pd.DataFrame], given) -> dict[str, pd.DataFrame]:
@@ -137,56 +127,6 @@ def _judged(judge: Judge, task: Task, samples: Sequence[ECGSample], rows: Mappin
         )
         for view, part in rows.items()
     }
-
-
-def best(rows: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> dict[str, dict[str, int]]:
-    """name -> column -> the questions on which no other of the rows scores higher, ties counted for each (Table 6's count of the highest).
-
-    rows: name -> rows of `Task.score` over the same questions; a column that they lack is left out, and so are the
-    questions to which one of them has no score.
-    """
-    found: dict[str, dict[str, int]] = {name: {} for name in rows}
-    for column in columns:
-        if all(column in part for part in rows.values()):
-            scores = pd.DataFrame({name: part.set_index("id")[column] for name, part in rows.items()}).dropna()
-            for name, held in scores.eq(scores.max(axis=1), axis=0).items():
-                found[name][column] = int(held.sum())
-    return found
-
-
-def read_predictions(path: Path) -> dict[tuple[str, str, str], str]:
-    """(task, view, id) -> text of a `predictions.jsonl`; a last line that a kill cut short is removed from the file.
-
-    A missing file is empty. Raises DataError naming the line if any other line cannot be read.
-    """
-    if not path.exists():
-        return {}
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        log.warning("%s: the last line was cut short by an interruption and is asked again", path)
-        os.truncate(path, len(whole))
-    given: dict[tuple[str, str, str], str] = {}
-    for number, line in enumerate(whole.decode("utf-8", errors="replace").split("\n")[:-1], start=1):
-        try:
-            row = json.loads(line)
-            if not all(isinstance(row[name], str) for name in ("task", "view", "id", "text")):
-                raise ValueError("task, view, id and text must be words")
-            given[row["task"], row["view"], row["id"]] = row["text"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}, line {number}: not a prediction ({error}); delete the line to have it asked again") from error
-    return given
-
-
-def _claim(path: Path, predictions: Path, key: str) -> None:
-    """Remember whose answers the file holds; refuse to add to another model's, or to those of another version's file."""
-    known = path.read_text() if path.exists() else ""
-    if predictions.exists() and not known.startswith(f"{FORMAT}\n"):
-        raise DataError(f"{predictions} was written by another version of anyecg (this one writes '{FORMAT}'); move it away to have all asked again")
-    if predictions.exists() and known != f"{FORMAT}\n{key}":
-        raise DataError(f"{predictions} holds the answers of another model or set of questions; move it away or choose another folder")
-    with resume.whole(path) as part:
-        part.write_text(f"{FORMAT}\n{key}")
 
 
 def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:

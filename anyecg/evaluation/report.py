@@ -12,9 +12,9 @@ from rich.console import Console
 from anyecg.experiment import Experiment
 from anyecg.data.store import Stores
 from anyecg.evaluation import bars, figures, published
+from anyecg.evaluation.answers import read_predictions
 from anyecg.evaluation.controls import SIGNAL
-from anyecg.evaluation.evaluate import read_predictions
-from anyecg.evaluation.tables import table, terminal
+from anyecg.evaluation.tables import Grid, table, terminal
 from anyecg.tasks.base import Task
 from anyecg.training.planning import PlannedStage
 from anyecg.training.resume import whole
@@ -25,12 +25,12 @@ EXAMPLES = 4  # localizations drawn, chosen by seed, not by outcome
 
 
 def write_report(folder: Path, experiment: Experiment, metrics: Mapping[str, Any], stages: Sequence[PlannedStage],
-                 samples: Mapping[str, Sequence[ECGSample]], tasks: Mapping[str, Task], stores: Stores) -> None:
-    """Write `table.md` and `figures/` into the run's folder and print the headline table."""
+                 samples: Mapping[str, Sequence[ECGSample]], tasks: Mapping[str, Task], stores: Stores, more: Sequence[Grid] = ()) -> None:
+    """Write `table.md`, at its end the tables of `more`, and `figures/` into the run's folder and print the headline table."""
     paper = published.load()[experiment.paper_row] if experiment.paper_row else None
     head = f"# {folder.name}\n\n{experiment.description}\n\nscale {experiment.scale}, seed {experiment.seed}; test split by patient; greedy decoding\n\n"
     with whole(folder / "table.md") as part:
-        part.write_text(head + table(metrics, paper, published.of_tasks()))
+        part.write_text(head + "\n".join([table(metrics, paper, published.of_tasks()), *(grid.markdown() for grid in more)]))
     curves = {stage.name: stage.folder / "loss.csv" for stage in stages}
     if curves:
         figures.loss_curves(curves, folder / "figures" / "loss")

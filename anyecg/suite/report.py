@@ -14,6 +14,7 @@ from anyecg.compare import Run, config_diff, read_run, shared_tasks
 from anyecg.evaluation import figures, published
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
 from anyecg.evaluation.differences import Cell, Setting, Spread, changes_grid, controls_grid, measure, signs_grid
+from anyecg.evaluation.highest import highest_grids
 from anyecg.evaluation.seeds import METHOD
 from anyecg.evaluation.tables import Grid
 from anyecg.suite.file import Member, Suite
@@ -45,7 +46,7 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     signs = [signs_grid(cells, f"What each changes, and {table.caption}")] if len(settings) > 1 else []
     grids = [
         *signs,
-        *(grid for found in measured.values() for grid in (changes_grid(found), controls_grid(found))),
+        *(grid for task, found in measured.items() for grid in (changes_grid(found), controls_grid(found), *highest_grids(settings, task))),
         changed_keys(runs),
         totals(steps),
         Grid("Runs", ["run", "seed", "folder"], [[m.experiment.name, str(m.experiment.seed), os.path.relpath(Path(m.experiment.output) / m.folder, suite.folder)] for m in runs]),

@@ -47,8 +47,8 @@ class Reader:
     def __init__(self, dies_after=None):
         self.asked, self.left = [], dies_after
 
-    def __call__(self, samples, view):
-        for sample in samples[::-1]:
+    def __call__(self, samples, view, answered=()):
+        for sample in (one for one in samples[::-1] if one.id not in answered):
             if self.left is not None and not self.left:
                 raise KeyboardInterrupt
             self.left = None if self.left is None else self.left - 1

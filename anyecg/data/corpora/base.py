@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import wfdb
 
-from anyecg.types import DataError, ECGRecord
+from anyecg.types import SPLITS, DataError, ECGRecord
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # the WFDB symbols that mark one beat (a flutter wave "!" does not)
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}  # one of a header's unit, in mV
 
@@ -31,7 +30,7 @@ class Entry:
     """One recording as its source lists it, before its signal is read.
 
     id: unique in the corpus; path: of the WFDB record, relative to the corpus root, without extension;
-    split: "train", "val" or "test"; time: ISO date and time, or "";
+    split: one of SPLITS; time: ISO date and time, or "";
     statements: the cleaned lines of the report, in English; labels: the source's codes.
     """
 
