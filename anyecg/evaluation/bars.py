@@ -91,7 +91,7 @@ def iou_bars(task: Mapping[str, Any], target: str | Path, metric: str = "iou_bal
         raise DataError(f"localization has no breakdown with {metric} to draw")
     with rc_context(STYLE):
         heights = [len(groups) for groups, _ in panels.values()]
-        row = 0.125 * len(views) + 0.13
+        row = 0.11 * len(views) + 0.13
         figure = Figure(figsize=(6.6, row * sum(heights) + 0.45 * len(heights) + 0.45), layout="constrained")
         axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True, height_ratios=heights)[:, 0]
         for axis, (title, (groups, blocks)) in zip(axes, panels.items()):
@@ -158,7 +158,8 @@ def _grouped(axis: Axes, groups: Sequence[str], values: Mapping[str, Sequence[fl
         axis.barh(at, [value or 0.0 for value in found], height=width * 0.92, color=colour(view), label=short(view))
         for y, value, ends in zip(at, found, spreads[view]):
             if ends:
-                axis.plot(ends, [y, y], color="black", linewidth=0.7, zorder=3)
+                axis.plot(ends, [y, y], color="white", linewidth=2, alpha=0.8, solid_capstyle="butt", zorder=3)
+                axis.plot(ends, [y, y], color="black", linewidth=0.8, solid_capstyle="butt", zorder=3)
             told = "–" if value is None else f"{value:.2f}"
             axis.annotate(told, (max([value or 0.0, *(ends or ())]), y), (2, 0), textcoords="offset points", va="center", fontsize=6.5, zorder=4,
                           bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3})

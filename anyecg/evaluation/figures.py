@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ Difference = tuple[str, str, float, float | None, float | None, float | None]
 
 SAID = "#d95f02"
 OURS = "#2b5c8a"
+ACROSS = 3  # stages in a row
 PRINT = 0.8  # of the size on paper
 
 
@@ -47,9 +49,12 @@ def loss_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str
     if not tables:
         raise DataError("there are no loss curves to draw")
     with rc_context(STYLE):
-        figure = Figure(figsize=(2.3 * len(tables) + 0.4, 2.3), layout="constrained")
-        axes = figure.subplots(1, len(tables), squeeze=False)[0]
-        for axis, (stage, table) in zip(axes, tables.items()):
+        lines, across = math.ceil(len(tables) / ACROSS), min(ACROSS, len(tables))
+        figure = Figure(figsize=(2.3 * across + 0.4, 2.1 * lines + 0.2), layout="constrained")
+        panels = figure.subplots(lines, across, squeeze=False)
+        for axis in panels.flat[len(tables) :]:
+            axis.remove()
+        for axis, (stage, table) in zip(panels.flat, tables.items()):
             for column in [name for name in table.columns if "loss" in name]:
                 points = table[["step", column]].dropna()
                 (line,) = axis.plot(points["step"], points[column], alpha=0.3, color=OURS if column == "loss" else None)
@@ -60,7 +65,8 @@ def loss_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str
             axis.grid(alpha=0.25, linewidth=0.5)
             if sum("loss" in name for name in table.columns) > 1:
                 axis.legend()
-        axes[0].set_ylabel("loss")
+        for line in panels:
+            line[0].set_ylabel("loss")
         return save(figure, target)
 
 
