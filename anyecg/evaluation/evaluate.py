@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,16 +17,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from anyecg.evaluation.answers import Answer, Answers, Key
 from anyecg.evaluation.bootstrap import bounds, paired_bounds, replicates
+from anyecg.evaluation.breakdowns import block_bounds
 from anyecg.evaluation.controls import CONTROLLED, SHUFFLED, SIGNAL, VIEWS, asked_in, shuffled
+from anyecg.evaluation.drawn import compared
 from anyecg.evaluation.highest import best
 from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.scores import write_scores
+from anyecg.fingerprint import fingerprint
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample, Prediction
 
 log = logging.getLogger(__name__)
 
 LEVEL = 0.95
+_NUMBERS = re.compile(r"\[\n([-+\d.eE,\snul]+)\]")  # a list of numbers and nulls, a line each
 
 
 def evaluate(
@@ -63,12 +68,15 @@ def evaluate(
         {"level": 0.95, "bootstrap": 1000, "seed": 0, "views": ["signal", ...],
          "tasks": {TASK: {"primary": METRIC, "shown": [METRIC], "meanings": {METRIC: str}, "n": int, "n_patients": int,
             "views": {VIEW: {"metrics": {METRIC: value}, "intervals": {METRIC: [low, high]}, "unparsed": int, "endless": int,
-                             "notes": [str], "blocks": {TITLE: {GROUP: {METRIC: value, "n": int}}},
-                             "best": {COLUMN: int}, "unjudged": {REASON: int}}},
-            "differences": {CONTROL: {METRIC: [signal - control, low, high]}}}}}
+                             "notes": [str], "blocks": {TITLE: {GROUP: {METRIC: value, "n": int, "n_patients": int, "n_unparsed": int}}},
+                             "block_intervals": {TITLE: {GROUP: {METRIC: [low, high]}}}, "best": {COLUMN: int}, "unjudged": {REASON: int}}},
+            "differences": {CONTROL: {METRIC: [signal - control, low, high]}},
+            "block_differences": {CONTROL: {TITLE: {GROUP: [signal - control, low, high]}}},
+            "questions": fingerprint, "replicates": {METRIC: [value]}}}}
 
     `intervals` and `differences` are empty without a bootstrap or with one patient only. `best`: for each of `Task.ranked`,
-    the questions on which no other view scores higher. `unjudged`: answers without a score of the LLM judge; absent without one.
+    the questions on which no other view scores higher. `block_*`: see `breakdowns.block_bounds`; `questions`, `replicates`: what a figure of the
+    differences between runs is drawn from, see `drawn.compared`. `unjudged`: answers without a score of the LLM judge; absent without one.
     Raises DataError for an evaluation over no questions, an answer too few or too many, or a damaged file; EndpointError
     where the judge cannot be reached: the same call then goes on from the replies it gave.
     """
@@ -141,9 +149,14 @@ def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed:
         "shown": list(task.shown),
         "n": len(first),
         "n_patients": int(first["patient"].nunique()),
+        "questions": fingerprint(sorted(zip(first["id"], first["patient"]))),
         "views": {},
         "differences": {},
     }
+    if SIGNAL in drawn:
+        summary["replicates"] = compared(task, drawn[SIGNAL])
+    blocks = {view: task.blocks(part) for view, part in rows.items()}
+    within, summary["block_differences"] = block_bounds(task, rows, blocks, n=bootstrap, seed=seed, level=LEVEL) if spread else ({}, {})
     for view, part in rows.items():
         summary["views"][view] = {
             "metrics": values[view],
@@ -151,7 +164,8 @@ def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed:
             "unparsed": int((~part["parsed"]).sum()),
             "endless": int(part["endless"].sum()),
             "notes": task.notes(part),
-            "blocks": task.blocks(part),
+            "blocks": blocks[view],
+            "block_intervals": within.get(view, {}),
             "best": highest[view],
         }
         if "unjudged" in part:
@@ -170,7 +184,8 @@ def _rounded(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys and no NaN, whole or not at all."""
+    """Write JSON with sorted keys and no NaN, a list of numbers on one line, whole or not at all."""
     draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    draft.write_text(_NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text), encoding="utf-8")
     os.replace(draft, path)

@@ -53,7 +53,7 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     ]
     if failed:
         grids.append(Grid("Failed", ["run", "why"], [[member.told, reason.replace("\n", " ")] for member, reason in failed.items()]))
-    rows = [(cell.setting, cell.task, cell.change[0], *(cell.change[1] or (None, None)), cell.paper_change) for cell in cells if cell.change]
+    rows = [(cell.setting, figures.panel(cell.task, cell.metric), cell.change[0], *(cell.change[1] or (None, None)), cell.paper_change) for cell in cells if cell.change]
     if rows:
         figures.ablation_differences(rows, suite.folder / "figures" / "differences")
     drawn = ["![Differences](figures/differences.png)", ""] if rows else []
@@ -100,7 +100,7 @@ def _record(cell: Cell, first: str) -> dict:
 
     return {
         "run": cell.setting, "task": cell.task, "metric": cell.metric, "seeds": " ".join(map(str, cell.seeds)),
-        "questions": sum(cell.questions), "unparsed": cell.unparsed,
+        "questions": sum(cell.questions), **{"unparsed" + (f"_{view}" if view != SIGNAL else ""): cell.unparsed.get(view) for view in (SIGNAL, BLIND, SHUFFLED)},
         **columns("value", cell.views.get(SIGNAL)), **columns("blind", cell.views.get(BLIND)), **columns("shuffled", cell.views.get(SHUFFLED)),
         **columns("minus_blind", cell.controls.get(BLIND)), **columns("minus_shuffled", cell.controls.get(SHUFFLED)),
         **columns("minus_first", cell.change), "minus_first_by_seed": " ".join(f"{value:.6f}" for value in cell.by_seed),
