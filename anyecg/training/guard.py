@@ -10,10 +10,10 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
+from anyecg.training.fsdp import FSDP
 from anyecg.training.resume import whole
 from anyecg.types import AnyECGError, ConfigError
 
@@ -75,7 +75,7 @@ class Guard(L.Callback):
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         self.engine = trainer.strategy.handles_gradient_accumulation  # DeepSpeed: gradients and optimizer are the engine's
-        self.fsdp = isinstance(trainer.strategy, FSDPStrategy)  # each rank holds a shard of every gradient
+        self.fsdp = isinstance(trainer.strategy, FSDP)  # each rank holds a shard of every gradient
         self.scaled = trainer.precision.startswith("16")  # a loss scaler looks for gradients that overflow, and takes another scale
         if self.engine and self.on_spike == "skip":
             raise ConfigError(f"stages.{self.stage}.on_spike: DeepSpeed cannot leave a step out; choose warn or stop")

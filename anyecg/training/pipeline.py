@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.strategies import FSDPStrategy
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,12 +24,13 @@ from anyecg.model import ECGLanguageModel
 from anyecg.training.answering import AnsweringStage
 from anyecg.training.compiled import compiled
 from anyecg.training.contrastive import ContrastiveStage, PairCollator
+from anyecg.training.fsdp import FSDP, ClipSharded
 from anyecg.training.guard import Guard
 from anyecg.training.planning import DONE, PlannedStage, limits, plan
 from anyecg.training.progress import Bar, LossCurve
 from anyecg.training.ranks import first_alone, is_first
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState, saving, whole
-from anyecg.training.strategies import ClipSharded, sharded_llm, shards, strategy_for
+from anyecg.training.strategies import sharded_llm, shards, strategy_for
 from anyecg.types import CheckpointError, ConfigError
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
     curve = LossCurve(work / "loss.csv", stage.name, trainer_cfg.log_every, stage.cfg.batch_size, guard)
     strategy = strategy_for(trainer_cfg, model)
     on_a_terminal = os.isatty(2)
-    by_itself = isinstance(strategy, FSDPStrategy) and stage.cfg.clip > 0  # Lightning clips no gradients for it
+    by_itself = isinstance(strategy, FSDP) and stage.cfg.clip > 0  # Lightning clips no gradients for it
     trainer = L.Trainer(
         accelerator=trainer_cfg.accelerator, devices=trainer_cfg.devices, num_nodes=trainer_cfg.num_nodes,
         strategy=strategy, precision=trainer_cfg.precision, max_steps=loader.steps, max_epochs=1,

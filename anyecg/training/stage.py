@@ -9,8 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from anyecg.experiment import StageConfig
+from anyecg.llms.shards import shape_of
 from anyecg.model import ECGLanguageModel
+from anyecg.training.fsdp import whole_names
 from anyecg.training.position import moved
+from anyecg.training.resume import LAST
+from anyecg.types import CheckpointError
 
 
 class Stage(L.LightningModule):
@@ -48,7 +52,7 @@ class Stage(L.LightningModule):
         learning.append((self.cfg.lr, list(self.own_parameters().values())))
         settings = []
         for lr, parameters in learning:
-            for decay, chosen in ((self.cfg.weight_decay, [p for p in parameters if p.ndim >= 2]), (0.0, [p for p in parameters if p.ndim < 2])):
+            for decay, chosen in ((self.cfg.weight_decay, [p for p in parameters if len(shape_of(p)) >= 2]), (0.0, [p for p in parameters if len(shape_of(p)) < 2])):
                 if chosen:
                     settings.append({"params": chosen, "lr": lr, "weight_decay": decay})
         # fused leaves a step out on the device where the guard says so; float16's loss scaler does not go with it
@@ -64,6 +68,7 @@ class Stage(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Go on at the same step of the data on another number of devices."""
+        self._check(checkpoint, "it was written for a stage that trains other parts; delete it, and the same command trains this stage again")
         now = self.trainer.accumulate_grad_batches
         had = moved(checkpoint["loops"], checkpoint["global_step"], checkpoint.get("batches_a_step", now), now)
         if self.trainer.datamodule is not None:
@@ -71,9 +76,20 @@ class Stage(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["batches_a_step"] = self.trainer.accumulate_grad_batches if self._trainer is not None else 1
-        learning = {name for name, p in self.named_parameters() if p.requires_grad}
-        buffers = {name for name, _ in self.named_buffers()}
-        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in learning or k in buffers}
+        if self._trainer is None or self.trainer.is_global_zero:  # an engine that shards gives whole tensors to the first rank alone
+            self._check(checkpoint, "the engine (trainer.strategy) did not give it; what was saved before is untouched")
+        kept = self.learning() | whole_names(self.named_buffers())
+        checkpoint["state_dict"] = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name in kept}
+
+    def learning(self) -> dict[str, nn.Parameter]:
+        """What learns, by the names it has in a checkpoint under any engine."""
+        return {name: p for name, p in whole_names(self.named_parameters()).items() if p.requires_grad}
+
+    def _check(self, checkpoint: dict, why: str) -> None:
+        """CheckpointError where a checkpoint lacks a tensor that learns: it would be left as it was, without a word."""
+        for name in self.learning():
+            if name not in checkpoint["state_dict"]:
+                raise CheckpointError(f"{LAST}: '{name}', which this stage trains, is not in the checkpoint: {why}")
 
 
 def cosine(step: int, steps: int, warmup: float) -> float:

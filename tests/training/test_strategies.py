@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.accelerators import CPUAccelerator
 from safetensors.torch import load_file
 
 from anyecg import config
@@ -30,6 +31,7 @@ RECIPE = "experiments/anyecg_chat.yaml"
 STEPS = ["stages.stage2.samples=64", "stages.stage2.micro_batch=4", "stages.contrastive.micro_batch=null", "stages.contrastive.lead_dropout=0"]
 TWO = ["trainer.devices=2", "trainer.accelerator=cpu"]
 ZERO = ["trainer.strategy=deepspeed"]
+FSDP = ["trainer.strategy=fsdp"]
 TOLERANCE = 2e-5  # of weights after four steps of AdamW at 1e-3, and relative, of losses; float32 sums in another order
 
 
@@ -83,9 +85,17 @@ def test_deepspeed_that_is_not_installed_names_the_extra(monkeypatch):
         strategy_for(TrainerConfig(strategy="deepspeed"), None)
 
 
-def test_fsdp_on_a_cpu_is_refused():
+def test_fsdp_on_a_cpu_is_refused(model):
+    strategy = strategy_for(TrainerConfig(strategy="fsdp", accelerator="cpu"), model)
+    strategy.accelerator = CPUAccelerator()
     with pytest.raises(ConfigError, match="trainer.strategy: fsdp needs GPUs"):
-        strategy_for(TrainerConfig(strategy="fsdp", accelerator="cpu"), None)
+        strategy.setup_environment()
+
+
+def test_fsdp_with_weights_of_two_kinds_says_what_to_set(model):
+    model.llm.lm.get_input_embeddings().to(torch.bfloat16)
+    with pytest.raises(ConfigError, match="bfloat16 and float32; set trainer.precision=bf16-true"):
+        strategy_for(TrainerConfig(strategy="fsdp"), model)._setup_model(model)
 
 
 def test_as_many_processes_as_the_configuration_asks_for(monkeypatch):
@@ -161,7 +171,8 @@ def trained(small_data, small_cache, tmp_path_factory):
     hf = [*base, "llm=hf", f"llm.path={weights}", "llm.dtype=float32", "llm.lora.dropout=0"]
     hf = [o for o in hf if not o.startswith(("llm.dim", "llm.layers", "llm.heads", "llm.mlp"))]
     single(small_cache, folder, "single_hf", "stage2", hf)
-    shutil.copy(folder / "single.at2", folder / "zero3_from_single.ckpt")
+    for name in ("zero3_from_single", "fsdp_from_single"):
+        shutil.copy(folder / "single.at2", folder / f"{name}.ckpt")
     cases = {
         "ddp": ["stage2", [*base, *TWO]],
         "ddp_contrastive": ["contrastive", [*base, *TWO]],
@@ -171,6 +182,8 @@ def trained(small_data, small_cache, tmp_path_factory):
         "zero3": ["stage2", [*base, *TWO, *ZERO, "trainer.deepspeed.stage=3"]],
         "zero3_from_single": ["stage2", [*base, *TWO, *ZERO, "trainer.deepspeed.stage=3"]],
         "zero3_hf": ["stage2", [*hf, *TWO, *ZERO, "trainer.deepspeed.stage=3"]],
+        "fsdp": ["stage2", [*base, *TWO, *FSDP]],
+        "fsdp_from_single": ["stage2", [*base, *TWO, *FSDP]],
     }
     (folder / "cases.json").write_text(json.dumps(cases))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.training.engines",
@@ -178,8 +191,9 @@ def trained(small_data, small_cache, tmp_path_factory):
     done = subprocess.run(command, cwd=engines.ROOT, env=os.environ | {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"},
                           capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-6000:]
-    shutil.copy(folder / "zero3.at2", folder / "single_from_zero3.ckpt")
-    single(small_cache, folder, "single_from_zero3", "stage2", base)
+    for engine in ("zero3", "fsdp"):
+        shutil.copy(folder / f"{engine}.at2", folder / f"single_from_{engine}.ckpt")
+        single(small_cache, folder, f"single_from_{engine}", "stage2", base)
     return folder
 
 
@@ -199,7 +213,7 @@ def losses(folder):
 
 
 PAIRS = [("ddp", "single"), ("ddp_contrastive", "single_contrastive"), ("zero1", "single"), ("zero2", "single"), ("zero2_offload", "single"),
-         ("zero3", "single"), ("zero3_from_single", "single"), ("single_from_zero3", "single"), ("zero3_hf", "single_hf")]
+         ("zero3", "single"), ("zero3_from_single", "single"), ("single_from_zero3", "single"), ("zero3_hf", "single_hf"), ("fsdp", "single"), ("fsdp_from_single", "single"), ("single_from_fsdp", "single")]
 
 
 @pytest.mark.slow
@@ -216,7 +230,8 @@ def test_two_processes_give_the_weights_and_the_losses_of_one(trained, engine, r
 @pytest.mark.slow
 def test_what_went_on_began_at_the_third_step(trained):
     assert set(losses(trained / "single")) == {1, 2, 3, 4}
-    assert set(losses(trained / "single_from_zero3")) == set(losses(trained / "zero3_from_single")) == {3, 4}
+    for name in ("single_from_zero3", "zero3_from_single", "single_from_fsdp", "fsdp_from_single"):
+        assert set(losses(trained / name)) == {3, 4}
 
 
 @pytest.mark.slow
@@ -238,7 +253,7 @@ def test_the_frozen_llm_is_whole_on_no_process_of_zero_3(trained):
 @pytest.mark.slow
 def test_a_checkpoint_is_one_file_with_what_learns_and_the_same_under_every_engine(trained):
     held = {}
-    for name in ("single", "ddp", "zero1", "zero2", "zero3"):
+    for name in ("single", "ddp", "zero1", "zero2", "zero3", "fsdp"):
         checkpoint = torch.load(trained / f"{name}.at2", weights_only=False)
         held[name] = {key: tuple(value.shape) for key, value in checkpoint["state_dict"].items()}
         moments = checkpoint["optimizer_states"][0]["state"]
