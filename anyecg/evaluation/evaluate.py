@@ -22,7 +22,7 @@ from anyecg.evaluation.controls import CONTROLLED, SHUFFLED, SIGNAL, VIEWS, aske
 from anyecg.evaluation.drawn import compared
 from anyecg.evaluation.highest import best
 from anyecg.evaluation.judge import Judge
-from anyecg.evaluation.scores import write_scores
+from anyecg.evaluation.scores import asked, write_scores
 from anyecg.fingerprint import fingerprint
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample, Prediction
@@ -101,7 +101,7 @@ def evaluate(
         if judge is not None and task.judged:
             rows = _judged(judge, task, samples, rows, given)
         write_scores(folder / "scores" / f"{name}.parquet", samples, rows)
-        report["tasks"][name] = _summary(task, rows, bootstrap, seed)
+        report["tasks"][name] = _summary(task, samples, rows, bootstrap, seed)
     report = _rounded(report)
     write_json(folder / "metrics.json", report)
     return report
@@ -137,7 +137,7 @@ def _judged(judge: Judge, task: Task, samples: Sequence[ECGSample], rows: Mappin
     }
 
 
-def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:
+def _summary(task: Task, samples: Sequence[ECGSample], rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:
     first = next(iter(rows.values()))
     values = {view: task.reduce(part) for view, part in rows.items()}
     spread = bootstrap > 0 and first["patient"].nunique() > 1
@@ -149,7 +149,7 @@ def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed:
         "shown": list(task.shown),
         "n": len(first),
         "n_patients": int(first["patient"].nunique()),
-        "questions": fingerprint(sorted(zip(first["id"], first["patient"]))),
+        "questions": fingerprint(sorted((sample.id, sample.patient, asked(sample)) for sample in samples)),
         "views": {},
         "differences": {},
     }

@@ -94,7 +94,7 @@ def test_fsdp_on_a_cpu_is_refused(model):
 
 def test_fsdp_with_weights_of_two_kinds_says_what_to_set(model):
     model.llm.lm.get_input_embeddings().to(torch.bfloat16)
-    with pytest.raises(ConfigError, match="bfloat16 and float32; set trainer.precision=bf16-true"):
+    with pytest.raises(ConfigError, match="bfloat16 and float32; set llm.dtype=float32"):
         strategy_for(TrainerConfig(strategy="fsdp"), model)._setup_model(model)
 
 
