@@ -23,7 +23,7 @@ from anyecg.fingerprint import fingerprint
 from anyecg.model import ECGLanguageModel
 from anyecg.training.answering import AnsweringStage
 from anyecg.training.contrastive import ContrastiveStage, PairCollator
-from anyecg.training.fsdp import FSDP, ClipSharded
+from anyecg.training.fsdp import FSDP, ClipSharded, unwrap
 from anyecg.training.guard import Guard
 from anyecg.training.progress import LossCurve
 from anyecg.training.ranks import first_alone, is_first
@@ -193,6 +193,7 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
         raise KeyboardInterrupt(f"stage {stage.name} stopped at step {trainer.global_step} of {loader.steps}")
     model.eval()
     state = trainer.strategy.lightning_module_state_dict()  # of all processes: an engine gathers what it sharded
+    unwrap(model)
     with first_alone():
         if is_first():
             own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
