@@ -23,7 +23,7 @@ def main() -> None:
     path = data_path.main([])
     step = training_step.main([*model, "--also", options.also])
     words = generation.main(model)
-    start = start_up.main(["--rows", str(options.rows)])
+    start = start_up.main(["--rows", str(options.rows), "--size", options.size])
     print(f"\n{'':34} {'ratio':>7}  target")
     print(f"{'data path, a sample':34} {path['ratio']:7.1f}")
     print(f"{'training step, samples a second':34} {step['ratio']:7.2f}  2.5, at no more memory ({step['fast_peak']:.2f} against {step['plain_peak']:.2f} GiB)")
