@@ -30,8 +30,9 @@ BATCH = 8
 def experiment(folder: Path, rows: int, workers: int, size: str):
     """Stage 1 over a question for each record, with an LLM that is read as any of the hub's is."""
     return config.load("experiments/anyecg_chat.yaml", [
-        "curriculum=[stage1]", f"stages.stage1.samples={rows}", f"stages.stage1.batch_size={BATCH}", "llm=hf", f"llm.path={folder / 'llm'}",
-        "llm.dtype=float32", f"encoder.size={size}", "encoder.layers=null", "encoder.stem=0", f"cache={folder}", f"trainer.workers={workers}", "trainer.checkpoint_every=1",
+        "curriculum=[stage1]", f"stages.stage1.samples={rows}", f"stages.stage1.batch_size={BATCH}", f"cache={folder}",
+        f"trainer.workers={workers}", "trainer.checkpoint_every=1", "llm=hf", f"llm.path={folder / 'llm'}", "llm.dtype=float32",
+        f"encoder.size={size}", "encoder.layers=null", "encoder.stem=0",
     ])
 
 

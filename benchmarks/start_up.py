@@ -110,7 +110,8 @@ def main(arguments: list[str] | None = None) -> dict:
         few, many = (run("benchmarks.start_up", "--side", "path", "--rows", rows, "--work", write(Path(work) / f"rows-{rows}", rows)) for rows in (FEW, MANY))
     print(f"start-up of a stage over {options.rows:,} questions ({machine()})")
     for name, row in sides.items():
-        print(f"  {name:6} imports {row['imported']:6.1f} s, model built {row['built']:6.1f} s, first batch {row['batch']:6.1f} s after the start, peak {row['peak']:.2f} GiB")
+        times = f"imports {row['imported']:6.1f} s, model built {row['built']:6.1f} s, first batch {row['batch']:6.1f} s after the start"
+        print(f"  {name:6} {times}, peak {row['peak']:.2f} GiB")
     ratio = many["milliseconds"] / few["milliseconds"]
     print(f"a sample from the store to a batch (processor time, median): of {FEW:,} {few['milliseconds']:.3f} ms, of {MANY:,} {many['milliseconds']:.3f} ms, ratio {ratio:.2f}")
     return {"again": sides["again"]["batch"], "ratio": ratio}
