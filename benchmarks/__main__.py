@@ -27,7 +27,7 @@ def main() -> None:
     step = training_step.main([*model, "--also", options.also])
     mixed = training_step.main([*model, "--mixture", "mixed", "--also", ""])
     words = generation.main(model)
-    start = start_up.main(["--rows", str(options.rows)])
+    start = start_up.main(["--rows", str(options.rows), "--size", options.size])
     print(f"\n{'':34} {'ratio':>7}  target")
     print(f"{'data path, a sample':34} {path['ratio']:7.1f}  20")
     print(f"{'training step, with several ECGs':34} {mixed['ratio']:7.2f}  1.5")

@@ -86,6 +86,14 @@ def whole_names(named) -> dict[str, Tensor]:
     return {name.replace(WRAPPER, ""): tensor for name, tensor in named}
 
 
+def unwrap(model: nn.Module) -> None:
+    """Put the layers back in the place of their wrappers, when training is over: peft writes an adapter by the modules' names."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, FullyShardedDataParallel):
+                setattr(module, name, child.module)
+
+
 class ClipSharded(L.Callback):
     """Clips gradients of which each rank holds a part, which Lightning leaves to FSDP."""
 

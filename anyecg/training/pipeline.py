@@ -24,7 +24,7 @@ from anyecg.model import ECGLanguageModel
 from anyecg.training.answering import AnsweringStage
 from anyecg.training.compiled import compiled
 from anyecg.training.contrastive import ContrastiveStage, PairCollator
-from anyecg.training.fsdp import FSDP, ClipSharded
+from anyecg.training.fsdp import FSDP, ClipSharded, unwrap
 from anyecg.training.guard import Guard
 from anyecg.training.planning import DONE, PlannedStage, limits, plan
 from anyecg.training.progress import Bar, LossCurve
@@ -161,6 +161,7 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
         raise KeyboardInterrupt(f"stage {stage.name} stopped at step {trainer.global_step} of {loader.steps}")
     model.eval()
     state = trainer.strategy.lightning_module_state_dict()  # of all processes: an engine gathers what it sharded
+    unwrap(model)
     with first_alone():
         if is_first():
             own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}

@@ -52,7 +52,9 @@ class Stage(L.LightningModule):
         learning.append((self.cfg.lr, list(self.own_parameters().values())))
         settings = []
         for lr, parameters in learning:
-            for decay, chosen in ((self.cfg.weight_decay, [p for p in parameters if len(shape_of(p)) >= 2]), (0.0, [p for p in parameters if len(shape_of(p)) < 2])):
+            matrices = [len(shape_of(p)) >= 2 for p in parameters]  # of the whole parameter: FSDP's parts of one are flat
+            for decay, is_matrix in ((self.cfg.weight_decay, True), (0.0, False)):
+                chosen = [p for p, found in zip(parameters, matrices, strict=True) if found == is_matrix]
                 if chosen:
                     settings.append({"params": chosen, "lr": lr, "weight_decay": decay})
         # fused leaves a step out on the device where the guard says so; float16's loss scaler does not go with it

@@ -1,11 +1,9 @@
-"""The curriculum: shared prefixes, reuse, exact resume, and outputs that load back."""
+"""The curriculum: shared prefixes, reuse, and outputs that load back."""
 
 import fcntl
 import json
 import os
 import shutil
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -172,71 +170,3 @@ def test_an_uneven_batch_is_an_error(small_data, small_cache):
     experiment = load("anyecg_chat", f"cache={small_cache}", "stages.stage1.micro_batch=5")
     with pytest.raises(ConfigError, match="16 is not a multiple of micro_batch 5"):
         train(experiment, plan(experiment, "x")[2], build_model(experiment, small_data), small_data, None)
-
-
-KILLED = ["curriculum=[contrastive,stage2]", "encoder.dropout=0.1", "llm.lora.dropout=0.1", "stages.language.samples=64", "stages.contrastive.samples=64",
-          "stages.stage2.samples=192", "stages.stage2.tasks.localization_short=16", "trainer.checkpoint_every=3", "trainer.log_every=2"]
-STEPS = {"language": 4, "contrastive": 4, "stage2": 12}  # of two micro-batches each; a checkpoint every third
-POINTS = {
-    0: [
-        ["language", "batch", 1],  # in the middle of the first step: there is no checkpoint yet
-        ["language", "checkpoint", 0],  # half of the first one written
-        ["language", "batch", 7],  # in the middle of the last step
-        ["language", "next"],  # between two stages
-        ["contrastive", "embedding", 2],  # reports half embedded
-        ["contrastive", "embedded"],  # all of them, before the first step
-        ["contrastive", "renaming"],  # a checkpoint is whole, but not called last.ckpt yet
-        ["contrastive", "told"],  # all of the output is written, nothing is tidied up
-        ["stage2", "batch", 13],  # in the middle of step 7, after the checkpoint of step 6
-        ["stage2", "renaming"],  # the checkpoint of step 9 is whole, but the one of step 6 still in its place
-        ["stage2", "output"],  # half of the output written
-        ["stage2", "finishing"],  # all of it, the checkpoint dropped, the folder not yet called by its name
-    ],
-    2: [["stage2", "batch", 2], ["stage2", "batch", 13], ["stage2", "batch", 23]],
-}
-
-
-@pytest.fixture(scope="module")
-def killed(small_data, small_cache, tmp_path_factory):
-    """(points, workers) -> the cache of stages and the trace of a run that was killed at these points and went on."""
-
-    def start(points, workers):
-        folder = tmp_path_factory.mktemp("killed")
-        command = [sys.executable, "-m", "tests.training.killing", str(small_cache), str(folder / "trace"), json.dumps(points), *SMALL, *KILLED,
-                   f"cache={folder}", f"trainer.workers={workers}"]
-        done = subprocess.run(command, cwd=EXPERIMENTS.parent, env=os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-                              capture_output=True, text=True, timeout=1800)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return folder / "stages", [json.loads(line) for line in (folder / "trace").read_text().splitlines()]
-
-    return start
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(killed):
-    return killed([], 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", list(POINTS))
-def test_a_run_killed_anywhere_ends_with_the_same_weights_and_has_seen_the_same_questions(uninterrupted, killed, workers):
-    """Dropout on, accumulation, questions visited again, three stages; every kill is a SIGKILL, every restart the same command."""
-    (whole, seen), (cut, seen_again) = uninterrupted, killed(POINTS[workers], workers)
-    for stage, steps in STEPS.items():
-        (one,), (other,) = (list(stages.glob(f"{stage}-*")) for stages in (whole, cut))
-        assert one.name == other.name and {path.name for path in one.iterdir()} == {path.name for path in other.iterdir()}
-        weights = sorted(path.relative_to(one) for path in one.rglob("*.safetensors"))
-        assert weights
-        for file in weights:
-            a, b = load_file(one / file), load_file(other / file)
-            assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), f"{stage}/{file}"
-        curves = [[line.split(",")[:4] for line in (folder / "loss.csv").read_text().splitlines()] for folder in (one, other)]
-        assert curves[0] == curves[1] and len(curves[0]) == 1 + steps // 2
-        order = [ids for name, _, ids in seen if name == stage]
-        assert len(order) == 2 * steps
-        again = {batch: ids for name, batch, ids in seen_again if name == stage}
-        assert [again[batch] for batch in sorted(again)] == order
-        assert all(ids == order[batch] for name, batch, ids in seen_again if name == stage)
-    visited = [id for ids in order for id in ids]
-    assert len(set(visited)) < len(visited)
-    assert len(seen_again) > len(seen)

@@ -213,7 +213,8 @@ def losses(folder):
 
 
 PAIRS = [("ddp", "single"), ("ddp_contrastive", "single_contrastive"), ("zero1", "single"), ("zero2", "single"), ("zero2_offload", "single"),
-         ("zero3", "single"), ("zero3_from_single", "single"), ("single_from_zero3", "single"), ("zero3_hf", "single_hf"), ("fsdp", "single"), ("fsdp_from_single", "single"), ("single_from_fsdp", "single")]
+         ("zero3", "single"), ("zero3_from_single", "single"), ("single_from_zero3", "single"), ("zero3_hf", "single_hf"),
+         ("fsdp", "single"), ("fsdp_from_single", "single"), ("single_from_fsdp", "single")]
 
 
 @pytest.mark.slow
