@@ -92,6 +92,10 @@ def test_ptbxl_simulated(tmp_path):
     expected = {10: "test", 9: "val"} if (folds == 10).any() else {9: "test", 8: "val"}
     assert all(entry.split == expected.get(folds[int(entry.id)], "train") for entry in entries)
     assert len(list(opened("ptbxl", tmp_path / "set", limit=3).entries())) == 3
+    table = pd.read_csv(tmp_path / "set" / "ptbxl_database.csv")
+    table.loc[0, "scp_codes"] = "{'IMI': 0.0, 'NORM': 35.0, 'SR': 0.0}"  # 0 is a likelihood that nobody knows
+    table.to_csv(tmp_path / "set" / "ptbxl_database.csv", index=False)
+    assert next(iter(opened("ptbxl", tmp_path / "set").entries())).labels == ("IMI", "NORM", "SR")
 
 
 @real_data

@@ -41,7 +41,11 @@ class PTBXL(Corpus):
         return self.table("scp_statements.csv", index_col=0)
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a record; strat_fold 1-8 train, 9 val, 10 test (where fold 10 is left out: 1-7, 8, 9)."""
+        """One entry a record; strat_fold 1-8 train, 9 val, 10 test (where fold 10 is left out: 1-7, 8, 9).
+
+        Every code of scp_codes is a label, whatever its likelihood, as in the benchmark of Strodthoff et al. (2021): PTB-XL
+        documents 0 as unknown, and has it for all of form and rhythm and for some diagnoses.
+        """
         column = {"records100": "filename_lr", "records500": "filename_hr"}.get(self.cfg.records)
         if column is None:
             raise DataError(f"corpus ptbxl: records is 'records100' or 'records500', not {self.cfg.records!r}")
@@ -51,12 +55,10 @@ class PTBXL(Corpus):
             log.warning("corpus ptbxl: fold 10 is not in %s, so fold 9 is the test split and fold 8 the validation split", self.root)
         split = {test: "test", test - 1: "val"}
         codes = self._statements()
-        free = set(codes.index[(codes["form"] == 1) | (codes["rhythm"] == 1)])  # their likelihood is 0 by convention
         described = {code: shared(text[:1].upper() + text[1:]) for code, text in codes["description"].items()}
 
         def entry(row) -> Entry:
-            likelihood = ast.literal_eval(row.scp_codes)
-            labels = tuple(shared(code) for code in likelihood if likelihood[code] > 0 or code in free)
+            labels = tuple(map(shared, ast.literal_eval(row.scp_codes)))  # every likelihood: 0 is "unknown"
             if self.cfg.report == "text":
                 statements = (row.report.strip(),) if isinstance(row.report, str) and row.report.strip() else ()
             else:
