@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from anyecg.data.corpora.base import Corpus, Entry
+from anyecg.data.corpora.base import Corpus, Entry, Rejected
 from anyecg.data.index import Index, entries
 from anyecg.data.preprocess import canonical, lead_rows
 from anyecg.data.store import BITS, FORMAT, LIMIT, STEP, Store, shard_name
@@ -81,9 +81,14 @@ def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int) -> int:
             except DataError as error:
                 skipped.append(_skipped(corpus, entry, str(error)))
                 continue
+            except (OSError, MemoryError):  # the machine's fault, not the recording's
+                raise
+            except Exception as error:
+                skipped.append(_skipped(corpus, entry, f"{type(error).__name__}: {error}"))
+                continue
             rows.append({**row, "shard": shard, "offset": offset})
             checksum.update(stored)
-            stored.tofile(file)
+            file.write(stored)
             offset += stored.size
     partial.rename(final)
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), partial)
@@ -93,7 +98,7 @@ def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int) -> int:
     return len(recordings)
 
 
-def _skipped(corpus: Corpus, entry: Entry, reason: str) -> dict:
+def _skipped(corpus: Corpus, entry: Entry | Rejected, reason: str) -> dict:
     return {"id": f"{corpus.name}/{entry.id}", "path": entry.path, "reason": reason}
 
 
@@ -149,6 +154,7 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index) -> None:
     finished = [json.loads(piece.with_suffix(".json").read_text()) for piece in pieces]
     skipped = [row for shard in finished for row in shard["skipped"]]
     skipped += [_skipped(corpus, entry, "listed twice: an earlier recording has its id") for entry in index.duplicates]
+    skipped += [_skipped(corpus, row, row.reason) for row in index.rejected]
     pd.DataFrame(skipped, columns=["id", "path", "reason"]).to_csv(folder / "skipped.csv", index=False)
     counts, unknown, broken = Counter(), Counter(), Counter()
     partial = folder / "records.part"

@@ -13,7 +13,6 @@ import pandas as pd
 
 from anyecg.data.corpora.base import Corpus
 from anyecg.data.corpora.snomed import Snomed
-from anyecg.types import DataError
 
 CONDITION_NAMES = "ConditionNames_SNOMED-CT.csv"
 COLUMNS = ("Acronym Name", "Full Name", "Snomed_CT")
@@ -142,10 +141,7 @@ class CSN(Snomed):
     def _conditions(self) -> pd.DataFrame:
         """acronym -> code and name, without the rows that name a code again."""
         own = (self.root / CONDITION_NAMES).is_file()
-        table = self.table(CONDITION_NAMES, dtype=str, encoding="utf-8-sig") if own else pd.read_csv(io.StringIO(CONDITIONS), dtype=str)
-        missing = [column for column in COLUMNS if column not in table]
-        if missing:
-            raise DataError(f"corpus csn: {self.root / CONDITION_NAMES} has no column {', '.join(missing)}; download it again")
+        table = self.table(CONDITION_NAMES, COLUMNS) if own else pd.read_csv(io.StringIO(CONDITIONS), dtype=str)
         table = table.dropna(subset=list(COLUMNS)).drop_duplicates("Snomed_CT").set_index("Acronym Name")
         return pd.DataFrame({"code": table["Snomed_CT"].str.strip(), "name": table["Full Name"].str.split().str.join(" ")})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ REMARK = re.compile(
     r"|^all 12 leads are missing.*|^lead\(s\) unsuitable for analysis.*|^.*suspect(?:ed)? (?:lead|arm) .*(?:reversal|misplace).*",
     re.IGNORECASE,
 )
+
+NEEDED = ("subject_id", "study_id", "path")  # of a row of record_list.csv
 
 
 def clean(statement: str) -> str | None:
@@ -68,7 +71,7 @@ class MIMIC(Corpus):
 
     def entries(self) -> Iterator[Entry]:
         """One entry a study, ordered by patient and time; patients split 80/10/10."""
-        index = pa.Table.from_batches(self.columns("record_list.csv", ["subject_id", "study_id", "path"], ["ecg_time"]))
+        index = self._usable(pa.Table.from_batches(self.columns("record_list.csv", list(NEEDED), ["ecg_time"])))
         reports = Reports(self.columns("machine_measurements.csv", ["study_id"], [f"report_{n}" for n in range(18)]))
         said = pc.fill_null(pc.index_in(index["study_id"], value_set=reports.studies), -1).to_numpy()
         times = pd.to_datetime(index["ecg_time"].to_pandas(), errors="coerce").to_numpy("datetime64[s]")
@@ -82,8 +85,18 @@ class MIMIC(Corpus):
             for first in range(0, len(order), 1024):
                 rows = order[first : first + 1024]
                 part = index.take(rows)
-                for row, patient, study, path in zip(rows, *(part[name].to_pylist() for name in ("subject_id", "study_id", "path"))):
+                for row, patient, study, path in zip(rows, *(part[name].to_pylist() for name in NEEDED)):
                     time = "" if np.isnat(times[row]) else str(times[row])
                     yield Entry(study, path, patient, splits[patient], time, reports[said[row]])
 
         return self.limited(listed_rows())
+
+    def _usable(self, index: pa.Table) -> pa.Table:
+        """The rows of record_list.csv that say whose which recording is, and where it lies; the others are rejected."""
+        lacking = {name: pc.is_null(index[name]) for name in NEEDED}
+        bad = functools.reduce(pc.or_, lacking.values())
+        for row in index.filter(bad).to_pylist():
+            empty = ", ".join(name for name in NEEDED if row[name] is None)
+            self.reject(f"record_list.csv: {empty} is empty (row: {', '.join(value or '' for value in row.values())})",
+                        id=row["study_id"] or "?", path=row["path"] or "record_list.csv")
+        return index.filter(pc.invert(bad))
