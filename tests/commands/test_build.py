@@ -156,6 +156,8 @@ def broken(tmp_path_factory):
     paths[3].with_suffix(".hea").unlink()
     damage(4, ".hea", lambda content: b"")
     damage(5, ".hea", lambda content: content.replace(b"/mV", b"/mmHg"))
+    damage(11, ".hea", lambda content: content.replace(b" 5000", b" 1500"))  # a header that claims less than there is
+    damage(12, ".hea", lambda content: content.replace(b" 500 ", b" -5 "))
     lead = np.frombuffer(paths[6].with_suffix(".dat").read_bytes(), "<i2").reshape(-1, 12).copy()
     lead[:, 8] = -32768  # a lead of invalid samples alone, and some in another
     lead[100:110, 0] = -32768
@@ -183,14 +185,15 @@ def test_bad_records_are_skipped_listed_and_counted(broken):
     folder, index = broken
     skipped = pd.read_csv(folder / "stores" / "mimic" / "skipped.csv").set_index("id")["reason"]
     ids = [f"mimic/{study}" for study in index["study_id"]]
-    reasons = {ids[0]: "cut short", ids[1]: "cut short", ids[2]: "missing", ids[3]: "missing", ids[4]: "broken", ids[5]: "no voltage"}
+    reasons = {ids[0]: "cut short", ids[1]: "cut short", ids[2]: "missing", ids[3]: "missing", ids[4]: "broken", ids[5]: "no voltage",
+               ids[11]: "holds 120,000 bytes", ids[12]: "sampling rate is '-5'"}
     for record, words in reasons.items():
         assert words in skipped[record], skipped[record]
-    assert sorted(skipped.index[skipped.str.contains("listed twice")]) == sorted([ids[7], ids[7], ids[8]]) and len(skipped) == 9
+    assert sorted(skipped.index[skipped.str.contains("listed twice")]) == sorted([ids[7], ids[7], ids[8]]) and len(skipped) == 11
     beats = pd.read_csv(folder / "stores" / "mit_bih_arrhythmia" / "skipped.csv").set_index("id")["reason"]
     assert list(beats.index) == ["mit_bih_arrhythmia/104", "mit_bih_arrhythmia/105"] and beats.str.contains("annotations").all()
     known, card = facts(folder)["sources"], (folder / "README.md").read_text()
-    assert known["mimic"]["skipped"] == 9 and known["mimic"]["broken_leads"] and known["mimic"]["interpolated"] >= 10
+    assert known["mimic"]["skipped"] == 11 and known["mimic"]["broken_leads"] and known["mimic"]["interpolated"] >= 10
     assert known["mit_bih_arrhythmia"]["outside"] == 2
     for name, source in known.items():
         line = next(line for line in card.splitlines() if line.startswith(f"| {name} |"))

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import wfdb
 
+from anyecg.data.corpora import header
 from anyecg.types import DataError, ECGRecord
 
 log = logging.getLogger(__name__)
@@ -47,12 +48,14 @@ class Entry:
 class Corpus:
     """A source of recordings in its native layout.
 
-    name: what the registry calls it; layout: what the simulator calls it; shard_records: recordings of one store shard.
+    name: what the registry calls it; layout: what the simulator calls it; shard_records: recordings of one store shard;
+    rate: Hz that every recording has, None where they may differ.
     """
 
     name: ClassVar[str]
     layout: ClassVar[str]
     shard_records: ClassVar[int] = 128
+    rate: float | None = None
 
     @dataclass(frozen=True)
     class Config:
@@ -97,7 +100,7 @@ class Corpus:
     def read(self, entry: Entry) -> ECGRecord:
         """The whole recording: float32 `[L, T]` in mV at its own rate, NaN where the source marks samples invalid.
 
-        Raises DataError where a file is missing, broken or shorter than its header says.
+        Raises DataError where a file is missing, broken or not what its header says.
         """
         path = self.root / entry.path
         try:
@@ -106,6 +109,7 @@ class Corpus:
             raise DataError(f"{path}: signal missing, cut short or broken (wfdb says {type(error).__name__}: {error})") from error
         if record.p_signal is None or record.p_signal.size == 0:
             raise DataError(f"{path}: holds no signal")
+        header.check(path, record, self.rate)
         scale = np.array([MILLIVOLTS.get(unit.strip().lower(), np.nan) for unit in record.units], np.float32)
         if np.isnan(scale).any():
             raise DataError(f"{path}: unit {record.units[int(np.isnan(scale).argmax())]!r} is no voltage")

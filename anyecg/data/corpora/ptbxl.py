@@ -37,6 +37,10 @@ class PTBXL(Corpus):
         records: Literal["records100", "records500"] = "records100"
         report: Literal["scp", "text"] = "scp"
 
+    @property
+    def rate(self) -> float:
+        return {"records100": 100.0, "records500": 500.0}[self.cfg.records]
+
     def _statements(self) -> pd.DataFrame:
         return self.table("scp_statements.csv", index_col=0)
 
