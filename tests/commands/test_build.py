@@ -236,6 +236,7 @@ def test_real_corpora(tmp_path, capsys):
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--root", "mimic"], "give NAME=DIR"), (["--root", "=x"], "give NAME=DIR"), (["--root", "mimik=x"], "did you mean 'mimic'"),
+    (["--root", "mimic={tmp}/nowhere", "--root", "mimic={tmp}"], "mimic has the root {tmp}/nowhere already; give each name once"),
     (["--root", "mimic={tmp}/nowhere"], "there is no folder {tmp}/nowhere"), (["--root", "mimic={tmp}"], "record_list.csv is missing"),
     (["--root", "mit_bih_st={tmp}"], "lists no recording"), (["nowhere.yaml"], "nowhere.yaml: no such file"), (["a.yaml", "b.yaml"], "give one experiment file"),
     (["questions.pools=[reports]"], "no pool is called 'reports'"), (["questions.windows_per_records=1"], "did you mean 'windows_per_record'"),
@@ -253,6 +254,32 @@ def test_a_file_in_the_folders_place(tmp_path, capsys):
     (tmp_path / "set").write_text("")
     assert build(tmp_path / "set", *FEW) == 2
     assert "cannot be made a dataset's folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mine", ["README.md", "corpora/notes.txt", "questions.csv"])
+def test_a_folder_of_its_user_s_own_is_not_written_over(tmp_path, capsys, mine):
+    path = tmp_path / "mine" / mine
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    assert build(tmp_path / "mine", *FEW) == 2
+    assert "holds files of yours and no dataset" in capsys.readouterr().err
+    assert path.read_text() == "mine" and list((tmp_path / "mine").iterdir()) == [tmp_path / "mine" / mine.partition("/")[0]]
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--to", ""], "--to: it is empty"), (["--to", "{tmp}", "--workers", "-1"], "'-1' is no whole number of at least 0"),
+    (["--to", "{tmp}", "--workers", "two"], "'two' is no whole number")])  # fmt: skip
+def test_arguments_that_are_none(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["build", *(argument.format(tmp=tmp_path) for argument in arguments)])
+    assert end.value.code == 2 and words in capsys.readouterr().err and not any(tmp_path.iterdir())
+
+
+def test_a_log_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "set" / "build.log").mkdir(parents=True)
+    assert build(tmp_path / "set", *FEW) == 2
+    assert f"{tmp_path / 'set' / 'build.log'}: no log can be written there (Is a directory)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["1.10", "my set #1", "a: b", "tom's \"set\"", "null"])

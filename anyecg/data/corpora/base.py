@@ -81,9 +81,13 @@ class Corpus:
         """Every recording of the index, in a fixed order, one at a time where it is long; DataError where it is missing."""
         raise NotImplementedError
 
-    def annotations(self, entry: Entry) -> list[tuple[float, str]]:
-        """(seconds, WFDB symbol) of every annotation, in order of time; none where the source has reports instead."""
+    def recorded(self, entry: Entry) -> list[tuple[float, str]]:
+        """(seconds, WFDB symbol) of every annotation, as its file has them; none where the source has reports instead."""
         return []
+
+    def annotations(self, entry: Entry) -> list[tuple[float, str]]:
+        """(seconds, WFDB symbol) of every annotation, in order of time (the file's order is not trusted)."""
+        return in_order(self.recorded(entry))
 
     def beats(self, entry: Entry) -> list[tuple[float, str]]:
         """The annotations that mark a beat (not a rhythm change, noise or an ST episode)."""
@@ -157,6 +161,11 @@ class Corpus:
             raise DataError(f"corpus {self.name}: {path} is missing; download the corpus whole, or mend its root") from error
         except ValueError as error:
             raise DataError(f"corpus {self.name}: {path} cannot be read ({error})") from error
+
+
+def in_order(annotations: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Annotations by time; those of one time stay as they are."""
+    return sorted(annotations, key=lambda annotation: annotation[0])
 
 
 def split_by_patient(patients: Iterable[str], shares: tuple[float, float, float], seed: int) -> dict[str, str]:
