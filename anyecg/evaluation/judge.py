@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from anyecg import endpoint
 from anyecg.endpoint import Endpoint, EndpointConfig, Reply, Request
 from anyecg.fingerprint import fingerprint
 
@@ -22,7 +23,7 @@ REPLIES = "judge.sqlite"  # every reply of the endpoint, kept as it comes
 JUDGEMENTS = "judgements.jsonl"  # what became of each answer, written when all are judged
 
 # Why an answer has no score.
-REFUSED, LATE, EMPTY = "request refused by the endpoint", "no reply in time", "empty reply"
+REFUSED, LATE, GARBLED, EMPTY = "request refused by the endpoint", "no reply in time", "no chat completion", "empty reply"
 CUT, NO_NUMBER, SEVERAL = "reply cut before its number", "reply without a number", "reply with several numbers"
 OUTSIDE, OTHER_SCALE, IN_PROSE = "number outside 0 to 5", "score on another scale", "number in prose that is not called the score"
 NO_REPORT = "ECG without a report to judge by"
@@ -107,7 +108,7 @@ class Judge:
         return verdicts
 
     def _replies(self, requests: list[Request]) -> Iterable[Reply]:
-        return self.endpoint.ask(requests, len(requests), self.progress, spare_late=True) if requests else ()
+        return self.endpoint.ask(requests, len(requests), self.progress) if requests else ()
 
     def _kept(self) -> dict[str, Verdict]:
         """Fingerprint -> verdict of an earlier call; a line that cannot be read is judged again, from the replies."""
@@ -201,5 +202,5 @@ def _float(number: str) -> float:
 def _missing(reply: Reply) -> str:
     """Why a reply has no text."""
     if reply.error:
-        return LATE if reply.late else REFUSED
+        return {endpoint.LATE: LATE, endpoint.GARBLED: GARBLED}.get(reply.trouble, REFUSED)
     return CUT if reply.finish == "length" else EMPTY

@@ -72,7 +72,9 @@ def test_rows_about_other_recordings_are_left_out_and_told(dataset, tmp_path, ca
 
 @pytest.mark.parametrize("arguments, message", [
     (["export", "{data}", "--to", "{tmp}/x.json", "--task", "location"], "its tasks are localization, multi_ecg, report"),
-    (["export", "{data}", "--to", "{tmp}/nowhere/x.json"], "cannot be written"), (["export", "{tmp}/none", "--to", "{tmp}/x.json"], "no finished dataset"),
+    (["export", "{data}", "--to", "{tmp}/nowhere/x.json"], "cannot be written"),
+    (["export", "{data}", "--to", "{tmp}/bad.json/x.json"], "bad.json/x.json cannot be written (Not a directory)"),
+    (["export", "{tmp}/none", "--to", "{tmp}/x.json"], "no finished dataset"),
     (["import", "{tmp}/gone.json", "--data", "{data}", "--to", "{tmp}/new"], "gone.json cannot be read"),
     (["import", "{tmp}/bad.json", "--data", "{data}", "--to", "{tmp}/new"], "bad.json: row 1: question: not there"),
 ])

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import wfdb
 
+from anyecg.data.corpora import header
 from anyecg.data.corpora.lines import sound
 from anyecg.types import SPLITS, DataError, ECGRecord
 
@@ -61,12 +62,14 @@ class Corpus:
     """A source of recordings in its native layout.
 
     name: what the registry calls it; layout: what the simulator calls it; shard_records: recordings of one store shard;
-    rejected: the bad rows that were met so far while `entries` was read, each once, in their order.
+    rate: Hz that every recording has, None where they may differ; rejected: the bad rows that were met so far while `entries`
+    was read, each once, in their order.
     """
 
     name: ClassVar[str]
     layout: ClassVar[str]
     shard_records: ClassVar[int] = 128
+    rate: float | None = None
 
     @dataclass(frozen=True)
     class Config:
@@ -100,9 +103,13 @@ class Corpus:
         """Leave a row of the index out; known: its id and path, where it says them."""
         self.rejected.setdefault(Rejected(reason, **known))
 
-    def annotations(self, entry: Entry) -> list[tuple[float, str]]:
-        """(seconds, WFDB symbol) of every annotation, in order of time; none where the source has reports instead."""
+    def recorded(self, entry: Entry) -> list[tuple[float, str]]:
+        """(seconds, WFDB symbol) of every annotation, as its file has them; none where the source has reports instead."""
         return []
+
+    def annotations(self, entry: Entry) -> list[tuple[float, str]]:
+        """(seconds, WFDB symbol) of every annotation, in order of time (the file's order is not trusted)."""
+        return in_order(self.recorded(entry))
 
     def beats(self, entry: Entry) -> list[tuple[float, str]]:
         """The annotations that mark a beat (not a rhythm change, noise or an ST episode)."""
@@ -119,7 +126,7 @@ class Corpus:
     def read(self, entry: Entry) -> ECGRecord:
         """The whole recording: float32 `[L, T]` in mV at its own rate, NaN where the source marks samples invalid.
 
-        Raises DataError where a file is missing, broken or shorter than its header says, or the header's rate is no number.
+        Raises DataError where a file is missing, broken or not what its header says.
         """
         path = self.root / entry.path
         try:
@@ -129,6 +136,7 @@ class Corpus:
         if record.p_signal is None or record.p_signal.size == 0:
             raise DataError(f"{path}: holds no signal")
         check_rate(Path(f"{path}.hea"))
+        header.check(path, record, self.rate)
         scale = np.array([MILLIVOLTS.get(unit.strip().lower(), np.nan) for unit in record.units], np.float32)
         if np.isnan(scale).any():
             raise DataError(f"{path}: unit {record.units[int(np.isnan(scale).argmax())]!r} is no voltage")
@@ -207,6 +215,11 @@ def check_rate(header: Path) -> None:
     record = RECORD_LINE.match(next((line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")), ""))
     if record and record["fs"] and not RATE.fullmatch(record["fs"]):
         raise DataError(f"{header}: {record['fs']} Hz is no sampling rate")
+
+
+def in_order(annotations: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Annotations by time; those of one time stay as they are."""
+    return sorted(annotations, key=lambda annotation: annotation[0])
 
 
 def split_by_patient(patients: Iterable[str], shares: tuple[float, float, float], seed: int) -> dict[str, str]:

@@ -40,6 +40,10 @@ class PTBXL(Corpus):
         records: Literal["records100", "records500"] = "records100"
         report: Literal["scp", "text"] = "scp"
 
+    @property
+    def rate(self) -> float:
+        return {"records100": 100.0, "records500": 500.0}[self.cfg.records]
+
     def _statements(self) -> pd.DataFrame:
         """scp_statements.csv by code, without rows that lack the code or its description."""
         file, flags = "scp_statements.csv", ["diagnostic", "form", "rhythm"]
