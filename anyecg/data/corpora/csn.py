@@ -120,7 +120,9 @@ UNLISTED = {
 
 
 class CSN(Snomed):
-    """ecg-arrhythmia 1.0.0 (`WFDBRecords/01/010/JS00001.{hea,mat}`), or the two folders of PhysioNet's 2021 challenge that hold it.
+    """Chapman-Shaoxing-Ningbo: 45,152 twelve-lead ECGs of ten seconds with SNOMED CT codes.
+
+    As downloaded: ecg-arrhythmia 1.0.0 (`WFDBRecords/01/010/JS00001.{hea,mat}`), or the two folders of PhysioNet's 2021 challenge that hold it.
 
     Labels are the codes of ConditionNames_SNOMED-CT.csv: of the root's own file, else of the same list kept here. Classification asks
     for a published set of them, each a code of its own (MERL finds a class's acronym inside another's, "AF" in "AFIB").

@@ -73,7 +73,10 @@ class Reports:
 
 
 class MIMIC(Corpus):
-    """MIMIC-IV-ECG 1.0 as downloaded: files/, record_list.csv, machine_measurements.csv."""
+    """MIMIC-IV-ECG 1.0: 800,000 twelve-lead ECGs of ten seconds with machine-written reports.
+
+    As downloaded: files/, record_list.csv, machine_measurements.csv.
+    """
 
     name: ClassVar[str] = "mimic"
     layout: ClassVar[str] = "mimic"

@@ -27,7 +27,10 @@ INDEX = "ptbxl_database.csv"
 
 
 class PTBXL(Corpus):
-    """PTB-XL 1.0.3 as downloaded: ptbxl_database.csv, scp_statements.csv, records100/ or records500/."""
+    """PTB-XL 1.0.3: 21,799 twelve-lead ECGs of ten seconds with SCP-ECG statements.
+
+    As downloaded: ptbxl_database.csv, scp_statements.csv, records100/ or records500/.
+    """
 
     name: ClassVar[str] = "ptbxl"
     layout: ClassVar[str] = "ptbxl"
@@ -145,7 +148,7 @@ def _likelihood(cell: str) -> dict[str, float]:
     except (ValueError, SyntaxError, TypeError, AttributeError, MemoryError, RecursionError):  # what literal_eval is documented to raise
         sound = False
     if not sound:
-        raise DataError(f"scp_codes {cell} is no dictionary of codes and likelihoods")
+        raise DataError(f"scp_codes {str(cell)[:80]} is no dictionary of codes and likelihoods")
     return found
 
 
