@@ -42,12 +42,12 @@ from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.report import write_report
 from anyecg.fingerprint import fingerprint, folder_name
 from anyecg.model import ECGLanguageModel
+from anyecg.saving import whole
 from anyecg.tasks import tasks as task_registry
 from anyecg.terminal import guarded, logging_to
 from anyecg.training.pipeline import run_curriculum
 from anyecg.training.planning import PlannedStage, check_batches, plan
 from anyecg.training.ranks import first_alone, is_first, join
-from anyecg.training.resume import whole
 from anyecg.types import ConfigError
 
 log = logging.getLogger("anyecg")

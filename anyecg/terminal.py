@@ -16,6 +16,12 @@ from rich.logging import RichHandler
 from anyecg.types import AnyECGError, ConfigError, DataError
 
 
+UNWRITABLE = {  # what a user can mend about a disk
+    errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the disk takes no file of this size",
+    errno.EROFS: "the disk is read-only", errno.EACCES: "no permission", errno.EPERM: "no permission",
+}
+
+
 def guarded(action: Callable[[], int | None]) -> int:
     """The exit status of a command: 2 for an error its user can mend, 130 for Ctrl-C; anything else is a bug and raises."""
     try:
@@ -25,9 +31,9 @@ def guarded(action: Callable[[], int | None]) -> int:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in UNWRITABLE:
             raise
-        print(f"The disk is full ({error.filename or 'see the log'}). Free some space and give the same command: it goes on from here.", file=sys.stderr)
+        print(f"{error.filename or 'A file'} cannot be written or read: {UNWRITABLE[error.errno]}. Mend that and give the same command: it goes on from here.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)

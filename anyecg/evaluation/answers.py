@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from anyecg.training.resume import whole
+from anyecg.saving import whole
 from anyecg.types import DataError, ECGSample, Prediction
 
 log = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.drawn import examples, loss_curve, read_metrics
 from anyecg.evaluation.evaluate import write_json
 from anyecg.evaluation.tables import Grid, table, terminal
+from anyecg.saving import whole
 from anyecg.tasks.base import Task
 from anyecg.training.planning import PlannedStage
-from anyecg.training.resume import whole
 from anyecg.types import ECGSample
 
 WIDTH = 124  # columns the headline table needs

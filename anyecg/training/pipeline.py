@@ -21,6 +21,7 @@ from anyecg.data.collate import Collator
 from anyecg.data.datamodule import StageData
 from anyecg.data.shards import LOCK, locked
 from anyecg.model import ECGLanguageModel
+from anyecg.saving import saving, whole
 from anyecg.training.answering import AnsweringStage
 from anyecg.training.compiled import compiled
 from anyecg.training.contrastive import ContrastiveStage, PairCollator
@@ -29,7 +30,7 @@ from anyecg.training.guard import Guard
 from anyecg.training.planning import DONE, PlannedStage, limits, plan
 from anyecg.training.progress import Bar, LossCurve
 from anyecg.training.ranks import first_alone, is_first
-from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState, saving, whole
+from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
 from anyecg.training.strategies import sharded_llm, shards, strategy_for
 from anyecg.types import CheckpointError, ConfigError
 

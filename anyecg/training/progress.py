@@ -10,8 +10,8 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from anyecg.saving import saving, whole
 from anyecg.training.guard import Guard
-from anyecg.training.resume import saving, whole
 
 log = logging.getLogger(__name__)
 
