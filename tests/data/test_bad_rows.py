@@ -241,13 +241,13 @@ def annotated(root, name, change=lambda text: text):
 
 @pytest.mark.parametrize(("change", "reason"), [
     (lambda text: text.replace(" MLII", "").replace(" V1", ""), "none of its leads is known (one without a name, one without a name)"),
-    *((lambda text, rate=rate: text.replace(" 2 360 ", f" 2 {rate} "), f"{rate} Hz") for rate in ("-100", "1e300", "0", "nan", "abc", "9" * 30))])
+    *((lambda text, rate=rate: text.replace(" 2 360 ", f" 2 {rate} "), f"sampling rate is '{rate}'") for rate in ("-100", "1e300", "0", "nan", "abc", "9" * 30))])
 def test_a_header_that_cannot_be_meant(tmp_path, change, reason):
     annotated(tmp_path / "source", "100")
     annotated(tmp_path / "source", "101", change)
     stored, skipped = listed(opened("mit_bih_arrhythmia", tmp_path / "source"), tmp_path)
     assert stored == ["mit_bih_arrhythmia/100"] and list(skipped) == ["mit_bih_arrhythmia/101"]
-    assert reason in skipped["mit_bih_arrhythmia/101"] or reason == f"{'9' * 30} Hz"
+    assert reason in skipped["mit_bih_arrhythmia/101"] or "9" * 30 in reason and "none of an ECG" in skipped["mit_bih_arrhythmia/101"]
 
 
 @pytest.mark.parametrize("rate", ["360", "360.0", "360/360", "360.0/360(0)"])

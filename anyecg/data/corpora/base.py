@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,8 +26,6 @@ log = logging.getLogger(__name__)
 
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # the WFDB symbols that mark one beat (a flutter wave "!" does not)
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}  # one of a header's unit, in mV
-RECORD_LINE = re.compile(r"\S+\s+\d+(?:\s+(?P<fs>\S+))?")  # of a header: name, signals, and the rate where it is said
-RATE = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:/.*)?")  # in Hz, and perhaps a counter's behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +132,6 @@ class Corpus:
             raise DataError(f"{path}: signal missing, cut short or broken (wfdb says {type(error).__name__}: {error})") from error
         if record.p_signal is None or record.p_signal.size == 0:
             raise DataError(f"{path}: holds no signal")
-        check_rate(Path(f"{path}.hea"))
         header.check(path, record, self.rate)
         scale = np.array([MILLIVOLTS.get(unit.strip().lower(), np.nan) for unit in record.units], np.float32)
         if np.isnan(scale).any():
@@ -207,14 +203,6 @@ class Corpus:
         for line in wrong:
             self.reject(f"{file}, {line}", path=file)
         return table
-
-
-def check_rate(header: Path) -> None:
-    """DataError where a WFDB header says a sampling rate that is no plain number; wfdb reads "-100" as 250 Hz and "1e300" as 1 Hz."""
-    lines = header.read_text(encoding="utf-8", errors="replace").splitlines()
-    record = RECORD_LINE.match(next((line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")), ""))
-    if record and record["fs"] and not RATE.fullmatch(record["fs"]):
-        raise DataError(f"{header}: {record['fs']} Hz is no sampling rate")
 
 
 def in_order(annotations: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:

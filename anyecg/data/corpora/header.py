@@ -15,6 +15,7 @@ from anyecg.types import DataError
 SAMPLE_BYTES = {"16": Fraction(2), "61": Fraction(2), "160": Fraction(2), "24": Fraction(3), "32": Fraction(4), "80": Fraction(1), "212": Fraction(3, 2)}
 PADDING = 4  # bytes: packed formats end on a whole word
 RATES = (1.0, 100_000.0)  # Hz that an ECG is sampled at, generously
+RATE = re.compile(r"(\d+\.?\d*|\.\d+)(/.*)?")  # in Hz, and perhaps a counter's behind it; wfdb reads "1e300" as 1 Hz
 LEADING = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)  # the number that a field of a header begins with
 
 
@@ -38,8 +39,8 @@ def _check_numbers(path: Path) -> None:
     """DataError where the header's own words, which wfdb replaces by a usual value, are no rate or no gain."""
     lines = [line for line in Path(f"{path}.hea").read_text(errors="replace").splitlines() if line.strip() and not line.lstrip().startswith("#")]
     first = lines[0].split()
-    rate = LEADING.match(first[2]) if len(first) > 2 else None
-    if rate is None or not float(rate[0]) > 0:
+    rate = RATE.fullmatch(first[2]) if len(first) > 2 else None
+    if rate is None or not float(rate[1]) > 0:
         raise DataError(f"{path}.hea: its sampling rate is {first[2] if len(first) > 2 else 'not said'!r}, no number of Hz; download the header again")
     for line in lines[1 : 1 + int(first[1])]:
         words = line.split()
