@@ -114,7 +114,7 @@ sys.exit(guarded(lambda: print(len(list(client.ask(requests(60), 60))))))
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_killed_or_interrupted_it_goes_on(tmp_path, sign):
-    with ChatServer(shout, act=lambda number, body: "hang", pause=0.1) as server:
+    with ChatServer(shout, act=lambda number, body: "hang", pause=0.5) as server:
         asking = subprocess.Popen([sys.executable, "-c", ASKING, server.url, tmp_path / "replies.sqlite"], stderr=subprocess.PIPE, text=True)
         while len(server.requests) < 20 and asking.poll() is None:
             time.sleep(0.01)

@@ -76,7 +76,7 @@ def test_hours_are_flops_over_what_the_gpus_do(projection):
     stage = projection.stages[2]
     assert stage.hours(8, 0.4, 1e15) == pytest.approx(stage.samples * stage.flops / (8 * 0.4 * 1e15) / 3600)
     assert stage.hours(8, 0.2, 1e15) == pytest.approx(2 * stage.hours(8, 0.4, 1e15))
-    assert stage.hours(48, 0.4, 1e15) is None  # 64 samples do not go evenly to 48
+    assert stage.hours(128, 0.4, 1e15) is None  # 64 samples are not one for each of 128
     assert stage.hours(64, 0.4, 1e15) == pytest.approx(stage.hours(8, 0.4, 1e15) / 8)
 
 
