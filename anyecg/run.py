@@ -45,6 +45,7 @@ from anyecg.tasks import tasks as task_registry
 from anyecg.terminal import guarded, logging_to
 from anyecg.training.pipeline import PlannedStage, plan, run_curriculum
 from anyecg.training.ranks import first_alone, is_first, join
+from anyecg.training.strategies import check_machine
 from anyecg.types import ECGSample
 
 log = logging.getLogger("anyecg")
@@ -99,6 +100,7 @@ def dispatch_suite(loaded: suite.Suite, options: argparse.Namespace) -> None:
 def run(experiment: Experiment, name: str) -> Path:
     """Run an experiment to its table; returns the run's folder. Interrupted, the same call goes on where it stopped."""
     began = time.monotonic()
+    check_machine(experiment.trainer)
     join(experiment.trainer)
     folder = Path(experiment.output) / name
     if is_first():

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from anyecg.data.simulate import LAYOUTS, simulate
-from anyecg.types import DataError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,8 +18,5 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    try:
-        simulate(options.layout, options.root, patients=options.patients, seed=options.seed, seconds=options.seconds, workers=options.workers)
-    except (FileExistsError, ValueError) as error:
-        raise DataError(str(error)) from error
+    simulate(options.layout, options.root, patients=options.patients, seed=options.seed, seconds=options.seconds, workers=options.workers)
     print(f"{options.layout}: {options.patients} patients in {options.root}")

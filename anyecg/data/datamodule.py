@@ -43,7 +43,8 @@ class StageData(L.LightningDataModule):
         super().__init__()
         self.collate, self.workers, self.start = collate, workers, 0
         self.steps = -(-stage.samples // stage.batch_size)
-        _check(stage, devices)
+        if told := stage.uneven(devices):
+            raise ConfigError(told)
 
         weights = stage.tasks | {pool: weight * replay for pool, weight in stage.replay.items()}
         pools = {pool: data.questions.select(split="train", pool=pool) for pool in POOLS}
@@ -102,15 +103,6 @@ class _Collated(Dataset):
     def __getitem__(self, number: int):
         batch = self.collate([self.dataset[row] for row in self.plan[number].tolist()])
         return replace(batch, divisor=torch.tensor(self.divisors[number])) if isinstance(batch, ECGBatch) else batch
-
-
-def _check(stage: StageConfig, devices: int) -> None:
-    """ConfigError where a step cannot be spread evenly."""
-    if stage.tokens is not None and (stage.micro_batch is not None or stage.objective == "contrastive"):
-        raise ConfigError("stages.*.tokens cuts the steps of an 'answer' stage in place of micro_batch; set one of them to null (a contrastive stage: tokens)")
-    micro = stage.micro_batch or stage.batch_size // devices
-    if stage.tokens is None and (micro == 0 or stage.batch_size % (micro * devices)):
-        raise ConfigError(f"batch_size {stage.batch_size} is not a multiple of micro_batch {micro} times {devices} device(s)")
 
 
 def _planned(order: np.ndarray, lengths: np.ndarray, stage: StageConfig, devices: int, rng: np.random.Generator) -> tuple[Plan, int]:

@@ -29,13 +29,12 @@ from anyecg.training.progress import LossCurve
 from anyecg.training.ranks import first_alone, is_first
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState, saving, whole
 from anyecg.training.strategies import ClipSharded, sharded_llm, shards, strategy_for
-from anyecg.types import CheckpointError, ConfigError
+from anyecg.types import CheckpointError
 
 log = logging.getLogger(__name__)
 
 DONE = "stage.json"
 EMBEDDINGS = "embeddings"  # of the reports, while a contrastive stage trains
-LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
 
 
 @dataclass(frozen=True)
@@ -60,10 +59,7 @@ def plan(experiment: Experiment, data_fingerprint: str) -> list[PlannedStage]:
     the earlier stages that trained any of those.
     """
     planned, trained_by = [], {}
-    warm_up = [LANGUAGE] if experiment.llm.component.trained_in_run else []
-    if warm_up and LANGUAGE not in experiment.stages:
-        raise ConfigError(f"llm '{experiment.llm.name}' is trained in the run and needs stages.{LANGUAGE}, which is not defined")
-    for name in [*warm_up, *experiment.curriculum]:
+    for name in experiment.trained():
         cfg = experiment.stages[name]
         parts, groups = _determinants(experiment, cfg, tuned="llm" in cfg.trains or "llm" in trained_by)
         parents = sorted({key for group, keys in trained_by.items() if group in groups for key in keys})
@@ -164,10 +160,8 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
             loader.collate = PairCollator(data.questions, loader.visited, text_encoder, work / EMBEDDINGS)
     if stage.cfg.objective == "contrastive":
         module = ContrastiveStage(model, stage.cfg, loader.steps, text_encoder.dim)
-    elif stage.cfg.objective == "answer":
-        module = AnsweringStage(model, stage.cfg, loader.steps)
     else:
-        raise ConfigError(f"stages.{stage.name}.objective: '{stage.cfg.objective}' is neither 'answer' nor 'contrastive'")
+        module = AnsweringStage(model, stage.cfg, loader.steps)
     log.info("%s: trains %s; %d steps of %d samples: %s", stage.name,
              ", ".join(f"{group} ({count:,})" for group, count in module.trainable.items()), loader.steps, stage.cfg.batch_size,
              ", ".join(f"{pool} {count:,}" for pool, count in loader.counts.items()))
