@@ -1,5 +1,5 @@
-# make demo: set up and run the main job. make test: set up and run the tests. Nothing is done twice.
-.PHONY: demo test setup bench clean
+# make demo: set up and run the main job. make test: set up and run the tests, make slow: those of over 20 s. Nothing is done twice.
+.PHONY: demo test slow setup bench clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -10,7 +10,10 @@ demo: $(VENV)/.ready
 	$(PYTHON) -m anyecg.run experiments/anyecg_chat.yaml
 
 test: $(VENV)/.ready
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -m "not slow"
+
+slow: $(VENV)/.ready
+	$(PYTHON) -m pytest -m slow
 
 bench: $(VENV)/.ready
 	$(PYTHON) -m benchmarks

@@ -16,7 +16,9 @@ from rich.console import Console
 
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.differences import Setting, changes_grid, controls_grid, measure
+from anyecg.evaluation.highest import highest_grids
 from anyecg.evaluation.published import load as load_published
+from anyecg.evaluation.scores import read_scores
 from anyecg.evaluation.tables import MISSING, Grid
 from anyecg.types import AnyECGError, DataError
 
@@ -39,8 +41,7 @@ def read_run(folder: str | Path) -> Run:
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        scores = {task: pd.read_parquet(folder / "scores" / f"{task}.parquet") for task in metrics["tasks"]}
-        rows = {task: dict(iter(part.groupby("view"))) for task, part in scores.items()}
+        rows = {task: read_scores(folder / "scores" / f"{task}.parquet") for task in metrics["tasks"]}
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise DataError(f"{folder} is not the folder of a finished run: {error}") from error
     if not isinstance(config, dict):
@@ -49,7 +50,7 @@ def read_run(folder: str | Path) -> Run:
 
 
 def compare(runs: Sequence[Run], resamples: int = 1000, seed: int = 0) -> list[Grid]:
-    """The configuration's differences, then for each task what each run changes, the paper beside it, and the controls.
+    """The configuration's differences, then for each task what each run changes, the paper beside it, the controls, and who scores highest.
 
     Raises DataError, naming ids, where runs were not asked the same questions.
     """
@@ -58,7 +59,7 @@ def compare(runs: Sequence[Run], resamples: int = 1000, seed: int = 0) -> list[G
     grids = [config_diff(runs)]
     for task in common:
         cells = list(measure(settings, task, load_published(), n=resamples, seed=seed))
-        grids += [changes_grid(cells), controls_grid(cells)]
+        grids += [changes_grid(cells), controls_grid(cells), *highest_grids(settings, task)]
     return [*grids, Grid("Tasks that not every run evaluated", ["task"], [[task] for task in alone])] if alone else grids
 
 

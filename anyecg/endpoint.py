@@ -23,7 +23,8 @@ from anyecg.types import AnyECGError, ConfigError, DataError
 
 AHEAD = 4  # requests under way or waiting for their turn, times the concurrency: a slow reply holds up few others
 REFUSED = (400, 413, 422)  # HTTP statuses that speak of the request itself, such as a prompt that is too long
-HOPELESS = 20  # requests refused before any is answered: it is not the requests
+HOPELESS = 20  # requests refused before any is answered, or without a reply in a row: it is not the requests
+LATE, GARBLED, REFUSAL = "late", "garbled", "refused"  # what a reply without text is: none came in time; it was no chat completion; a refusal
 
 
 class EndpointError(AnyECGError):
@@ -84,7 +85,7 @@ class Request:
 class Reply:
     """What came back: text, and why it ended ("stop", or "length" where max_tokens cut it); or error, why there is no text.
 
-    late: nothing came in time, rather than a refusal.
+    trouble: LATE, GARBLED or REFUSAL, the kind of the error; "" where there is none.
     """
 
     request: Request
@@ -92,7 +93,7 @@ class Reply:
     finish: str = ""
     error: str = ""
     cached: bool = False
-    late: bool = False
+    trouble: str = ""
 
 
 class Endpoint:
@@ -107,12 +108,13 @@ class Endpoint:
             raise ConfigError("there is no endpoint to ask: give its url and a model")
         self.cfg, self.cache = cfg, Path(cache)
 
-    def ask(self, requests: Iterable[Request], total: int | None = None, progress: bool = True, *, spare_late: bool = False) -> Iterator[Reply]:
+    def ask(self, requests: Iterable[Request], total: int | None = None, progress: bool = True) -> Iterator[Reply]:
         """A reply for each request, in order; `requests` is read a little ahead of the replies.
 
         total: how many requests there are, for the progress bar and for errors. A request that the endpoint refuses
-        for itself gives a Reply with `error`; so does one that gets no reply in time, if `spare_late`. EndpointError where
-        the endpoint is down, times out, refuses the key or every request; DataError where the cache cannot be read or written.
+        for itself gives a Reply with `error`; so does one that gets no reply in time, or none that is a chat completion.
+        EndpointError where the endpoint is down, refuses the key or every request, or leaves HOPELESS of them in a row, or all, without
+        a reply; DataError where the cache cannot be read or written.
         """
         try:
             from anyio.from_thread import start_blocking_portal  # a dependency of openai
@@ -125,7 +127,7 @@ class Endpoint:
             base_url=self.cfg.url, api_key=key or "none", timeout=self.cfg.timeout, max_retries=self.cfg.retries
         )
         with contextlib.closing(_Kept(self.cache)) as kept, Progress(*columns, disable=not progress) as bar:
-            session = _Session(self.cfg, client, kept, spare_late)
+            session = _Session(self.cfg, client, kept, key)
             task = bar.add_task(f"asking {Path(self.cfg.model).name}", total=total)
             waiting = deque()
             try:
@@ -139,10 +141,10 @@ class Endpoint:
                     while waiting:
                         yield waiting.popleft().result()
                         bar.advance(task)
+                session.finish()
             except _Unanswered as why:
-                told = str(why).replace(key, "***") if key else str(why)
                 raise EndpointError(
-                    f"{self.cfg.url} (model {self.cfg.model}): {told}. {session.answered} of {'?' if total is None else total} requests are answered "
+                    f"{self.cfg.url} (model {self.cfg.model}): {_hidden(str(why), key)}. {session.answered} of {'?' if total is None else total} requests are answered "
                     f"and kept in {self.cache}; give the same command when this is mended: it goes on from there"
                 ) from None  # the library's own errors may repeat the key
 
@@ -151,20 +153,21 @@ class _Unanswered(Exception):
     """Why an endpoint is given up, as the rest of a sentence."""
 
 
-class _Refused(Exception):
-    """Why one request is refused."""
+class _Passed(Exception):
+    """Why one request has no reply while others may have; trouble: as a Reply's."""
 
-
-class _Late(_Refused):
-    """One request got no reply in time."""
+    def __init__(self, why: str, trouble: str) -> None:
+        super().__init__(why)
+        self.trouble = trouble
 
 
 class _Session:
     """The requests of one call of `ask`."""
 
-    def __init__(self, cfg: EndpointConfig, client: Any, kept: _Kept, spare_late: bool) -> None:
-        self.cfg, self.client, self.kept, self.spare_late = cfg, client, kept, spare_late
-        self.answered = self.refused = 0
+    def __init__(self, cfg: EndpointConfig, client: Any, kept: _Kept, key: str | None) -> None:
+        self.cfg, self.client, self.kept, self.key = cfg, client, kept, key
+        self.answered = self.passed = self.silent = 0  # requests with a reply; without one; without one or a refusal, since the last
+        self._last: _Passed | None = None
         self._slots = asyncio.Semaphore(cfg.concurrency)
         self._alike: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # the same question twice at once is asked once
 
@@ -179,8 +182,10 @@ class _Session:
                 try:
                     async with self._slots:
                         found = await self._asked(messages)
-                except _Refused as why:
-                    return Reply(request, error=str(why), late=isinstance(why, _Late))
+                except _Passed as why:
+                    self._pass_over(why)
+                    return Reply(request, error=_hidden(str(why), self.key), trouble=why.trouble)
+                self.silent = 0
                 self.kept.put(key, self.cfg.model, *found)
             self.answered += 1
             return Reply(request, *found, cached=cached)
@@ -194,10 +199,8 @@ class _Session:
             response = await self.client.chat.completions.with_raw_response.create(messages=messages, **settings)
             return _completion(response.text)
         except openai.APITimeoutError:
-            tried = f"no reply within {self.cfg.timeout:g} s (tries: {self.cfg.retries + 1})"
-            if not self.spare_late:
-                raise _Unanswered(f"{tried}; a slow model needs a longer timeout") from None
-            raise self._passed_over(_Late(tried)) from None
+            tried = f"no reply within {self.cfg.timeout:g} s (tries: {self.cfg.retries + 1}); a slow model needs a longer timeout"
+            raise _Passed(tried, LATE) from None
         except openai.APIConnectionError as error:
             raise _Unanswered(f"cannot be reached: {error.__cause__ or error} (tries: {self.cfg.retries + 1})") from None
         except openai.APIStatusError as error:
@@ -207,14 +210,24 @@ class _Session:
                 raise _Unanswered(f"{key} the environment variable {self.cfg.key_env} (HTTP {error.status_code})") from None
             if error.status_code not in REFUSED:
                 raise _Unanswered(why) from None
-            raise self._passed_over(_Refused(why)) from None
+            raise _Passed(why, REFUSAL) from None
 
-    def _passed_over(self, why: _Refused) -> Exception:
-        """What one request without a reply raises: itself, or the end where no other has one either."""
-        self.refused += 1
-        if self.refused < HOPELESS or self.answered:
-            return why
-        return _Unanswered(f"every one of the first {self.refused} requests {'stayed without a reply' if isinstance(why, _Late) else 'was refused'}: {why}")
+    def _pass_over(self, why: _Passed) -> None:
+        """Count a request without a reply; _Unanswered where it is not the request."""
+        self.passed, self._last = self.passed + 1, why
+        self.silent = 0 if why.trouble == REFUSAL else self.silent + 1
+        if self.silent >= HOPELESS or (self.passed >= HOPELESS and not self.answered):
+            raise self._given_up()
+
+    def finish(self) -> None:
+        """_Unanswered where no request got a reply, though none was refused for itself."""
+        if self.silent and self.silent == self.passed and not self.answered:
+            raise self._given_up()
+
+    def _given_up(self) -> _Unanswered:
+        which = f"{self.silent} requests in a row" if self.answered else f"every one of the first {self.passed} requests"
+        what = {LATE: "stayed without a reply", GARBLED: "got no chat completion", REFUSAL: "was refused"}[self._last.trouble]
+        return _Unanswered(f"{which} {what}: {self._last}")
 
 
 def _completion(body: str) -> tuple[str, str]:
@@ -224,7 +237,12 @@ def _completion(body: str) -> tuple[str, str]:
         text, finish = choice["message"].get("content") or "", choice.get("finish_reason") or ""
         return text.encode(errors="replace").decode(), str(finish)
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise _Unanswered(f"what it sends is no chat completion (its url ends with /v1 as a rule): {_short(body)}") from None
+        raise _Passed(f"what it sends is no chat completion (its url ends with /v1 as a rule): {_short(body)}", GARBLED) from None
+
+
+def _hidden(text: str, key: str | None) -> str:
+    """A text without the key, which an endpoint may repeat."""
+    return text.replace(key, "***") if key else text
 
 
 def _short(text: str) -> str:

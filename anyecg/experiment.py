@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field
 from typing import Any
 
-from anyecg.checks import Checks
+from anyecg.checks import Checks, meant
+from anyecg.types import SPLITS
 
 OBJECTIVES = ("answer", "contrastive")
 GROUPS = ("encoder", "connector", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
@@ -14,6 +16,7 @@ ON_SPIKE = ("warn", "skip", "stop")
 LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "bf16", "64")
+VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")  # `evaluation.controls` says what they are
 STRATEGIES = ("auto", "single", "ddp", "deepspeed", "fsdp")
 OFFLOADS = ("none", "optimizer", "all")
 
@@ -34,6 +37,11 @@ class Slot:
 def slot(registry: str, default: str | None = None, many: bool = False):
     """A field filled by a registered component; `registry` is "module:registry", imported when needed."""
     return field(default=default, metadata={"slot": registry, "many": many})
+
+
+def names(registry: str, default: Sequence[str]):
+    """A list of names of registered components, which the configuration looks up and does not build."""
+    return field(default_factory=lambda: list(default), metadata={"names": registry})
 
 
 def settings(target: str):
@@ -103,13 +111,6 @@ class StageConfig:
             if self.tokens is not None and (self.micro_batch is not None or self.objective == "contrastive"):
                 check.wrong("tokens", "cuts the steps of an 'answer' stage in place of micro_batch; set one of them to null (a contrastive stage: tokens)")
 
-    def uneven(self, devices: int) -> str | None:
-        """Why a step cannot be spread evenly over so many devices; None where it can."""
-        micro = self.micro_batch or self.batch_size // devices
-        if self.tokens is None and (micro == 0 or self.batch_size % (micro * devices)):
-            return f"batch_size {self.batch_size} is not a multiple of micro_batch {micro} times {devices} device(s)"
-        return None
-
 
 @dataclass(frozen=True)
 class DeepSpeedConfig:
@@ -137,7 +138,9 @@ class TrainerConfig:
     num_nodes: int = 1
     strategy: str = "auto"  # single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
     deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)
-    precision: str = "32-true"
+    precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true with deepspeed only
+    compile: bool = False  # encoder and LLM through torch.compile while a stage trains
+    fused_loss: bool = False  # logits and cross-entropy in one kernel (torch 2.15), where the LLM's head is one product
     workers: int = 0  # processes that load batches
     checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
     log_every: int = 10  # optimizer steps between points of the loss curve
@@ -154,14 +157,17 @@ class TrainerConfig:
                 check.among("strategy", STRATEGIES)
             if self.strategy == "single" and self.devices * self.num_nodes > 1:
                 check.wrong("strategy", f"single runs on one device, not {self.devices * self.num_nodes}; choose ddp or deepspeed")
+            if self.precision in ("bf16-true", "16-true") and self.strategy != "deepspeed":
+                check.wrong("precision", f"{self.precision} rounds small updates of the weights away, where no float32 copy of them is kept; "
+                                         f"choose {self.precision.removesuffix('true')}mixed, or strategy: deepspeed, which keeps one")
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
     """What is measured at the end of a run, and with which controls."""
 
-    tasks: list[str] = field(default_factory=lambda: ["classification", "localization", "multi_ecg"])
-    views: list[str] = field(default_factory=lambda: ["signal", "blind", "shuffled"])
+    tasks: list[str] = names("anyecg.tasks:tasks", ["classification", "localization", "multi_ecg"])
+    views: list[str] = field(default_factory=lambda: list(VIEWS[:3]))
     split: str = "test"
     limit: int | None = None  # questions a task, drawn evenly over patients (None: all)
     batch_size: int = 32
@@ -170,6 +176,24 @@ class EvaluationConfig:
     seed: int = 0
     conversations: str | None = None  # a file of scripted follow-up questions, held after the evaluation (None: none)
     judge: Any = settings("anyecg.endpoint:EndpointConfig")  # the LLM that scores answers over several ECGs (without a url: none)
+    corpora: dict[str, Slot] = slot("anyecg.data.corpora:corpora", many=True)  # asked beside the experiment's `corpora`; no stage sees them
+    ecg_qa: dict[str, str] = field(default_factory=dict)  # corpus -> ECG-QA, as in `questions.ecg_qa`; no stage sees it
+
+    def __post_init__(self) -> None:
+        wrong = []
+        for name, given in (("tasks", self.tasks), ("views", self.views)):
+            if not given:
+                wrong.append(f"{name}: empty; name at least one")
+            wrong += [f"{name}: '{word}' is there twice" for word in sorted({word for word in given if given.count(word) > 1})]
+        wrong += [f"views: '{view}' is unknown{meant(view, VIEWS)}" for view in self.views if view not in VIEWS]
+        if self.views and VIEWS[0] not in self.views:
+            wrong.append(f"views: the others are controls of '{VIEWS[0]}'; add it")
+        if self.split not in SPLITS:
+            wrong.append(f"split: '{self.split}' is unknown{meant(self.split, SPLITS)}")
+        numbers = {"limit": 1, "batch_size": 1, "max_new_tokens": 1, "bootstrap": 0}  # and the least that each can be
+        wrong += [f"{name}: at least {least}, not {value}" for name, least in numbers.items() if (value := getattr(self, name)) is not None and value < least]
+        if wrong:
+            raise ValueError("\n".join(wrong))
 
 
 @dataclass(frozen=True)
@@ -202,6 +226,15 @@ class Experiment:
             check.number("seed", "replay", least=0)
             if self.stages:
                 check.among("curriculum", self.stages)
+            for part, ours, theirs in self._corpora():
+                if twice := sorted((ours or {}).keys() & (theirs or {}).keys()):
+                    check.wrong(f"evaluation.{part}", f"{', '.join(twice)} is there for training and evaluation already; leave it out here")
+
+    def _corpora(self) -> list[tuple[str, Any, Any]]:
+        """Key, what is trained on, what is asked beside it; none where either part could not be filled."""
+        if not self.questions or not self.evaluation:
+            return []
+        return [("corpora", self.corpora, self.evaluation.corpora), ("ecg_qa", self.questions.ecg_qa, self.evaluation.ecg_qa)]
 
     def trained(self) -> list[str]:
         """The names of the stages that run, in order: an LLM without weights of its own learns to read first."""

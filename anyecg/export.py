@@ -32,7 +32,8 @@ from anyecg.model_card import card
 from anyecg.pretrained import CONFIG, FORMAT, LLM, WEIGHTS
 from anyecg.run import build_model, quieten
 from anyecg.terminal import guarded
-from anyecg.training.pipeline import DONE, PlannedStage, load_stage
+from anyecg.training.pipeline import load_stage
+from anyecg.training.planning import DONE, PlannedStage
 from anyecg.types import CheckpointError, DataError
 
 CARD = "README.md"

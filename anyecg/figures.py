@@ -1,31 +1,31 @@
-"""Figures of finished runs, as PNG and PDF, from what they left: `python -m anyecg.figures RUN...`.
+"""Figures of finished runs, as PNG and PDF, from their `metrics.json` alone: `python -m anyecg.figures RUN...`.
 
     python -m anyecg.figures runs/anyecg_chat                           into runs/anyecg_chat/figures
     python -m anyecg.figures runs/anyecg_chat runs/ablation_no_replay   and what each changes, compared with the first
     python -m anyecg.figures runs/anyecg_chat --to paper/figures
 
-Drawn from `metrics.json` and the stages' loss curves: loss, controls (every task in every view), iou (localization by subset and
-abnormality), scores (distributions over several ECGs); differences, with intervals, from the scores of several runs.
-Localizations on the trace are drawn by the run itself, which has the signals.
+loss (a panel a stage), controls (every task in every view), iou (localization by subset and abnormality, leads withheld
+among the views), scores (distributions over several ECGs), localization_1 ... (on the trace: truth and answer); of several
+runs also differences, with paired 95 % intervals by patient.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+import numpy as np
 
 from anyecg.evaluation import bars, figures
+from anyecg.evaluation.controls import SIGNAL
+from anyecg.evaluation.drawn import read_metrics
+from anyecg.evaluation.published import PublishedTable
 from anyecg.evaluation.published import load as load_published
 from anyecg.terminal import guarded
 from anyecg.types import DataError
-
-LANGUAGE = "language"  # the stage before the curriculum, where an LLM has no weights of its own
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,8 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m anyecg.figures", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run; the others are compared with the first")
     parser.add_argument("--to", type=Path, metavar="DIR", help="where to (default: figures/ in each run; with several runs a folder a run there)")
-    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="resamples of patients for the differences (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     options = parser.parse_args(arguments)
     return guarded(lambda: draw(options))
 
@@ -43,56 +41,54 @@ def draw(options: argparse.Namespace) -> None:
     """Draw everything that the runs have, and say what was drawn and what not."""
     if len({run.name for run in options.runs}) < len(options.runs):
         raise DataError("two of the runs have the same name; give each once")
-    for run in options.runs:
-        folder = options.to / run.name if options.to and len(options.runs) > 1 else options.to or run / "figures"
-        for path in run_figures(run, folder):
+    read = {run: read_metrics(run) for run in options.runs}
+    for run, metrics in read.items():
+        folder = options.to / run.name if options.to and len(read) > 1 else options.to or run / "figures"
+        if "figures" not in metrics:
+            print(f"{run}: loss curves and localizations are left out: its metrics.json has none; give the command of the run again", file=sys.stderr)
+        for path in bars.run_figures(metrics, folder):
             print(path)
-    if len(options.runs) > 1:
+    if len(read) > 1:
         folder = options.to or options.runs[0] / "figures"
-        for path in figures.ablation_differences(differences(options.runs, options.bootstrap, options.seed), folder / "differences"):
+        for path in figures.ablation_differences(differences({run.name: metrics for run, metrics in read.items()}, load_published()), folder / "differences"):
             print(path)
 
 
-def run_figures(run: Path, folder: Path) -> Iterator[Path]:
-    """The figures of one run, each as it is drawn."""
-    yield from bars.metric_figures(read_metrics(run), folder)
-    if curves := loss_curves(run):
-        yield from figures.loss_curves(curves, folder / "loss")
-    else:
-        print(f"{run}: no loss curves: its stages are gone", file=sys.stderr)
+def differences(runs: Mapping[str, Mapping[str, Any]], published: PublishedTable) -> list[figures.Difference]:
+    """What each run changes in each task, compared with the first, and what the paper says of its setting.
+
+    runs: name -> `metrics.json`. DataError where runs were not asked the same questions, or were resampled otherwise.
+    """
+    (first, reference), *others = runs.items()
+    rows = []
+    for name, metrics in others:
+        for task in (task for task in reference["tasks"] if task in metrics["tasks"]):
+            ours, theirs = (found["tasks"][task] for found in (metrics, reference))
+            if ours.get("questions") != theirs.get("questions"):
+                raise DataError(f"{name} and {first} were not asked the same questions of {task}; python -m anyecg.compare says which")
+            known, others_known = (found["views"].get(SIGNAL, {"metrics": {}})["metrics"] for found in (ours, theirs))
+            metric = published.metric(task, known.keys() & others_known.keys(), ours["primary"])
+            if metric in known and metric in others_known:
+                ends = _ends(*(found.get("replicates", {}).get(metric, []) for found in (ours, theirs)), f"{name} and {first}")
+                rows.append((name, figures.panel(task, metric), known[metric] - others_known[metric], *ends, _paper(published, metrics, reference, task)))
+    return rows
 
 
-def read_metrics(run: Path) -> Mapping[str, Any]:
-    """A run's `metrics.json`; DataError where there is none to be read."""
-    path = run / "metrics.json"
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        if not all({"primary", "views", "n"} <= task.keys() for task in metrics["tasks"].values()):
-            raise ValueError("its tasks lack primary, views or n")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} cannot be drawn ({error}); give the folder of a finished run") from error
-    return metrics
+def _ends(ours: Sequence[float | None], theirs: Sequence[float | None], names: str) -> tuple[float | None, float | None]:
+    """The 95 % interval of the difference of resamples drawn alike; None without resamples that define it."""
+    if len(ours) != len(theirs):
+        raise DataError(f"{names} were not resampled alike; evaluate both with the same evaluation.bootstrap")
+    change = np.array(ours, float) - np.array(theirs, float)
+    if not len(change) or np.isnan(change).all():
+        return None, None
+    low, high = np.nanquantile(change, [0.025, 0.975])
+    return float(low), float(high)
 
 
-def loss_curves(run: Path) -> dict[str, Path]:
-    """Stage -> its loss curve, in the order of the curriculum; stages whose output is gone are left out."""
-    found = {path.parent.name: path for path in (run / "stages").glob("*/loss.csv")}
-    try:
-        order = [LANGUAGE, *yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["curriculum"]]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        order = []
-    return {name: found[name] for name in sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))}
-
-
-def differences(runs: Sequence[Path], resamples: int, seed: int) -> list[figures.Difference]:
-    """What each run changes in each task's primary metric, compared with the first, and what the paper says of its setting."""
-    from anyecg.compare import read_run, shared_tasks  # one run's figures need no bootstrap
-    from anyecg.evaluation.differences import Setting, measure
-
-    read = [read_run(run) for run in runs]
-    settings = [Setting(run.name, run.config.get("paper_row"), {0: run.rows}) for run in read]
-    cells = [cell for task in shared_tasks(read)[0] for cell in measure(settings, task, load_published(), n=resamples, seed=seed)]
-    return [(cell.setting, cell.task, cell.change[0], *(cell.change[1] or (None, None)), cell.paper_change) for cell in cells if cell.change]
+def _paper(published: PublishedTable, metrics: Mapping[str, Any], reference: Mapping[str, Any], task: str) -> float | None:
+    """The difference of the paper's two settings; None where it has no figure of one."""
+    there = [published[row].get(task) if row else None for row in (metrics.get("paper_row"), reference.get("paper_row"))]
+    return None if None in there else there[0] - there[1]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
@@ -71,19 +71,30 @@ def _instance(cls: type, built: dict, path: Key, problems: list[Problem]) -> Any
     """`cls(**built)`, told what its own checks find; without what they find where there is something."""
     try:
         return cls(**built)
-    except SettingsError as error:
-        problems += [((*path, *key.split(".")), what) for key, what in error.problems]
-        wrong = {key.split(".")[0] for key, _ in error.problems}
-        try:
-            return cls(**{name: value for name, value in built.items() if name not in wrong})
-        except (ValueError, ConfigError, TypeError):
-            return None
     except (ValueError, ConfigError) as error:
-        problems.append((path, str(error)))
+        found = list(_told(cls, error))
     except TypeError:  # a value that has no default is missing, which was told; anything else is a bug
         if all(f.name in built or f.default is not MISSING or f.default_factory is not MISSING for f in fields(cls)):
             raise
-    return None
+        return None
+    problems += [((*path, *key), what) for key, what in found]
+    wrong = {name for key, _ in found for name in key[:1]}
+    try:
+        return cls(**{name: value for name, value in built.items() if name not in wrong}) if wrong else None
+    except (ValueError, ConfigError, TypeError):
+        return None
+
+
+def _told(cls: type, error: Exception) -> Iterator[Problem]:
+    """What a dataclass's own checks say, by its keys; an error that is no SettingsError says a problem a line, after `key: ` where it has one."""
+    if isinstance(error, SettingsError):
+        yield from ((tuple(key.split(".")), what) for key, what in error.problems)
+        return
+    known = {f.name for f in fields(cls)}
+    for line in str(error).splitlines():
+        key, _, what = line.partition(": ")
+        keys = tuple(key.split("."))
+        yield (keys, what) if keys[0] in known else ((), line)
 
 
 def _items(value: Any, here: Key, problems: list[Problem]) -> list[tuple[Any, Any]]:
@@ -102,10 +113,17 @@ def _leaf(f: dataclasses.Field, hint: Any, value: Any, here: Key, problems: list
         value = OmegaConf.to_container(typed, throw_on_missing=True)[f.name]
         if value is not None and "check" in f.metadata:
             _resolve(f.metadata["check"])(value)
-        return value
     except (OmegaConfBaseException, ConfigError) as error:
         problems.append((here, str(error).splitlines()[0]))
         return BAD
+    unknown = []
+    for name in value or () if "names" in f.metadata else ():
+        try:
+            _resolve(f.metadata["names"]).target(name)
+        except ConfigError as error:
+            unknown.append((here, str(error)))
+    problems += unknown
+    return BAD if unknown else value
 
 
 def _slot(registry: str, value: Any, here: Key, default: str | None, problems: list[Problem]) -> Slot | None:

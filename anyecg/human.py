@@ -17,8 +17,8 @@ from pathlib import Path
 from rich.console import Console
 
 from anyecg.compare import read_run
+from anyecg.evaluation.answers import read_predictions
 from anyecg.evaluation.controls import SIGNAL
-from anyecg.evaluation.evaluate import read_predictions
 from anyecg.evaluation.sheet import agreement_table, draw, join, read_sheet, write_sheet
 from anyecg.terminal import guarded
 from anyecg.types import DataError, ECGSample
@@ -83,11 +83,13 @@ def answers(run: Path) -> dict[str, str]:
 def questions(run: Path) -> list[ECGSample]:
     """The questions over several ECGs that the run was asked."""
     from anyecg import config  # reading scores back needs neither data nor torch
-    from anyecg.run import data_of, test_samples
+    from anyecg.evaluation.asked import test_samples
+    from anyecg.run import data_of, evaluation_data
 
     experiment = config.load(run / "config.yaml")
     settings = experiment.evaluation
-    return test_samples(data_of(experiment), TASK, settings.split, settings.limit, settings.seed)
+    data = evaluation_data(experiment, data_of(experiment))
+    return test_samples(data, TASK, settings.split, settings.limit, settings.seed)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from anyecg.data.collate import Collator
 from anyecg.data.dialogue import Dialogue, Reading
@@ -65,8 +64,15 @@ class ECGLanguageModel(nn.Module):
         batch = collate([item]).to(self.markers.device)
         self.eval()
         known, tokens = history.encoded
-        if known is not self or ecgs:
+        if known is not self:
             tokens = self.encode(batch)
+        elif ecgs:  # those shown before keep their tokens
+            new = [(torch.from_numpy(clips), torch.from_numpy(mask)) for clips, mask in zip(item.clips, item.lead_masks)][len(history.clips) :]
+            signal = torch.cat([clips for clips, _ in new]).to(tokens.device)
+            lead_mask = torch.cat([mask.expand(len(clips), -1) for clips, mask in new]).to(tokens.device)
+            owner = torch.repeat_interleave(torch.tensor([len(clips) for clips, _ in new])).to(tokens.device)
+            count = self.prefix * len(new) + self.patches * len(signal)
+            tokens = torch.cat([tokens, self.ecg_tokens(signal, lead_mask, owner)[:count]])
         text = self.answer(batch, max_new_tokens, tokens)[0].text
         history.answered(item, text, self, tokens)
         return text
@@ -127,7 +133,7 @@ class ECGLanguageModel(nn.Module):
         embeds = self.embed(batch)
         with _about(batch):
             hidden = self.llm.hidden(embeds).flatten(0, 1).index_select(0, batch.answers)
-        return F.cross_entropy(self.llm.head(hidden).float(), batch.targets, reduction="sum") / batch.divisor
+        return self.llm.loss(hidden, batch.targets) / batch.divisor
 
     @torch.inference_mode()
     def answer(self, batch: ECGBatch, max_new_tokens: int = 256, tokens: Tensor | None = None) -> list[Prediction]:

@@ -34,15 +34,19 @@ class Registry:
             table[point.name] = point.value
         return table
 
-    def __getitem__(self, name: str) -> type:
-        """The class behind a registered name or a "module:Class" string; ConfigError if there is none."""
+    def target(self, name: str) -> str:
+        """The "module:Class" behind a registered name, or the string itself, nothing imported; ConfigError for a name that is not registered."""
         target = name if ":" in name else self.table().get(name)
         if target is None:
             known = sorted(self.table())
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             raise ConfigError(f"no {self.kind} is called '{name}'{hint} (known: {', '.join(known)}; or give \"module:Class\")")
-        module_name, _, class_name = target.partition(":")
+        return target
+
+    def __getitem__(self, name: str) -> type:
+        """The class behind a registered name or a "module:Class" string; ConfigError if there is none."""
+        module_name, _, class_name = self.target(name).partition(":")
         try:
             return getattr(importlib.import_module(module_name), class_name)
         except (ValueError, TypeError) as error:

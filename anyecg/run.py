@@ -19,11 +19,11 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import transformers
 import yaml
@@ -33,20 +33,23 @@ from anyecg.commands.plan import MFU, PEAK, show_plan
 from anyecg.experiment import Experiment
 from anyecg.data.build import Data, build_data
 from anyecg.data.folder import open_dataset
-from anyecg.evaluation import conversation
+from anyecg.evaluation import conversation, turns
 from anyecg.evaluation.ask import Asker
-from anyecg.evaluation.controls import patients_of
+from anyecg.evaluation.asked import require_questions, test_samples
+from anyecg.evaluation.controls import BLIND, SIGNAL, patients_of
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.report import write_report
 from anyecg.fingerprint import fingerprint, folder_name
 from anyecg.model import ECGLanguageModel
+from anyecg.saving import whole
 from anyecg.tasks import tasks as task_registry
 from anyecg.terminal import guarded, logging_to
-from anyecg.training.pipeline import PlannedStage, plan, run_curriculum
+from anyecg.training.pipeline import run_curriculum
+from anyecg.training.planning import PlannedStage, check_batches, plan
 from anyecg.training.ranks import first_alone, is_first, join
 from anyecg.training.strategies import check_machine
-from anyecg.types import ECGSample
+from anyecg.types import ConfigError
 
 log = logging.getLogger("anyecg")
 
@@ -102,6 +105,7 @@ def run(experiment: Experiment, name: str) -> Path:
     began = time.monotonic()
     check_machine(experiment.trainer)
     join(experiment.trainer)
+    check_batches(experiment)
     folder = Path(experiment.output) / name
     if is_first():
         claim_folder(folder, experiment)
@@ -109,29 +113,35 @@ def run(experiment: Experiment, name: str) -> Path:
     quieten()
     with logging_to(folder / "run.log") if is_first() else contextlib.nullcontext():
         log.info("%s (scale %s, seed %d) -> %s", experiment.name, experiment.scale, experiment.seed, folder)
+        settings = experiment.evaluation
+        scripts = conversation.read_scripts(settings.conversations) if settings.conversations else []
         with first_alone():
             data = data_of(experiment)
+            asked = evaluation_data(experiment, data)
             text_encoder = experiment.text_encoder.build()
+        require_questions(asked, settings, scripts)
+        tasks = {task: task_registry[task](asked.questions.info, text_encoder) for task in settings.tasks}
         model, stages = run_curriculum(experiment, partial(build_model, experiment, data), data, text_encoder)
         if not is_first():  # one process evaluates
             return folder
         for stage in stages:
             link(folder / "stages" / stage.name, stage.folder)
 
-        settings = experiment.evaluation
-        tasks = {task: task_registry[task](data.questions.info, text_encoder) for task in settings.tasks}
-        samples = {task: test_samples(data, task, settings.split, settings.limit, settings.seed) for task in tasks}
+        samples = {task: test_samples(asked, task, settings.split, settings.limit, settings.seed) for task in tasks}
         model.to("cuda" if experiment.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available() else "cpu")
-        asker = Asker(model, data.stores, experiment.input, settings.batch_size, settings.max_new_tokens, settings.seed)
-        key = answers_key(experiment, stages, data)
-        patients = patients_of([sample for asked in samples.values() for sample in asked], data.stores)
+        asker = Asker(model, asked.stores, experiment.input, settings.batch_size, settings.max_new_tokens, settings.seed)
+        key = answers_key(experiment, stages, asked)
+        patients = patients_of([sample for part in samples.values() for sample in part], asked.stores)
         judge = Judge(settings.judge, folder) if settings.judge.url else None
         metrics = evaluate(asker, samples, tasks, folder, views=settings.views, bootstrap=settings.bootstrap, seed=settings.seed, key=key,
                            patients=patients, judge=judge)
-        if settings.conversations:
-            conversation.hold(asker, conversation.read_scripts(settings.conversations), samples, folder, settings.seed, key)
-        write_report(folder, experiment, metrics, stages, samples, tasks, data.stores)
-        (folder / FINISHED).write_text(key)
+        held = []
+        if scripts:
+            views = [view for view in (SIGNAL, BLIND) if view in settings.views]
+            held = [turns.grid(conversation.hold(asker, scripts, samples, folder, settings.seed, key, views, settings.bootstrap))]
+        write_report(folder, experiment, metrics, stages, samples, tasks, asked.stores, held)
+        with whole(folder / FINISHED) as part:
+            part.write_text(key)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # the kernel counts KiB
         log.info("done in %.1f minutes, peak memory %.1f GiB; see %s", (time.monotonic() - began) / 60, peak, folder / "table.md")
     return folder
@@ -140,15 +150,15 @@ def run(experiment: Experiment, name: str) -> Path:
 def is_finished(experiment: Experiment, name: str) -> bool:
     """Whether a run has left all that it leaves, with this configuration, this data and these stages."""
     folder = Path(experiment.output) / name
-    if not (folder / FINISHED).exists() or (folder / "config.yaml").read_text() != config.dump(experiment):
+    if not (folder / FINISHED).exists() or _meaning((folder / "config.yaml").read_text()) != _meaning(config.dump(experiment)):
         return False
     data = data_of(experiment)
-    return (folder / FINISHED).read_text() == answers_key(experiment, plan(experiment, data.fingerprint), data)
+    return (folder / FINISHED).read_text() == answers_key(experiment, plan(experiment, data.fingerprint), evaluation_data(experiment, data))
 
 
 def answers_key(experiment: Experiment, stages: list[PlannedStage], data: Data) -> str:
-    """The key of everything that determines a run's answers."""
-    settings = {k: v for k, v in config.to_dict(experiment.evaluation).items() if k not in ("judge", "conversations")}
+    """The key of everything that determines a run's answers; data: that of the evaluation."""
+    settings = {k: v for k, v in config.to_dict(experiment.evaluation).items() if k not in ("judge", "conversations", "corpora", "ecg_qa")}
     return fingerprint([stage.key for stage in stages], settings, data.fingerprint)
 
 
@@ -180,28 +190,23 @@ def data_of(experiment: Experiment) -> Data:
     return build_data(corpora, experiment.questions, Path(experiment.cache), experiment.seed)
 
 
+def evaluation_data(experiment: Experiment, data: Data) -> Data:
+    """What the evaluation asks of: `data`, which the stages learn from, or that with corpora and ECG-QA which only the evaluation sees."""
+    corpora, ecg_qa = experiment.evaluation.corpora, experiment.evaluation.ecg_qa
+    if not corpora and not ecg_qa:
+        return data
+    if experiment.dataset:
+        raise ConfigError("evaluation.corpora, evaluation.ecg_qa: a built dataset is asked what was built into it; build it with them, or leave them out here")
+    questions = replace(experiment.questions, ecg_qa=experiment.questions.ecg_qa | ecg_qa)
+    return build_data({slot.name: slot.config for slot in (experiment.corpora | corpora).values()}, questions, Path(experiment.cache), experiment.seed)
+
+
 def training_texts(data: Data) -> Iterator[str]:
     """Every text of the training questions, for a tokenizer that is trained in the run."""
     for row in data.questions.select(split="train"):
         sample = data.questions[int(row)]
         yield from (turn.text for turn in sample.conversation)
         yield from sample.evidence
-
-
-def test_samples(data: Data, task: str, split: str, limit: int | None, seed: int) -> list[ECGSample]:
-    """A task's questions of a split; with a limit, drawn evenly over subsets and patients."""
-    samples = [data.questions[int(row)] for row in data.questions.select(split=split, task=task)]
-    if limit is None or len(samples) <= limit:
-        return samples
-    order = np.random.default_rng(seed).permutation(len(samples))
-    seen: dict[tuple, int] = {}
-    ranked = []
-    for index in order:
-        sample = samples[index]
-        for group in ((sample.subset,), (sample.subset, sample.patient)):
-            seen[group] = seen.get(group, 0) + 1
-        ranked.append((seen[(sample.subset, sample.patient)], seen[(sample.subset,)], int(index)))
-    return [samples[index] for _, _, index in sorted(ranked)[:limit]]
 
 
 def run_name(experiment: Experiment, overrides: list[str]) -> str:
@@ -216,23 +221,24 @@ def claim_folder(folder: Path, experiment: Experiment) -> Path:
     """
     path = folder / "config.yaml"
     text = config.dump(experiment)
-    if path.exists() and _without_judge(path.read_text()) != _without_judge(text):
+    if path.exists() and _meaning(path.read_text(), judged=False) != _meaning(text, judged=False):
         aside = next(p for p in (folder.with_name(f"{folder.name}.old{i}") for i in range(1, 10_000)) if not p.exists())
         os.rename(folder, aside)
         log.warning("%s held a run of another configuration; it is now %s", folder, aside)
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    with whole(path) as part:
+        part.write_text(text)
     return folder
 
 
-def _without_judge(text: str) -> Any:
-    """A configuration as plain values, without its LLM judge."""
+def _meaning(text: str, judged: bool = True) -> Any:
+    """A resolved configuration as plain values, with today's defaults for keys that are newer than it; judged: with its LLM judge."""
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError:
+        values = config.to_dict(config.build(Experiment, yaml.safe_load(text), "config.yaml"))
+    except (yaml.YAMLError, ConfigError):
         return text
-    if isinstance(values, dict) and isinstance(values.get("evaluation"), dict):
-        values["evaluation"].pop("judge", None)
+    if not judged:
+        values["evaluation"].pop("judge")
     return values
 
 

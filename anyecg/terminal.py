@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -11,7 +13,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.logging import RichHandler
 
-from anyecg.types import AnyECGError, ConfigError
+from anyecg.types import AnyECGError, ConfigError, DataError
+
+
+UNWRITABLE = {  # what a user can mend about a disk
+    errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the disk takes no file of this size",
+    errno.EROFS: "the disk is read-only", errno.EACCES: "no permission", errno.EPERM: "no permission",
+}
 
 
 def guarded(action: Callable[[], int | None]) -> int:
@@ -23,9 +31,9 @@ def guarded(action: Callable[[], int | None]) -> int:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in UNWRITABLE:
             raise
-        print(f"The disk is full ({error.filename or 'see the log'}). Free some space and give the same command: it goes on from here.", file=sys.stderr)
+        print(f"{error.filename or 'A file'} cannot be written or read: {UNWRITABLE[error.errno]}. Mend that and give the same command: it goes on from here.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
@@ -33,14 +41,34 @@ def guarded(action: Callable[[], int | None]) -> int:
 
 
 def roots(pairs: Iterable[str]) -> dict[str, Path]:
-    """name -> folder, of --root NAME=DIR arguments; ConfigError for one of another form."""
+    """name -> folder, of --root NAME=DIR arguments; ConfigError for one of another form, and for a name that is given twice."""
     found = {}
     for pair in pairs:
         name, equals, root = pair.partition("=")
         if not (name and equals and root):
             raise ConfigError(f"--root {pair}: give NAME=DIR, such as --root ptbxl=/data/ptbxl")
+        if name in found:
+            raise ConfigError(f"--root {pair}: {name} has the root {found[name]} already; give each name once")
         found[name] = Path(root)
     return found
+
+
+def place(text: str) -> Path:
+    """The folder or file that an argument of a command names; nothing is no place (it would be the folder one stands in)."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty; give a folder or a file, . for the folder you are in")
+    return Path(text)
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """What reads an argument of a command as a whole number of at least so much."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\s*[-+]?\d+\s*", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+        return int(text)
+
+    return read
 
 
 class logging_to:
@@ -50,7 +78,12 @@ class logging_to:
         self.path, self.log = path, logging.getLogger("anyecg")
 
     def __enter__(self) -> None:
-        file = logging.FileHandler(self.path)
+        try:
+            file = logging.FileHandler(self.path)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            raise DataError(f"{self.path}: no log can be written there ({error.strerror}); mend that, or choose another folder") from error
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         self.handlers = [RichHandler(show_path=False, show_level=False, markup=False, console=Console(stderr=True)), file]
         self.log.setLevel(logging.INFO)

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from anyecg.checks import meant
 from anyecg.experiment import GROUPS, LANGUAGE, Experiment, StageConfig
+from anyecg.types import ConfigError
 
 Problem = tuple[tuple[str, ...], str]  # a key, and what is wrong
+EVENLY = "change batch_size or micro_batch of the stage, or trainer.devices and trainer.num_nodes"
 
 
 def untrainable(experiment: Experiment) -> Iterator[Problem]:
@@ -43,7 +45,27 @@ def _of_stage(experiment: Experiment, stage: StageConfig) -> Iterator[Problem]:
         yield ("trains",), f"the stage trains nothing (known: {', '.join(GROUPS)})"
     if {"llm", "llm_weights"} <= {*stage.trains} and experiment.llm and getattr(experiment.llm.config, "tuning", None) == "full":
         yield ("trains",), "with llm.tuning: full, llm and llm_weights are the same parameters; name one"
-    if uneven := stage.uneven(trainer.devices * trainer.num_nodes):
-        yield ("micro_batch" if stage.micro_batch else "batch_size",), uneven
+    try:
+        samples_a_pass(stage, trainer.devices * trainer.num_nodes)
+    except ConfigError as error:
+        yield ("micro_batch" if stage.micro_batch else "batch_size",), f"{error}; {EVENLY}"
     if trainer.strategy == "deepspeed" and stage.on_spike == "skip":
         yield ("on_spike",), "DeepSpeed cannot leave a step out; choose warn or stop"
+
+
+def samples_a_pass(stage: StageConfig, devices: int) -> int | None:
+    """Samples that a device takes at a time; None: as many as `tokens` allow. ConfigError where a step cannot be spread evenly.
+
+    Where there are more devices than micro batches in a step, several share one, so that a step's samples stay the same; not
+    a contrastive stage's, whose pairs are each other's negatives.
+    """
+    if stage.tokens is not None:
+        if stage.batch_size < devices:
+            raise ConfigError(f"batch_size {stage.batch_size} has no sample for each of {devices} devices")
+        return None
+    together = stage.micro_batch or stage.batch_size
+    whole = stage.objective == "contrastive" and stage.micro_batch is not None
+    micro = together if whole else min(together, stage.batch_size // devices)
+    if micro == 0 or stage.batch_size % (micro * devices) or stage.batch_size % together or together % micro:
+        raise ConfigError(f"batch_size {stage.batch_size} is not a multiple of micro_batch {stage.micro_batch or micro} times {devices} device(s)")
+    return micro

@@ -17,6 +17,8 @@ SAMPLING_RATE = 100  # Hz, of everything a model sees
 CLIP_SECONDS = 10
 CLIP_SAMPLES = SAMPLING_RATE * CLIP_SECONDS
 
+SPLITS = ("train", "val", "test")  # of every corpus, by patient
+
 MARKER = "<ecg>"  # stands in a conversation's text where an ECG is meant
 
 # Ids no tokenizer has. The collator writes them, the model replaces them with embeddings.
@@ -115,8 +117,9 @@ class ECGBatch:
     input_ids: int64 `[B, T]`, a tokenizer's ids or one of ECG_ID, START_ID, END_ID;
     labels: `[B, T]`, IGNORED_LABEL outside answers; attention_mask: bool `[B, T]`; ids: B strings.
     places, answers: int64 `[P]` and `[A]`, positions in the `B * T` tokens: of ECG tokens, and of those that an answer
-    token follows; targets: int64 `[A]`, these answer tokens; divisor: float32 scalar, what the summed loss of the A
-    tokens is divided by: A, or what `StageData` makes it where a step is cut into several batches.
+    token follows; targets: int64 `[A]`, these answer tokens; learned, passes: int64 scalars, the answer tokens of the
+    whole optimizer step and the batches it is cut into: A and 1, or what `StageData` makes them. They are whole numbers
+    because an engine in 16 bits rounds every other number of a batch.
     Nothing that the model needs to know on the host has to be read back from a device.
     """
 
@@ -129,13 +132,19 @@ class ECGBatch:
     places: Tensor
     answers: Tensor
     targets: Tensor
-    divisor: Tensor
+    learned: Tensor
+    passes: Tensor
     ids: tuple[str, ...]
 
     @property
     def ecg_mask(self) -> Tensor:
         """Bool `[B, T]`: the places of ECG tokens."""
         return self.input_ids == ECG_ID
+
+    @property
+    def divisor(self) -> Tensor:
+        """Float32 scalar: what the summed loss of the A tokens is divided by, so that the passes' mean is that of the step's answer tokens."""
+        return self.learned.float() / self.passes.float()
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> ECGBatch:
         return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))

@@ -9,6 +9,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from anyecg.data.build import open_corpus
@@ -24,7 +25,7 @@ SIDES = {"plain": "WFDB, resample, normalise, segment", "fast": "store, normalis
 def prepared(folder: Path, records: int):
     """A simulated corpus of 12 leads, 10 s at 500 Hz, and its entries."""
     corpus = open_corpus("mimic", corpora["mimic"].Config(patients=records // 2), folder, progress=False)
-    return corpus, corpus.entries()[:records]
+    return corpus, list(islice(corpus.entries(), records))
 
 
 def measure(side: str, folder: Path, records: int) -> None:

@@ -29,8 +29,7 @@ SIDES = ("plain", "cached", "fast")
 def measure(side: str, llm: str, size: str, questions: int, tokens: int) -> None:
     """One side: questions a second; a warm-up question first."""
     model, made = build(llm, size).eval(), items(questions)
-    lm = model.llm.lm
-    lm.generation_config.eos_token_id = [len(model.llm.tokenizer) + 1]  # nothing ends before the limit: the same work on every side
+    model.llm.stops = [len(model.llm.tokenizer) + 1]  # nothing ends before the limit: the same work on every side
     collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context, generate=True)
     lengths = [collate.length(item.sample, [len(clips) for clips in item.clips]) for item in made]
     if side == "fast":

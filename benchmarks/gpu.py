@@ -60,7 +60,7 @@ def flops(model: ECGLanguageModel, batch) -> float:
             + len(batch.owner) * (6 * clip * (encoder + joint) + 3 * encoder_attention))  # fmt: skip
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=8, help="samples a step (default 8, the paper's 64 over 8 GPUs)")
     parser.add_argument("--steps", type=int, default=10, help="timed steps, after 3 to warm up (default 10)")
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--peak-tflops", type=float, help="of the device in bfloat16, dense (default: known by its name)")
     parser.add_argument("--shape", default="llama-3-8b", choices=["llama-3-8b", "tiny"])
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("no GPU here: nothing was measured; --shape tiny --device cpu runs the same code without a figure that means anything")
     model = build(options.shape, options.device, options.checkpointing)

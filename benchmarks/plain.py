@@ -65,7 +65,7 @@ def plain_loss(model: ECGLanguageModel, batch: ECGBatch) -> Tensor:
 def plain_answer(model: ECGLanguageModel, batch: ECGBatch, max_new_tokens: int) -> list[str]:
     """Greedy answers to a left-padded batch, each token from the whole sequence and all its logits."""
     lm, embeds, mask = model.llm.lm, plain_embed(model, batch), batch.attention_mask.long()
-    stops, pad = torch.tensor(lm.generation_config.eos_token_id), lm.generation_config.pad_token_id
+    stops, pad = torch.tensor(model.llm.stops), model.llm.tokenizer.pad_token_id
     written, ended = [], torch.zeros(len(mask), dtype=torch.bool)
     while len(written) < max_new_tokens and not ended.all():
         positions = (mask.cumsum(1) - 1).clamp(min=0)

@@ -1,9 +1,9 @@
-"""Setting up and resuming a stage over a manifest of a million rows, and the time of a sample of few against many; prints both.
+"""Beginning and resuming a stage over a manifest of a million rows, and the time of a sample of few against many; prints both.
 
 A synthetic store (its shard is a sparse file) and a question for each of its records; every side is a process of its own.
-"first" counts the tokens of all questions that are drawn, "again" is what a resumed stage does.
+"first" counts the tokens of all questions that are drawn, "again" goes on from a checkpoint of the stage's middle (`benchmarks.resumed`).
 
-    python -m benchmarks.start_up [--rows 1000000] [--workers 2] [--work DIR]
+    python -m benchmarks.start_up [--rows 1000000] [--workers 2] [--size base] [--work DIR]
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from anyecg.experiment import InputConfig, StageConfig
 from anyecg.llms import llms
 from anyecg.types import CLIP_SAMPLES, MARKER, ECGSample, Turn, Window
 from benchmarks.mixture import STATEMENTS
+from benchmarks.resumed import save_llm
 from benchmarks.side import machine, report, run
 
 FEW, MANY = 1_000, 100_000
@@ -73,22 +74,6 @@ def opened(folder: Path, samples: int, workers: int) -> StageData:
                      workers=workers, lengths=folder / "lengths", reader=collate.fingerprint)  # fmt: skip
 
 
-def start(folder: Path, rows: int, workers: int) -> None:
-    """Seconds until a loader that stood in the middle of the stage gives its next batch."""
-    began = time.perf_counter()
-    stage = opened(folder, rows, workers)
-    ready = time.perf_counter() - began
-    stage.workers = 0
-    loader = stage.train_dataloader()
-    state = loader.state_dict()
-    middle = len(stage.plan) // 2
-    state |= {"_num_yielded": middle, "_sampler_iter_yielded": middle}
-    loader.load_state_dict(state)
-    ids = next(iter(loader)).ids
-    assert ids == stage.collate([stage.dataset[row] for row in stage.plan[middle].tolist()]).ids, "the loader does not go on where it stood"
-    report(ready=ready, batch=time.perf_counter() - began)
-
-
 def path(folder: Path, rows: int) -> None:
     """Milliseconds a sample from the store to a batch, each visited once (again only after everything is opened anew)."""
     opened(folder, rows, 0)  # lengths are counted
@@ -110,22 +95,23 @@ def main(arguments: list[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the manifest (default a million)")
     parser.add_argument("--workers", type=int, default=2, help="processes that count tokens the first time (default 2)")
+    parser.add_argument("--size", default="base", help="of the stage's ViT (default base)")
     parser.add_argument("--work", type=Path, help="a folder in which the synthetic data is written and left (default: a temporary one)")
-    parser.add_argument("--side", choices=["start", "path"], help=argparse.SUPPRESS)
+    parser.add_argument("--side", choices=["path"], help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.side == "start":
-        start(options.work, options.rows, options.workers)
-        return {}
     if options.side == "path":
         path(options.work, options.rows)
         return {}
     with nullcontext(options.work) if options.work else tempfile.TemporaryDirectory() as work:
         folder = write(Path(work) / f"rows-{options.rows}", options.rows)
-        sides = {name: run("benchmarks.start_up", "--side", "start", "--rows", options.rows, "--workers", options.workers, "--work", folder) for name in ("first", "again")}
+        save_llm(folder, [question(number * 500) for number in range(2000)])
+        told = ["--work", folder, "--rows", options.rows, "--workers", options.workers, "--size", options.size]
+        sides = {name: run("benchmarks.resumed", *told, "--began", time.time()) for name in ("first", "again")}
         few, many = (run("benchmarks.start_up", "--side", "path", "--rows", rows, "--work", write(Path(work) / f"rows-{rows}", rows)) for rows in (FEW, MANY))
     print(f"start-up of a stage over {options.rows:,} questions ({machine()})")
     for name, row in sides.items():
-        print(f"  {name:6} set up in {row['ready']:6.1f} s, first batch (from the middle of the stage) after {row['batch']:6.1f} s, peak {row['peak']:.2f} GiB")
+        times = f"imports {row['imported']:6.1f} s, model built {row['built']:6.1f} s, first batch {row['batch']:6.1f} s after the start"
+        print(f"  {name:6} {times}, peak {row['peak']:.2f} GiB")
     ratio = many["milliseconds"] / few["milliseconds"]
     print(f"a sample from the store to a batch (processor time, median): of {FEW:,} {few['milliseconds']:.3f} ms, of {MANY:,} {many['milliseconds']:.3f} ms, ratio {ratio:.2f}")
     return {"again": sides["again"]["batch"], "ratio": ratio}

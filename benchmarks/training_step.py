@@ -1,11 +1,12 @@
 """The training step against the plain implementation (benchmarks/plain.py), each in its own process; prints the ratios.
 
-Stage 2's mixture in batches of 8: half 10 s 12-lead reports, a third 10 s localization, a sixth 10-60 s localization.
+Batches of 8 of Stage 2's mixture (half 10 s 12-lead reports, a third 10 s localization, a sixth 10-60 s localization) or,
+with --mixture mixed, of as many reports, short and long localizations and questions over two to six ECGs.
 Both sides train the same 48 questions with the same parameters, float32 and AdamW (learning rate and dropout 0, so that
 their losses can be held against each other): forward, backward and optimizer step, after one step to warm up. On a machine
 that does other things too, only the ratio of processor seconds says something.
 
-    python -m benchmarks.training_step [--llm smollm2] [--size base] [--also tokens,fused_adamw,linear_cross_entropy,bf16,compile]
+    python -m benchmarks.training_step [--llm smollm2] [--size base] [--mixture stage2] [--also random,fused_adamw,fused_loss,bf16,compile]
 """
 
 from __future__ import annotations
@@ -16,58 +17,48 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from anyecg.data.collate import Collator
 from anyecg.data.mixture import batches, cut
-from anyecg.model import ECGLanguageModel
-from anyecg.types import ECGBatch
-from benchmarks.mixture import EVERY, build, items
+from anyecg.training.compiled import compiled
+from benchmarks.mixture import EVERY, MIXTURES, build, items
 from benchmarks.plain import plain_attention, plain_loss
 from benchmarks.side import machine, report, run
 
 BATCH = 8
-BUDGET = 1024  # padded tokens a pass, of the side "tokens"
+BUDGET = 1024  # padded tokens a pass (stages.*.tokens), as experiments/scale/cpu+smollm2.yaml has it
 SIDES = {
     "plain": "the plain implementation",
-    "fast": "as training does it",
-    "random": "fast, but batches as they come instead of like with like",
-    "tokens": f"steps as they come, in passes of {BUDGET} tokens (stages.*.tokens)",
-    "fused_adamw": "fast, AdamW(fused=True)",
-    "linear_cross_entropy": "fast, torch's linear_cross_entropy in place of logits and loss",
-    "bf16": "fast, under bfloat16 autocast",
-    "compile": "fast, encoder and LLM compiled (dynamic shapes)",
+    "fast": f"as training does it: steps as they come, in passes of {BUDGET} tokens (stages.*.tokens)",
+    "lengths": "fast, but whole batches of like length (stages.*.micro_batch null)",
+    "random": "fast, but whole batches as they come",
+    "plain_adamw": "fast, AdamW(fused=False)",
+    "fused_loss": "fast, torch's linear_cross_entropy in place of logits and loss (trainer.fused_loss)",
+    "bf16": "fast, under bfloat16 autocast (trainer.precision: bf16-mixed)",
+    "compile": "fast, encoder and LLM compiled (trainer.compile)",
 }
 
 
 def planned(side: str, lengths: np.ndarray) -> list[list[list[int]]]:
     """Steps of passes of questions."""
     rng = np.random.default_rng(0)
-    if side == "tokens":
+    if side not in ("plain", "random", "lengths"):
         steps = rng.permutation(len(lengths)).reshape(-1, BATCH)
         assigned, passes = cut(lengths[steps], BUDGET)
         return [[step[own == number].tolist() for number in range(passes)] for step, own in zip(steps, assigned)]
-    mixed = side in ("plain", "random")
-    made = rng.permutation(len(lengths)).reshape(-1, BATCH) if mixed else batches(lengths, BATCH, rng)
+    made = batches(lengths, BATCH, rng) if side == "lengths" else rng.permutation(len(lengths)).reshape(-1, BATCH)
     return [[step.tolist()] for step in made]
 
 
-def fused_loss(model: ECGLanguageModel, batch: ECGBatch) -> torch.Tensor:
-    hidden = model.llm.hidden(model.embed(batch)).flatten(0, 1).index_select(0, batch.answers)
-    return F.linear_cross_entropy(hidden, model.llm.lm.get_output_embeddings().weight, batch.targets, reduction="sum") / batch.divisor
-
-
-def measure(side: str, llm: str, size: str) -> None:
+def measure(side: str, llm: str, size: str, mixture: str) -> None:
     """One side: samples a second over 48 questions, and the summed loss of all answer tokens."""
-    model, made = build(llm, size), items(EVERY)
+    model, made = build(llm, size), items(EVERY, mixture=mixture)
     collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
     lengths = np.array([collate.length(item.sample, [len(clips) for clips in item.clips]) for item in made])
     plan = planned(side, lengths)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.0, fused=side == "fused_adamw")
-    loss_of = {"plain": plain_loss, "linear_cross_entropy": fused_loss}.get(side, lambda model, batch: model(batch))
-    if side == "compile":
-        model.encoder.compile(dynamic=True)
-        model.llm.lm.base_model.compile(dynamic=True)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.0, fused=side not in ("plain", "plain_adamw"))
+    loss_of = plain_loss if side == "plain" else lambda model, batch: model(batch)
+    model.llm.fuse_loss(side == "fused_loss")
     total = 0.0
 
     def step(passes: list[list[int]]) -> float:
@@ -83,7 +74,7 @@ def measure(side: str, llm: str, size: str) -> None:
         optimizer.step()
         return summed
 
-    with plain_attention(model) if side == "plain" else nullcontext():
+    with plain_attention(model) if side == "plain" else compiled(model, side == "compile"):
         step(plan[0])
         began, worked = time.perf_counter(), time.process_time()
         for passes in plan:
@@ -97,16 +88,17 @@ def main(arguments: list[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--llm", default="smollm2", choices=["tiny", "smollm2"])
     parser.add_argument("--size", default="base", help="of the ViT (default base)")
-    parser.add_argument("--also", default="tokens", help="further sides, with commas: " + "; ".join(f"{name}: {what}" for name, what in list(SIDES.items())[2:]))
+    parser.add_argument("--mixture", default="stage2", choices=MIXTURES, help="of questions (default stage2)")
+    parser.add_argument("--also", default="lengths", help="further sides, with commas: " + "; ".join(f"{name}: {what}" for name, what in list(SIDES.items())[2:]))
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.side:
-        measure(options.side, options.llm, options.size)
+        measure(options.side, options.llm, options.size, options.mixture)
         return {}
     sides = ["plain", "fast", *(name for name in options.also.split(",") if name)]
-    found = {side: run("benchmarks.training_step", "--side", side, "--llm", options.llm, "--size", options.size) for side in sides}
+    found = {side: run("benchmarks.training_step", "--side", side, "--llm", options.llm, "--size", options.size, "--mixture", options.mixture) for side in sides}
     plain = found["plain"]
-    print(f"training step ({options.llm}, ViT-{options.size}, LoRA, batch {BATCH}, float32, {plain['threads']} threads; {machine()})")
+    print(f"training step, mixture {options.mixture} ({options.llm}, ViT-{options.size}, LoRA, batch {BATCH}, float32, {plain['threads']} threads; {machine()})")
     print(f"  {'':22} samples/s  s a step  ratio  processor s  ratio  peak GiB  padded/real  loss of all answers")
     for side, row in found.items():
         print(f"  {side:22} {row['rate']:9.3f} {row['step']:9.2f} {row['rate'] / plain['rate']:6.2f} {row['processor']:12.2f} {plain['processor'] / row['processor']:6.2f} {row['peak']:9.2f} {row['padding']:12.2f} {row['loss']:12.4f}")

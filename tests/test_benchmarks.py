@@ -4,8 +4,21 @@ import numpy as np
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import gpu, mixture, training_step
+from benchmarks import data_path, gpu, mixture, training_step
 from tests.conftest import collator, make_item, make_model
+
+
+def test_the_data_path_is_measured_on_all_sides(capsys):
+    assert data_path.main(["--records", "4"])["ratio"] > 0
+    assert "store alone" in capsys.readouterr().out
+
+
+def test_a_mixed_batch_has_every_kind():
+    made = mixture.items(mixture.EVERY, mixture="mixed")
+    kinds = [item.sample.task for item in made]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"report": 12, "short": 12, "long": 12, "multi": 12}
+    several = [item for item in made if item.sample.task == "multi"]
+    assert {len(item.clips) for item in several} == {2, 3, 4, 5, 6} and all(len(item.sample.records) == len(item.clips) for item in several)
 
 
 def test_the_mixture_is_stage_twos():

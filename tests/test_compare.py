@@ -18,10 +18,10 @@ def sample(i):
     )  # fmt: skip
 
 
-def make_run(folder, text, config, count=10):
+def make_run(folder, text, config, count=10, ask=sample):
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    evaluate(lambda samples, view: (Prediction(s.id, text) for s in samples), {"localization": [sample(i) for i in range(count)]},
+    evaluate(lambda samples, view: (Prediction(s.id, text) for s in samples), {"localization": [ask(i) for i in range(count)]},
              {"localization": Localization()}, folder, bootstrap=20, progress=False)  # fmt: skip
     return folder
 
@@ -42,7 +42,7 @@ def test_configuration_and_metrics_stand_side_by_side(runs):
         ["default", "0.500 [0.500, 0.500]", "–", "0.561", "–", "–"],
         ["ablation", "0.250 [0.250, 0.250]", "-0.250 [-0.250, -0.250]", "0.555", "-0.006", "agrees"],
     ]
-    assert controls.rows[1] == ["ablation", *["0.250 [0.250, 0.250]"] * 3, *["+0.000 [+0.000, +0.000]"] * 2, "0"]
+    assert controls.rows[1] == ["ablation", *["0.250 [0.250, 0.250]"] * 3, *["+0.000 [+0.000, +0.000]"] * 2, "0 / 0 / 0"]
 
 
 def test_the_command_prints_and_writes_markdown(runs, tmp_path, capsys):

@@ -139,3 +139,39 @@ def test_an_llm_may_have_a_profile_of_its_own_at_a_scale():
     recipe, companion = config.load(RECIPE), config.load(RECIPE, ["llm=smollm2"])
     assert companion.stages["stage2"].samples < recipe.stages["stage2"].samples
     assert config.load(RECIPE, ["llm=smollm2", "stages.stage2.samples=7"]).stages["stage2"].samples == 7
+
+
+@pytest.mark.parametrize(("override", "told"), [
+    ("tasks=[localisation]", "evaluation.tasks: no task is called 'localisation'; did you mean 'localization'?"),
+    ("tasks=[]", "evaluation.tasks: empty; name at least one"),
+    ("tasks=[report,report]", "evaluation.tasks: 'report' is there twice"),
+    ("views=[signal,blin]", "evaluation.views: 'blin' is unknown; did you mean 'blind'?"),
+    ("views=[]", "evaluation.views: empty; name at least one"),
+    ("views=[signal,blind,signal]", "evaluation.views: 'signal' is there twice"),
+    ("views=[blind]", "evaluation.views: the others are controls of 'signal'; add it"),
+    ("split=tset", "evaluation.split: 'tset' is unknown; did you mean 'test'?"),
+    ("limit=-1", "evaluation.limit: at least 1, not -1"), ("limit=0", "evaluation.limit: at least 1, not 0"),
+    ("bootstrap=-3", "evaluation.bootstrap: at least 0, not -3"), ("max_new_tokens=0", "evaluation.max_new_tokens: at least 1, not 0"),
+    ("batch_size=0", "evaluation.batch_size: at least 1, not 0"),
+    ("corpora.ptbxl={}", "evaluation.corpora: ptbxl is there for training and evaluation already"),
+    ("corpora.cspc2018={}", "did you mean 'cpsc2018'?"),
+])  # fmt: skip
+def test_what_cannot_be_evaluated_is_told_before_anything_is_built(override, told):
+    with pytest.raises(ConfigError) as error:
+        config.load(RECIPE, [f"evaluation.{override}"])
+    assert f"command line: {told}" in str(error.value) or told.startswith("did") and told in str(error.value), str(error.value)
+
+
+def test_every_wrong_key_of_the_evaluation_is_told_at_once():
+    with pytest.raises(ConfigError) as error:
+        config.load(RECIPE, ["evaluation.limit=0", "evaluation.split=tset", "evaluation.views=[blin]"])
+    assert str(error.value).count("command line: evaluation.") == 4  # and no signal
+
+
+def test_what_can_be_evaluated_is_what_the_evaluation_knows():
+    from anyecg.evaluation.controls import CONTROLLED, SINGLE_LEAD
+    from anyecg.experiment import VIEWS
+
+    assert VIEWS == (*CONTROLLED, *SINGLE_LEAD)
+    good = config.load(RECIPE, ["evaluation.limit=null", "evaluation.bootstrap=0", f"evaluation.views=[{','.join(VIEWS)}]", "evaluation.tasks=[my_task:Mine]"])
+    assert good.evaluation.limit is None and good.evaluation.tasks == ["my_task:Mine"]

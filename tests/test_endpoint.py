@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from anyecg.endpoint import HOPELESS, Endpoint, EndpointConfig, EndpointError, Request
+from anyecg.endpoint import GARBLED, HOPELESS, LATE, Endpoint, EndpointConfig, EndpointError, Request
 from anyecg.types import ConfigError, DataError
 from tests.chat_server import ChatServer
 
@@ -68,19 +68,38 @@ def test_trouble_that_passes_is_waited_out(tmp_path, trouble):
 
 
 @pytest.mark.parametrize(("trouble", "told"), [
-    (503, "503"), (429, "429"), ("cut", r"cannot be reached: .*\(tries: 1\)"), ("hang", "no reply within 1 s"), (b"<html>gateway</html>", "no chat completion.*gateway"),
+    (503, "503"), (429, "429"), ("cut", r"cannot be reached: .*\(tries: 1\)"), ("hang", f"{HOPELESS} requests in a row stayed without a reply: no reply within 1 s"),
+    (b"<html>gateway</html>", f"{HOPELESS} requests in a row got no chat completion: .*gateway"),
     (b'{"choices": []}', "no chat completion"), (b'{"choices": [{"message": {"content": [1]}}]}', "no chat completion")])  # fmt: skip
 def test_a_server_that_dies_half_way_is_told_and_continued(tmp_path, trouble, told):
     with ChatServer(shout, act=lambda number, body: trouble if number >= 10 else None) as server:
         with pytest.raises(EndpointError, match=told) as caught:
-            texts(endpoint(server, tmp_path, timeout=1, retries=0), 30)
+            texts(endpoint(server, tmp_path, timeout=1, retries=0), 60)
         assert server.url in str(caught.value) and "(model m)" in str(caught.value) and "same command" in str(caught.value)
     before = kept(tmp_path)
-    assert f"{before} of 30 requests are answered and kept in {tmp_path / 'replies.sqlite'}" in str(caught.value)
+    assert f"{before} of 60 requests are answered and kept in {tmp_path / 'replies.sqlite'}" in str(caught.value)
     assert 10 - 3 <= before <= 10  # those under way are lost with the server
     with ChatServer(shout) as server:
-        assert texts(endpoint(server, tmp_path), 30) == [f"QUESTION {number}" for number in range(30)]
-        assert len(server.requests) == 30 - before
+        assert texts(endpoint(server, tmp_path), 60) == [f"QUESTION {number}" for number in range(60)]
+        assert len(server.requests) == 60 - before
+
+
+@pytest.mark.parametrize(("trouble", "kind"), [("hang", LATE), (b'{"choices": []}', GARBLED), (b"<html>busy</html>", GARBLED)])
+def test_a_request_that_never_gets_a_reply_costs_only_itself(tmp_path, trouble, kind):
+    """However many they are, as long as others between them are answered; the same command asks for them again."""
+    with ChatServer(shout, act=lambda number, body: trouble if body["messages"][0]["content"].endswith(("3", "7")) else None, pause=2) as server:
+        replies = list(endpoint(server, tmp_path, timeout=0.3, retries=0).ask(requests(6 * HOPELESS), progress=False))
+    lost = [reply.request.about for reply in replies if reply.error]
+    assert lost == [number for number in range(6 * HOPELESS) if number % 10 in (3, 7)] and len(lost) > HOPELESS
+    assert {reply.trouble for reply in replies} == {"", kind} and kept(tmp_path) == 6 * HOPELESS - len(lost)
+    with ChatServer(shout) as server:
+        assert len(texts(endpoint(server, tmp_path), 6 * HOPELESS)) == 6 * HOPELESS and len(server.requests) == len(lost)
+
+
+def test_an_endpoint_that_leaves_all_without_a_reply_is_told_however_few_they_are(tmp_path):
+    with ChatServer(act=lambda number, body: b"<html>hello</html>") as server:
+        with pytest.raises(EndpointError, match="every one of the first 3 requests got no chat completion: what it sends is no chat completion .its url ends"):
+            texts(endpoint(server, tmp_path), 3)
 
 
 ASKING = """

@@ -15,7 +15,8 @@ from anyecg.evaluation.ask import Asker
 from anyecg.export import export, main
 from anyecg.model import ECGLanguageModel
 from anyecg.run import build_model, run
-from anyecg.training.pipeline import load_stage, plan, save_stage
+from anyecg.training.pipeline import load_stage, save_stage
+from anyecg.training.planning import plan
 from anyecg.types import CANONICAL_LEADS, CheckpointError, ConfigError, DataError, ECGRecord
 
 from tests.conftest import SMALL
@@ -146,13 +147,16 @@ def test_a_dialogue_goes_on(loaded, tmp_path, caplog):
 
 def test_an_ecg_is_encoded_once_in_a_dialogue(loaded, tmp_path, monkeypatch):
     path, history, seen = write_wfdb(tmp_path), Dialogue(), []
-    encode = ECGLanguageModel.encode
-    monkeypatch.setattr(ECGLanguageModel, "encode", lambda self, batch: seen.append(len(batch.signal)) or encode(self, batch))
+    encode = ECGLanguageModel.ecg_tokens
+    monkeypatch.setattr(ECGLanguageModel, "ecg_tokens", lambda self, signal, *rest: seen.append(len(signal)) or encode(self, signal, *rest))
     loaded.ask("Please provide the report for the following ECG.", [path], history, max_new_tokens=8)
     again = Dialogue(history.turns, history.clips, history.lead_masks)  # the same turns, nothing encoded
     for question in ("Is it abnormal?", "Is it normal?"):
         assert loaded.ask(question, history=history, max_new_tokens=8) == loaded.ask(question, history=again, max_new_tokens=8)
     assert seen == [1, 1]
+    whole = Dialogue(history.turns, history.clips, history.lead_masks)
+    asked = [loaded.ask("What changed?", [path], dialogue, max_new_tokens=8) for dialogue in (history, whole)]
+    assert asked[0] == asked[1] and seen == [1, 1, 1, 2]  # a further ECG: it alone, or all of a dialogue that another model held
 
 
 def test_what_cannot_be_asked_leaves_the_dialogue_as_it_was(loaded, tmp_path, caplog):

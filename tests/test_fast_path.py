@@ -3,16 +3,22 @@
 import copy
 import dataclasses
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
-from transformers import masking_utils
+from lightning.pytorch.plugins.precision import DeepSpeedPrecision, HalfPrecision
 
 from anyecg.experiment import InputConfig, StageConfig
 from anyecg.data.datamodule import StageData
+from anyecg.training.answering import AnsweringStage
+from anyecg.training.contrastive import ContrastiveStage, PairBatch
+from anyecg.training.guard import Guard
+from anyecg.training.progress import LossCurve
 from anyecg.types import ConfigError
 from benchmarks.plain import plain_answer, plain_attention, plain_loss
 from tests.conftest import collator, make_item, make_model
+from tests.training.test_guard import NothingWaits
 
 TRAINS = ["encoder", "connector", "markers", "llm"]
 KINDS = {  # clips of each ECG of each question
@@ -71,16 +77,43 @@ def test_answers_equal_the_plain_implementations(learning):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_read_back_from_the_device(learning, kind, monkeypatch):
-    """On the meta device there are no values: an `.item()`, a `nonzero` or a boolean index would raise.
-
-    One is left, which is transformers' own: whether positions say that a row holds several texts, once a forward pass.
-    """
-    monkeypatch.setattr(masking_utils, "find_packed_sequence_indices", lambda position_ids: None)
+def test_nothing_is_read_back_from_the_device(learning, kind):
+    """On the meta device there are no values: an `.item()`, a `nonzero` or a boolean index would raise."""
     batch = collator(learning)(questions(kind, 0)).to("meta")
     model = copy.deepcopy(learning).to("meta").train()
     model(batch).backward()
     assert all(p.grad is not None for name, p in model.named_parameters() if "lora_" in name)
+
+
+class Watched(L.Callback):
+    """Lets no number be fetched from a tensor between a batch's start and its end."""
+
+    def on_train_batch_start(self, *args):
+        self.watching = NothingWaits()
+        self.watching.__enter__()
+
+    def on_train_batch_end(self, *args):
+        self.watching.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("objective", ["answer", "contrastive"])
+def test_a_step_of_training_waits_for_nothing(tmp_path, objective):
+    """Forward, backward, clipping, optimizer and schedule as Lightning runs them, two batches a step."""
+    model = make_model(dropout=0.0)
+    if objective == "answer":
+        model.encode = lambda batch: model.ecg_tokens(batch.signal, batch.lead_mask, batch.owner)[: len(batch.places)]  # but a check made on CPUs only
+        stage = AnsweringStage(model, StageConfig(trains=TRAINS), 4)
+        batches = [collator(model)(questions("mixed", seed)) for seed in range(8)]
+    else:
+        stage = ContrastiveStage(model, StageConfig(objective="contrastive", trains=["encoder"], lead_dropout=0.4), 4, 16)
+        batches = [PairBatch(torch.randn(4, 12, 1000), torch.ones(4, 12, dtype=torch.bool), torch.randn(4, 16), torch.arange(4), ("a", "b", "c", "d"))] * 8
+    guard = Guard(tmp_path, "stage2", 5.0, "warn")
+    trainer = L.Trainer(
+        max_steps=4, accumulate_grad_batches=2, gradient_clip_val=1.0, accelerator="cpu", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[Watched(), guard, LossCurve(tmp_path / "loss.csv", "stage2", 2, 4, guard)],
+    )
+    trainer.fit(stage, torch.utils.data.DataLoader(batches, batch_size=None))
+    assert trainer.global_step == 4 and guard.count == 4
 
 
 def test_what_is_frozen_costs_no_gradient(learning):
@@ -97,7 +130,8 @@ def staged(data, model, **settings):
     return lambda devices=1, **more: StageData(data, cfg, InputConfig(), replay=0.0, seed=0, collate=collate, measure=collate.measure, context=2048, devices=devices, **more)
 
 
-@pytest.mark.parametrize("settings, devices", [({"tokens": 1100}, 1), ({"tokens": 1100}, 2), ({"micro_batch": 3}, 1), ({"micro_batch": 3}, 2)])
+@pytest.mark.parametrize("settings, devices", [({"tokens": 1100}, 1), ({"tokens": 1100}, 2), ({"micro_batch": 3}, 1), ({"micro_batch": 3}, 2),
+                                               ({"micro_batch": 6}, 4)])
 def test_a_step_in_pieces_has_the_loss_and_gradients_of_the_whole(small_data, learning, settings, devices):
     loader = staged(small_data, learning, **settings)(devices)
     passes = loader.accumulate * devices
@@ -140,7 +174,16 @@ def test_a_loader_goes_on_where_its_state_says(small_data, learning, settings):
 def test_a_batch_as_collated_is_divided_by_its_own_answers(learning):
     batch = collator(learning)(questions("mixed", 0))
     assert batch.divisor.item() == len(batch.targets) == len(batch.answers)
-    torch.testing.assert_close(learning(dataclasses.replace(batch, divisor=batch.divisor * 2)), learning(batch) / 2)
+    torch.testing.assert_close(learning(dataclasses.replace(batch, learned=batch.learned * 2)), learning(batch) / 2)
+
+
+@pytest.mark.parametrize("precision", [HalfPrecision("bf16-true"), DeepSpeedPrecision("bf16-true")])
+def test_an_engine_in_16_bits_leaves_the_divisor_exact(learning, precision):
+    """1157.5 answer tokens a pass; in bfloat16 it would be 1160."""
+    batch = dataclasses.replace(collator(learning)(questions("mixed", 0)), learned=torch.tensor(2315), passes=torch.tensor(2))
+    given = precision.convert_input(batch)
+    with precision.forward_context():
+        assert given.signal.dtype == torch.bfloat16 and given.divisor.dtype == torch.float32 and given.divisor.item() == 1157.5
 
 
 def test_tokens_and_micro_batch_exclude_each_other(small_data, learning):

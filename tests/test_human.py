@@ -141,6 +141,17 @@ def test_a_sheet_goes_out_and_comes_back(finished, tmp_path, capsys):
     assert "Agreement" in capsys.readouterr().out
 
 
+def test_a_sheet_of_a_run_that_is_being_evaluated_leaves_its_half_written_line_alone(finished, tmp_path, capsys):
+    path = finished / "predictions.jsonl"
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before + b'{"id": "x", "task": "multi_e')
+        assert human.main(["export", str(finished), "--n", "5", "--to", str(tmp_path / "sheet.csv")]) == 0
+        assert path.read_bytes() == before + b'{"id": "x", "task": "multi_e'
+    finally:
+        path.write_bytes(before)
+
+
 def test_the_llm_judge_of_the_run_is_compared_too(finished, tmp_path, capsys):
     path = finished / "scores" / "multi_ecg.parquet"
     rows, sheet = pd.read_parquet(path), tmp_path / "sheet.csv"

@@ -9,8 +9,10 @@ import yaml
 
 from anyecg import compare, config
 from anyecg.run import claim_folder, main, run_name
+from anyecg.types import AnyECGError
 from tests.chat_server import ChatServer
 from tests.conftest import SMALL
+from tests.training.test_resume import disk_of
 
 EXPERIMENT = "experiments/anyecg_chat.yaml"
 
@@ -112,6 +114,20 @@ def test_a_run_of_another_configuration_is_moved_aside(tmp_path):
     judged = config.load(EXPERIMENT, ["seed=1", "evaluation.judge.url=http://localhost/v1", "evaluation.judge.model=m"])
     (folder / "metrics.json").write_text("{}")
     assert (claim_folder(tmp_path / "run", judged) / "metrics.json").exists() and "localhost" in (folder / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_disk_that_is_full_leaves_no_torn_configuration(tmp_path, seed):
+    first = config.load(EXPERIMENT)
+    folder = claim_folder(tmp_path / "run", first)
+    with disk_of(100), pytest.raises(AnyECGError, match="config.yaml: could not be written"):
+        claim_folder(folder, config.load(EXPERIMENT, [f"seed={seed}"]))
+    if seed == 0:
+        assert (folder / "config.yaml").read_text() == config.dump(first)
+    else:
+        assert not list(folder.iterdir())
+    claim_folder(folder, first)
+    assert not (tmp_path / "run.old2").exists() and config.load(folder / "config.yaml") == first
 
 
 def test_the_name_of_a_run_tells_what_was_changed():

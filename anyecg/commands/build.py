@@ -21,10 +21,10 @@ from rich.markdown import Markdown
 
 from anyecg import config
 from anyecg.data.card import tallies
-from anyecg.data.folder import build_dataset, facts, ready
+from anyecg.data.folder import LOG, build_dataset, facts, ready
 from anyecg.experiment import Experiment
 from anyecg.shipped import experiments
-from anyecg.terminal import logging_to, roots
+from anyecg.terminal import logging_to, place, roots, whole
 from anyecg.types import ConfigError
 
 WIDE = 120  # columns of a table that goes to a file
@@ -33,9 +33,9 @@ RECIPE = experiments() / "anyecg_chat.yaml"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("settings", nargs="*", metavar="EXPERIMENT.yaml | key=value", help="an experiment file (default: anyecg_chat), and changes to it")
-    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder of the dataset")
+    parser.add_argument("--to", type=place, required=True, metavar="DIR", help="the folder of the dataset")
     parser.add_argument("--root", action="append", default=[], metavar="NAME=DIR", help="a corpus and where it was downloaded; may be repeated")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=whole(0), default=len(os.sched_getaffinity(0)), metavar="N", help="processes (default: one a core; 0: none beside this one)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     experiment = loaded(options.settings, settings)
     corpora = {slot.name: slot.config for key, slot in experiment.corpora.items() if not given or key in given}
     ready(options.to)
-    with logging_to(options.to / "build.log"):
+    with logging_to(options.to / LOG):
         build_dataset(corpora, experiment.questions, options.to, seed=experiment.seed, workers=options.workers)
     known = facts(options.to)
     screen().print(Markdown("\n".join(tallies(known))))

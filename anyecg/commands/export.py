@@ -16,12 +16,13 @@ from anyecg.data.corpora.base import SPLITS
 from anyecg.data.exchange import to_rows
 from anyecg.data.folder import open_dataset
 from anyecg.data.released import write_rows
+from anyecg.terminal import place
 from anyecg.types import DataError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder of a dataset")
-    parser.add_argument("--to", type=Path, required=True, metavar="FILE.json", help="the file to write")
+    parser.add_argument("--to", type=place, required=True, metavar="FILE.json", help="the file to write")
     parser.add_argument("--split", choices=SPLITS, help="only this split")
     parser.add_argument("--task", action="append", metavar="TASK", help="only this task, such as localization; may be repeated")
 

@@ -20,6 +20,7 @@ from anyecg.data.exchange import to_samples
 from anyecg.data.folder import open_dataset, write_dataset
 from anyecg.data.questions.classification import label_statements, label_universe
 from anyecg.data.released import read_released
+from anyecg.terminal import place
 from anyecg.types import DataError, ECGSample
 
 LISTED = 20  # reasons that are told
@@ -28,7 +29,7 @@ LISTED = 20  # reasons that are told
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.json", help="a released JSON file, or one that `export` wrote")
     parser.add_argument("--data", type=Path, required=True, metavar="DATASET", help="the folder of the dataset whose recordings are asked about")
-    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder of the new dataset")
+    parser.add_argument("--to", type=place, required=True, metavar="DIR", help="the folder of the new dataset")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -13,7 +13,8 @@ from anyecg.data.folder import open_dataset
 from anyecg.experiment import Experiment
 from anyecg.training.flops import FORMULA
 from anyecg.training.memory import PER_NODE, estimators
-from anyecg.training.projection import Projection, project
+from anyecg.training.planning import check_batches
+from anyecg.training.projection import PAPERS_HEAD, Projection, project
 from anyecg.training.samples import MEASURED
 from anyecg.types import ConfigError, DataError
 
@@ -32,16 +33,25 @@ def show_plan(experiment: Experiment, texts: Callable[[Data], Iterable[str]], mf
         raise ConfigError(f"--mfu {mfu}: give a share above 0 and up to 1, such as {MFU}")
     if peak <= 0:
         raise ConfigError(f"--peak {peak}: give FLOP/s above 0, such as {PEAK:g} (an H100 in bfloat16)")
+    check_batches(experiment)
     data, why = data_there(experiment)
     projection = project(experiment, data, (lambda: texts(data)) if data else None)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     console.print(f"[bold]{experiment.name}[/] at scale={experiment.scale}; nothing was trained and no weights were read")
-    console.print("  " + ", ".join(f"{group} {short(count)}" for group, count in projection.parameters.items()) + " parameters", "", sep="\n")
+    console.print("  " + parameters_line(projection), "", sep="\n")
     console.print(stages_table(projection), hours_table(projection, mfu, peak), sep="\n")
     table = memory_table(projection)
     console.print(table if table else "Memory a GPU: DeepSpeed's estimators are not installed; pip install 'anyecg[deepspeed]'", markup=False)
     for note in notes(experiment, projection, why, mfu, peak):
         console.print(f"- {note}", markup=False)
+
+
+def parameters_line(projection: Projection) -> str:
+    """Each part's parameters, and the encoder's as the paper counts them where it is trained against reports."""
+    told = {group: f"{group} {short(count)}" for group, count in projection.parameters.items()}
+    if any(stage.cfg.objective == "contrastive" for stage in projection.stages):
+        told["encoder"] += f" ({short(projection.parameters['encoder'] + projection.head)} with the paper's head)"
+    return ", ".join(told.values()) + " parameters"
 
 
 def data_there(experiment: Experiment) -> tuple[Data | None, str]:
@@ -112,13 +122,15 @@ def notes(experiment: Experiment, projection: Projection, why: str, mfu: float, 
     told.append(f"An MFU of {mfu:g} and a peak of {peak:.3g} FLOP/s are assumptions (--mfu, --peak); nothing here was timed. "
                 f"{PER_NODE} GPUs make a node; the time between GPUs is part of the MFU.")
     told.append("Memory: DeepSpeed's estimators, for 16-bit training with Adam in float32, asked about the parameters that train; frozen weights are added at "
-                "2 bytes, whole on every GPU under ZeRO-2, a share under ZeRO-3. Activations are not in it: they grow with micro_batch and tokens.")
-    for stage in projection.stages:
-        if stage.most_gpus is not None and stage.most_gpus < max(GPUS):
-            told.append(f"{stage.name}: a batch of {stage.cfg.batch_size} in micro-batches of {stage.cfg.micro_batch} goes to at most {stage.most_gpus} GPUs; "
-                        f"for more, lower stages.{stage.name}.micro_batch.")
-    if any(stage.cfg.objective == "contrastive" for stage in projection.stages):
-        told.append("The encoder is counted without heads of contrastive pre-training. (The paper's 85.6 M has one of 768 x 512 among ViT-base's parameters.)")
+                "2 bytes, whole on every GPU under ZeRO-2, a share under ZeRO-3, none with all on the CPU (offload: all). Activations are not in it: they grow with micro_batch and tokens.")
+    uneven = [stage.name for stage in projection.stages if any(stage.hours(gpus, mfu, peak) is None for gpus in GPUS)]
+    if uneven:
+        told.append(f"{MISSING} under hours: a batch that does not go evenly to so many GPUs ({', '.join(uneven)}).")
+    if contrastive := [stage for stage in projection.stages if stage.cfg.objective == "contrastive"]:
+        told.append(f"The paper counts a head of {PAPERS_HEAD} outputs among its encoder's parameters. Here the heads of contrastive pre-training (two projections, "
+                    "a scale and a bias) are no part of the encoder: they learn in that stage alone and are told as its heads.")
+    if any("heads" not in stage.trains for stage in contrastive):
+        told.append(f"How many parameters the heads have is not known before text_encoder '{experiment.text_encoder.name}' is loaded; they are left out.")
     return told
 
 

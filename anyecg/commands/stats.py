@@ -62,6 +62,8 @@ def run(options: argparse.Namespace) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     console.print(questions_table(tasks, paper), spreads_table(tasks), sources_table(sources), sep="\n")
     console.print(f"paper: {table2.caption}; {table2.source}")
+    if "localization" in tasks:
+        console.print(f"{MISSING} a figure of the paper that is not known here, such as the share of each localization subset; questions.localization_sizes sets these")
     if projection:
         console.print("", projection_table(projection), projection.note, sep="\n")
 

@@ -2,7 +2,8 @@
 
 Each localization answer is derived again from the .atr files under --root and compared. Times that differ by 0.1 s or
 less count as agreeing and are counted apart. Every ECG path of a data set with a --root must exist, whatever the task.
-Rows are counted from 1. Exit status: 0 if all agree and nothing is missing, 1 if not, 2 for a file that cannot be read.
+Rows are counted from 1. Exit status: 0 if all agree and nothing is missing, 1 if not, or if
+nothing could be checked, 2 for a file that cannot be read.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
         verifier.check(file, number, row)
     found = verifier.result
     print(json.dumps(found.as_json(), ensure_ascii=False, indent=1) if options.json else told(found, folders))
-    return 0 if found.sound else 1
+    return 0 if found.sound and found.checked else 1
 
 
 def checked(folders: dict[str, Path]) -> dict[str, Path]:
@@ -56,6 +57,8 @@ def checked(folders: dict[str, Path]) -> dict[str, Path]:
 def told(found: Verification, folders: dict[str, Path]) -> str:
     """What was found, as text: the count first, then one line for each thing that is wrong, then what was not checked."""
     lines = [f"agree {found.agree} of {found.checked}"]
+    if not found.checked:
+        lines.append(f"nothing could be checked: no localization row is about a source with beat annotations under a --root ({', '.join(folders)})")
     if found.rounding:
         lines.append(f"{found.rounding} of them only within 0.1 s, from rounding")
     if found.disagreements:

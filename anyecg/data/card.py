@@ -14,7 +14,7 @@ RULES = """
 - **multi_ecg**: two to six ECGs of one patient in order of time, with dates; answers by rule from the findings that the reports assert, or written by an LLM and checked against them.
 - **ecg_qa**: the stated share of ECG-QA, stratified by split, question type and template, with "Please answer briefly."
 - **classification**: the test records of the labelled corpora; evaluation only.
-- Signals are kept at 100 Hz in microvolts, the twelve leads by name; splits are by patient.
+- Signals are kept at 100 Hz in microvolts, the twelve leads by name; splits are by patient. CPSC2018, Chapman-Shaoxing-Ningbo and MIT-BIH ST Change do not say whose a record is: a patient is a record there. In MIT-BIH Arrhythmia 201 and 202 are one patient; in European ST-T the records whose headers agree are (78 patients of 90 records; the release counts 79).
 - How many, how long and of what: the settings below.
 """
 
@@ -44,10 +44,25 @@ def tallies(facts: Mapping) -> list[str]:
             for name, one in facts["sources"].items()
         )), "",
         "Skipped: recordings that cannot be used; each with its reason in `stores/<source>/skipped.csv`. Interpolated: samples that the source marks "
-        "invalid. Clipped: samples beyond 32.767 mV. Outside: annotations beyond the ends of their recording, left out.", "", "## Questions", "",
+        "invalid. Clipped: samples beyond 32.767 mV. Outside: annotations beyond the ends of their recording, left out.", "", *remarks(facts["sources"]), "## Questions", "",
         *table(["pool", "subset", "train", "val", "test", "positive", "negative"], counts(facts["counts"])), "", "## Left out", "",
         *(table(["pool", "why", "questions"], ([row["pool"], row["why"], f"{row['count']:,}"] for row in facts["dropped"])) if facts["dropped"] else ["Nothing."]), "",
     ]
+
+
+def remarks(sources: Mapping[str, Mapping]) -> list[str]:
+    """What is odd about the recordings of each source, a list item each."""
+    lines: list[str] = []
+    for name, one in sources.items():
+        unknown, disordered, alike = one.get("unknown_leads", {}), one.get("disordered", 0), one.get("alike", 0)
+        if unknown:
+            lines.append(f"- {name}: leads that are none of the twelve, left out: {', '.join(f'{lead} ({count:,})' for lead, count in unknown.items())}")
+        if disordered:
+            lines.append(f"- {name}: {disordered:,} annotations stood behind a later one in their file, and were put in order")
+        if alike:
+            across = f"; WARNING: {one['alike_across_splits']:,} groups of them lie in several splits" if one["alike_across_splits"] else ""
+            lines.append(f"- {name}: {alike:,} recordings have the same samples as another, see `stores/{name}/alike.csv`{across}")
+    return [*lines, ""] if lines else []
 
 
 def settings(made: Mapping) -> list[str]:

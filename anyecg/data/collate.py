@@ -98,6 +98,7 @@ class Collator:
             places=(input_ids.flatten() == ECG_ID).nonzero()[:, 0],
             answers=sample * width + token,
             targets=labels_out[:, 1:][learned],
-            divisor=torch.tensor(float(len(sample))),
+            learned=torch.tensor(len(sample)),
+            passes=torch.tensor(1),
             ids=tuple(item.sample.id for item in items),
         )

@@ -20,7 +20,8 @@ from anyecg.data.lengths import UNKNOWN, Lengths
 from anyecg.data.mixture import Plan, Turns, batches, cut, visits
 from anyecg.data.questions import POOLS
 from anyecg.data.store import digest
-from anyecg.types import ConfigError, ECGBatch
+from anyecg.trainable import samples_a_pass
+from anyecg.types import ECGBatch
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class StageData(L.LightningDataModule):
     the batches in order (rank r of w takes each w-th, of about equal length), `start` how many a rank has had already, `counts` the visits to each pool, `visited` the rows of the
     questions visited, each once. Only questions that are drawn are read.
 
-    A step has the same samples, and its loss is the mean over their answer tokens (`divisors`), however many devices there are.
+    A step has the same samples, and its loss is the mean over their answer tokens (`learned`, each step's), however many devices there are.
     """
 
     def __init__(self, data: Data, stage: StageConfig, limits: InputConfig, *, replay: float, seed: int, collate: Callable, measure: Callable,
@@ -43,8 +44,7 @@ class StageData(L.LightningDataModule):
         super().__init__()
         self.collate, self.workers, self.start = collate, workers, 0
         self.steps = -(-stage.samples // stage.batch_size)
-        if told := stage.uneven(devices):
-            raise ConfigError(told)
+        samples_a_pass(stage, devices)
 
         weights = stage.tasks | {pool: weight * replay for pool, weight in stage.replay.items()}
         pools = {pool: data.questions.select(split="train", pool=pool) for pool in POOLS}
@@ -66,8 +66,8 @@ class StageData(L.LightningDataModule):
         order = visits(pools, weights, self.steps * stage.batch_size, rng, fits)
         self.plan, passes = _planned(order, measured(order)[:, 0], stage, devices, rng)
         self.accumulate = passes // devices
-        learned = self.plan.sums(measured.known[self.plan.rows, 1]).reshape(-1, passes).sum(1)
-        self.divisors = np.repeat((learned / passes).astype(np.float32), passes)
+        self.passes = passes
+        self.learned = self.plan.sums(measured.known[self.plan.rows, 1]).reshape(-1, passes).sum(1, dtype=np.int64)
         self.visited = np.unique(order)
         pool_of = np.full(len(data.questions), UNKNOWN, np.int8)
         for number, rows in enumerate(pools.values()):
@@ -82,7 +82,7 @@ class StageData(L.LightningDataModule):
     def train_dataloader(self) -> StatefulDataLoader:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return StatefulDataLoader(
-            _Collated(self.dataset, self.plan, self.divisors, self.collate),
+            _Collated(self.dataset, self.plan, self.learned, self.passes, self.collate),
             batch_size=None,  # an item is a whole batch
             sampler=Turns(len(self.plan), rank, world, self.start),
             num_workers=self.workers,
@@ -92,26 +92,28 @@ class StageData(L.LightningDataModule):
 
 
 class _Collated(Dataset):
-    """The batches of a plan by number, each with the divisor of its loss."""
+    """The batches of a plan by number, each with the answer tokens and the passes of its step."""
 
-    def __init__(self, dataset: QuestionDataset, plan: Plan, divisors: np.ndarray, collate: Callable) -> None:
-        self.dataset, self.plan, self.divisors, self.collate = dataset, plan, divisors, collate
+    def __init__(self, dataset: QuestionDataset, plan: Plan, learned: np.ndarray, passes: int, collate: Callable) -> None:
+        self.dataset, self.plan, self.learned, self.passes, self.collate = dataset, plan, learned, passes, collate
 
     def __len__(self) -> int:
         return len(self.plan)
 
     def __getitem__(self, number: int):
         batch = self.collate([self.dataset[row] for row in self.plan[number].tolist()])
-        return replace(batch, divisor=torch.tensor(self.divisors[number])) if isinstance(batch, ECGBatch) else batch
+        if not isinstance(batch, ECGBatch):
+            return batch
+        return replace(batch, learned=torch.tensor(int(self.learned[number // self.passes])), passes=torch.tensor(self.passes))
 
 
 def _planned(order: np.ndarray, lengths: np.ndarray, stage: StageConfig, devices: int, rng: np.random.Generator) -> tuple[Plan, int]:
     """The visits in batches, and how many batches over all devices make a step."""
-    if stage.tokens is None:
+    micro = samples_a_pass(stage, devices)
+    if micro is not None:
         made = batches(lengths, stage.micro_batch or stage.batch_size, rng)
-        if stage.micro_batch is None:  # one batch a step, of which each device takes every so-manieth: like lengths
-            made = made.reshape(len(made), -1, devices).transpose(0, 2, 1).reshape(len(made) * devices, -1)
-        passes, micro = stage.batch_size // made.shape[1], made.shape[1]
+        made = made.reshape(len(made), micro, -1).transpose(0, 2, 1).reshape(-1, micro)  # devices that share one take each so-manieth: like lengths
+        passes = stage.batch_size // micro
         longest = lengths[made].max(1).reshape(-1, passes)
         made = np.take_along_axis(made.reshape(-1, passes, micro), np.argsort(-longest, axis=1, kind="stable")[..., None], axis=1)
         return Plan(order[made.ravel()], np.full(made.size // micro, micro)), passes

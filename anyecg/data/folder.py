@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from anyecg.data.alike import LISTED
 from anyecg.data.build import Data, identity, open_corpus, resolve_ecg_qa
 from anyecg.data.card import card
 from anyecg.data.corpora import corpora as registry
@@ -34,6 +35,7 @@ __all__ = ["build_dataset", "facts", "open_dataset", "write_dataset"]
 log = logging.getLogger(__name__)
 
 CARD, MANIFEST, QUESTIONS, COUNTS, ORIGIN = "README.md", "questions.parquet", "questions.arrow", "questions.json", "origin.json"
+LOG = "build.log"
 
 
 def build_dataset(corpora: Mapping[str, Corpus.Config], questions: QuestionsConfig, folder: Path | str, *, seed: int = 0,
@@ -116,11 +118,16 @@ def open_dataset(folder: Path | str) -> Data:
 
 
 def ready(folder: Path) -> None:
-    """Make a dataset's folder; DataError where that cannot be."""
+    """Make a dataset's folder; DataError where that cannot be, or where it holds files and no dataset, nor the beginnings of one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        there = {path.name for path in folder.iterdir()}
     except OSError as error:
         raise DataError(f"{folder} cannot be made a dataset's folder ({error.strerror}); choose another") from error
+    others = sorted(name for name in there - {LOG} if not name.startswith("."))
+    if others and not there & {FACTS, "stores", ".lock"}:
+        raise DataError(f"{folder} holds files of yours and no dataset ({', '.join(others[:3])}{', ...' if len(others) > 3 else ''}), which might be "
+                        "written over; choose another folder, such as a new one in it")
 
 
 @contextlib.contextmanager
@@ -192,7 +199,8 @@ def _finish(folder: Path, stores: Stores, made: str, released: Mapping) -> None:
             writer.write_table(pa.Table.from_batches([batch]))
     partial.rename(folder / MANIFEST)
     places = [f"stores/{store.summary['corpus']}" for store in stores]
-    files = [QUESTIONS, COUNTS, MANIFEST, *(f"{place}/{name}" for place in places for name in ("records.parquet", "store.json"))]
+    files = [QUESTIONS, COUNTS, MANIFEST, *(f"{place}/{name}" for place in places for name in ("records.parquet", "store.json")),
+             *(f"{place}/{name}" for place in places for name in ("skipped.csv", LISTED, ORIGIN) if (folder / place / name).exists())]
     known = {
         "anyecg": version("anyecg"), "fingerprint": made, "made_with": questions.info, **json.loads((folder / COUNTS).read_text()),
         "sources": {store.summary["corpus"]: _source(store) for store in stores}, "ecg_qa": dict(released),

@@ -21,11 +21,11 @@ class Index:
     """The entries of one corpus in its order.
 
     fingerprint: of all that a store of them depends on: its format, every entry, the size of every file (not where
-    they lie); duplicates: entries left out because an earlier one has their id.
+    they lie); duplicates: entries left out because an earlier one has their id; rejected: rows that are no entry.
     """
 
     def __init__(self, corpus: Corpus, path: Path) -> None:
-        self.path, self.duplicates, self._length = path, [], 0
+        self.path, self.duplicates, self.rejected, self._length = path, [], [], 0
         partial = path.with_name(f".{path.name}.part")
         with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
             self.fingerprint = digest(self._written(corpus, writer))
@@ -43,7 +43,7 @@ class Index:
                 self.duplicates.append(entry)
                 continue
             seen.add(entry.id)
-            yield entry, [path.stat().st_size if path.exists() else -1 for path in corpus.files(entry)]
+            yield entry, [_size(path) for path in corpus.files(entry)]
             rows.append(asdict(entry))
             self._length += 1
             if len(rows) == BATCH:
@@ -51,6 +51,17 @@ class Index:
                 rows = []
         if rows:
             writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
+        self.rejected = list(corpus.rejected)
+        if self.rejected:
+            yield self.rejected
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; -1 where there is none, or the path can be none (reading the recording then says why)."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return -1
 
 
 def entries(path: Path, first: int, last: int) -> list[Entry]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from anyecg.data.shards import locked
+from anyecg.saving import whole
 
 UNKNOWN = -1  # of a question that no one has asked for
 TOGETHER = 512  # questions a worker counts at a time
@@ -67,9 +67,8 @@ class Lengths:
 
     def _write(self) -> None:
         if self.path:
-            partial = self.path.with_suffix(".part")
-            self.known.tofile(partial)
-            os.replace(partial, self.path)
+            with whole(self.path) as part:
+                part.write_bytes(self.known.tobytes())
 
 
 class _Counted(Dataset):

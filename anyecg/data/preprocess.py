@@ -55,7 +55,7 @@ def canonical(record: ECGRecord) -> tuple[np.ndarray, np.ndarray, int]:
     """
     rows, unknown = lead_rows(record.leads)
     if not rows:
-        raise DataError(f"record {record.id}: none of its leads is known ({', '.join(unknown) or 'it has none'})")
+        raise DataError(f"record {record.id}: none of its leads is known ({', '.join(name or 'one without a name' for name in unknown) or 'it has none'})")
     samples = record.signal.shape[1]
     if samples == 0 or not record.fs > 0:
         raise DataError(f"record {record.id}: {samples} samples at {record.fs} Hz hold no signal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -81,7 +82,8 @@ def write_rows(path: Path | str, rows: Iterable[Mapping]) -> int:
     except (FileNotFoundError, NotADirectoryError, PermissionError, IsADirectoryError) as error:
         raise DataError(f"{path} cannot be written ({error.strerror}); choose another file") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what could not be written need not be there to be taken away
+            partial.unlink()
     return count
 
 

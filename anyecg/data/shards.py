@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from anyecg.data.corpora.base import Corpus, Entry
+from anyecg.data.alike import Alike, signature
+from anyecg.data.corpora.base import Corpus, Entry, Rejected, in_order
 from anyecg.data.index import Index, entries
 from anyecg.data.preprocess import canonical, lead_rows
 from anyecg.data.store import BITS, FORMAT, LIMIT, STEP, Store, shard_name
@@ -29,6 +31,7 @@ from anyecg.types import CANONICAL_LEADS, SAMPLING_RATE, DataError
 
 log = logging.getLogger(__name__)
 
+LOCK = ".lock"  # in a folder that one process holds alone
 SCHEMA = pa.schema({
     "id": pa.string(), "corpus": pa.string(), "path": pa.string(), "fs": pa.float64(), "patient": pa.string(), "split": pa.string(), "time": pa.string(),
     "seconds": pa.float64(), "shard": pa.int32(), "offset": pa.int64(), "samples": pa.int64(), "lead_mask": pa.uint16(),
@@ -52,9 +55,11 @@ def build_store(corpus: Corpus, folder: Path | str, *, workers: int = 0, progres
         with locked(folder):
             own = index is None
             index = Index(corpus, folder / "index.arrow") if own else index
-            if (folder / "store.json").exists():
-                store = _checked(Store.open(folder), index.fingerprint)
-            else:
+            store = _checked(Store.open(folder), index.fingerprint) if (folder / "store.json").exists() else None
+            if store and (damaged := store.damaged()):
+                log.warning("%s is missing or not as long as it was written; the recordings of %s are read once more", damaged[0], corpus.name)
+                (folder / "store.json").unlink()
+            if not store or damaged:
                 _claim(folder, index.fingerprint)
                 shards = _write_missing(corpus, index, folder, workers, progress)
                 _seal(corpus, folder, shards, index)
@@ -80,27 +85,34 @@ def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int) -> int:
             except DataError as error:
                 skipped.append(_skipped(corpus, entry, str(error)))
                 continue
+            except (OSError, MemoryError):  # the machine's fault, not the recording's
+                raise
+            except Exception as error:
+                skipped.append(_skipped(corpus, entry, f"{type(error).__name__}: {error}"))
+                continue
             rows.append({**row, "shard": shard, "offset": offset})
             checksum.update(stored)
-            stored.tofile(file)
+            file.write(stored)
             offset += stored.size
     partial.rename(final)
     pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), partial)
     partial.rename(final.with_suffix(".parquet"))
-    partial.write_text(json.dumps({"sha256": checksum.hexdigest(), "skipped": skipped}))
+    seen = {"signatures": [row["signature"] for row in rows], "disordered": sum(row["disordered"] for row in rows)}
+    partial.write_text(json.dumps({"sha256": checksum.hexdigest(), "skipped": skipped, **seen}))
     partial.rename(final.with_suffix(".json"))
     return len(recordings)
 
 
-def _skipped(corpus: Corpus, entry: Entry, reason: str) -> dict:
+def _skipped(corpus: Corpus, entry: Entry | Rejected, reason: str) -> dict:
     return {"id": f"{corpus.name}/{entry.id}", "path": entry.path, "reason": reason}
 
 
 def _prepare(corpus: Corpus, entry: Entry) -> tuple[dict, np.ndarray]:
-    """One record's row and its int16 `[present leads, T]`."""
+    """One record's row and its int16 `[present leads, T]`; the row has a signature of the samples and a count beside what the store keeps."""
     record = corpus.read(entry)
     signal, mask, interpolated = canonical(record)
-    annotated = corpus.annotations(entry)
+    recorded = corpus.recorded(entry)
+    annotated = in_order(recorded)
     annotations = [(time, symbol) for time, symbol in annotated if 0 <= time * SAMPLING_RATE <= signal.shape[1]]
     rows, unknown = lead_rows(record.leads)
     steps = np.rint(signal[mask] / np.float32(STEP))
@@ -112,8 +124,10 @@ def _prepare(corpus: Corpus, entry: Entry) -> tuple[dict, np.ndarray]:
         "unknown_leads": unknown, "broken_leads": [CANONICAL_LEADS[lead] for lead in sorted(rows) if not mask[lead]],
         "statements": list(entry.statements), "labels": list(entry.labels),
         "annotation_times": [time for time, _ in annotations], "annotation_symbols": [symbol for _, symbol in annotations],
+        "disordered": sum(later[0] < earlier[0] for earlier, later in pairwise(recorded)),
     }
-    return row, np.clip(steps, -LIMIT, LIMIT).astype("<i2")
+    stored = np.clip(steps, -LIMIT, LIMIT).astype("<i2")
+    return {**row, "signature": signature(row["lead_mask"], stored)}, stored
 
 
 def _write_missing(corpus: Corpus, index: Index, folder: Path, workers: int, progress: bool) -> int:
@@ -146,8 +160,11 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index) -> None:
     """Join the shards' tables, write the summary, and only then tidy up."""
     pieces = [(folder / shard_name(n)).with_suffix(".parquet") for n in range(shards)]
     finished = [json.loads(piece.with_suffix(".json").read_text()) for piece in pieces]
+    alike = Alike(shard.pop("signatures", []) for shard in finished)
+    disordered = sum(shard.get("disordered", 0) for shard in finished)
     skipped = [row for shard in finished for row in shard["skipped"]]
     skipped += [_skipped(corpus, entry, "listed twice: an earlier recording has its id") for entry in index.duplicates]
+    skipped += [_skipped(corpus, row, row.reason) for row in index.rejected]
     pd.DataFrame(skipped, columns=["id", "path", "reason"]).to_csv(folder / "skipped.csv", index=False)
     counts, unknown, broken = Counter(), Counter(), Counter()
     partial = folder / "records.part"
@@ -155,6 +172,7 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index) -> None:
         for piece in pieces:
             table = pq.read_table(piece)
             writer.write_table(table)
+            alike.add(table)
             counts["records"] += table.num_rows
             for name in ("seconds", "interpolated", "clipped", "outside"):
                 counts[name] += sum(table[name].to_pylist())
@@ -169,7 +187,7 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index) -> None:
     summary = {
         "format": FORMAT, "fingerprint": index.fingerprint, "corpus": corpus.name, **counts, "skipped": len(skipped),
         "unknown_leads": dict(sorted(unknown.items())), "broken_leads": dict(sorted(broken.items())), "info": corpus.info(),
-        "shards": [shard["sha256"] for shard in finished],
+        "shards": [shard["sha256"] for shard in finished], **({"disordered": disordered} if disordered else {}), **alike.told(folder, corpus.name),
     }
     partial.write_text(json.dumps(summary, indent=1))
     partial.rename(folder / "store.json")
@@ -196,7 +214,7 @@ def _checked(store: Store, identity: str) -> Store:
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder alone; the lock falls with the process that holds it, however it ends."""
-    with (folder / ".lock").open("a+") as file:
+    with (folder / LOCK).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -206,4 +224,7 @@ def locked(folder: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough where a forked worker has the file open, too

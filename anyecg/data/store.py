@@ -98,6 +98,13 @@ class Store:
         signal[mask] = stored[:, first:last] * np.float32(STEP)
         return signal, mask
 
+    def damaged(self) -> list[Path]:
+        """The shards that are missing or not as long as their records; what else is wrong with one only its checksum tells."""
+        due = np.zeros(len(self.summary["shards"]), np.int64)
+        np.maximum.at(due, self._shard, self._offset + self._samples * self._mask.sum(axis=1))
+        paths = [self.folder / shard_name(shard) for shard in range(len(due))]
+        return [path for path, samples in zip(paths, due) if not path.is_file() or path.stat().st_size != 2 * samples]
+
     def _find(self, record: str) -> int:
         row = self._place(record)
         if row is None:

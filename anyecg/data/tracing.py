@@ -182,7 +182,7 @@ class _Line:
         self.axes.plot(x, base + GAIN * trace[first:last], color=INK, linewidth=_line(self.scale))
 
     def bars(self, name: str, intervals: Intervals | None, colour: str, bottom: float) -> None:
-        self.axes.text(2.0, bottom + LANE / 2, name, fontsize=_size(6, self.scale), color=colour, va="center")
+        self.axes.text(0.6, bottom + LANE / 2, name, fontsize=_size(6.6, self.scale), color=colour, va="center")
         if intervals is not None and len(intervals):
             self.axes.broken_barh(self.inside(intervals), (bottom + 0.7, LANE - 1.4), color=colour, linewidth=0)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from anyecg.experiment import InputConfig
 from anyecg.data.collate import Collator
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 class Asker:
     """`(samples, view) -> Iterator[Prediction]` for `evaluate`: greedy, longest questions first.
 
+    The batches are those of all samples, whatever is `answered` already: a batch without a question that is left is passed over,
+    and one with some is asked whole, so that an interruption changes no question's company, padding or answer.
     A question that leaves no room for an answer in the LLM's context is answered with "" (unparsed) and told; answers
     that do not end are counted in the log.
     """
@@ -29,7 +31,7 @@ class Asker:
         self.batch_size, self.max_new_tokens, self.seed = batch_size, max_new_tokens, seed
         self.collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context, generate=True)
 
-    def __call__(self, samples: list[ECGSample], view: str) -> Iterator[Prediction]:
+    def __call__(self, samples: list[ECGSample], view: str, answered: Collection[str] = frozenset()) -> Iterator[Prediction]:
         shown = view if view in (BLIND, *SINGLE_LEAD) else "signal"
         dataset = QuestionDataset(samples, range(len(samples)), self.stores, self.limits, shown, self.seed)
         lengths = []
@@ -40,18 +42,22 @@ class Asker:
         long = [index for index, length in enumerate(lengths) if length > room]
         if long:
             log.warning("%d questions leave no room for %d new tokens in a context of %d and stay unanswered", len(long), self.max_new_tokens, self.model.llm.context)
-        yield from (Prediction(samples[index].id, "") for index in long)
+        yield from (Prediction(samples[index].id, "") for index in long if samples[index].id not in answered)
         asked = sorted(set(range(len(samples))) - set(long))
         device = next(self.model.parameters()).device
         self.model.eval()
-        unended = 0
+        new, unended = 0, 0
         for positions in by_length([lengths[index] for index in asked], [samples[index].id for index in asked], self.batch_size):
+            if all(samples[asked[position]].id in answered for position in positions):
+                continue
             batch = self.collate([dataset[asked[position]] for position in positions])
             for prediction in self.model.answer(batch.to(device), self.max_new_tokens):
-                unended += len(self.collate.chat.text_ids(prediction.text)) >= self.max_new_tokens
-                yield prediction
+                if prediction.id not in answered:
+                    new += 1
+                    unended += len(self.collate.chat.text_ids(prediction.text)) >= self.max_new_tokens
+                    yield prediction
         if unended:
-            log.warning("%d of %d answers (%s) take all %d new tokens without an end; they are read as far as they go", unended, len(asked), view, self.max_new_tokens)
+            log.warning("%d of %d answers (%s) take all %d new tokens without an end; they are read as far as they go", unended, new, view, self.max_new_tokens)
 
 
 def by_length(lengths: Sequence[int], ids: Sequence[str], size: int) -> list[list[int]]:

@@ -65,7 +65,7 @@ def paired_bounds(values_a: dict[str, float], values_b: dict[str, float], drawn_
 
 
 def require_same_ids(rows_a: pd.DataFrame, rows_b: pd.DataFrame, names: tuple[str, str] = ("the first", "the second")) -> None:
-    """DataError naming some ids unless both have the same ids, each once, of the same patients."""
+    """DataError naming some ids unless both have the same ids, each once, of the same patients and, where rows tell, the same questions."""
     for rows, name in zip((rows_a, rows_b), names):
         if rows["id"].duplicated().any():
             raise DataError(f"{name} has question {rows['id'][rows['id'].duplicated()].iloc[0]} twice")
@@ -76,3 +76,9 @@ def require_same_ids(rows_a: pd.DataFrame, rows_b: pd.DataFrame, names: tuple[st
     moved = [id for id in a if a[id] != b[id]]
     if moved:
         raise DataError(f"question {moved[0]} belongs to patient {a[moved[0]]} in {names[0]} and to {b[moved[0]]} in {names[1]}")
+    if "question" in rows_a and "question" in rows_b:  # its fingerprint
+        a, b = (dict(zip(rows["id"], rows["question"])) for rows in (rows_a, rows_b))
+        other = sorted(id for id in a if a[id] != b[id])
+        if other:
+            raise DataError(f"{names[0]} and {names[1]} were not asked the same questions: {len(other)} ids such as {', '.join(other[:5])} stand for "
+                            "other ECGs, windows, words or true answers")

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anyecg.experiment import VIEWS
 from anyecg.data.dataset import MASKED_LEADS
 from anyecg.data.store import Stores
 from anyecg.tasks.base import Task
@@ -21,7 +22,6 @@ BLIND = "blind"  # every ECG withheld: zeros with all leads absent, the question
 SHUFFLED = "shuffled"  # every question with the ECGs of another patient's question of the same kind
 CONTROLLED = (SIGNAL, BLIND, SHUFFLED)
 SINGLE_LEAD = tuple(MASKED_LEADS)  # the first, the second or a drawn lead withheld: asked of localization, whose ECGs have two
-VIEWS = (*CONTROLLED, *SINGLE_LEAD)
 
 # Who may lend ECGs to whom: the narrowest likeness first.
 _LIKENESS = (

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
 from anyecg.data.findings import BY_KEY, find
 from anyecg.data.questions.phrasings import chance
-from anyecg.evaluation.controls import SIGNAL
-from anyecg.tasks.ecg_qa import plain
+from anyecg.evaluation.answers import Answer, Answers
+from anyecg.evaluation.controls import BLIND, SIGNAL
+from anyecg.evaluation.evaluate import write_json
+from anyecg.evaluation.turns import summary
+from anyecg.fingerprint import fingerprint
 from anyecg.types import MARKER, ConfigError, DataError, ECGSample, Prediction, Turn
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[list[ECGSample], str], Iterator[Prediction]]
 FINDING = "{finding}"  # stands in a follow-up for the name of a finding, which makes it a yes/no question with a known answer
-FILE = "conversations.json"
+FILE, ANSWERS = "conversations.json", "conversations.jsonl"
 
 
 @dataclass(frozen=True)
@@ -69,49 +70,52 @@ def converse(answer: Answer, samples: Sequence[ECGSample], follow_ups: Mapping[s
 
 
 def hold(answer: Answer, scripts: Sequence[Script], samples_by_task: Mapping[str, Sequence[ECGSample]], folder: Path, seed: int = 0,
-         key: str = "") -> dict[str, Any]:
-    """Hold every script's conversations over the questions that open it; write `conversations.json` and return it.
+         key: str = "", views: Sequence[str] = (SIGNAL, BLIND), bootstrap: int = 1000) -> dict[str, Any]:
+    """Hold every script's conversations over the questions that open it, in each view; write `conversations.json` and return it.
 
     A follow-up with {finding} is asked of a finding that the ECGs' reports assert or, as often, of one that they do not,
-    drawn by seed and id. The file: {"key", "scripts": {NAME: {"n", "turns": [{"n", "empty", "yes_no": n, "unread", "accuracy"}],
-    "conversations": [{"id", "turns": [{"question", "answer", "truth"}]}]}}}; a turn without such a follow-up has no accuracy.
-    The same file is returned without asking where it was written under the same key. DataError for a script without questions.
+    drawn by seed and id; key: of whatever else determines the answers. The file::
+
+        {"scripts": {NAME: {"n", "n_patients",
+            "views": {VIEW: {"turns": [{"n", "empty", "yes_no": n, "unread", "accuracy"}],
+                             "conversations": [{"id", "turns": [{"question", "answer", "truth"}]}]}},
+            "differences": {VIEW: {TURN: [accuracy with the ECG - accuracy in this view, low, high]}}}}}
+
+    A turn without such a follow-up has no accuracy, and one patient or no bootstrap no differences. Each answer is written to
+    `conversations.jsonl` as it comes and not asked for again under the same key, seed and scripts. DataError for a script without
+    questions.
     """
-    path = folder / FILE
-    identity = json.dumps([key, seed, [[script.name, script.opens, script.follow_ups] for script in scripts]])
-    known = _kept(path)
-    if known.get("key") == identity:
-        return known
-    report: dict[str, Any] = {"key": identity, "scripts": {}}
+    identity = fingerprint(key, seed, [[script.name, script.opens, list(script.follow_ups)] for script in scripts])
+    answers = Answers(folder / ANSWERS, identity, anew=True)
+    report: dict[str, Any] = {"scripts": {}}
     for script in scripts:
-        samples = list(samples_by_task.get(script.opens, ()))
-        if not samples:
-            raise DataError(f"conversation '{script.name}': there are no questions of task {script.opens} to open it; add it to evaluation.tasks")
+        samples = openings(script, samples_by_task)
         asked = {one.id: [_filled(text, one, number, seed) for number, text in enumerate(script.follow_ups)] for one in samples}
-        held = converse(answer, samples, {id: [text for text, _ in texts] for id, texts in asked.items()})
-        report["scripts"][script.name] = _summary(held, {id: ["", *(truth for _, truth in texts)] for id, texts in asked.items()})
-        log.info("conversation '%s': %d held over %d turns", script.name, len(held), 1 + len(script.follow_ups))
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(draft, path)
+        follow_ups = {id: [text for text, _ in texts] for id, texts in asked.items()}
+        rows = {view: _rows(converse(_kept(answers, answer, script.name), samples, follow_ups, view), asked) for view in views}
+        report["scripts"][script.name] = summary(rows, bootstrap, seed)
+        log.info("conversation '%s': %d held over %d turns (%s)", script.name, len(samples), 1 + len(script.follow_ups), ", ".join(views))
+    write_json(folder / FILE, report)
     return report
 
 
-def yes_or_no(text: str) -> str:
-    """What an answer begins with, "yes" or "no"; "" where with neither."""
-    first = plain(text).split(",")[0].split(" ")[0].strip(".!:;")
-    return first if first in ("yes", "no") else ""
+def openings(script: Script, samples_by_task: Mapping[str, Sequence[ECGSample]]) -> list[ECGSample]:
+    """The questions that open a script's conversations; DataError if there are none."""
+    samples = list(samples_by_task.get(script.opens, ()))
+    if not samples:
+        raise DataError(f"conversation '{script.name}': there are no questions of task {script.opens} to open it; add it to evaluation.tasks")
+    return samples
 
 
-def _kept(path: Path) -> dict[str, Any]:
-    """What a conversations.json holds; nothing where it is missing or damaged, so that all is asked again."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        log.warning("%s is damaged (%s); its conversations are held again", path, error)
-        return {}
+def _kept(answers: Answers, answer: Answer, script: str) -> Answer:
+    """An answerer for a script's turns that remembers what was answered."""
+
+    def ask(samples: list[ECGSample], view: str) -> Iterator[Prediction]:
+        turn = f"{script}, turn {sum(turn.role == 'user' for turn in samples[0].conversation)}"
+        answers.ask(answer, turn, view, samples)
+        return (Prediction(sample.id, answers.given[turn, view, sample.id]) for sample in samples)
+
+    return ask
 
 
 def _before_answer(conversation: Sequence[Turn]) -> tuple[Turn, ...]:
@@ -129,26 +133,12 @@ def _filled(text: str, sample: ECGSample, number: int, seed: int) -> tuple[str, 
     return text.replace(FINDING, BY_KEY[rng.choice(groups[truth])].name), truth
 
 
-def _summary(held: Sequence[ECGSample], truths: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """How a script's conversations went: counts of each of its turns, and every conversation."""
-    said = {one.id: _exchanges(one, len(truths[one.id])) for one in held}
-    turns = []
-    for number in range(len(next(iter(truths.values())))):
-        answers = [(said[one.id][number][1], truths[one.id][number]) for one in held]
-        checked = [(yes_or_no(text), truth) for text, truth in answers if truth]
-        turn = {"n": len(answers), "empty": sum(not text.strip() for text, _ in answers), "yes_no": len(checked)}
-        if checked:
-            turn |= {"unread": sum(not word for word, _ in checked), "accuracy": round(sum(word == truth for word, truth in checked) / len(checked), 6)}
-        turns.append(turn)
-    conversations = [
-        {"id": one.id, "turns": [{"question": question, "answer": text, "truth": truth}
-                                 for (question, text), truth in zip(said[one.id], truths[one.id], strict=True)]}
-        for one in held
-    ]  # fmt: skip
-    return {"n": len(held), "turns": turns, "conversations": conversations}
-
-
-def _exchanges(sample: ECGSample, count: int) -> list[tuple[str, str]]:
-    """The last `count` questions of a conversation with their answers."""
-    texts = [turn.text for turn in sample.conversation[-2 * count :]]
-    return list(zip(texts[::2], texts[1::2], strict=True))
+def _rows(held: Sequence[ECGSample], asked: Mapping[str, Sequence[tuple[str, str]]]) -> pd.DataFrame:
+    """Conversations as rows, one a turn of each: id, patient, turn (from 1), question, answer, truth ("" where none is known)."""
+    rows = []
+    for one in held:
+        truths = ["", *(truth for _, truth in asked[one.id])]
+        texts = [turn.text for turn in one.conversation[-2 * len(truths) :]]
+        for number, (question, text, truth) in enumerate(zip(texts[::2], texts[1::2], truths, strict=True), start=1):
+            rows.append([one.id, one.patient or one.id, number, question, text, truth])
+    return pd.DataFrame(rows, columns=["id", "patient", "turn", "question", "answer", "truth"])

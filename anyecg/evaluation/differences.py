@@ -38,7 +38,7 @@ class Setting:
 class Cell:
     """One task of one setting, over the seeds that it shares with the first.
 
-    views: view -> the headline metric; controls: control -> with the ECG minus this; change: to the first setting, and
+    metric: the task's headline, or the one that the published figures are of. views: view -> its value; controls: control -> with the ECG minus this; change: to the first setting, and
     by seed; None where nothing is to be said. paper, paper_change: the published figure and its difference to the first's.
     """
 
@@ -49,7 +49,7 @@ class Cell:
     seeds: tuple[int, ...]
     questions: tuple[int, ...]
     patients: tuple[int, ...]
-    unparsed: int
+    unparsed: Mapping[str, int]  # view -> answers
     views: Mapping[str, Spread]
     controls: Mapping[str, Spread]
     change: Spread | None
@@ -76,13 +76,16 @@ def measure(settings: Sequence[Setting], task: str, published: PublishedTable, *
     Raises DataError, naming ids, where settings were not asked the same questions with the same seed.
     """
     scorer, first = tasks[task](), settings[0]
+    scored = [set(scorer.reduce(views[task][SIGNAL])) for setting in settings for views in setting.rows.values()]
+    metric = published.metric(task, set.intersection(*scored), scorer.primary)
+    meaning = published.metrics.get(task, {}).get(metric) or scorer.metrics[metric]
 
     @cache
     def pooled(place: int, view: str, seeds: tuple[int, ...]) -> Pooled | None:
         rows = {number: settings[place].rows[number][task] for number in seeds}
         if not all(view in views for views in rows.values()):
             return None
-        return pool({number: views[view] for number, views in rows.items()}, scorer.reduce, scorer.primary, n=n, seed=seed)
+        return pool({number: views[view] for number, views in rows.items()}, scorer.reduce, metric, n=n, seed=seed)
 
     def minus(one: Pooled | None, other: Pooled | None) -> Pooled | None:
         return one - other if one and other else None
@@ -94,10 +97,11 @@ def measure(settings: Sequence[Setting], task: str, published: PublishedTable, *
         controls = {view: minus(views[SIGNAL], views[view]) for view in (BLIND, SHUFFLED)}
         change = minus(views[SIGNAL], pooled(0, SIGNAL, seeds)) if place else None
         paper = _figure(published, setting, task)
-        rows = [setting.rows[number][task][SIGNAL] for number in seeds]
+        rows = [setting.rows[number][task] for number in seeds]
         yield Cell(
-            setting.name, task, scorer.primary, scorer.metrics[scorer.primary], seeds,
-            tuple(len(part) for part in rows), tuple(part["patient"].nunique() for part in rows), sum(int((~part["parsed"]).sum()) for part in rows),
+            setting.name, task, metric, meaning, seeds,
+            tuple(len(part[SIGNAL]) for part in rows), tuple(part[SIGNAL]["patient"].nunique() for part in rows),
+            {view: sum(int((~part[view]["parsed"]).sum()) for part in rows) for view in views if views[view]},
             _spreads(views), _spreads(controls), _spreads({"": change}).get(""), tuple(change.values.values()) if change else (),
             paper, None if paper is None or reference is None or not place else paper - reference,
         )
@@ -143,11 +147,12 @@ def controls_grid(cells: Sequence[Cell]) -> Grid:
     """One task: each setting with the ECG, blind and shuffled, and how sure the differences are."""
     views = (SIGNAL, BLIND, SHUFFLED)
     rows = [
-        [cell.setting, *(shown(cell.views.get(view)) for view in views), *(shown(cell.controls.get(view), sign=True) for view in views[1:]), str(cell.unparsed)]
+        [cell.setting, *(shown(cell.views.get(view)) for view in views), *(shown(cell.controls.get(view), sign=True) for view in views[1:]),
+         " / ".join(number(cell.unparsed.get(view)) for view in views)]
         for cell in cells
-    ]
-    header = ["run", *(LABELS[view] for view in views), "ECG − blind [95 %]", "ECG − shuffled [95 %]", "unparsed"]
-    return Grid(f"{cells[0].task}: {cells[0].metric} and its controls", header, rows)
+    ]  # fmt: skip
+    header = ["run", *(f"{LABELS[view]} [95 %]" for view in views), "ECG − blind [95 %]", "ECG − shuffled [95 %]", "unparsed (ECG / blind / shuffled)"]
+    return Grid(f"{cells[0].task}: {cells[0].metric} and its controls", header, rows, _asked(cells))
 
 
 def signs_grid(cells: Sequence[Cell], title: str) -> Grid:

@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from anyecg.evaluation.answers import Answer, Answers, Key
 from anyecg.evaluation.bootstrap import bounds, paired_bounds, replicates
+from anyecg.evaluation.breakdowns import block_bounds
 from anyecg.evaluation.controls import CONTROLLED, SHUFFLED, SIGNAL, VIEWS, asked_in, shuffled
+from anyecg.evaluation.drawn import compared
+from anyecg.evaluation.highest import best
 from anyecg.evaluation.judge import Judge
+from anyecg.evaluation.scores import asked, write_scores
+from anyecg.fingerprint import fingerprint
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample, Prediction
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[list[ECGSample], str], Iterator[Prediction]]
 LEVEL = 0.95
-FORMAT = "predictions 1"  # of predictions.jsonl: begins the line beside it that says whose answers it holds
+_NUMBERS = re.compile(r"\[\n([-+\d.eE,\snul]+)\]")  # a list of numbers and nulls, a line each
 
 
 def evaluate(
@@ -43,7 +50,8 @@ def evaluate(
     """Ask, score and compare; what is returned is also written to `folder/metrics.json`.
 
     Args:
-        answer: `(samples, view) -> Iterator[Prediction]`, in any order. In the view "blind" the caller withholds every
+        answer: `(samples, view) -> Iterator[Prediction]`, in any order; of an evaluation that was interrupted,
+            `(samples, view, answered=ids)`, of which it leaves these out. In the view "blind" the caller withholds every
             ECG; in the view "shuffled" the samples come with other patients' windows, to be read as they are.
         samples_by_task, tasks: task name -> its questions, and the task itself.
         views: some of `controls.VIEWS`; those that withhold a lead are asked of tasks with `single_lead` only.
@@ -54,22 +62,27 @@ def evaluate(
         judge: an LLM that scores the answers to tasks with `judged`, in every view, by the reports of the question's own ECGs.
 
     The folder gets `predictions.jsonl` (a line `{"id", "task", "view", "text"}` an answer, written as it comes, never
-    asked for twice), `scores/TASK.parquet` (the rows of `Task.score` of all views, with a column `view`) and
+    asked for twice), `scores/TASK.parquet` (the rows of `Task.score` of all views, by `write_scores`) and
     `metrics.json`, the same bytes whenever the answers are the same::
 
         {"level": 0.95, "bootstrap": 1000, "seed": 0, "views": ["signal", ...],
          "tasks": {TASK: {"primary": METRIC, "shown": [METRIC], "meanings": {METRIC: str}, "n": int, "n_patients": int,
             "views": {VIEW: {"metrics": {METRIC: value}, "intervals": {METRIC: [low, high]}, "unparsed": int, "endless": int,
-                             "notes": [str], "blocks": {TITLE: {GROUP: {METRIC: value, "n": int}}},
-                             "best": {COLUMN: int}, "unjudged": {REASON: int}}},
-            "differences": {CONTROL: {METRIC: [signal - control, low, high]}}}}}
+                             "notes": [str], "blocks": {TITLE: {GROUP: {METRIC: value, "n": int, "n_patients": int, "n_unparsed": int}}},
+                             "block_intervals": {TITLE: {GROUP: {METRIC: [low, high]}}}, "best": {COLUMN: int}, "unjudged": {REASON: int}}},
+            "differences": {CONTROL: {METRIC: [signal - control, low, high]}},
+            "block_differences": {CONTROL: {TITLE: {GROUP: [signal - control, low, high]}}},
+            "questions": fingerprint, "replicates": {METRIC: [value]}}}}
 
     `intervals` and `differences` are empty without a bootstrap or with one patient only. `best`: for each of `Task.ranked`,
-    the questions on which no other view scores higher. `unjudged`: answers without a score of the LLM judge; absent without one.
+    the questions on which no other view scores higher. `block_*`: see `breakdowns.block_bounds`; `questions`, `replicates`: what a figure of the
+    differences between runs is drawn from, see `drawn.compared`. `unjudged`: answers without a score of the LLM judge; absent without one.
     Raises DataError for an evaluation over no questions, an answer too few or too many, or a damaged file; EndpointError
     where the judge cannot be reached: the same call then goes on from the replies it gave.
     """
     folder = Path(folder)
+    if not tasks:
+        raise DataError("evaluation.tasks: empty; name at least one task")
     unknown = [view for view in views if view not in VIEWS]
     if unknown or not views:
         raise DataError(f"evaluation.views: {', '.join(unknown) or 'empty'}; known: {', '.join(VIEWS)}")
@@ -78,7 +91,7 @@ def evaluate(
             raise DataError(f"task {name}: is asked in none of the views {', '.join(views)}; add 'signal' to evaluation.views")
         if not samples_by_task.get(name):
             raise DataError(f"task {name}: there are no questions to evaluate; choose another split or more corpora")
-    (folder / "scores").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     given = _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, patients, progress)
 
     report: dict[str, Any] = {"level": LEVEL, "bootstrap": bootstrap, "seed": seed, "views": list(views), "tasks": {}}
@@ -87,41 +100,27 @@ def evaluate(
         rows = {view: task.score(samples, [Prediction(s.id, given[name, view, s.id]) for s in samples]) for view in asked_in(task, views)}
         if judge is not None and task.judged:
             rows = _judged(judge, task, samples, rows, given)
-        pd.concat([part.assign(view=view) for view, part in rows.items()]).to_parquet(folder / "scores" / f"{name}.parquet", index=False)
-        report["tasks"][name] = _summary(task, rows, bootstrap, seed)
+        write_scores(folder / "scores" / f"{name}.parquet", samples, rows)
+        report["tasks"][name] = _summary(task, samples, rows, bootstrap, seed)
     report = _rounded(report)
     write_json(folder / "metrics.json", report)
     return report
 
 
-def _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, patients, progress) -> dict[tuple[str, str, str], str]:
+def _ask_all(answer, samples_by_task, tasks, folder, views, seed, key, patients, progress) -> dict[Key, str]:
     """(task, view, id) -> text, from the file as far as it goes and from the model beyond."""
-    path = folder / "predictions.jsonl"
-    _claim(folder / "predictions.key", path, key)
-    given = read_predictions(path)
+    answers = Answers(folder / "predictions.jsonl", key)
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=not progress)
-    with bar, path.open("a", encoding="utf-8") as file:
+    with bar:
         for name, task in tasks.items():
             for view in asked_in(task, views):
                 samples = list(samples_by_task[name])
-                left = {s.id for s in samples if (name, view, s.id) not in given}
-                step = bar.add_task(f"{name} ({view})", total=len(samples), completed=len(samples) - len(left))
-                if not left:
-                    continue
-                if view == SHUFFLED:
+                left = len(answers.missing(name, view, samples))
+                step = bar.add_task(f"{name} ({view})", total=len(samples), completed=len(samples) - left)
+                if left and view == SHUFFLED:
                     samples = shuffled(samples, seed, patients)
-                for prediction in answer([s for s in samples if s.id in left], view):
-                    if prediction.id not in left:
-                        raise DataError(f"task {name}, view {view}: an answer to question {prediction.id}, which was not asked or is answered already")
-                    left.discard(prediction.id)
-                    given[name, view, prediction.id] = prediction.text
-                    line = {"id": prediction.id, "task": name, "view": view, "text": prediction.text}
-                    file.write(json.dumps(line) + "\n")
-                    file.flush()
-                    bar.advance(step)
-                if left:
-                    raise DataError(f"task {name}, view {view}: {len(left)} questions stayed without an answer: {', '.join(sorted(left)[:5])}")
-    return given
+                answers.ask(answer, name, view, samples, partial(bar.advance, step))
+    return answers.given
 
 
 def _judged(judge: Judge, task: Task, samples: Sequence[ECGSample], rows: Mapping[str, pd.DataFrame], given) -> dict[str, pd.DataFrame]:
@@ -138,56 +137,7 @@ def _judged(judge: Judge, task: Task, samples: Sequence[ECGSample], rows: Mappin
     }
 
 
-def best(rows: Mapping[str, pd.DataFrame], columns: Sequence[str]) -> dict[str, dict[str, int]]:
-    """name -> column -> the questions on which no other of the rows scores higher, ties counted for each (Table 6's count of the highest).
-
-    rows: name -> rows of `Task.score` over the same questions; a column that they lack is left out, and so are the
-    questions to which one of them has no score.
-    """
-    found: dict[str, dict[str, int]] = {name: {} for name in rows}
-    for column in columns:
-        if all(column in part for part in rows.values()):
-            scores = pd.DataFrame({name: part.set_index("id")[column] for name, part in rows.items()}).dropna()
-            for name, held in scores.eq(scores.max(axis=1), axis=0).items():
-                found[name][column] = int(held.sum())
-    return found
-
-
-def read_predictions(path: Path) -> dict[tuple[str, str, str], str]:
-    """(task, view, id) -> text of a `predictions.jsonl`; a last line that a kill cut short is removed from the file.
-
-    A missing file is empty. Raises DataError naming the line if any other line cannot be read.
-    """
-    if not path.exists():
-        return {}
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        log.warning("%s: the last line was cut short by an interruption and is asked again", path)
-        os.truncate(path, len(whole))
-    given: dict[tuple[str, str, str], str] = {}
-    for number, line in enumerate(whole.decode("utf-8", errors="replace").split("\n")[:-1], start=1):
-        try:
-            row = json.loads(line)
-            if not all(isinstance(row[name], str) for name in ("task", "view", "id", "text")):
-                raise ValueError("task, view, id and text must be words")
-            given[row["task"], row["view"], row["id"]] = row["text"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}, line {number}: not a prediction ({error}); delete the line to have it asked again") from error
-    return given
-
-
-def _claim(path: Path, predictions: Path, key: str) -> None:
-    """Remember whose answers the file holds; refuse to add to another model's, or to those of another version's file."""
-    known = path.read_text() if path.exists() else ""
-    if predictions.exists() and not known.startswith(f"{FORMAT}\n"):
-        raise DataError(f"{predictions} was written by another version of anyecg (this one writes '{FORMAT}'); move it away to have all asked again")
-    if predictions.exists() and known != f"{FORMAT}\n{key}":
-        raise DataError(f"{predictions} holds the answers of another model or set of questions; move it away or choose another folder")
-    path.write_text(f"{FORMAT}\n{key}")
-
-
-def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:
+def _summary(task: Task, samples: Sequence[ECGSample], rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:
     first = next(iter(rows.values()))
     values = {view: task.reduce(part) for view, part in rows.items()}
     spread = bootstrap > 0 and first["patient"].nunique() > 1
@@ -199,9 +149,14 @@ def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed:
         "shown": list(task.shown),
         "n": len(first),
         "n_patients": int(first["patient"].nunique()),
+        "questions": fingerprint(sorted((sample.id, sample.patient, asked(sample)) for sample in samples)),
         "views": {},
         "differences": {},
     }
+    if SIGNAL in drawn:
+        summary["replicates"] = compared(task, drawn[SIGNAL])
+    blocks = {view: task.blocks(part) for view, part in rows.items()}
+    within, summary["block_differences"] = block_bounds(task, rows, blocks, n=bootstrap, seed=seed, level=LEVEL) if spread else ({}, {})
     for view, part in rows.items():
         summary["views"][view] = {
             "metrics": values[view],
@@ -209,7 +164,8 @@ def _summary(task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed:
             "unparsed": int((~part["parsed"]).sum()),
             "endless": int(part["endless"].sum()),
             "notes": task.notes(part),
-            "blocks": task.blocks(part),
+            "blocks": blocks[view],
+            "block_intervals": within.get(view, {}),
             "best": highest[view],
         }
         if "unjudged" in part:
@@ -228,7 +184,8 @@ def _rounded(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON with sorted keys and no NaN, whole or not at all."""
+    """Write JSON with sorted keys and no NaN, a list of numbers on one line, whole or not at all."""
     draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    draft.write_text(_NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text), encoding="utf-8")
     os.replace(draft, path)

@@ -1,10 +1,12 @@
-"""Figures: loss curves, a localization on its trace, and what ablations change; `bars` draws what `metrics.json` holds."""
+"""Figures: loss curves, a localization on its trace, and what ablations change; `bars` draws the metrics, and all that a run has."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from anyecg.data.tracing import TRUE, strips
-from anyecg.types import CANONICAL_LEADS, DataError
+from anyecg.evaluation.drawn import UNIT
+from anyecg.types import DataError
 
 STYLE = {
     "font.size": 9,
@@ -32,22 +35,26 @@ Difference = tuple[str, str, float, float | None, float | None, float | None]
 
 SAID = "#d95f02"
 OURS = "#2b5c8a"
+ACROSS = 3  # stages in a row
 PRINT = 0.8  # of the size on paper
 
 
-def loss_curves(curves: Mapping[str, str | Path], target: str | Path) -> list[Path]:
+def loss_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str | Path) -> list[Path]:
     """One panel a stage: training loss over optimizer steps, as logged and smoothed.
 
-    curves: stage -> a `.csv` or `.jsonl` file with a column `step` and columns whose name holds "loss".
-    target: the picture's path without suffix. Returns the PNG and the PDF. DataError for a file without such columns.
+    curves: stage -> "step" and columns whose name holds "loss", as `drawn.loss_curve` gives them.
+    target: the picture's path without suffix. Returns the PNG and the PDF. DataError without curves.
     """
-    tables = {stage: _read_curve(Path(path)) for stage, path in curves.items()}
+    tables = {stage: pd.DataFrame(curve).astype(float) for stage, curve in curves.items()}
     if not tables:
         raise DataError("there are no loss curves to draw")
     with rc_context(STYLE):
-        figure = Figure(figsize=(2.3 * len(tables) + 0.4, 2.3), layout="constrained")
-        axes = figure.subplots(1, len(tables), squeeze=False)[0]
-        for axis, (stage, table) in zip(axes, tables.items()):
+        lines, across = math.ceil(len(tables) / ACROSS), min(ACROSS, len(tables))
+        figure = Figure(figsize=(2.3 * across + 0.4, 2.1 * lines + 0.2), layout="constrained")
+        panels = figure.subplots(lines, across, squeeze=False)
+        for axis in panels.flat[len(tables) :]:
+            axis.remove()
+        for axis, (stage, table) in zip(panels.flat, tables.items()):
             for column in [name for name in table.columns if "loss" in name]:
                 points = table[["step", column]].dropna()
                 (line,) = axis.plot(points["step"], points[column], alpha=0.3, color=OURS if column == "loss" else None)
@@ -58,40 +65,32 @@ def loss_curves(curves: Mapping[str, str | Path], target: str | Path) -> list[Pa
             axis.grid(alpha=0.25, linewidth=0.5)
             if sum("loss" in name for name in table.columns) > 1:
                 axis.legend()
-        axes[0].set_ylabel("loss")
+        for line in panels:
+            line[0].set_ylabel("loss")
         return save(figure, target)
 
 
-def localization_example(
-    signal: np.ndarray,
-    lead_mask: np.ndarray,
-    truth: Sequence[Sequence[float]],
-    said: Sequence[Sequence[float]] | None,
-    title: str,
-    target: str | Path,
-) -> list[Path]:
+def localization_example(example: Mapping[str, Any], target: str | Path) -> list[Path]:
     """A localization on its trace: each lead that is there, shaded where the truth is, over bars of truth and answer.
 
-    signal: `[12, T]` in mV at 100 Hz, canonical lead order; lead_mask: bool `[12]`; truth, said: `[start, end]` in
-    seconds, `said=None` for an answer that could not be read; title: the question. Returns the PNG and the PDF.
+    example: as `drawn.examples` gives it. Returns the PNG and the PDF; DataError for an ECG without leads.
     """
-    leads = np.flatnonzero(lead_mask)
-    if not len(leads):
+    if not example["leads"]:
         raise DataError("a localization cannot be drawn on an ECG without leads")
-    lanes = {"truth": (truth, TRUE), "answer": (said, SAID)}
-    panel = strips(signal[leads], [CANONICAL_LEADS[lead] for lead in leads], shaded=truth, lanes=lanes)
+    lanes = {"truth": (example["truth"], TRUE), "answer": (example["answer"], SAID)}
+    panel = strips(np.array(example["signal"]) / UNIT, example["leads"], shaded=example["truth"], lanes=lanes)  # [L, T], mV
     with rc_context(STYLE):
         figure = Figure(figsize=(PRINT * panel.width / 25.4, PRINT * panel.height / 25.4))
         axes = figure.add_axes((0, 0, 1, 1))
         panel.draw(axes, panel.height, PRINT)
-        axes.set_title(title, loc="left")
+        axes.set_title(example["title"], loc="left")
         return save(figure, target)
 
 
 def ablation_differences(rows: Sequence[Difference], target: str | Path) -> list[Path]:
     """What each ablation changes: a panel a task, a line an ablation, the difference with its interval, the paper's beside it.
 
-    rows: `(label, task, value, low, high, paper)`: the metric of the ablation minus the default's, the ends of its
+    rows: `(label, panel, value, low, high, paper)`: the metric of the ablation minus the default's, the ends of its
     interval (None: there is none), and the difference that the paper publishes (None: not known), all in the task's own
     unit. Labels and tasks are drawn in the order in which they come first. Returns the PNG and the PDF; DataError without rows.
     """
@@ -127,14 +126,9 @@ def ablation_differences(rows: Sequence[Difference], target: str | Path) -> list
         return save(figure, target)
 
 
-def _read_curve(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_json(path, lines=True)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: no loss curve can be read ({error})") from error
-    if "step" not in table or not any("loss" in name for name in table.columns):
-        raise DataError(f"{path}: a loss curve needs a column 'step' and a column with 'loss' in its name, found {list(table.columns)}")
-    return table
+def panel(task: str, metric: str) -> str:
+    """The title of a panel of differences."""
+    return f"{task}\n{metric}"
 
 
 def save(figure: Figure, target: str | Path) -> list[Path]:

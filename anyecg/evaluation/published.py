@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ class PublishedTable:
     """A table of a paper: row -> column -> its figure, None where it is not known.
 
     task: whose metrics it has, "" where its columns are tasks; columns: column -> its title. A column is the name of a
-    metric, or BREAKDOWN/GROUP/METRIC.
+    metric, or BREAKDOWN/GROUP/METRIC. metrics: of a column that is a task, metric -> what it means, where its figures are
+    of a metric that is not the task's headline.
     """
 
     source: str
@@ -29,12 +30,22 @@ class PublishedTable:
     rows: Mapping[str, Mapping[str, float | None]]
     task: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def __getitem__(self, row: str) -> Mapping[str, float | None]:
         """The figures of a row; ConfigError names the known rows."""
         if row not in self.rows:
             raise ConfigError(f"'{row}' is no row of {self.caption}{meant(row, self.rows)}")
         return self.rows[row]
+
+    def beside(self, row: str, tasks: Mapping[str, Any]) -> dict[str, tuple[str, float | None]]:
+        """Task -> the metric of ours that a row's figure stands beside, and the figure; tasks: of `metrics.json`."""
+        known = {name: {metric for found in task["views"].values() for metric in found["metrics"]} for name, task in tasks.items()}
+        return {name: (self.metric(name, known[name], task["primary"]), self[row].get(name)) for name, task in tasks.items()}
+
+    def metric(self, task: str, known: Collection[str], primary: str) -> str:
+        """The metric that a task's figures stand beside: the one they are of where `known` has it, else `primary`."""
+        return next((metric for metric in self.metrics.get(task, ()) if metric in known), primary)
 
 
 def load(table: str = "table8", path: str | Path = DEFAULT) -> PublishedTable:
@@ -77,4 +88,5 @@ def _table(content: Any, name: str, path: Path) -> PublishedTable:
                 raise ConfigError(f"{path}: tables.{name}.rows.{row}.{column}: expected a number or null, got {value!r}")
             if columns and column not in columns:
                 raise ConfigError(f"{path}: tables.{name}.rows.{row}.{column}: is no column of the table (known: {', '.join(columns)})")
-    return PublishedTable(str(content["source"]), str(entry["caption"]), rows, str(entry.get("task", "")), columns)
+    metrics = {str(task): {str(metric): str(meaning) for metric, meaning in named.items()} for task, named in entry.get("metrics", {}).items()}
+    return PublishedTable(str(content["source"]), str(entry["caption"]), rows, str(entry.get("task", "")), columns, metrics)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 
+from anyecg.evaluation.breakdowns import COUNTS, FEWEST, MOST
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL, SINGLE_LEAD
 from anyecg.evaluation.published import PublishedTable
 
@@ -17,7 +18,11 @@ LABELS = {
     SIGNAL: "with the ECG", BLIND: "blind (no ECG)", SHUFFLED: "shuffled (another patient's ECG)",
     **{view: view.replace("_", " ") for view in SINGLE_LEAD},
 }
+SHORT = {SIGNAL: "with the ECG", BLIND: "blind", SHUFFLED: "shuffled"}
+CELLS = 100  # groups times metrics that a breakdown's table has room for
 PAPER = "paper (other data and weights)"
+
+Beside = Mapping[str, tuple[str, float | None]]  # task -> a metric, and the figure that a paper has of it
 
 
 @dataclass(frozen=True)
@@ -46,22 +51,27 @@ class Grid:
         return grid
 
 
-def table(metrics: Mapping[str, Any], published: Mapping[str, float | None] | None = None, others: Sequence[PublishedTable] = ()) -> str:
+def table(metrics: Mapping[str, Any], published: Beside | None = None, others: Sequence[PublishedTable] = ()) -> str:
     """Markdown of `metrics.json`: each task's headline in every view, then its other metrics and breakdowns.
 
-    published: task -> the paper's figure, None where it is not known; shown as the paper's own row. others: published tables
-    of single tasks, shown with ours above them.
+    published: task -> the metric that the paper's figure is of and the figure, None where it is not known; shown as the
+    paper's own row. others: published tables of single tasks, shown with ours above them.
     """
     grids = []
     for name, task in metrics["tasks"].items():
         beside = [beside_published(task, table) for table in others if table.task == name]
-        grids += [_headline(name, task, published), *beside, _all_metrics(name, task), *_breakdowns(name, task)]
+        grids += [_headline(name, task, published), *beside, _all_metrics(name, task, published), *_breakdowns(name, task)]
     return "\n".join(grid.markdown() for grid in grids)
 
 
-def terminal(metrics: Mapping[str, Any], published: Mapping[str, float | None] | None = None) -> Group:
+def terminal(metrics: Mapping[str, Any], published: Beside | None = None) -> Group:
     """The headlines of `table`, for `rich.console.Console.print`."""
     return Group(*(_headline(name, task, published).rich() for name, task in metrics["tasks"].items()))
+
+
+def short(view: str) -> str:
+    """A view's name where there is little room."""
+    return SHORT.get(view, view.replace("_", " "))
 
 
 def number(value: float | None) -> str:
@@ -71,84 +81,125 @@ def number(value: float | None) -> str:
 
 
 def with_interval(value: float | None, ends: Sequence[float] | None, sign: bool = False) -> str:
-    """"0.512 [0.430, 0.601]", the value alone without an interval, a dash without a value."""
+    """"0.512 [0.430, 0.601]", the value alone without an interval or as a count, a dash without a value."""
     if value is None:
         return MISSING
+    if isinstance(value, int):
+        return str(value)
     form = "+.3f" if sign else ".3f"
     return f"{value:{form}}" + (f" [{ends[0]:{form}}, {ends[1]:{form}}]" if ends else "")
 
 
-def _headline(name: str, task: Mapping[str, Any], published: Mapping[str, float | None] | None) -> Grid:
-    primary, rows = task["primary"], []
-    for view, found in task["views"].items():
-        value, *ends = task["differences"].get(view, {}).get(primary, [None])
-        rows.append([
-            LABELS[view],
-            with_interval(found["metrics"].get(primary), found["intervals"].get(primary)),
-            with_interval(value, ends, sign=True),
-            str(task["n"]),
-            str(task["n_patients"]),
-            str(found["unparsed"]),
-        ])
+def _headline(name: str, task: Mapping[str, Any], published: Beside | None) -> Grid:
+    primary, notes = task["primary"], []
+    rows = [
+        [LABELS[view], _value(found, primary), _difference(task, view, primary), str(task["n"]), str(task["n_patients"]), str(found["unparsed"])]
+        for view, found in task["views"].items()
+    ]
     if published is not None:
-        rows.append([PAPER, number(published.get(name)), *[MISSING] * 4])
+        metric, figure = published.get(name, (primary, None))
+        rows.append([PAPER, number(figure if metric == primary else None), *[MISSING] * 4])
+        if metric != primary and figure is not None:
+            notes.append(f"the paper's {number(figure)} is of {metric}, beside ours in the table of all metrics")
     header = ["", f"{primary} [95 %]", "ECG − this [95 %]", "questions", "patients", "unparsed"]
-    return Grid(f"{name}: {task['meanings'].get(primary, primary)}", header, rows)
+    return Grid(f"{name}: {task['meanings'].get(primary, primary)}", header, rows, notes)
+
+
+def _value(found: Mapping[str, Any], metric: str) -> str:
+    return with_interval(found["metrics"].get(metric), found["intervals"].get(metric))
+
+
+def _difference(task: Mapping[str, Any], view: str, metric: str) -> str:
+    value, *ends = task["differences"].get(view, {}).get(metric, [None])
+    return with_interval(value, ends, sign=True)
 
 
 def beside_published(task: Mapping[str, Any], published: PublishedTable) -> Grid:
     """A published table with ours in every view above it; of several ECGs a row a judge, since the published one is an LLM's."""
     judges = {"findings judge": "", "LLM judge": "judge_"} if any(column.startswith("judge_") for column in published.columns) else {"": None}
-    rows = []
+    rows, asked = [], [str(task["n"]), str(task["n_patients"])]
     for judge, prefix in judges.items():
+        columns = [column if prefix is None else prefix + column.removeprefix("judge_") for column in published.columns]
+        told = f", {judge}" if judge else ""
         for view, found in task["views"].items():
-            columns = [column if prefix is None else prefix + column.removeprefix("judge_") for column in published.columns]
             cells = [_figure(found, column) for column in columns]
-            if any(cell is not None for cell in cells):
-                rows.append([LABELS[view] + (f", {judge}" if judge else ""), *map(number, cells)])
-    rows += [[f"{name} (published)", *(number(figures.get(column)) for column in published.columns)] for name, figures in published.rows.items()]
+            if any(cell != MISSING for cell in cells):
+                rows.append([LABELS[view] + told, *cells, *asked, str(found["unparsed"])])
+        for view in task["differences"]:
+            cells = [_figure_difference(task, view, column) for column in columns]
+            if any(cell != MISSING for cell in cells):
+                rows.append([f"ECG − {short(view)}{told}", *cells, *asked, MISSING])
+    rows += [[f"{name} (published)", *(number(figures.get(column)) for column in published.columns), *[MISSING] * 3] for name, figures in published.rows.items()]
     notes = ["published rows: on other data and weights, so no like for like"]
     if published.task == "multi_ecg":
         notes.append("the highest: questions on which no other row of ours with the same judge scores higher, and none of the published models")
-    return Grid(f"{published.task}: {published.caption}", ["", *published.columns.values()], rows, notes)
+    header = ["", *published.columns.values(), "questions", "patients", "unparsed"]
+    return Grid(f"{published.task}: {published.caption} [95 %]", header, rows, notes)
 
 
-def _figure(found: Mapping[str, Any], column: str) -> float | None:
+def _figure(found: Mapping[str, Any], column: str) -> str:
     """A view's figure by the name of its metric, as BREAKDOWN/GROUP/METRIC, or as the count of the highest ("best", "judge_best")."""
     if column in ("best", "judge_best"):
-        return found.get("best", {}).get("judge" if column.startswith("judge") else "score")
+        return number(found.get("best", {}).get("judge" if column.startswith("judge") else "score"))
+    return _group_value(found, *column.split("/")) if "/" in column else _value(found, column)
+
+
+def _figure_difference(task: Mapping[str, Any], view: str, column: str) -> str:
+    """The signal's figure minus a view's, where the run has the difference."""
     if "/" not in column:
-        return found["metrics"].get(column)
+        return _difference(task, view, column)
     title, group, metric = column.split("/")
-    return found["blocks"].get(title, {}).get(group, {}).get(metric)
+    return _group_difference(task, view, title, group) if metric == task["primary"] else MISSING
 
 
-def _all_metrics(name: str, task: Mapping[str, Any]) -> Grid:
-    views = task["views"]
-    metrics = list(dict.fromkeys(metric for found in views.values() for metric in found["metrics"]))
-    rows = [
-        [metric, *(with_interval(found["metrics"].get(metric), found["intervals"].get(metric)) for found in views.values())]
-        for metric in metrics
-    ]
+def _group_value(found: Mapping[str, Any], title: str, group: str, metric: str) -> str:
+    ends = found["block_intervals"].get(title, {}).get(group, {}).get(metric)
+    return with_interval(found["blocks"].get(title, {}).get(group, {}).get(metric), ends)
+
+
+def _group_difference(task: Mapping[str, Any], view: str, title: str, group: str) -> str:
+    value, *ends = task["block_differences"].get(view, {}).get(title, {}).get(group, [None])
+    return with_interval(value, ends, sign=True)
+
+
+def _all_metrics(name: str, task: Mapping[str, Any], published: Beside | None) -> Grid:
+    """A row a metric and view, the paper's figure below the metric that it is of."""
+    views, rows = task["views"], []
+    of, figure = (published or {}).get(name, ("", None))
+    for metric in dict.fromkeys(metric for found in views.values() for metric in found["metrics"]):
+        for view, found in views.items():
+            rows.append([_once(metric, rows), short(view), _value(found, metric), _difference(task, view, metric), str(found["unparsed"])])
+        if metric == of and figure is not None:
+            rows.append(["", PAPER, number(figure), MISSING, MISSING])
+    asked = f"asked: {task['n']} questions of {task['n_patients']} patients; a metric of some of them (a set of labels, a number of ECGs) is over those counted below"
     notes = dict.fromkeys(note for found in views.values() for note in found["notes"])
-    return Grid(f"{name}: all metrics [95 %]", ["", *(LABELS[view] for view in views)], rows, list(notes))
+    return Grid(f"{name}: all metrics [95 %]", ["", "", "value", "ECG − this", "unparsed"], rows, [asked, *notes])
 
 
-def _breakdowns(name: str, task: Mapping[str, Any]) -> list[Grid]:
-    """Of each breakdown the primary metric in every view, and the metrics that the task shows beside it in the first view."""
-    primary, views, grids = task["primary"], task["views"], []
-    titles = dict.fromkeys(title for found in views.values() for title in found["blocks"])
-    for title in titles:
-        first = next(iter(views))
-        groups = views[first]["blocks"][title]
-        rows = [
-            [group, *(number(found["blocks"][title][group].get(primary)) for found in views.values()), str(values["n"])]
-            for group, values in groups.items()
-        ]
-        if any(primary in values for values in groups.values()):
-            grids.append(Grid(f"{name}: {primary} by {title}", ["", *(LABELS[view] for view in views), "questions"], rows))
-        beside = [metric for metric in task.get("shown", []) if any(metric in values for values in groups.values())]
-        rows = [[group, *(number(values.get(metric)) for metric in beside), str(values["n"])] for group, values in groups.items()]
-        if beside:
-            grids.append(Grid(f"{name} {LABELS[first]}, by {title}", ["", *beside, "questions"], rows))
-    return grids
+def _breakdowns(name: str, task: Mapping[str, Any]) -> Iterator[Grid]:
+    """Of each breakdown a row a group and view: the primary metric with its difference, and where there is room those that the task shows beside it."""
+    primary, views = task["primary"], task["views"]
+    for title in dict.fromkeys(title for found in views.values() for title in found["blocks"]):
+        groups = next(found["blocks"][title] for found in views.values() if title in found["blocks"])
+        shown = [metric for metric in task.get("shown", []) if metric != primary and any(metric in values for values in groups.values())]
+        room = len(groups) * len(shown) <= CELLS
+        rows: list[list[str]] = []
+        for group in groups:
+            for view, found in views.items():
+                values = found["blocks"].get(title, {}).get(group)
+                if values is None:
+                    continue
+                cells = [_group_value(found, title, group, primary), _group_difference(task, view, title, group)]
+                beside = [_group_value(found, title, group, metric) for metric in shown] if room else []
+                rows.append([_once(group, rows), short(view), *cells, *beside, *(number(values.get(count)) for count in COUNTS)])
+        header = ["", "", primary, "ECG − this", *(shown if room else []), "questions", "patients", "unparsed"]
+        notes = [f"intervals of groups: {MOST} resamples of their own patients at most; none where they are fewer than {FEWEST}"]
+        if not room:
+            notes.append(f"also in metrics.json: {', '.join(shown)}")
+        yield Grid(f"{name}, by {title} [95 %]", header, rows, notes)
+
+
+def _once(name: str, rows: Sequence[Sequence[str]]) -> str:
+    """A name for the first of its rows, nothing for the others."""
+    last = next((row[0] for row in reversed(rows) if row[0]), None)
+    return "" if name == last else name

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,10 +12,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from torch.nn import functional as F
+from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, masking_utils
+from transformers.utils import ModelOutput
 
 from anyecg.checks import Checks
 from anyecg.llms.chat import TEMPLATES, Chat
+from anyecg.llms.decoding import greedy
 from anyecg.llms.lora import LoRAConfig, add_lora
 from anyecg.llms.shards import gathered, shape_of
 from anyecg.types import CheckpointError, ConfigError, DataError
@@ -44,10 +48,12 @@ class LanguageModel(nn.Module):
     """A causal LM and its tokenizer. Subclasses say where the two come from and have a frozen dataclass `Config`.
 
     tokenizer, chat: text to ids; dim: size of an embedding; context: tokens it can attend to; config_name: its name
-    in tables. `trained_in_run`: its base weights are made by the run's own `language` stage.
+    in tables. `trained_in_run`: its base weights are made by the run's own `language` stage. `fused_loss`: whether `loss`
+    computes logits and cross-entropy together (`trainer.fused_loss`).
     """
 
     trained_in_run = False
+    fused_loss = False
 
     def __init__(self, cfg: LLMConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str) -> None:
         super().__init__()
@@ -60,7 +66,8 @@ class LanguageModel(nn.Module):
             self.tokenizer = tokenizer
             self.chat = Chat(tokenizer, cfg.chat)
             self.context = context_of(model.config, tokenizer)
-            model.generation_config = self._greedy(model.generation_config)
+            self.stops = stops_of(model.generation_config, tokenizer, self.chat)
+            model.generation_config = GenerationConfig(do_sample=False, eos_token_id=self.stops, pad_token_id=tokenizer.pad_token_id)
         if cfg.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         self.tuning = cfg.tuning
@@ -99,12 +106,10 @@ class LanguageModel(nn.Module):
         Raises DataError if T exceeds the context: nothing is cut here.
         """
         self._check_length(inputs_embeds.shape[1])
-        placed = {}
         if attention_mask is not None:
-            placed["attention_mask"] = attention_mask.long()
-            if self._positions:
-                placed["position_ids"] = (placed["attention_mask"].cumsum(1) - 1).clamp(min=0)
-        return self.lm.base_model(inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False, **placed).last_hidden_state
+            return self._states(inputs_embeds, attention_mask.long(), use_cache=False).last_hidden_state
+        with one_text_a_row():
+            return self.lm.base_model(inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False).last_hidden_state
 
     def head(self, hidden: Tensor) -> Tensor:
         """Hidden states `[M, dim]` -> logits `[M, V]`, the library's own (scaled or capped where the family does so)."""
@@ -114,15 +119,35 @@ class LanguageModel(nn.Module):
         cap = getattr(config, "final_logit_softcapping", None)  # Gemma
         return torch.tanh(logits / cap) * cap if cap else logits
 
+    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of hidden states `[M, dim]` against token ids `[M]`, summed, in float32."""
+        if not self.fused_loss:
+            return F.cross_entropy(self.head(hidden).float(), targets, reduction="sum")
+        return F.linear_cross_entropy(hidden, self.lm.get_output_embeddings().weight, targets, reduction="sum").float()
+
+    def fuse_loss(self, on: bool = True) -> None:
+        """Let `loss` compute logits and cross-entropy together, or not. ConfigError where that would be another loss, or torch cannot."""
+        head, config = self.lm.get_output_embeddings(), self.lm.config
+        changed = [name for name in ("logit_scale", "logits_scaling", "final_logit_softcapping") if getattr(config, name, None)]
+        if on and (changed or getattr(head, "bias", None) is not None):
+            raise ConfigError(f"trainer.fused_loss: {self.config_name} does more to its logits than one product ({changed[0] if changed else 'a bias'}); set it to false")
+        if on and not hasattr(F, "linear_cross_entropy"):
+            raise ConfigError(f"trainer.fused_loss: needs torch 2.15 or newer, this is {torch.__version__}")
+        self.fused_loss = on
+
     def generate(self, inputs_embeds: Tensor, attention_mask: Tensor, max_new_tokens: int) -> list[str]:
         """Left-padded embeddings `[B, T, dim]` and mask `[B, T]` -> B greedy answers, without special tokens.
 
-        The module must be in eval mode. Raises DataError if T + max_new_tokens exceeds the context.
+        With a key-value cache; rows that have ended are dropped. The module must be in eval mode. Raises DataError if T + max_new_tokens exceeds the context.
         """
         self._check_length(inputs_embeds.shape[1] + max_new_tokens)
-        ids = self.lm.generate(
-            inputs_embeds=inputs_embeds.to(self.lm.dtype), attention_mask=attention_mask.long(), max_new_tokens=max_new_tokens
-        )
+
+        def step(embeds: Tensor, mask: Tensor, cache) -> tuple[Tensor, Cache]:
+            out = self._states(embeds, mask, past_key_values=cache, use_cache=True)
+            return self.head(out.last_hidden_state[:, -1]).float(), out.past_key_values
+
+        stops = torch.tensor(self.stops, device=inputs_embeds.device)
+        ids = greedy(step, self.embed, inputs_embeds, attention_mask.long(), max_new_tokens, stops, self.tokenizer.pad_token_id)
         return [text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)]
 
     def weights(self) -> Named:
@@ -182,15 +207,32 @@ class LanguageModel(nn.Module):
         if tokens > self.context:
             raise DataError(f"{tokens} tokens do not fit into the {self.context} of {self.config_name}; use shorter or fewer ECGs")
 
-    def _greedy(self, given: GenerationConfig) -> GenerationConfig:
-        stops = given.eos_token_id if isinstance(given.eos_token_id, list) else [given.eos_token_id]
-        stops = {*stops, self.tokenizer.eos_token_id, *self.chat.stop} - {None}
-        return GenerationConfig(do_sample=False, eos_token_id=sorted(stops), pad_token_id=self.tokenizer.pad_token_id)
+    def _states(self, inputs_embeds: Tensor, mask: Tensor, **cached) -> ModelOutput:
+        """The body's output for embeddings `[B, t, dim]`, the last of the places of mask int64 `[B, T]`."""
+        placed = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)[:, -inputs_embeds.shape[1] :]} if self._positions else {}
+        return self.lm.base_model(inputs_embeds=inputs_embeds.to(self.lm.dtype), attention_mask=mask, **placed, **cached)
 
 
 def context_of(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     """How many tokens a model can attend to."""
     return getattr(config, "max_position_embeddings", None) or min(tokenizer.model_max_length, 2048)
+
+
+def stops_of(given: GenerationConfig, tokenizer: PreTrainedTokenizerBase, chat: Chat) -> list[int]:
+    """The ids that end an answer: the model's own, the tokenizer's, the chat's."""
+    own = given.eos_token_id if isinstance(given.eos_token_id, list) else [given.eos_token_id]
+    return sorted({*own, tokenizer.eos_token_id, *chat.stop} - {None})
+
+
+@contextlib.contextmanager
+def one_text_a_row() -> Iterator[None]:
+    """Within it, transformers does not look whether a row holds several texts: none does here, and looking waits for the device."""
+    looks = masking_utils.find_packed_sequence_indices
+    masking_utils.find_packed_sequence_indices = lambda position_ids: None
+    try:
+        yield
+    finally:
+        masking_utils.find_packed_sequence_indices = looks
 
 
 def _peft_name(name: str) -> str:

@@ -26,5 +26,5 @@ def gathered(parameters: Iterable[nn.Parameter], write: bool = False) -> Iterato
 
 
 def shape_of(parameter: nn.Parameter) -> torch.Size:
-    """The shape of the whole parameter."""
-    return getattr(parameter, "ds_shape", parameter.shape)
+    """The shape of the whole parameter, of which a process may hold a part (ZeRO-3, FSDP)."""
+    return getattr(parameter, "ds_shape", getattr(parameter, "whole_shape", parameter.shape))

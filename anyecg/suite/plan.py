@@ -12,7 +12,7 @@ from anyecg.evaluation.tables import MISSING, Grid
 from anyecg.experiment import Experiment, StageConfig
 from anyecg.fingerprint import fingerprint
 from anyecg.suite.file import Member, Suite
-from anyecg.training.pipeline import PlannedStage, plan
+from anyecg.training.planning import PlannedStage, plan
 from anyecg.training.projection import project
 from anyecg.types import ConfigError
 

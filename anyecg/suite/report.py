@@ -14,6 +14,7 @@ from anyecg.compare import Run, config_diff, read_run, shared_tasks
 from anyecg.evaluation import figures, published
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
 from anyecg.evaluation.differences import Cell, Setting, Spread, changes_grid, controls_grid, measure, signs_grid
+from anyecg.evaluation.highest import highest_grids
 from anyecg.evaluation.seeds import METHOD
 from anyecg.evaluation.tables import Grid
 from anyecg.suite.file import Member, Suite
@@ -45,14 +46,14 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     signs = [signs_grid(cells, f"What each changes, and {table.caption}")] if len(settings) > 1 else []
     grids = [
         *signs,
-        *(grid for found in measured.values() for grid in (changes_grid(found), controls_grid(found))),
+        *(grid for task, found in measured.items() for grid in (changes_grid(found), controls_grid(found), *highest_grids(settings, task))),
         changed_keys(runs),
         totals(steps),
         Grid("Runs", ["run", "seed", "folder"], [[m.experiment.name, str(m.experiment.seed), os.path.relpath(Path(m.experiment.output) / m.folder, suite.folder)] for m in runs]),
     ]
     if failed:
         grids.append(Grid("Failed", ["run", "why"], [[member.told, reason.replace("\n", " ")] for member, reason in failed.items()]))
-    rows = [(cell.setting, cell.task, cell.change[0], *(cell.change[1] or (None, None)), cell.paper_change) for cell in cells if cell.change]
+    rows = [(cell.setting, figures.panel(cell.task, cell.metric), cell.change[0], *(cell.change[1] or (None, None)), cell.paper_change) for cell in cells if cell.change]
     if rows:
         figures.ablation_differences(rows, suite.folder / "figures" / "differences")
     drawn = ["![Differences](figures/differences.png)", ""] if rows else []
@@ -99,7 +100,7 @@ def _record(cell: Cell, first: str) -> dict:
 
     return {
         "run": cell.setting, "task": cell.task, "metric": cell.metric, "seeds": " ".join(map(str, cell.seeds)),
-        "questions": sum(cell.questions), "unparsed": cell.unparsed,
+        "questions": sum(cell.questions), **{"unparsed" + (f"_{view}" if view != SIGNAL else ""): cell.unparsed.get(view) for view in (SIGNAL, BLIND, SHUFFLED)},
         **columns("value", cell.views.get(SIGNAL)), **columns("blind", cell.views.get(BLIND)), **columns("shuffled", cell.views.get(SHUFFLED)),
         **columns("minus_blind", cell.controls.get(BLIND)), **columns("minus_shuffled", cell.controls.get(SHUFFLED)),
         **columns("minus_first", cell.change), "minus_first_by_seed": " ".join(f"{value:.6f}" for value in cell.by_seed),

@@ -96,11 +96,16 @@ class Task(ABC):
         return []
 
     def blocks(self, rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-        """Breakdown title -> group -> metrics and n, e.g. `{"subset": {"2": {"score": 3.1, "n": 40}}}`."""
+        """Breakdown title -> group -> metrics and `counts`, e.g. `{"subset": {"2": {"score": 3.1, "n": 40, "n_patients": 31, "n_unparsed": 0}}}`."""
         return {
-            title: {str(group): {**self.reduce(part), "n": len(part)} for group, part in rows.groupby(column)}
+            title: {str(group): {**self.reduce(part), **counts(part)} for group, part in rows.groupby(column)}
             for title, column in self.groups.items()
         }
+
+
+def counts(rows: pd.DataFrame) -> dict[str, int]:
+    """How many questions rows of `Task.score` are, of how many patients, and how many of the answers could not be read."""
+    return {"n": len(rows), "n_patients": int(rows["patient"].nunique()), "n_unparsed": int((~rows["parsed"].astype(bool)).sum())}
 
 
 def _texts(samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from anyecg.data.findings import find
-from anyecg.tasks.base import Task
+from anyecg.tasks.base import Task, counts
 from anyecg.tasks.labels import LabelReader
 from anyecg.tasks.measures import auc, finding_columns, finding_metrics, finding_notes, matrix
 from anyecg.tasks.report import phrases
@@ -31,9 +31,9 @@ class Classification(Task):
     name = "classification"
     primary = "auc"
     metrics = {
-        "auc": "mean of the label sets' macro-AUC, 0 to 1; 0.5 is chance (Table 8)",
+        "auc": "mean of the label sets' macro-AUC, 0 to 1; 0.5 is chance",
         "label_f1": "mean of the label sets' macro-F1 of labels asserted, 0 to 1; a denial is no match",
-        "auc_CORPUS_SET": "macro-AUC of one label set over its labels with positives and negatives, 0 to 1 (Table 4)",
+        "auc_CORPUS_SET": "macro-AUC of one label set over its labels with positives and negatives, 0 to 1 (Table 4; Table 8 is PTB-XL's super)",
         "f1_CORPUS_SET": "macro-F1 of one label set's labels asserted, over its labels with positives, 0 to 1",
         "finding_f1": "macro F1, 0 to 1, of the findings asserted, over the findings that references assert",
         "finding_precision": "share of the findings said that the references assert, 0 to 1",
@@ -79,13 +79,15 @@ class Classification(Task):
         return found | finding_metrics(rows)
 
     def blocks(self, rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-        """"labels of GROUP" -> label -> its AUC and F1 where they are defined, its positives, and n, the questions of the set."""
+        """"labels of GROUP" -> label -> its AUC and F1 where they are defined, its positives, and the `counts` of the set's questions."""
         blocks = {}
         for group, (areas, scores, positives, n) in _measured(rows).items():
             if n:
+                labels = _groups(tuple(rows.columns))[group]
+                asked = counts(rows[["patient", "parsed"]][rows[f"label:{group}:{labels[0]}"].notna()])
                 blocks[f"labels of {group}"] = {
-                    label: {name: float(value) for name, value in (("auc", area), ("f1", f1)) if not np.isnan(value)} | {"positives": int(held), "n": n}
-                    for label, area, f1, held in zip(_groups(tuple(rows.columns))[group], areas, scores, positives)
+                    label: {name: float(value) for name, value in (("auc", area), ("f1", f1)) if not np.isnan(value)} | {"positives": int(held), **asked}
+                    for label, area, f1, held in zip(labels, areas, scores, positives)
                 }
         return blocks
 

@@ -21,6 +21,11 @@ class TextEncoder:
     def __init__(self) -> None:
         self._known: dict[str, Tensor] = {}
 
+    @classmethod
+    def outline(cls, cfg) -> int | None:
+        """`dim` without reading weights or asking a hub; None where that cannot tell it."""
+        return None
+
     def encode(self, texts: Sequence[str]) -> Tensor:
         """n texts -> float32 `[n, dim]` on the CPU, L2-normalised, without gradient; one of the last texts seen is not computed again."""
         new = list(dict.fromkeys(text for text in texts if text not in self._known))

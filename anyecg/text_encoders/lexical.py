@@ -35,5 +35,9 @@ class LexicalEncoder(TextEncoder):
         self.dim = cfg.dim
         self.hash = HashingVectorizer(n_features=cfg.dim, ngram_range=(1, 2), norm="l2")
 
+    @classmethod
+    def outline(cls, cfg: LexicalConfig) -> int:
+        return cfg.dim
+
     def _encode(self, texts: list[str]) -> Tensor:
         return torch.from_numpy(self.hash.transform(texts).toarray()).float()

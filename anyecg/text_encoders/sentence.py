@@ -13,6 +13,8 @@ from anyecg.checks import Checks
 from anyecg.text_encoders.base import TextEncoder
 from anyecg.types import ConfigError
 
+DIMS = {"minilm": 384, "pritamdeka/BioBERT-mnli-snli-scinli-scitail-mednli-stsb": 768}  # known without their weights
+
 
 @dataclass(frozen=True)
 class SentenceConfig:
@@ -53,6 +55,10 @@ class SentenceEncoder(TextEncoder):
         self.source = path
         self.batch_size = cfg.batch_size
         self.dim = self.model.get_embedding_dimension()
+
+    @classmethod
+    def outline(cls, cfg: SentenceConfig) -> int | None:
+        return DIMS.get(cfg.path)
 
     @torch.no_grad()
     def _encode(self, texts: list[str]) -> Tensor:

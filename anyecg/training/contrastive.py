@@ -39,6 +39,9 @@ class PairBatch:
     report: Tensor
     ids: tuple[str, ...]
 
+    def pin_memory(self) -> PairBatch:
+        return replace(self, **{name: value.pin_memory() for name, value in vars(self).items() if name != "ids"})
+
     def to(self, device, non_blocking: bool = False) -> PairBatch:
         moved = {name: value.to(device, non_blocking=non_blocking) for name, value in vars(self).items() if name != "ids"}
         return replace(self, **moved)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from anyecg.training.resume import whole
+from anyecg.saving import whole
+from anyecg.training.fsdp import FSDP
 from anyecg.types import AnyECGError, ConfigError
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Guard(L.Callback):
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         self.engine = trainer.strategy.handles_gradient_accumulation  # DeepSpeed: gradients and optimizer are the engine's
-        self.fsdp = isinstance(trainer.strategy, FSDPStrategy)  # each rank holds a shard of every gradient
+        self.fsdp = isinstance(trainer.strategy, FSDP)  # each rank holds a shard of every gradient
         self.scaled = trainer.precision.startswith("16")  # a loss scaler looks for gradients that overflow, and takes another scale
         if self.engine and self.on_spike == "skip":
             raise ConfigError(f"stages.{self.stage}.on_spike: DeepSpeed cannot leave a step out; choose warn or stop")
@@ -115,7 +115,8 @@ class Guard(L.Callback):
             step = self.settled[-1]
             step.norm = float(norm)
             if not (math.isfinite(step.norm) and step.norm >= 0) and not self.scaled:  # DeepSpeed writes -1 for one that is not finite
-                self._stop(self.last, f"a gradient is not finite, with a loss of {step.loss:g}")
+                self._stop(self.last, f"a gradient is not finite, with a loss of {step.loss:g}", "stopped right after the step, which DeepSpeed "
+                           "takes before it tells its gradients' norm: the weights in memory are spoilt and written nowhere")
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.settle()
@@ -175,7 +176,7 @@ class Guard(L.Callback):
             return median, torch.zeros_like(loss, dtype=torch.bool)
         return median, loss > self.spike * median
 
-    def _stop(self, judged: Judgement, what: str) -> None:
+    def _stop(self, judged: Judgement, what: str, where: str = "stopped before it changed a weight") -> None:
         """Write the step's questions, of all ranks, and raise."""
         own = [{"loss": str(loss), "ids": list(ids)} for loss, ids in zip(judged.losses.tolist(), judged.ids, strict=True)]
         ranks = [own]
@@ -190,7 +191,7 @@ class Guard(L.Callback):
             torch.distributed.barrier()  # the first process to leave has the others killed, the one that writes among them
         culprits = [batch for batch in batches if not math.isfinite(float(batch["loss"]))] or batches
         raise AnyECGError(
-            f"stage {self.stage}, step {judged.number}: {what}; stopped before it changed a weight, the last checkpoint is from before. "
+            f"stage {self.stage}, step {judged.number}: {what}; {where}, the last checkpoint is from before. "
             f"The batch: {_named([id for batch in culprits for id in batch['ids']])}; all of it is in {self.path}. "
             f"Look at these questions, or lower stages.{self.stage}.lr"
         )

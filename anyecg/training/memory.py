@@ -17,7 +17,7 @@ def estimators() -> Mapping[str, Estimate] | None:
 
     DeepSpeed's estimators take every parameter to train: 16-bit weights and gradients, and in float32 the weights, the
     gradients and Adam's two states. Here they are asked about those that do. Frozen 16-bit weights are added: whole on
-    every GPU under ZeRO-2, a share under ZeRO-3. Activations are in none of it, nor is fragmentation.
+    every GPU under ZeRO-2, a share under ZeRO-3, none where the weights are on the CPU. Activations are in none of it, nor is fragmentation.
     """
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # its import talks
@@ -34,7 +34,13 @@ def estimators() -> Mapping[str, Estimate] | None:
             zero3(trained, largest, *nodes(gpus), cpu_offload=offload, cpu_offload_params=False)[1] + HALF * frozen / gpus
         )
 
-    return {"ZeRO-2": second(False), "ZeRO-2, optimizer on CPU": second(True), "ZeRO-3": third(False), "ZeRO-3, optimizer on CPU": third(True)}
+    def all_on_cpu(trained: int, frozen: int, largest: int, gpus: int) -> float:
+        return zero3(trained, largest, *nodes(gpus), cpu_offload=True, cpu_offload_params=True)[1]
+
+    return {
+        "ZeRO-2": second(False), "ZeRO-2, optimizer on CPU": second(True),
+        "ZeRO-3": third(False), "ZeRO-3, optimizer on CPU": third(True), "ZeRO-3, all on CPU": all_on_cpu,
+    }
 
 
 def nodes(gpus: int) -> tuple[int, int]:

@@ -2,94 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.strategies import FSDPStrategy
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from anyecg.config import to_dict
-from anyecg.experiment import Experiment, InputConfig, StageConfig
+from anyecg.experiment import Experiment
 from anyecg.data.build import Data
 from anyecg.data.collate import Collator
 from anyecg.data.datamodule import StageData
-from anyecg.fingerprint import fingerprint
+from anyecg.data.shards import LOCK, locked
 from anyecg.model import ECGLanguageModel
+from anyecg.saving import saving, whole
 from anyecg.training.answering import AnsweringStage
+from anyecg.training.compiled import compiled
 from anyecg.training.contrastive import ContrastiveStage, PairCollator
+from anyecg.training.fsdp import FSDP, ClipSharded, unwrap
 from anyecg.training.guard import Guard
-from anyecg.training.progress import LossCurve
+from anyecg.training.planning import DONE, PlannedStage, limits, plan
+from anyecg.training.progress import Bar, LossCurve
 from anyecg.training.ranks import first_alone, is_first
-from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState, saving, whole
-from anyecg.training.strategies import ClipSharded, sharded_llm, shards, strategy_for
+from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
+from anyecg.training.strategies import sharded_llm, shards, strategy_for
 from anyecg.types import CheckpointError
 
 log = logging.getLogger(__name__)
 
-DONE = "stage.json"
 EMBEDDINGS = "embeddings"  # of the reports, while a contrastive stage trains
-
-
-@dataclass(frozen=True)
-class PlannedStage:
-    """A stage of this experiment and where its output lies (or will)."""
-
-    name: str
-    cfg: StageConfig
-    key: str
-    folder: Path
-    seed: int
-
-    @property
-    def done(self) -> bool:
-        return (self.folder / DONE).exists()
-
-
-def plan(experiment: Experiment, data_fingerprint: str) -> list[PlannedStage]:
-    """The stages in order with their keys; the same prefix has the same keys in every experiment.
-
-    A key holds the stage's own settings, the seed, the data, the components the stage computes with, and the keys of
-    the earlier stages that trained any of those.
-    """
-    planned, trained_by = [], {}
-    for name in experiment.trained():
-        cfg = experiment.stages[name]
-        parts, groups = _determinants(experiment, cfg, tuned="llm" in cfg.trains or "llm" in trained_by)
-        parents = sorted({key for group, keys in trained_by.items() if group in groups for key in keys})
-        key = fingerprint(name, to_dict(cfg), experiment.seed, data_fingerprint, parts, parents)
-        for group in cfg.trains:
-            trained_by.setdefault(group, []).append(key)
-        folder = Path(experiment.cache) / "stages" / f"{name}-{key}"
-        planned.append(PlannedStage(name, cfg, key, folder, int(fingerprint(experiment.seed, name, length=8), 16)))
-    return planned
-
-
-def _determinants(experiment: Experiment, cfg: StageConfig, tuned: bool) -> tuple[dict, set[str]]:
-    """What a stage's outcome depends on beside its own settings: component settings, and groups of parameters.
-
-    tuned: whether the LLM's tuning has moved by the stage's end. Until then adapters are the identity, as no adapters are.
-    """
-    parts = {"precision": experiment.trainer.precision, "replay": experiment.replay if cfg.replay else None}
-    if cfg.objective == "contrastive":
-        return parts | {"encoder": to_dict(experiment.encoder), "text_encoder": to_dict(experiment.text_encoder)}, {"encoder"}
-    parts["input"] = to_dict(limits(experiment, cfg))
-    llm = {k: v for k, v in to_dict(experiment.llm).items() if tuned or k not in ("tuning", "lora")}
-    if cfg.view == "text":
-        return parts | {"llm": llm}, {"markers", "llm", "llm_weights"}
-    parts |= {"llm": llm, "encoder": to_dict(experiment.encoder), "connector": to_dict(experiment.connector)}
-    return parts, {"encoder", "connector", "markers", "llm", "llm_weights"}
-
-
-def limits(experiment: Experiment, cfg: StageConfig) -> InputConfig:
-    """What of a question's ECGs a stage sees; a stage over words, which sees none, reads about all of them."""
-    return InputConfig() if cfg.view == "text" else experiment.input
 
 
 def run_stages(experiment: Experiment, model: ECGLanguageModel, data: Data, text_encoder) -> list[PlannedStage]:
@@ -137,16 +84,39 @@ def reused(stage: PlannedStage) -> bool:
 
 
 def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, data: Data, text_encoder) -> None:
-    """Train one stage, from its last checkpoint if it was interrupted, and keep its output."""
+    """Train one stage, from its last checkpoint if it was interrupted, and keep its output.
+
+    Of two runs at once, or of a job and the one that was queued after it, the second waits until the first has ended; it
+    then has the finished stage, or goes on from the first one's last checkpoint.
+    """
     work = stage.folder.with_name(stage.folder.name + ".partial")
-    with first_alone():
-        if is_first():
-            work.mkdir(parents=True, exist_ok=True)
-            if (work / DONE).exists():  # killed after the output was whole
-                _finish(work, stage)
-        finished = stage.done
-    if finished:
-        return
+    with contextlib.ExitStack() as held:
+        with first_alone():
+            if is_first():
+                _hold(work, held)
+                if stage.done:  # by the run that this one waited for
+                    log.info("%s: finished meanwhile by another run", stage.name)
+                    shutil.rmtree(work, ignore_errors=True)
+                elif (work / DONE).exists():  # killed after the output was whole
+                    _finish(work, stage)
+            finished = stage.done
+        if not finished:
+            _train(experiment, stage, work, model, data, text_encoder)
+
+
+def _hold(work: Path, held: contextlib.ExitStack) -> None:
+    """Make the work folder and hold it alone, until `held` closes or this process ends."""
+    for last in (False, True):
+        work.mkdir(parents=True, exist_ok=True)
+        try:
+            held.enter_context(locked(work))
+            return
+        except FileNotFoundError:  # it was just now given its name as a finished stage
+            if last:
+                raise
+
+
+def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLanguageModel, data: Data, text_encoder) -> None:
     L.seed_everything(stage.seed, verbose=False)
     trainer_cfg = experiment.trainer
     collator = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
@@ -168,13 +138,14 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
     guard = Guard(work, stage.name, stage.cfg.spike, stage.cfg.on_spike)
     curve = LossCurve(work / "loss.csv", stage.name, trainer_cfg.log_every, stage.cfg.batch_size, guard)
     strategy = strategy_for(trainer_cfg, model)
-    by_itself = isinstance(strategy, FSDPStrategy) and stage.cfg.clip > 0  # Lightning clips no gradients for it
+    on_a_terminal = os.isatty(2)
+    by_itself = isinstance(strategy, FSDP) and stage.cfg.clip > 0  # Lightning clips no gradients for it
     trainer = L.Trainer(
         accelerator=trainer_cfg.accelerator, devices=trainer_cfg.devices, num_nodes=trainer_cfg.num_nodes,
         strategy=strategy, precision=trainer_cfg.precision, max_steps=loader.steps, max_epochs=1,
         accumulate_grad_batches=loader.accumulate, gradient_clip_val=None if by_itself else stage.cfg.clip, use_distributed_sampler=False,
-        logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=_on_a_terminal(),
-        callbacks=[guard, *([ClipSharded(stage.cfg.clip)] if by_itself else []), curve, RandomState(), Periodic(work, trainer_cfg.checkpoint_every)],
+        logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=on_a_terminal,
+        callbacks=[*([Bar(curve)] if on_a_terminal else []), guard, *([ClipSharded(stage.cfg.clip)] if by_itself else []), curve, RandomState(), Periodic(work, trainer_cfg.checkpoint_every)],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=work,
     )
@@ -182,11 +153,14 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
     if last.exists():
         log.info("%s: continues from %s", stage.name, last)
     model.train()
-    trainer.fit(module, loader, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+    model.llm.fuse_loss(trainer_cfg.fused_loss)
+    with compiled(model, trainer_cfg.compile):
+        trainer.fit(module, loader, ckpt_path=str(last) if last.exists() else None, weights_only=False)
     if trainer.global_step < loader.steps:
         raise KeyboardInterrupt(f"stage {stage.name} stopped at step {trainer.global_step} of {loader.steps}")
     model.eval()
     state = trainer.strategy.lightning_module_state_dict()  # of all processes: an engine gathers what it sharded
+    unwrap(model)
     with first_alone():
         if is_first():
             own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
@@ -200,10 +174,7 @@ def _finish(work: Path, stage: PlannedStage) -> None:
     (work / LAST).unlink(missing_ok=True)
     shutil.rmtree(work / EMBEDDINGS, ignore_errors=True)
     os.replace(work, stage.folder)
-
-
-def _on_a_terminal() -> bool:
-    return os.isatty(2)
+    (stage.folder / LOCK).unlink(missing_ok=True)
 
 
 def save_stage(model: ECGLanguageModel, stage: PlannedStage, folder: Path, facts: dict, state: Mapping[str, Tensor] | None = None) -> None:

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 import lightning as L
+from lightning.pytorch.callbacks import TQDMProgressBar
 
+from anyecg.saving import saving, whole
 from anyecg.training.guard import Guard
-from anyecg.training.resume import saving, whole
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ class LossCurve(L.Callback):
 
     def __init__(self, path: Path, stage: str, every: int, samples_a_step: int, guard: Guard) -> None:
         self.path, self.stage, self.every, self.samples, self.guard = path, stage, every, samples_a_step, guard
+        self.loss: float | None = None  # of the last row
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.began, self.first = time.monotonic(), trainer.global_step
@@ -47,7 +49,7 @@ class LossCurve(L.Callback):
             return
         self.done = step
         taken = self.guard.take()
-        loss = sum(one.loss for one in taken) / len(taken)
+        self.loss = loss = sum(one.loss for one in taken) / len(taken)
         norms = [one.norm for one in taken if one.norm is not None]
         rate = (step - self.first) * self.samples / (time.monotonic() - self.began)
         if trainer.is_global_zero:
@@ -58,3 +60,14 @@ class LossCurve(L.Callback):
             self.spoke = time.monotonic()
             left = (trainer.max_steps - step) * self.samples / max(rate, 1e-9)
             log.info("%s  step %d/%d  loss %.3f  %.0f samples/s  %d:%02d left", self.stage, step, trainer.max_steps, loss, rate, left // 60, left % 60)
+
+
+class Bar(TQDMProgressBar):
+    """Lightning's progress bar with the loss curve's last loss: to log each batch's would wait for the device at each."""
+
+    def __init__(self, curve: LossCurve) -> None:
+        super().__init__()
+        self.curve = curve
+
+    def get_metrics(self, trainer: L.Trainer, module: L.LightningModule) -> dict[str, str]:
+        return {} if self.curve.loss is None else {"loss": f"{self.curve.loss:.3f}"}

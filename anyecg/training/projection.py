@@ -13,15 +13,20 @@ from anyecg.data.build import Data
 from anyecg.experiment import Experiment, StageConfig
 from anyecg.llms.chat import Chat
 from anyecg.model import ECGLanguageModel
+from anyecg.trainable import samples_a_pass
+from anyecg.training.answering import AnsweringStage
+from anyecg.training.contrastive import ContrastiveStage
 from anyecg.training.flops import Forward, Shape, answering_flops, contrastive_flops, recomputed_flops
-from anyecg.training.pipeline import plan
+from anyecg.training.planning import plan
 from anyecg.training.samples import measured, shares, stated
 from anyecg.types import ConfigError
+
+PAPERS_HEAD = 512  # outputs of the head that the published encoder of 85.6 M parameters holds
 
 
 @dataclass(frozen=True)
 class StageProjection:
-    """One stage. trains: group -> parameters that learn; frozen: the others; largest: parameters of the model's largest layer.
+    """One stage. trains: group -> parameters that learn ("heads": the stage's own); frozen: the others; largest: parameters of the model's largest layer.
 
     trained: whether the cache has its output (None: not known without the data). A sample on average: clips, tokens
     that the LLM reads, answers (those it learns), flops, and recomputed (FLOPs that gradient checkpointing adds).
@@ -53,22 +58,22 @@ class StageProjection:
         return sum(self.trains.values())
 
     def hours(self, gpus: int, mfu: float, peak: float) -> float | None:
-        """On so many accelerators of `peak` FLOP/s of which a share `mfu` goes into the model; None where the batch does not divide."""
-        return None if self.cfg.batch_size % gpus else self.samples * self.flops / (gpus * mfu * peak) / 3600
-
-    @property
-    def most_gpus(self) -> int | None:
-        """How many GPUs `micro_batch` lets the batch be spread over; None where it is not set."""
-        return self.cfg.batch_size // self.cfg.micro_batch if self.cfg.micro_batch else None
+        """On so many accelerators of `peak` FLOP/s of which a share `mfu` goes into the model; None where the batch does not go evenly to them."""
+        try:
+            samples_a_pass(self.cfg, gpus)
+        except ConfigError:
+            return None
+        return self.samples * self.flops / (gpus * mfu * peak) / 3600
 
 
 @dataclass(frozen=True)
 class Projection:
-    """All stages. parameters: of each group; clip_tokens: that the connector makes of a clip; lengths: pool -> how many
+    """All stages. parameters: of each group; head: those of the head that the paper counts with its encoder; clip_tokens: that the connector makes of a clip; lengths: pool -> how many
     questions its lengths were measured on, 0 where they are stated ones."""
 
     stages: Sequence[StageProjection]
     parameters: dict[str, int]
+    head: int
     clip_tokens: int
     lengths: dict[str, int]
 
@@ -99,7 +104,7 @@ def project(experiment: Experiment, data: Data | None = None, texts: Callable[[]
 
     stages = []
     for stage in plan(experiment, data.fingerprint if data else "not built"):
-        trains = model.train_only(stage.cfg.trains)
+        trains = _learning(experiment, model, stage.cfg)
         if stage.cfg.objective == "contrastive":
             sample = (1.0, 0.0, 0.0, contrastive_flops(forward), 0.0)
         else:
@@ -111,7 +116,17 @@ def project(experiment: Experiment, data: Data | None = None, texts: Callable[[]
         learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
         stages.append(StageProjection(stage.name, stage.cfg, stage.done if data else None, trains, total - learning, largest, *sample))
     groups = {name: sum(p.numel() for p in group.values()) for name, group in model.groups().items()}
-    return Projection(stages, groups, model.prefix + model.patches, lengths)
+    return Projection(stages, groups, model.encoder.dim * PAPERS_HEAD, model.prefix + model.patches, lengths)
+
+
+def _learning(experiment: Experiment, model: ECGLanguageModel, cfg: StageConfig) -> dict[str, int]:
+    """What a stage trains, as the stage itself counts it; without heads where the size of the reports' embeddings is not known beforehand."""
+    if cfg.objective != "contrastive":
+        return AnsweringStage(model, cfg, 1).trainable
+    text = experiment.text_encoder.component.outline(experiment.text_encoder.config)
+    with torch.device("meta"):
+        stage = ContrastiveStage(model, cfg, 1, text or 1)
+    return stage.trainable if text else stage.declared
 
 
 def _cost(forward: Forward, shape: Shape, trains: Sequence[str], tuning: str, again: bool) -> tuple[float, ...]:

@@ -9,14 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from anyecg.experiment import StageConfig
+from anyecg.llms.shards import shape_of
 from anyecg.model import ECGLanguageModel
+from anyecg.training.fsdp import whole_names
 from anyecg.training.position import moved
+from anyecg.training.resume import LAST
+from anyecg.types import CheckpointError
 
 
 class Stage(L.LightningModule):
     """Base of the LightningModules; a subclass says how a batch becomes a loss.
 
-    trainable: group -> number of parameters that learn in this stage, as declared by `cfg.trains`.
+    trainable: group -> number of parameters that learn in this stage: those that `cfg.trains` declares and, as "heads", the stage's own.
     """
 
     strict_loading = False  # checkpoints hold only what trains
@@ -24,16 +28,19 @@ class Stage(L.LightningModule):
     def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int) -> None:
         super().__init__()
         self.model, self.cfg, self.steps = model, cfg, steps
-        self.trainable = model.train_only(cfg.trains)
+        self.declared = model.train_only(cfg.trains)
+
+    @property
+    def trainable(self) -> dict[str, int]:
+        own = sum(p.numel() for p in self.own_parameters().values())
+        return self.declared | ({"heads": own} if own else {})
 
     def loss(self, batch) -> Tensor:
         """The scalar a step minimises."""
         raise NotImplementedError
 
     def training_step(self, batch, batch_index: int) -> Tensor:
-        loss = self.loss(batch)
-        self.log("loss", loss.detach(), prog_bar=True)
-        return loss
+        return self.loss(batch)  # logged by LossCurve: `self.log` would wait for the device at every batch
 
     def own_parameters(self) -> dict[str, nn.Parameter]:
         """Parameters of the stage itself, beside the model's (a projection head), which always learn."""
@@ -48,7 +55,9 @@ class Stage(L.LightningModule):
         learning.append((self.cfg.lr, list(self.own_parameters().values())))
         settings = []
         for lr, parameters in learning:
-            for decay, chosen in ((self.cfg.weight_decay, [p for p in parameters if p.ndim >= 2]), (0.0, [p for p in parameters if p.ndim < 2])):
+            matrices = [len(shape_of(p)) >= 2 for p in parameters]  # of the whole parameter: FSDP's parts of one are flat
+            for decay, is_matrix in ((self.cfg.weight_decay, True), (0.0, False)):
+                chosen = [p for p, found in zip(parameters, matrices, strict=True) if found == is_matrix]
                 if chosen:
                     settings.append({"params": chosen, "lr": lr, "weight_decay": decay})
         # fused leaves a step out on the device where the guard says so; float16's loss scaler does not go with it
@@ -64,6 +73,7 @@ class Stage(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Go on at the same step of the data on another number of devices."""
+        self._check(checkpoint, "it was written for a stage that trains other parts; delete it, and the same command trains this stage again")
         now = self.trainer.accumulate_grad_batches
         had = moved(checkpoint["loops"], checkpoint["global_step"], checkpoint.get("batches_a_step", now), now)
         if self.trainer.datamodule is not None:
@@ -71,9 +81,20 @@ class Stage(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["batches_a_step"] = self.trainer.accumulate_grad_batches if self._trainer is not None else 1
-        learning = {name for name, p in self.named_parameters() if p.requires_grad}
-        buffers = {name for name, _ in self.named_buffers()}
-        checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in learning or k in buffers}
+        if self._trainer is None or self.trainer.is_global_zero:  # an engine that shards gives whole tensors to the first rank alone
+            self._check(checkpoint, "the engine (trainer.strategy) did not give it; what was saved before is untouched")
+        kept = self.learning() | whole_names(self.named_buffers())
+        checkpoint["state_dict"] = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name in kept}
+
+    def learning(self) -> dict[str, nn.Parameter]:
+        """What learns, by the names it has in a checkpoint under any engine."""
+        return {name: p for name, p in whole_names(self.named_parameters()).items() if p.requires_grad}
+
+    def _check(self, checkpoint: dict, why: str) -> None:
+        """CheckpointError where a checkpoint lacks a tensor that learns: it would be left as it was, without a word."""
+        for name in self.learning():
+            if name not in checkpoint["state_dict"]:
+                raise CheckpointError(f"{LAST}: '{name}', which this stage trains, is not in the checkpoint: {why}")
 
 
 def cosine(step: int, steps: int, warmup: float) -> float:

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 from lightning.pytorch.accelerators import CUDAAccelerator
-from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, FSDPStrategy, Strategy
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, Strategy
 from torch import Tensor, nn
 
 from anyecg.experiment import TrainerConfig
 from anyecg.model import ECGLanguageModel
+from anyecg.training.fsdp import FSDP
 from anyecg.types import ConfigError
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
@@ -49,9 +49,7 @@ def strategy_for(cfg: TrainerConfig, model: ECGLanguageModel) -> Strategy | str:
     if name == "deepspeed":
         return DeepSpeed(**deepspeed_settings(cfg))
     if name == "fsdp":
-        blocks = set(getattr(model.llm.lm, "_no_split_modules", None) or ())
-        layers = {type(module) for module in model.llm.lm.modules() if type(module).__name__ in blocks}
-        return FSDPStrategy(auto_wrap_policy=layers, use_orig_params=True, state_dict_type="full")
+        return FSDP(model)
     return "auto"
 
 
@@ -238,13 +236,3 @@ def sharded_llm(cfg: TrainerConfig) -> Iterator[None]:
     finally:
         unset_hf_deepspeed_config()
         del alive
-
-
-class ClipSharded(L.Callback):
-    """Clips gradients of which each rank holds a part, which Lightning leaves to FSDP."""
-
-    def __init__(self, norm: float) -> None:
-        self.norm = norm
-
-    def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer) -> None:
-        trainer.strategy.model.clip_grad_norm_(self.norm)

@@ -156,6 +156,8 @@ def broken(tmp_path_factory):
     paths[3].with_suffix(".hea").unlink()
     damage(4, ".hea", lambda content: b"")
     damage(5, ".hea", lambda content: content.replace(b"/mV", b"/mmHg"))
+    damage(11, ".hea", lambda content: content.replace(b" 5000", b" 1500"))  # a header that claims less than there is
+    damage(12, ".hea", lambda content: content.replace(b" 500 ", b" -5 "))
     lead = np.frombuffer(paths[6].with_suffix(".dat").read_bytes(), "<i2").reshape(-1, 12).copy()
     lead[:, 8] = -32768  # a lead of invalid samples alone, and some in another
     lead[100:110, 0] = -32768
@@ -183,14 +185,15 @@ def test_bad_records_are_skipped_listed_and_counted(broken):
     folder, index = broken
     skipped = pd.read_csv(folder / "stores" / "mimic" / "skipped.csv").set_index("id")["reason"]
     ids = [f"mimic/{study}" for study in index["study_id"]]
-    reasons = {ids[0]: "cut short", ids[1]: "cut short", ids[2]: "missing", ids[3]: "missing", ids[4]: "broken", ids[5]: "no voltage"}
+    reasons = {ids[0]: "cut short", ids[1]: "cut short", ids[2]: "missing", ids[3]: "missing", ids[4]: "broken", ids[5]: "no voltage",
+               ids[11]: "holds 120,000 bytes", ids[12]: "sampling rate is '-5'"}
     for record, words in reasons.items():
         assert words in skipped[record], skipped[record]
-    assert sorted(skipped.index[skipped.str.contains("listed twice")]) == sorted([ids[7], ids[7], ids[8]]) and len(skipped) == 9
+    assert sorted(skipped.index[skipped.str.contains("listed twice")]) == sorted([ids[7], ids[7], ids[8]]) and len(skipped) == 11
     beats = pd.read_csv(folder / "stores" / "mit_bih_arrhythmia" / "skipped.csv").set_index("id")["reason"]
     assert list(beats.index) == ["mit_bih_arrhythmia/104", "mit_bih_arrhythmia/105"] and beats.str.contains("annotations").all()
     known, card = facts(folder)["sources"], (folder / "README.md").read_text()
-    assert known["mimic"]["skipped"] == 9 and known["mimic"]["broken_leads"] and known["mimic"]["interpolated"] >= 10
+    assert known["mimic"]["skipped"] == 11 and known["mimic"]["broken_leads"] and known["mimic"]["interpolated"] >= 10
     assert known["mit_bih_arrhythmia"]["outside"] == 2
     for name, source in known.items():
         line = next(line for line in card.splitlines() if line.startswith(f"| {name} |"))
@@ -233,6 +236,7 @@ def test_real_corpora(tmp_path, capsys):
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (["--root", "mimic"], "give NAME=DIR"), (["--root", "=x"], "give NAME=DIR"), (["--root", "mimik=x"], "did you mean 'mimic'"),
+    (["--root", "mimic={tmp}/nowhere", "--root", "mimic={tmp}"], "mimic has the root {tmp}/nowhere already; give each name once"),
     (["--root", "mimic={tmp}/nowhere"], "there is no folder {tmp}/nowhere"), (["--root", "mimic={tmp}"], "record_list.csv is missing"),
     (["--root", "mit_bih_st={tmp}"], "lists no recording"), (["nowhere.yaml"], "nowhere.yaml: no such file"), (["a.yaml", "b.yaml"], "give one experiment file"),
     (["questions.pools=[reports]"], "no pool is called 'reports'"), (["questions.windows_per_records=1"], "did you mean 'windows_per_record'"),
@@ -250,6 +254,32 @@ def test_a_file_in_the_folders_place(tmp_path, capsys):
     (tmp_path / "set").write_text("")
     assert build(tmp_path / "set", *FEW) == 2
     assert "cannot be made a dataset's folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mine", ["README.md", "corpora/notes.txt", "questions.csv"])
+def test_a_folder_of_its_user_s_own_is_not_written_over(tmp_path, capsys, mine):
+    path = tmp_path / "mine" / mine
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    assert build(tmp_path / "mine", *FEW) == 2
+    assert "holds files of yours and no dataset" in capsys.readouterr().err
+    assert path.read_text() == "mine" and list((tmp_path / "mine").iterdir()) == [tmp_path / "mine" / mine.partition("/")[0]]
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--to", ""], "--to: it is empty"), (["--to", "{tmp}", "--workers", "-1"], "'-1' is no whole number of at least 0"),
+    (["--to", "{tmp}", "--workers", "two"], "'two' is no whole number")])  # fmt: skip
+def test_arguments_that_are_none(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["build", *(argument.format(tmp=tmp_path) for argument in arguments)])
+    assert end.value.code == 2 and words in capsys.readouterr().err and not any(tmp_path.iterdir())
+
+
+def test_a_log_that_cannot_be_written(tmp_path, capsys):
+    (tmp_path / "set" / "build.log").mkdir(parents=True)
+    assert build(tmp_path / "set", *FEW) == 2
+    assert f"{tmp_path / 'set' / 'build.log'}: no log can be written there (Is a directory)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["1.10", "my set #1", "a: b", "tom's \"set\"", "null"])

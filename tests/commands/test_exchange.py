@@ -2,12 +2,19 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from anyecg.data.__main__ import main
 from anyecg.data.corpora import corpora
 from anyecg.data.folder import build_dataset, open_dataset
 from anyecg.data.questions import QuestionsConfig
+from anyecg.data.released import paths
+from anyecg.types import CANONICAL_LEADS
+
+from tests.data.native import REAL, beat_train, write_annotated
+
+UPSTREAM = [REAL / "upstream_json" / f"{name}.json" for name in ("stage1", "stage2", "stage3", "mimic_llama3.3-70b")]
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +77,31 @@ def test_rows_about_other_recordings_are_left_out_and_told(dataset, tmp_path, ca
     assert "none of 2 rows can be imported" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not UPSTREAM[0].is_file(), reason=f"no released files in {REAL}")
+def test_the_released_files_come_back_from_the_commands(tmp_path, capsys):
+    """Recordings made up at the places that the released rows name; one patient's European record and MIMIC's, each in its split."""
+    rows = [json.loads(path.read_text()) for path in UPSTREAM]
+    listed = []
+    for place in sorted({place for part in rows for row in part if row["dataset"] == "mimic" for place in paths(row)}):
+        *_, patient, study, name = place.split("/")
+        write_annotated(tmp_path / "mimic" / place.rpartition("/")[0], name, beat_train(10.0, 500, 12), 500, CANONICAL_LEADS, beats=())
+        listed.append({"subject_id": patient.removeprefix("p"), "study_id": name, "path": place, "ecg_time": "2168-01-01 10:00:00"})
+    pd.DataFrame(listed).to_csv(tmp_path / "mimic" / "record_list.csv", index=False)
+    pd.DataFrame([{"study_id": one["study_id"], "report_0": "Sinus rhythm"} for one in listed]).to_csv(tmp_path / "mimic" / "machine_measurements.csv", index=False)
+    write_annotated(tmp_path / "edb", "e0103", beat_train(7200.0, 250), 250, beats=[(k + 0.5, "V" if k % 9 == 4 else "N") for k in range(7200)])
+    roots = ["--root", f"mimic={tmp_path / 'mimic'}", "--root", f"european_st_t={tmp_path / 'edb'}"]
+    assert main(["build", "--to", str(tmp_path / "set"), *roots, "questions.windows_per_record=1", "--workers", "1"]) == 0
+    assert main(["import", *map(str, UPSTREAM), "--data", str(tmp_path / "set"), "--to", str(tmp_path / "new")]) == 0
+    assert "left out" not in capsys.readouterr().out
+    assert main(["export", str(tmp_path / "new"), "--to", str(tmp_path / "again.json")]) == 0
+    assert json.loads((tmp_path / "again.json").read_text()) == sum(rows, [])
+
+
 @pytest.mark.parametrize("arguments, message", [
     (["export", "{data}", "--to", "{tmp}/x.json", "--task", "location"], "its tasks are localization, multi_ecg, report"),
-    (["export", "{data}", "--to", "{tmp}/nowhere/x.json"], "cannot be written"), (["export", "{tmp}/none", "--to", "{tmp}/x.json"], "no finished dataset"),
+    (["export", "{data}", "--to", "{tmp}/nowhere/x.json"], "cannot be written"),
+    (["export", "{data}", "--to", "{tmp}/bad.json/x.json"], "bad.json/x.json cannot be written (Not a directory)"),
+    (["export", "{tmp}/none", "--to", "{tmp}/x.json"], "no finished dataset"),
     (["import", "{tmp}/gone.json", "--data", "{data}", "--to", "{tmp}/new"], "gone.json cannot be read"),
     (["import", "{tmp}/bad.json", "--data", "{data}", "--to", "{tmp}/new"], "bad.json: row 1: question: not there"),
 ])

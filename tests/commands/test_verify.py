@@ -45,12 +45,19 @@ def test_a_line_for_each_thing_that_is_wrong(place, capsys):
     assert any(line.startswith("  f.json row 5: ecg_end: ") for line in lines)
 
 
-@pytest.mark.parametrize("rows, status", [([ROW], 0), ([], 0), ([ROW, ROW | {"answer": "?"}], 1), ([ROW | {"ecg_path": "gone"}], 1)])
+@pytest.mark.parametrize("rows, status", [([ROW], 0), ([], 1), ([ROW | {"dataset": "mimic"}], 1), ([ROW, ROW | {"answer": "?"}], 1), ([ROW | {"ecg_path": "gone"}], 1)])
 def test_json(place, capsys, rows, status):
     found, printed, _ = verify(place, capsys, *rows, options=["--json"])
     result = json.loads(printed)
     assert found == status and {"agree", "checked", "rounding", "disagreements", "missing", "unchecked"} <= set(result)
     assert result["agree"] + len(result["disagreements"]) == result["checked"] and result["checked"] + sum(result["unchecked"].values()) == len(rows)
+
+
+@pytest.mark.parametrize("row", [ROW | {"dataset": "mimic"}, ROW | {"task": "report"}])
+def test_nothing_to_check_is_no_success(place, capsys, row):
+    status, printed, _ = verify(place, capsys, row)
+    assert status == 1 and printed.splitlines()[:2] == [
+        "agree 0 of 0", "nothing could be checked: no localization row is about a source with beat annotations under a --root (mit_bih_arrhythmia)"]
 
 
 def test_several_files_are_one_count(place, capsys):

@@ -9,6 +9,7 @@ from anyecg.data.corpora.annotated import DS1, DS2
 from anyecg.data.corpora.base import BEATS, split_by_patient
 from anyecg.data.corpora.mimic import clean
 from anyecg.data.preprocess import canonical
+from anyecg.data.shards import build_store
 from anyecg.data.simulate import simulate
 from anyecg.types import DataError
 
@@ -72,6 +73,26 @@ def test_mimic_reports_with_commas_quotes_and_none(tmp_path):
     assert second.statements == () and second.time == ""
 
 
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_quote_that_is_not_closed_is_told_and_takes_no_reports_with_it(tmp_path, rows):
+    simulate("mimic", tmp_path / "set", patients=6, seed=3, workers=1, progress=False)
+    path = tmp_path / "set" / "machine_measurements.csv"
+    lines = path.read_text().splitlines()
+    cells, last = lines[2].split(","), lines[2 + rows].split(",")
+    cells[4], last[4] = '"Sinus rhythm', 'regular"'
+    path.write_text("\n".join([*lines[:2], ",".join(cells), *lines[3 : 2 + rows], ",".join(last), *lines[3 + rows :]]) + "\n")
+    with pytest.raises(DataError, match="machine_measurements.csv: a statement that begins with 'Sinus rhythm.* goes on over the row of study .*not closed"):
+        list(opened("mimic", tmp_path / "set").entries())
+
+
+def test_recordings_without_a_row_in_the_table_of_reports_are_counted(tmp_path, caplog):
+    simulate("mimic", tmp_path / "set", patients=6, seed=3, workers=1, progress=False)
+    path = tmp_path / "set" / "machine_measurements.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-2]))
+    entries = list(opened("mimic", tmp_path / "set").entries())
+    assert f"2 of {len(entries)} recordings have no row in {path}" in caplog.text
+
+
 @real_data
 def test_ptbxl_real():
     corpus = opened("ptbxl", REAL / "ptbxl")
@@ -92,6 +113,10 @@ def test_ptbxl_simulated(tmp_path):
     expected = {10: "test", 9: "val"} if (folds == 10).any() else {9: "test", 8: "val"}
     assert all(entry.split == expected.get(folds[int(entry.id)], "train") for entry in entries)
     assert len(list(opened("ptbxl", tmp_path / "set", limit=3).entries())) == 3
+    table = pd.read_csv(tmp_path / "set" / "ptbxl_database.csv")
+    table.loc[0, "scp_codes"] = "{'IMI': 0.0, 'NORM': 35.0, 'SR': 0.0}"  # 0 is a likelihood that nobody knows
+    table.to_csv(tmp_path / "set" / "ptbxl_database.csv", index=False)
+    assert next(iter(opened("ptbxl", tmp_path / "set").entries())).labels == ("IMI", "NORM", "SR")
 
 
 @real_data
@@ -112,6 +137,18 @@ def test_records_of_one_patient_stay_together(tmp_path):
         write_annotated(tmp_path, name)
     entries = {entry.id: entry for entry in list(opened("mit_bih_arrhythmia", tmp_path).entries())}
     assert entries["201"].patient == entries["202"].patient == "201" and entries["201"].split == entries["202"].split
+
+
+def test_records_of_one_european_subject_stay_together(tmp_path):
+    names = [f"e0{number}" for number in (103, 104, 118, 119, 121, 122, 123, 124, 125, 126, 129, 133, 136, 139, 147, 148, 154, 155, 162, 163, 206, 210)]
+    for name in names:
+        (tmp_path / f"{name}.hea").write_text("")
+    entries = list(opened("european_st_t", tmp_path).entries())
+    disjoint(entries)
+    patients = {entry.id: entry.patient for entry in entries}
+    assert len(set(patients.values())) == 2 + 8 and {patients[name] for name in ("e0118", "e0119", "e0121", "e0122")} == {"e0118"}
+    (tmp_path / "SIMULATED.json").write_text("{}")  # its records have the same names, and a patient each
+    assert len({entry.patient for entry in opened("european_st_t", tmp_path).entries()}) == len(names)
 
 
 def test_inter_patient_halves_share_no_patient(tmp_path):
@@ -175,6 +212,10 @@ def test_annotations_out_of_order_are_ordered(tmp_path, monkeypatch):
 
     monkeypatch.setattr("anyecg.data.corpora.annotated.wfdb.rdann", shuffled)
     assert corpus.annotations(list(corpus.entries())[0]) == [(0.5, "N"), (1.5, "V"), (2.5, "N")]
+    store = build_store(corpus, tmp_path / "store", progress=False)
+    assert list(store.records.loc["mit_bih_arrhythmia/1"]["annotation_times"]) == [0.5, 1.5, 2.5] and store.summary["disordered"] == 2
+    monkeypatch.undo()
+    assert "disordered" not in build_store(corpus, tmp_path / "again", progress=False).summary
 
 
 def test_missing_root_names_key_and_path(tmp_path):

@@ -135,7 +135,7 @@ def test_edited_facts_are_told(dataset, damage):
     assert tree(dataset) == before
 
 
-@pytest.mark.parametrize("name", ["records.parquet", "store.json"])
+@pytest.mark.parametrize("name", ["records.parquet", "store.json", "skipped.csv", "origin.json"])
 @pytest.mark.parametrize("damage", [flip, lambda path: path.unlink()])
 def test_an_edited_store_is_told_and_read_again_once_it_is_deleted(dataset, name, damage):
     before = tree(dataset)

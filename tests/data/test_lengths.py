@@ -6,6 +6,8 @@ import torch
 
 from anyecg.data import lengths as module
 from anyecg.data.lengths import UNKNOWN, Lengths
+from anyecg.types import AnyECGError
+from tests.training.test_resume import disk_of
 
 
 class Count:
@@ -77,3 +79,13 @@ def test_counting_leaves_trainings_random_numbers_alone():
     before = torch.get_rng_state()
     Lengths(Count(), 10)(np.arange(10))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_full_disk_is_told_and_leaves_what_was_counted(tmp_path):
+    path = tmp_path / "lengths.i4"
+    Lengths(Count(), 100, path)(np.arange(50))
+    with disk_of(100), pytest.raises(AnyECGError, match="lengths.i4: could not be written"):
+        Lengths(Count(), 100, path)(np.arange(60))
+    count = Count()
+    Lengths(count, 100, path)(np.arange(60))
+    assert count.asked == list(range(50, 60)) and [file.name for file in tmp_path.iterdir() if file.suffix == ".part"] == []

@@ -175,3 +175,36 @@ def test_missing_library(tmp_path, monkeypatch, suffix, library):
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(AnyECGError, match=rf"needs {library}: pip install anyecg\[formats\]"):
         read_ecg(path)
+
+
+def test_a_rate_that_is_no_number(tmp_path):
+    np.save(tmp_path / "own.npy", SIGNAL)
+    for fs in ("500", True, [500]):
+        with pytest.raises(DataError, match="own.npy: fs=.* is no number of Hz; pass one such as fs=500"):
+            read_ecg(tmp_path / "own.npy", fs=fs, leads=LEADS)
+    assert read_ecg(tmp_path / "own.npy", fs=np.float32(500), leads=LEADS).fs == 500
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", ""])
+def test_no_finite_number_at_all(tmp_path, value):
+    (tmp_path / "own.csv").write_text("I,II\n" + f"{value},-inf\n" * 20)
+    with pytest.raises(DataError, match="own.csv: not one of its samples is a finite number"):
+        read_ecg(tmp_path / "own.csv", fs=100)
+
+
+@pytest.mark.parametrize("leads", [["I", "I"], ["II", "MLII"], {"a": "V1", "b": "V1"}])
+def test_one_lead_twice(tmp_path, caplog, leads):
+    (tmp_path / "own.csv").write_text("a,b\n" + "1,2\n" * 20)
+    with pytest.raises(DataError, match=r"own.csv: leads= makes two channels lead .*; name each lead once"):
+        read_ecg(tmp_path / "own.csv", fs=100, leads=leads)
+    (tmp_path / "own.csv").write_text("II,MLII\n" + "1,2\n" * 20)
+    assert read_ecg(tmp_path / "own.csv", fs=100).leads == ("II", "MLII")  # the file's own words
+    assert "II and MLII are both lead II; the first is used" in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_table_in_utf_16(tmp_path, encoding):
+    text = "II\tV1\n" + "0,5\t-0,25\n" * 20
+    (tmp_path / "own.txt").write_bytes(text.encode(encoding) if encoding == "utf-16" else ("\ufeff" + text).encode(encoding))
+    record = read_ecg(tmp_path / "own.txt", fs=100)
+    assert record.leads == ("II", "V1") and record.signal[:, 3].tolist() == [0.5, -0.25]

@@ -12,7 +12,7 @@ from anyecg.data.corpora import corpora
 from anyecg.data.corpora.base import BEATS
 from anyecg.data.findings import find
 from anyecg.data.questions import Questions, QuestionsConfig, build_questions
-from anyecg.data.questions.localization import NAMES, answer_text, clipped, spans
+from anyecg.data.questions.localization import NAMES, answer_text, clipped, spans, untouched
 from anyecg.data.questions.table import BATCH, write_questions
 from anyecg.types import MARKER, ConfigError, DataError, ECGSample, Turn, Window
 
@@ -63,6 +63,21 @@ def test_windows_clip_spans():
     assert clipped(found, 2.97, 5.02) == []  # slivers that would read "0.0s-0.0s" and "2.0s-2.0s"
     assert answer_text("Paced beat", [(0.4, 3.7), (4.6, 9.25)]) == "Duration: 0.4s-3.7s, 4.6s-9.2s"
     assert answer_text("Paced beat", []) == "No Paced beat Found"
+
+
+def test_a_window_is_untouched_where_nothing_is_left_to_answer():
+    rng, seen = np.random.default_rng(0), Counter()
+    for tenths in (0.1, 0.01, 0.0001):  # coarse times make ties at edges and at halves of a tenth
+        for _ in range(30):
+            times = np.sort(rng.integers(0, round(30 / tenths), 40) * tenths)
+            found = spans(times, rng.choice(list("NNNNV"), times.size).astype(object), "V", 30.0)
+            for _ in range(40):
+                start = round(rng.uniform(0, 20), 2)
+                end = start + round(rng.uniform(0.1, 10), 1)
+                nothing = not clipped(found, start, end)
+                assert untouched(found[:, 0].tolist(), found[:, 1].tolist(), start, end) == nothing
+                seen[nothing] += 1
+    assert min(seen[True], seen[False]) > 500
 
 
 @pytest.mark.parametrize(("start", "answer"), [

@@ -1,6 +1,7 @@
 """The store: bit-exact, resumable, the same whatever builds it, and never lost to a bad record."""
 
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -17,9 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from anyecg.data import shards
+from anyecg.data.card import remarks
 from anyecg.data.corpora.annotated import MITBIHArrhythmia
 from anyecg.data.preprocess import canonical
-from anyecg.data.shards import build_store, locked
+from anyecg.data.shards import LOCK, build_store, locked
 from anyecg.data.store import FORMAT, Store, Stores
 from anyecg.types import DataError, Window
 
@@ -174,6 +176,48 @@ def test_second_build_waits_for_the_first(source, tmp_path):
         assert second.is_alive() and not (folder / "store.json").exists()
     second.join(30)
     assert len(built[0]) == 10
+
+
+def test_a_forked_worker_does_not_keep_a_folder_locked(tmp_path):
+    with locked(tmp_path):
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        worker.start()
+    try:
+        with (tmp_path / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        worker.terminate()
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:-2]), lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_a_shard_that_was_cut_is_noticed_and_the_store_read_again(source, tmp_path, caplog, damage):
+    build_store(source, tmp_path / "store", progress=False)
+    before = contents(tmp_path / "store")
+    damage(tmp_path / "store" / "shard-00001.i2")
+    assert Store.open(tmp_path / "store").damaged() == [tmp_path / "store" / "shard-00001.i2"]
+    assert not build_store(source, tmp_path / "store", progress=False).damaged()
+    assert "shard-00001.i2 is missing or not as long as it was written" in caplog.text and contents(tmp_path / "store") == before
+
+
+def test_recordings_that_are_alike_are_listed(source, tmp_path, caplog):
+    splits = {entry.split: entry.id for entry in source.entries()}
+    train, test = splits["train"], splits["test"]
+    for suffix in (".hea", ".dat", ".atr"):
+        content = (source.root / f"{train}{suffix}").read_bytes()
+        (source.root / f"{test}{suffix}").write_bytes(content.replace(train.encode(), test.encode()) if suffix == ".hea" else content)
+    store = build_store(source, tmp_path / "store", progress=False)
+    assert store.summary["alike"] == 2 and store.summary["alike_across_splits"] == 1 and len(store) == 10
+    listed = pd.read_csv(tmp_path / "store" / "alike.csv")
+    assert set(zip(listed["id"], listed["split"])) == {(f"mit_bih_arrhythmia/{train}", "train"), (f"mit_bih_arrhythmia/{test}", "test")}
+    assert listed["group"].tolist() == [1, 1] and "1 such groups lie in several splits" in caplog.text
+    told = "\n".join(remarks({"mit_bih_arrhythmia": store.summary}))
+    assert "2 recordings have the same samples as another" in told and "WARNING: 1 groups of them lie in several splits" in told
+
+
+def test_what_is_not_alike_is_not_told(source, tmp_path):
+    summary = build_store(source, tmp_path / "store", progress=False).summary
+    assert "alike" not in summary and "disordered" not in summary and not (tmp_path / "store" / "alike.csv").exists() and not remarks({"a": summary})
+    assert "- a: leads that are none of the twelve, left out: ECG9 (3)" in remarks({"a": {**summary, "unknown_leads": {"ECG9": 3}}})
 
 
 def test_another_corpus_in_the_folder(source, tmp_path):

@@ -201,6 +201,14 @@ def test_one_good_reply_is_enough_and_the_others_are_counted(stores, tmp_path):
     assert why["written: reply without a pair in JSON"] == series - 3
 
 
+def test_requests_without_a_reply_are_dropped_and_counted(stores, tmp_path):
+    bodies = {3: "hang", 8: b'{"choices": []}', 9: b"<html>busy</html>"}
+    with ChatServer(writer, act=lambda number, body: bodies.get(number), pause=3) as server:
+        questions = build_questions(stores, config(server.url, concurrency=1, timeout=0.7), tmp_path / "q.arrow", seed=0)
+    why = dropped(tmp_path / "q.arrow")
+    assert len(questions) > 20 and why["written: request without a reply in time"] == 1 and why["written: request without a chat completion"] == 2
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """(url, model, stop) of SmolLM2 behind `transformers serve`, offline, on a free port."""

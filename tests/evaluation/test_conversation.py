@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from anyecg.evaluation.ask import Asker
-from anyecg.evaluation.conversation import Script, converse, hold, read_scripts, yes_or_no
+from anyecg.evaluation.conversation import Script, converse, hold, read_scripts
+from anyecg.evaluation.turns import grid, yes_or_no
 from anyecg.experiment import InputConfig
 from anyecg.types import ConfigError, DataError, ECG_ID, MARKER, ECGSample, Prediction, Turn, Window
 from tests.conftest import collator, make_item, make_model
@@ -77,27 +78,80 @@ def test_a_model_converses_over_stored_ecgs(small_data):
 
 def test_a_script_is_counted_and_the_same_bytes_again(tmp_path):
     samples = {"report": [opening(i) for i in range(40)]}
-    report = hold(Echo(), [SCRIPT], samples, tmp_path, key="k")
-    (first, checked, free) = report["scripts"]["talk"]["turns"]
+    report = hold(Echo(), [SCRIPT], samples, tmp_path, key="k", views=["signal"])
+    found = report["scripts"]["talk"]["views"]["signal"]
+    (first, checked, free) = found["turns"]
     assert first == {"n": 40, "empty": 0, "yes_no": 0} == free and checked["yes_no"] == 40 and checked["unread"] == 0
-    truths = Counter(one["turns"][1]["truth"] for one in report["scripts"]["talk"]["conversations"])
+    truths = Counter(one["turns"][1]["truth"] for one in found["conversations"])
     assert truths["yes"] > 10 and truths["no"] > 10 and 0.5 < checked["accuracy"] < 1  # left axis deviation is denied
     content = (tmp_path / "conversations.json").read_bytes()
     echo = Echo()
-    assert hold(echo, [SCRIPT], samples, tmp_path, key="k") == json.loads(content) and not echo.calls
-    hold(echo, [SCRIPT], samples, tmp_path, key="other")
+    assert hold(echo, [SCRIPT], samples, tmp_path, key="k", views=["signal"]) == json.loads(content) and not echo.calls
+    hold(echo, [SCRIPT], samples, tmp_path, key="other", views=["signal"])
     assert echo.calls
     (tmp_path / "again").mkdir()
-    hold(Echo(), [SCRIPT], samples, tmp_path / "again", key="k")
+    hold(Echo(), [SCRIPT], samples, tmp_path / "again", key="k", views=["signal"])
     assert (tmp_path / "again" / "conversations.json").read_bytes() == content
+
+
+def test_the_blind_control_stands_beside_the_conversations(tmp_path):
+    def answer(samples, view, answered=()):
+        for sample in samples:
+            yes = view == "signal" and any(words.lower() in sample.conversation[-1].text for words in sample.evidence[0].split(", "))
+            yield Prediction(sample.id, "Yes" if yes else "No")
+
+    report = hold(answer, [SCRIPT], {"report": [opening(i) for i in range(40)]}, tmp_path, bootstrap=200)
+    script = report["scripts"]["talk"]
+    seen, unseen = (script["views"][view]["turns"][1] for view in ("signal", "blind"))
+    change, low, high = script["differences"]["blind"]["2"]
+    assert seen["accuracy"] == 1 and 0.2 < unseen["accuracy"] < 0.8 and change == pytest.approx(1 - unseen["accuracy"]) and 0 < low < change < high
+    (_, row, free) = grid(report).rows
+    assert row[:4] == ["talk, turn 2", "40", "40", "1.000"] and row[5].startswith(f"+{change:.3f} [") and row[6:] == ["0 / 0", "0 / 0"]
+    assert free[3:6] == ["–"] * 3
+    assert [one["turns"][1]["question"] for one in script["views"]["signal"]["conversations"]] == [
+        one["turns"][1]["question"] for one in script["views"]["blind"]["conversations"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("answers", [0, 7, 10, 25, 47, 60])
+def test_killed_in_any_turn_nothing_is_asked_twice_and_the_bytes_are_the_same(tmp_path, answers):
+    asked, samples = [], {"report": [opening(i) for i in range(10)]}
+
+    def answer(samples, view, answered=()):
+        for sample in samples:
+            if sample.id not in answered:
+                if len(asked) == left:
+                    raise KeyboardInterrupt
+                asked.append((view, sample.id, len(sample.conversation)))
+                yield Prediction(sample.id, f"No, {view}, turn {len(sample.conversation)}")
+
+    def run(folder):
+        folder.mkdir(exist_ok=True)
+        hold(answer, [SCRIPT], samples, folder, key="k", bootstrap=20)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    left = None
+    whole = run(tmp_path / "whole")
+    assert len(asked) == 60  # ten conversations of three turns in two views
+    asked.clear()
+    left = answers
+    if answers < 60:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "killed")
+        with (tmp_path / "killed" / "conversations.jsonl").open("ab") as file:
+            file.write(b'{"id": "q3", "ta\xc3')
+    else:
+        run(tmp_path / "killed")
+    left = None
+    assert run(tmp_path / "killed") == whole and len(asked) == len(set(asked)) == 60
 
 
 def test_silence_and_garble_are_counted(tmp_path):
     def answer(samples, view):
         return (Prediction(sample.id, "" if sample.id == "q0" else "\ufffd yes-ish") for sample in samples)
 
-    checked = hold(answer, [SCRIPT], {"report": [opening(0), opening(1)]}, tmp_path)["scripts"]["talk"]["turns"][1]
-    assert checked == {"n": 2, "empty": 1, "yes_no": 2, "unread": 2, "accuracy": 0.0}
+    found = hold(answer, [SCRIPT], {"report": [opening(0), opening(1)]}, tmp_path)["scripts"]["talk"]["views"]
+    for view in ("signal", "blind"):
+        assert found[view]["turns"][1] == {"n": 2, "empty": 1, "yes_no": 2, "unread": 2, "accuracy": 0.0}
 
 
 def test_yes_or_no_is_the_first_word():

@@ -9,10 +9,13 @@ import pytest
 from rich.console import Console
 
 from anyecg.evaluation import bars, figures, tables
+from anyecg.evaluation.answers import _claim
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.tasks.localization import Localization
 from anyecg.tasks.multi_ecg import MultiECG
-from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
+from anyecg.types import AnyECGError, DataError, ECGSample, Prediction, Turn, Window
+
+from tests.training.test_resume import disk_of
 
 
 def localization(i):
@@ -45,8 +48,8 @@ class Reader:
     def __init__(self, dies_after=None):
         self.asked, self.left = [], dies_after
 
-    def __call__(self, samples, view):
-        for sample in samples[::-1]:
+    def __call__(self, samples, view, answered=()):
+        for sample in (one for one in samples[::-1] if one.id not in answered):
             if self.left is not None and not self.left:
                 raise KeyboardInterrupt
             self.left = None if self.left is None else self.left - 1
@@ -198,7 +201,7 @@ def test_one_patient_or_no_bootstrap_leaves_intervals_out(tmp_path):
 
 def test_tables_show_controls_intervals_counts_and_the_paper(tmp_path):
     metrics = run(tmp_path)
-    text = tables.table(metrics, {"localization": 0.5, "multi_ecg": None})
+    text = tables.table(metrics, {"localization": ("iou_balanced", 0.5), "multi_ecg": ("score", None)})
     assert "| paper (other data and weights) | 0.500 |" in text and "| paper (other data and weights) | – |" in text
     for words in ("blind (no ECG)", "shuffled", "| 24 | 8 | 0 |", "iou_balanced", "by abnormality", "ECG − this [95 %]"):
         assert words in text
@@ -209,18 +212,25 @@ def test_tables_show_controls_intervals_counts_and_the_paper(tmp_path):
 
 def test_pictures_are_drawn_from_what_a_run_leaves(tmp_path):
     metrics = run(tmp_path)
-    pd.DataFrame({"step": [1, 2, 3], "loss": [3.0, 2.0, 1.0]}).to_json(tmp_path / "stage1.jsonl", orient="records", lines=True)
-    pd.DataFrame({"step": [1, 2, 3], "loss": [3.0, 2.0, 1.0]}).to_csv(tmp_path / "stage2.csv", index=False)
-    signal, mask = np.random.default_rng(0).normal(size=(12, 1000)), np.arange(12) < 2
+    curve = {"step": [1, 2, 3], "loss": [3.0, None, 1.0]}
+    example = {"title": "PVC?", "leads": ["II"], "signal": np.random.default_rng(0).integers(-99, 99, (1, 1000)).tolist(), "truth": [[1, 2]], "answer": [[1.5, 3]]}
     drawn = [
-        *bars.metric_figures(metrics, tmp_path),
-        *figures.loss_curves({"stage 1": tmp_path / "stage1.jsonl", "stage 2": tmp_path / "stage2.csv"}, tmp_path / "figures" / "loss"),
-        *figures.localization_example(signal, mask, [[1, 2]], [[1.5, 3]], "PVC?", tmp_path / "example"),
-        *figures.localization_example(signal, mask, [], None, "PVC?", tmp_path / "unreadable"),
+        *bars.run_figures(metrics, tmp_path),
+        *figures.loss_curves({"stage 1": curve, "stage 2": curve | {"validation_loss": [3, 2, 1]}}, tmp_path / "figures" / "loss"),
+        *figures.localization_example(example, tmp_path / "example"),
+        *figures.localization_example(example | {"truth": [], "answer": None}, tmp_path / "unreadable"),
     ]
     assert len(drawn) == 12 and all(path.stat().st_size > 1000 for path in drawn)
-    (tmp_path / "empty.csv").write_text("step,accuracy\n1,2\n")
-    with pytest.raises(DataError, match="empty.csv.*loss"):
-        figures.loss_curves({"stage": tmp_path / "empty.csv"}, tmp_path / "loss")
+    with pytest.raises(DataError, match="no loss curves"):
+        figures.loss_curves({}, tmp_path / "loss")
     with pytest.raises(DataError, match="without leads"):
-        figures.localization_example(signal, mask & False, [], [], "", tmp_path / "none")
+        figures.localization_example(example | {"leads": []}, tmp_path / "none")
+
+
+def test_a_disk_that_is_full_leaves_the_key_of_the_answers_as_it_was(tmp_path):
+    path, predictions = tmp_path / "predictions.key", tmp_path / "predictions.jsonl"
+    _claim(path, predictions, "key")
+    predictions.touch()
+    with disk_of(5), pytest.raises(AnyECGError, match="predictions.key: could not be written"):
+        _claim(path, predictions, "key")
+    _claim(path, predictions, "key")

@@ -38,6 +38,30 @@ def test_what_is_no_score_says_why(text, why):
     assert read_score(text) == (None, why)
 
 
+@pytest.mark.parametrize(("text", "score"), [
+    ("I'd rate this 4/5 because ECG 2 is wrong", 4), ("4 of 5", 4), ("4 - the answer is right", 4), ("5/5 = perfect", 5), ("4 – ECGs 1, 2 and 3 are right", 4),
+    ("3.5 — one finding is missing", 3.5), ("4/5 because it has 1 error in ECG 2", 4), ("It does not mention ECG 3, so I'd give it 2/5.", 2),
+    ("The rhythm is right. 4 out of 5, since the axis is missing.", 4), ("Final score: 3/5. ECG 2 is wrong.", 3), ("4/5. Overall 4/5.", 4), ("(4/5) mostly right", 4),
+    ("Score: 4/5, since 3 of 5 ECGs are right", 4), ("0/5 - completely wrong", 0), ("**4**/5 - ECG 1 is right", 4)])  # fmt: skip
+def test_a_score_with_its_reasons_is_read(text, score):
+    assert read_score(text) == (score, "")
+    assert read_score(f"{text} and so on", cut=True)[0] in (score, None)
+
+
+@pytest.mark.parametrize(("text", "why"), [
+    ("3/5 or 4/5 because ECG 2 is wrong", judging.SEVERAL), ("0/5 = wrong, 5/5 = perfect", judging.SEVERAL), ("4/5, maybe 3", judging.SEVERAL),
+    ("4/5 because it is right. No, 3.", judging.SEVERAL), ("4 - not quite a 5", judging.SEVERAL), ("1 - rhythm right\n2 - axis wrong", judging.SEVERAL),
+    ("3-4/5", judging.SEVERAL), ("between 3 and 4/5 because", judging.SEVERAL), ("Score: 3. I'd rate it 4/5.", judging.SEVERAL),
+    ("A score of 5 would need every ECG; 3", judging.SEVERAL), ("3 of 5 ECGs are right, so I give 4/5", judging.SEVERAL), ("4 - 5", judging.SEVERAL),
+    ("3 of 5 ECGs are right", judging.SEVERAL), ("It covers 3/5.", judging.IN_PROSE), ("Right in 3/5 ECGs", judging.IN_PROSE), ("ECG 4/5 is wrong", judging.IN_PROSE),
+    ("It would score 4/5 if ECG 2 were right", judging.SEVERAL), ("If ECG 2 were right, it would score 4/5", judging.SEVERAL), ("I would not give it 4/5", judging.IN_PROSE),
+    ("less than 4/5", judging.IN_PROSE), ("6/5 because it is perfect", judging.OUTSIDE), ("-1/5 = useless", judging.OUTSIDE), ("7 - the answer is right", judging.OUTSIDE),
+    ("-4 - the answer is wrong", judging.OUTSIDE), ("4/10 because ECG 2 is wrong", judging.OTHER_SCALE), ("4 of 50", judging.SEVERAL),
+    ("2-lead ECG", judging.IN_PROSE), ("three out of five", judging.NO_NUMBER), ("4,5", judging.NO_NUMBER)])  # fmt: skip
+def test_what_could_be_another_score_is_none(text, why):
+    assert read_score(text) == (None, why)
+
+
 def test_a_reply_that_was_cut_is_not_taken_for_its_first_digits():
     assert read_score("Score: 3", cut=True) == read_score("", cut=True) == read_score("Let me think", cut=True) == (None, judging.CUT)
 

@@ -50,16 +50,31 @@ def test_a_column_that_the_table_does_not_have_is_refused(tmp_path):
 
 
 def test_ours_stand_above_the_published_a_row_a_judge_and_view():
-    view = {"metrics": {"score": 2.0, "score_2": 1.0, "judge_score": 3.0}, "blocks": {}, "best": {"score": 7, "judge": 9}}
-    task = {"views": {"signal": view, "blind": {"metrics": {"score": 1.0}, "blocks": {}, "best": {}}}}
+    view = {"metrics": {"score": 2.0, "score_2": 1.0, "judge_score": 3.0}, "intervals": {"score": [1.5, 2.5]}, "blocks": {}, "best": {"score": 7, "judge": 9}, "unparsed": 3}
+    blind = {"metrics": {"score": 1.0}, "intervals": {}, "blocks": {}, "best": {}, "unparsed": 0}
+    task = {"n": 40, "n_patients": 20, "views": {"signal": view, "blind": blind}, "differences": {"blind": {"score": [1.0, 0.5, 1.5]}}}
     grid = beside_published(task, next(table for table in of_tasks() if table.task == "multi_ecg"))
     rows = {row[0]: row[1:] for row in grid.rows}
-    assert rows["with the ECG, findings judge"] == ["1.000", *["–"] * 4, "2.000", "7"] and rows["with the ECG, LLM judge"][-2:] == ["3.000", "9"]
-    assert rows["blind (no ECG), findings judge"][-2:] == ["1.000", "–"] and "blind (no ECG), LLM judge" not in rows
-    assert rows["anyECG-chat (published)"][-2:] == ["3.020", "816"] and "other data and weights" in grid.notes[0]
+    assert rows["with the ECG, findings judge"] == ["1.000", *["–"] * 4, "2.000 [1.500, 2.500]", "7", "40", "20", "3"]
+    assert rows["with the ECG, LLM judge"][5:7] == ["3.000", "9"]
+    assert rows["ECG − blind, findings judge"] == [*["–"] * 5, "+1.000 [+0.500, +1.500]", "–", "40", "20", "–"] and "ECG − blind, LLM judge" not in rows
+    assert rows["blind (no ECG), findings judge"][5:7] == ["1.000", "–"] and "blind (no ECG), LLM judge" not in rows
+    assert rows["anyECG-chat (published)"][5:] == ["3.020", "816", "–", "–", "–"] and "other data and weights" in grid.notes[0]
 
 
 def test_a_column_may_be_of_a_breakdown():
     table = load("table7")
-    task = {"views": {"signal": {"metrics": {"exact_match": 0.5}, "blocks": {"question type": {"single-verify": {"exact_match": 0.25}}}}}}
-    assert beside_published(task, table).rows[0] == ["with the ECG", "0.250", *["–"] * 6, "0.500"]
+    view = {"metrics": {"exact_match": 0.5}, "intervals": {}, "unparsed": 1, "blocks": {"question type": {"single-verify": {"exact_match": 0.25}}},
+            "block_intervals": {"question type": {"single-verify": {"exact_match": [0.2, 0.3]}}}}  # fmt: skip
+    task = {"n": 9, "n_patients": 8, "views": {"signal": view}, "differences": {}}
+    assert beside_published(task, table).rows[0] == ["with the ECG", "0.250 [0.200, 0.300]", *["–"] * 6, "0.500", "9", "8", "1"]
+
+
+def test_table_8_has_the_metric_that_its_figure_is_of():
+    table = load()
+    found = {"primary": "auc", "views": {"signal": {"metrics": {"auc": 0.6, "auc_ptbxl_super": 0.7}}}}
+    assert table.beside("default", {"classification": found}) == {"classification": ("auc_ptbxl_super", 0.7109)}
+    without = {"primary": "auc", "views": {"signal": {"metrics": {"auc": 0.6, "auc_csn_csn": 0.7}}}}
+    assert table.beside("default", {"classification": without}) == {"classification": ("auc", 0.7109)}
+    assert table.metric("localization", ["iou_macro", "iou_balanced"], "iou_balanced") == "iou_balanced"
+

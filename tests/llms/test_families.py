@@ -74,10 +74,60 @@ def test_bfloat16_weights_take_float32_embeddings(load):
 def test_generation_stops_at_the_end_token(load):
     llm = load("Llama", tuning="none").eval()
     stop = llm.chat.stop[0]
-    with torch.no_grad():  # whatever it reads, it ends
-        llm.lm.get_output_embeddings().weight.zero_()
-    llm.lm.generation_config.suppress_tokens = [id for id in range(len(llm.tokenizer)) if id != stop]
+    llm.head = lambda hidden: torch.nn.functional.one_hot(torch.full((len(hidden),), stop), len(llm.tokenizer))  # whatever it reads, it ends
     assert llm.generate(torch.randn(2, 4, llm.dim), torch.ones(2, 4), 20) == ["", ""]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answers_are_the_librarys_where_rows_end_at_different_tokens(load, family):
+    """Rows that have ended are dropped from the batch, which the library's own loop computes to the last."""
+    llm = load(family, tuning="none").eval()
+    embeds, mask = torch.randn(6, 9, llm.dim, generator=torch.Generator().manual_seed(3)), torch.ones(6, 9, dtype=torch.bool)
+    mask[2, :4] = mask[4, :1] = False
+    told = llm.lm.generate(inputs_embeds=embeds, attention_mask=mask.long(), max_new_tokens=12, eos_token_id=llm.tokenizer.vocab_size + 9)
+    llm.stops = sorted({int(told[0, 1]), int(told[1, 3]), int(told[2, 0]), int(told[3, 6])})  # so that rows end early and late
+    ids = llm.lm.generate(inputs_embeds=embeds, attention_mask=mask.long(), max_new_tokens=12, eos_token_id=llm.stops)
+    texts = [text.strip() for text in llm.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)]
+    assert llm.generate(embeds, mask, 12) == texts
+
+
+def test_what_has_ended_is_no_longer_computed(load):
+    llm = load("Llama", tuning="none").eval()
+    widths, states = [], llm._states
+    llm._states = lambda embeds, mask, **cached: widths.append(len(embeds)) or states(embeds, mask, **cached)
+    ends = iter([[0], [1, 2], [], [], []])  # rows, of those left, that end at each step
+    stop, other = llm.chat.stop[0], next(id for id in range(len(llm.tokenizer)) if id not in llm.stops)
+
+    def head(hidden):
+        token = torch.full((len(hidden),), other)
+        token[next(ends)] = stop
+        return torch.nn.functional.one_hot(token, len(llm.tokenizer))
+
+    llm.head = head
+    llm.generate(torch.randn(4, 3, llm.dim), torch.ones(4, 3), 5)
+    assert widths == [4, 4, 1, 1, 1]
+
+
+@pytest.mark.skipif(not hasattr(torch.nn.functional, "linear_cross_entropy"), reason="torch before 2.15")
+def test_a_fused_loss_is_the_same_loss(load):
+    llm = load("Llama", tuning="full")
+    hidden, targets, found = torch.randn(7, llm.dim), torch.randint(5, 300, (7,)), []
+    for fused in (False, True):
+        llm.fuse_loss(fused)
+        given = hidden.clone().requires_grad_()
+        loss = llm.loss(given, targets)
+        loss.backward()
+        found.append((loss.detach(), given.grad))
+    for plain, other in zip(*found):
+        torch.testing.assert_close(plain, other, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["Gemma2", "Cohere", "Granite"])
+def test_a_head_that_does_more_is_not_fused(load, family):
+    llm = load(family)
+    with pytest.raises(ConfigError, match="trainer.fused_loss"):
+        llm.fuse_loss()
+    llm.fuse_loss(False)
 
 
 def test_generation_inherits_no_sampling(load, family_folder, tmp_path):

@@ -170,9 +170,10 @@ def test_each_label_has_its_auc_beside_its_f1():
     texts = ["sinus rhythm, normal ECG", "no atrial fibrillation, conduction disturbance", "atrial flutter, normal ECG", "conduction disturbance"]
     scored = rows(texts)
     found, labels = task().reduce(scored), task().blocks(scored)["labels of ptbxl_rhythm"]
-    assert labels["sinus rhythm"] == {"auc": 1.0, "f1": 1.0, "positives": 1, "n": 3}
-    assert labels["atrial fibrillation"] == {"auc": 1.0, "f1": 0.0, "positives": 1, "n": 3}  # denied: alike, but not asserted
-    assert labels["pacemaker"] == {"positives": 0, "n": 3}
+    asked = {"n": 3, "n_patients": int(scored["patient"][scored["label:ptbxl_rhythm:pacemaker"].notna()].nunique()), "n_unparsed": 0}
+    assert labels["sinus rhythm"] == {"auc": 1.0, "f1": 1.0, "positives": 1, **asked}
+    assert labels["atrial fibrillation"] == {"auc": 1.0, "f1": 0.0, "positives": 1, **asked}  # denied: alike, but not asserted
+    assert labels["pacemaker"] == {"positives": 0, **asked}
     assert found["f1_ptbxl_super"] == 1 and found["f1_ptbxl_rhythm"] == pytest.approx(2 / 3) and found["label_f1"] == pytest.approx(5 / 6)
 
 

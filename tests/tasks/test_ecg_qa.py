@@ -74,7 +74,7 @@ def test_order_matters_to_the_published_match_only():
     thirds = {"accuracy_macro": pytest.approx(0.5), "exact_match_macro": pytest.approx(1 / 6)}  # query, choose, verify
     assert TASK.reduce(rows) == {"accuracy": 0.5, "exact_match": 0.25, **thirds}
     blocks = TASK.blocks(rows)["question type"]
-    assert blocks["single-verify"] == {"accuracy": 0.5, "accuracy_macro": 0.5, "exact_match": 0.5, "exact_match_macro": 0.5, "n": 2} and set(blocks) == {one.subset for one in samples}
+    assert blocks["single-verify"].items() >= {"accuracy": 0.5, "accuracy_macro": 0.5, "exact_match": 0.5, "exact_match_macro": 0.5, "n": 2}.items() and set(blocks) == {one.subset for one in samples}
 
 
 @pytest.mark.parametrize(("text", "exact"), [("Sinus Rhythm, lead v1", True), ("sinus rhythm, lead V1.", False), ("Answer: sinus rhythm, lead V1", False),

@@ -43,6 +43,24 @@ def metrics(samples, texts):
         ("no premature ventricular contraction found.", []),
         ("No PVC is detected", []),
         ("None.", []),
+        ("between 2 and 4 seconds", [[2, 4]]),
+        ("Seen between 2.0s and 4.0s.", [[2, 4]]),
+        ("[2.0, 4.0]", [[2, 4]]),
+        ("[[0.4, 3.7], [4.6, 9.3]]", [[0.4, 3.7], [4.6, 9.3]]),
+        ("(2.0s, 4.0s)", [[2, 4]]),
+        ("It starts at 2.0 s and ends at 4.0 s", [[2, 4]]),
+        ("begins at 2s, stops at 4s", [[2, 4]]),
+        ("PVC: 2.0s-4.0s, no other PVCs", [[2, 4]]),
+        ("2.0s-4.0s, no atrial fibrillation", [[2, 4]]),
+        ("2.0s-4.0s; no other PVCs found", [[2, 4]]),
+        ("No PVCs", []),
+        ("There are no PVCs.", []),
+        ("There is no PVC in this ECG", []),
+        ("No, there are no premature ventricular contractions in the recording.", []),
+        ("No evidence of premature ventricular contraction", []),
+        ("There are no abnormalities.", []),
+        ("Duration: none", []),
+        ("Duration: None.", []),
     ],
 )
 def test_answers_are_read_tolerantly(text, intervals):
@@ -54,7 +72,11 @@ def test_answers_are_read_tolerantly(text, intervals):
     [
         "", "A", "sinus rhythm", "Duration:", "Duration: 4.0s-2.0s", "Duration: 1.0s-2.0s, 5.0s-4.0s", "60-100 bpm", "200ms - 300ms",
         "in V1-4 there is", "No PVC Found, Duration: 1.0s-2.0s", "Duration: 30.0s-31.0s", "Duration: 2.0s-2.0s",
-        "Duration: 1.0s",
+        "Duration: 1.0s", "No atrial fibrillation", "No", "No PVCs after 4 s", "No other PVCs", "No further PVCs found", "There is no doubt that PVCs occur", "No PVCs but PACs",
+        "There are no PVCs, 1.0s-2.0s", "between 1 and 2 seconds there are no PVCs", "[1.0, 2.0], no PVCs", "Duration: none, 1.0s-2.0s none found",
+        "between 2 and 4 PVCs", "between 60 and 100 bpm", "between leads 2 and 4", "2-4 PVCs", "There are 2 to 4 beats", "[2, 4]", "leads (1, 2)",
+        "(1.0, 2.0, 3.0)", "[2.0, 4.0", "starts at 60 bpm and ends at 100 bpm", "starts at 2.0 s", "starts at 4.0 s and ends at 2.0 s", "[4.0, 2.0]",
+        "between 4 and 2 seconds", "1.0s- no PVC PVC 2.0", "no no PVC no", "duration none none",
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_unparsed_and_scores_nothing(text):

@@ -11,8 +11,10 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
+from torch.distributed.fsdp import FullyShardedDataParallel, _optim_utils
 
 from anyecg import config
 from anyecg.data.build import build_data
@@ -20,6 +22,7 @@ from anyecg.run import build_model
 from anyecg.training import pipeline, strategies
 from anyecg.training.ranks import is_first, join, wait
 from anyecg.training.resume import LAST, AtomicCheckpointIO
+from anyecg.training.fsdp import FSDP
 from anyecg.training.strategies import DDPStrategy, DeepSpeed
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +48,34 @@ class CPUDeepSpeed(DeepSpeed):
     def root_device(self):
         return torch.device("cpu", 0)
 
+
+class CPUFSDP(FSDP):
+    """Torch's FSDP runs on a CPU where it is told so; Lightning tells it the number of a GPU."""
+
+    def setup_environment(self):
+        super(FSDP, self).setup_environment()
+
+    def _setup_model(self, model):
+        plain = FullyShardedDataParallel.__init__
+        on_cpu = lambda wrapper, *args, **settings: plain(wrapper, *args, **settings | {"device_id": torch.device("cpu")})  # noqa: E731
+        with patch.object(FullyShardedDataParallel, "__init__", on_cpu):
+            return super()._setup_model(model)
+
+    def optimizer_state(self, optimizer):
+        """On a GPU each moment is copied out of the buffer in which it is gathered; on a CPU both would lie in it."""
+        plain = _optim_utils._unflatten_orig_param_states
+
+        def copied(info, states, key, *how):
+            for state in states.values():
+                state.update({key: state[key].clone()} if key in state else {})
+            plain(info, states, key, *how)
+
+        with patch.object(_optim_utils, "_unflatten_orig_param_states", copied):
+            return super().optimizer_state(optimizer)
+
+    @property
+    def root_device(self):
+        return torch.device("cpu")
 
 
 def keep_the_checkpoint_of(step: int, target: Path) -> None:
@@ -88,7 +119,7 @@ def train(data_cache: Path, folder: Path, name: str, stage: str, overrides: list
 
 def main() -> None:
     data_cache, folder, cases = map(Path, sys.argv[1:])
-    strategies.DeepSpeed, known = CPUDeepSpeed, {}
+    strategies.DeepSpeed, strategies.FSDP, known = CPUDeepSpeed, CPUFSDP, {}
     for name, (stage, overrides) in json.loads(cases.read_text()).items():
         train(data_cache, folder, name, stage, overrides, known)
         gc.collect()

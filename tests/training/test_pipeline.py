@@ -1,9 +1,10 @@
-"""The curriculum: shared prefixes, reuse, exact resume, and outputs that load back."""
+"""The curriculum: shared prefixes, reuse, and outputs that load back."""
 
+import fcntl
 import json
 import os
-import subprocess
-import sys
+import shutil
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from anyecg import config
+from anyecg.data.shards import LOCK, locked
 from anyecg.run import build_model
-from anyecg.training.pipeline import load_stage, plan, run_stages
+from anyecg.training.pipeline import _finish, load_stage, run_stages, train
+from anyecg.training.planning import plan
 from anyecg.types import CheckpointError
 from tests.conftest import SMALL
 
@@ -105,69 +108,52 @@ def test_a_stage_of_another_model_is_refused(trained_run, small_data, small_cach
         load_stage(other, stages[2])
 
 
-KILLED = ["curriculum=[contrastive,stage2]", "encoder.dropout=0.1", "llm.lora.dropout=0.1", "stages.language.samples=64", "stages.contrastive.samples=64",
-          "stages.stage2.samples=192", "stages.stage2.tasks.localization_short=16", "trainer.checkpoint_every=3", "trainer.log_every=2"]
-STEPS = {"language": 4, "contrastive": 4, "stage2": 12}  # of two micro-batches each; a checkpoint every third
-POINTS = {
-    0: [
-        ["language", "batch", 1],  # in the middle of the first step: there is no checkpoint yet
-        ["language", "checkpoint", 0],  # half of the first one written
-        ["language", "batch", 7],  # in the middle of the last step
-        ["language", "next"],  # between two stages
-        ["contrastive", "embedding", 2],  # reports half embedded
-        ["contrastive", "embedded"],  # all of them, before the first step
-        ["contrastive", "renaming"],  # a checkpoint is whole, but not called last.ckpt yet
-        ["contrastive", "told"],  # all of the output is written, nothing is tidied up
-        ["stage2", "batch", 13],  # in the middle of step 7, after the checkpoint of step 6
-        ["stage2", "renaming"],  # the checkpoint of step 9 is whole, but the one of step 6 still in its place
-        ["stage2", "output"],  # half of the output written
-        ["stage2", "finishing"],  # all of it, the checkpoint dropped, the folder not yet called by its name
-    ],
-    2: [["stage2", "batch", 2], ["stage2", "batch", 13], ["stage2", "batch", 23]],
-}
+def test_a_second_run_waits_for_the_first_and_takes_its_stage(trained_run, small_data, tmp_path, monkeypatch, caplog):
+    experiment, model, stages = trained_run
+    stage = replace(stages[2], folder=tmp_path / stages[2].folder.name)
+    work = tmp_path / f"{stage.folder.name}.partial"
+    work.mkdir()
+    began = []
+    monkeypatch.setattr("anyecg.training.pipeline._train", lambda *_: began.append(1))
+    caplog.set_level("INFO")
+    with locked(work):
+        second = threading.Thread(target=train, args=(experiment, stage, model, small_data, None))
+        second.start()
+        second.join(0.5)
+        assert second.is_alive() and f"{work} is being built by process {os.getpid()}; waiting for it" in caplog.text
+        shutil.copytree(stages[2].folder, work, dirs_exist_ok=True)
+        os.replace(work, stage.folder)
+    second.join(30)
+    assert not second.is_alive() and not began and not work.exists()
+    assert "stage1: finished meanwhile by another run" in caplog.text
+    load_stage(model, stage)
 
 
-@pytest.fixture(scope="module")
-def killed(small_data, small_cache, tmp_path_factory):
-    """(points, workers) -> the cache of stages and the trace of a run that was killed at these points and went on."""
-
-    def start(points, workers):
-        folder = tmp_path_factory.mktemp("killed")
-        command = [sys.executable, "-m", "tests.training.killing", str(small_cache), str(folder / "trace"), json.dumps(points), *SMALL, *KILLED,
-                   f"cache={folder}", f"trainer.workers={workers}"]
-        done = subprocess.run(command, cwd=EXPERIMENTS.parent, env=os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
-                              capture_output=True, text=True, timeout=1800)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return folder / "stages", [json.loads(line) for line in (folder / "trace").read_text().splitlines()]
-
-    return start
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(killed):
-    return killed([], 0)
+def test_a_second_run_goes_on_where_one_that_was_killed_stopped(trained_run, small_data, tmp_path, monkeypatch):
+    experiment, model, stages = trained_run
+    stage, began = replace(stages[2], folder=tmp_path / "stage1-key"), []
+    monkeypatch.setattr("anyecg.training.pipeline._train", lambda *arguments: began.append(arguments[2]))
+    work = tmp_path / "stage1-key.partial"
+    work.mkdir()
+    with locked(work):
+        second = threading.Thread(target=train, args=(experiment, stage, model, small_data, None))
+        second.start()
+        second.join(0.3)
+        assert not began
+    second.join(30)
+    assert began == [work]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", list(POINTS))
-def test_a_run_killed_anywhere_ends_with_the_same_weights_and_has_seen_the_same_questions(uninterrupted, killed, workers):
-    """Dropout on, accumulation, questions visited again, three stages; every kill is a SIGKILL, every restart the same command."""
-    (whole, seen), (cut, seen_again) = uninterrupted, killed(POINTS[workers], workers)
-    for stage, steps in STEPS.items():
-        (one,), (other,) = (list(stages.glob(f"{stage}-*")) for stages in (whole, cut))
-        assert one.name == other.name and {path.name for path in one.iterdir()} == {path.name for path in other.iterdir()}
-        weights = sorted(path.relative_to(one) for path in one.rglob("*.safetensors"))
-        assert weights
-        for file in weights:
-            a, b = load_file(one / file), load_file(other / file)
-            assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), f"{stage}/{file}"
-        curves = [[line.split(",")[:4] for line in (folder / "loss.csv").read_text().splitlines()] for folder in (one, other)]
-        assert curves[0] == curves[1] and len(curves[0]) == 1 + steps // 2
-        order = [ids for name, _, ids in seen if name == stage]
-        assert len(order) == 2 * steps
-        again = {batch: ids for name, batch, ids in seen_again if name == stage}
-        assert [again[batch] for batch in sorted(again)] == order
-        assert all(ids == order[batch] for name, batch, ids in seen_again if name == stage)
-    visited = [id for ids in order for id in ids]
-    assert len(set(visited)) < len(visited)
-    assert len(seen_again) > len(seen)
+def test_the_work_folder_is_held_while_a_stage_trains_and_leaves_no_lock(trained_run, small_data, tmp_path, monkeypatch):
+    experiment, model, stages = trained_run
+    stage = replace(stages[2], folder=tmp_path / "stage1-key")
+
+    def trained(experiment, stage, work, *_):
+        with (work / LOCK).open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (work / "stage.json").write_text("{}")
+        _finish(work, stage)
+
+    monkeypatch.setattr("anyecg.training.pipeline._train", trained)
+    train(experiment, stage, model, small_data, None)
+    assert [path.name for path in stage.folder.iterdir()] == ["stage.json"]

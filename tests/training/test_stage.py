@@ -1,5 +1,7 @@
 """What every stage shares: schedule, decay, and accumulated steps that are all taken."""
 
+import re
+
 import lightning as L
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from anyecg.experiment import StageConfig
 from anyecg.training.answering import AnsweringStage
 from anyecg.training.stage import cosine
+from anyecg.types import CheckpointError
 from tests.conftest import collator, make_item, make_model
 
 
@@ -61,3 +64,34 @@ def test_checkpoints_hold_only_what_trains():
     held = set(checkpoint["state_dict"])
     assert {f"model.{name}" for name in stage.model.groups()["connector"]} <= held
     assert not any("q_proj" in name or "encoder.blocks" in name for name in held)
+
+
+@pytest.fixture
+def stage_with_lora():
+    return AnsweringStage(make_model(), StageConfig(trains=["connector", "llm"]), 4)
+
+
+def test_a_checkpoint_that_lacks_what_learns_is_neither_written_nor_read(stage_with_lora):
+    """Lightning, told to load what there is (strict_loading), would go on with LoRA as it began."""
+    lost = next(name for name in stage_with_lora.learning() if "lora_A" in name)
+    checkpoint = {"state_dict": {name: tensor for name, tensor in stage_with_lora.state_dict().items() if "lora_" not in name}}
+    for hook in (stage_with_lora.on_save_checkpoint, stage_with_lora.on_load_checkpoint):
+        with pytest.raises(CheckpointError, match=re.escape(f"'{lost}', which this stage trains, is not in the checkpoint")):
+            hook(checkpoint)
+
+
+def test_names_in_a_checkpoint_are_those_without_the_engines_wrapper(stage_with_lora):
+    state, learning = stage_with_lora.state_dict(), stage_with_lora.learning().keys()
+
+    class Wrapper(torch.nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self._fsdp_wrapped_module = module
+
+    layers = stage_with_lora.model.llm.lm.model.layers
+    for number, layer in enumerate(layers):
+        layers[number] = Wrapper(layer)
+    assert any("_fsdp_wrapped_module" in name for name, _ in stage_with_lora.named_parameters())
+    checkpoint = {"state_dict": state}
+    stage_with_lora.on_save_checkpoint(checkpoint)
+    assert stage_with_lora.learning().keys() == learning and learning <= checkpoint["state_dict"].keys()

@@ -7,25 +7,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import numpy as np
 import wfdb
 
 from anyecg.data.corpora.base import Corpus, Entry, log, split_by_patient
+from anyecg.data.simulate.dataset import MARK
 from anyecg.types import DataError
 
 # The two halves of the Arrhythmia Database of de Chazal, O'Dwyer and Reilly (2004).
 DS1 = frozenset("101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230".split())
 DS2 = frozenset("100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234".split())
 
+# Records of one subject of the European ST-T Database, by agreement of age, sex, findings, medication and recorder: together with
+# the others they are the 79 subjects that its edb.txt counts. e0206 and e0210 agree in all but the age; they are kept together in case.
+SUBJECTS = tuple(tuple(names.split()) for names in (
+    "e0118 e0119 e0121 e0122", "e0123 e0124 e0125 e0126", "e0129 e0133", "e0136 e0139", "e0147 e0148", "e0154 e0155", "e0162 e0163", "e0206 e0210",
+))
+
 
 class Annotated(Corpus):
     """WFDB records beside their `.atr` beat annotations, two leads, minutes to hours long.
 
     A patient is a record, save those in `same_patient`. Patients are split about 60/10/30 by a seeded hash.
+
+    same_patient: record -> the first record of its patient; simulated_too: whether that holds of simulated records (each has a
+    patient of its own; the names are the source's).
     """
 
     shard_records: ClassVar[int] = 4
     same_patient: ClassVar[Mapping[str, str]] = {}
+    simulated_too: ClassVar[bool] = True
 
     @dataclass(frozen=True)
     class Config(Corpus.Config):
@@ -34,7 +44,8 @@ class Annotated(Corpus):
     def entries(self) -> Iterator[Entry]:
         """One entry for each header in the folder, by name."""
         names = sorted(path.stem for path in self.root.glob("*.hea"))
-        patients = {name: self.same_patient.get(name, name) for name in names}
+        same = self.same_patient if self.simulated_too or not (self.root / MARK).exists() else {}
+        patients = {name: same.get(name, name) for name in names}
         splits = self.splits(patients)
         return self.limited(Entry(name, name, patients[name], splits[name]) for name in names if name in splits)
 
@@ -46,16 +57,15 @@ class Annotated(Corpus):
     def files(self, entry: Entry) -> list[Path]:
         return [*super().files(entry), Path(f"{self.root / entry.path}.atr")]
 
-    def annotations(self, entry: Entry) -> list[tuple[float, str]]:
-        """Every annotation, in order of time (the file's order is not trusted); DataError where `.atr` is unusable."""
+    def recorded(self, entry: Entry) -> list[tuple[float, str]]:
+        """Every annotation, in the file's order; DataError where `.atr` is unusable."""
         path = self.root / entry.path
         try:
             annotation = wfdb.rdann(str(path), "atr")
             rate = annotation.fs or wfdb.rdheader(str(path)).fs
         except Exception as error:  # wfdb raises anything from ValueError to IndexError on a broken file
             raise DataError(f"{path}.atr: cannot be read as WFDB annotations ({type(error).__name__}: {error})") from error
-        order = np.argsort(annotation.sample, kind="stable")
-        return [(float(annotation.sample[i]) / rate, annotation.symbol[i]) for i in order]
+        return [(float(sample) / rate, symbol) for sample, symbol in zip(annotation.sample, annotation.symbol)]
 
 
 class MITBIHArrhythmia(Annotated):
@@ -94,14 +104,22 @@ class MITBIHArrhythmia(Annotated):
 
 
 class MITBIHSTChange(Annotated):
-    """MIT-BIH ST Change Database 1.0: 28 records, 360 Hz; its headers call both leads "ECG" (see preprocess.UNNAMED)."""
+    """MIT-BIH ST Change Database 1.0: 28 records, 360 Hz; its headers call both leads "ECG" (see preprocess.UNNAMED).
+
+    It says nothing of patients, so each record is taken for a patient of its own.
+    """
 
     name: ClassVar[str] = "mit_bih_st"
     layout: ClassVar[str] = "mit_bih_st_change"
 
 
 class EuropeanSTT(Annotated):
-    """European ST-T Database 1.0: 90 two-hour records, 250 Hz."""
+    """European ST-T Database 1.0: 90 two-hour records of 79 subjects, 250 Hz.
+
+    The release does not say which records are one subject's: they are those whose headers agree (see `SUBJECTS`).
+    """
 
     name: ClassVar[str] = "european_st_t"
     layout: ClassVar[str] = "european_st_t"
+    same_patient: ClassVar[Mapping[str, str]] = {name: names[0] for names in SUBJECTS for name in names[1:]}
+    simulated_too: ClassVar[bool] = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,13 +20,16 @@ import pyarrow.csv as pa_csv
 import wfdb
 
 from anyecg.checks import Checks
-from anyecg.types import DataError, ECGRecord
+from anyecg.data.corpora import header
+from anyecg.data.corpora.lines import sound
+from anyecg.types import SPLITS, DataError, ECGRecord
 
 log = logging.getLogger(__name__)
 
-SPLITS = ("train", "val", "test")
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # the WFDB symbols that mark one beat (a flutter wave "!" does not)
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}  # one of a header's unit, in mV
+RECORD_LINE = re.compile(r"\S+\s+\d+(?:\s+(?P<fs>\S+))?")  # of a header: name, signals, and the rate where it is said
+RATE = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:/.*)?")  # in Hz, and perhaps a counter's behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Entry:
     """One recording as its source lists it, before its signal is read.
 
     id: unique in the corpus; path: of the WFDB record, relative to the corpus root, without extension;
-    split: "train", "val" or "test"; time: ISO date and time, or "";
+    split: one of SPLITS; time: ISO date and time, or "";
     statements: the cleaned lines of the report, in English; labels: the source's codes.
     """
 
@@ -45,15 +50,27 @@ class Entry:
     labels: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row of an index from which no recording can be had; id, path: as far as the row says them (a path may be that of the index)."""
+
+    reason: str
+    id: str = "?"
+    path: str = ""
+
+
 class Corpus:
     """A source of recordings in its native layout.
 
-    name: what the registry calls it; layout: what the simulator calls it; shard_records: recordings of one store shard.
+    name: what the registry calls it; layout: what the simulator calls it; shard_records: recordings of one store shard;
+    rate: Hz that every recording has, None where they may differ; rejected: the bad rows that were met so far while `entries`
+    was read, each once, in their order.
     """
 
     name: ClassVar[str]
     layout: ClassVar[str]
     shard_records: ClassVar[int] = 128
+    rate: float | None = None
 
     @dataclass(frozen=True)
     class Config:
@@ -75,6 +92,7 @@ class Corpus:
     def __init__(self, cfg: Config, root: Path | str) -> None:
         self.cfg = cfg
         self.root = Path(root)
+        self.rejected: dict[Rejected, None] = {}
         if not self.root.is_dir():
             raise DataError(
                 f"corpus {self.name}: there is no folder {self.root}; "
@@ -82,12 +100,23 @@ class Corpus:
             )
 
     def entries(self) -> Iterable[Entry]:
-        """Every recording of the index, in a fixed order, one at a time where it is long; DataError where it is missing."""
+        """Every recording of the index, in a fixed order, one at a time where it is long; DataError where it is missing.
+
+        A row that cannot be used is told to `reject`, and costs no other.
+        """
         raise NotImplementedError
 
-    def annotations(self, entry: Entry) -> list[tuple[float, str]]:
-        """(seconds, WFDB symbol) of every annotation, in order of time; none where the source has reports instead."""
+    def reject(self, reason: str, **known: str) -> None:
+        """Leave a row of the index out; known: its id and path, where it says them."""
+        self.rejected.setdefault(Rejected(reason, **known))
+
+    def recorded(self, entry: Entry) -> list[tuple[float, str]]:
+        """(seconds, WFDB symbol) of every annotation, as its file has them; none where the source has reports instead."""
         return []
+
+    def annotations(self, entry: Entry) -> list[tuple[float, str]]:
+        """(seconds, WFDB symbol) of every annotation, in order of time (the file's order is not trusted)."""
+        return in_order(self.recorded(entry))
 
     def beats(self, entry: Entry) -> list[tuple[float, str]]:
         """The annotations that mark a beat (not a rhythm change, noise or an ST episode)."""
@@ -104,7 +133,7 @@ class Corpus:
     def read(self, entry: Entry) -> ECGRecord:
         """The whole recording: float32 `[L, T]` in mV at its own rate, NaN where the source marks samples invalid.
 
-        Raises DataError where a file is missing, broken or shorter than its header says.
+        Raises DataError where a file is missing, broken or not what its header says.
         """
         path = self.root / entry.path
         try:
@@ -113,53 +142,91 @@ class Corpus:
             raise DataError(f"{path}: signal missing, cut short or broken (wfdb says {type(error).__name__}: {error})") from error
         if record.p_signal is None or record.p_signal.size == 0:
             raise DataError(f"{path}: holds no signal")
+        check_rate(Path(f"{path}.hea"))
+        header.check(path, record, self.rate)
         scale = np.array([MILLIVOLTS.get(unit.strip().lower(), np.nan) for unit in record.units], np.float32)
         if np.isnan(scale).any():
             raise DataError(f"{path}: unit {record.units[int(np.isnan(scale).argmax())]!r} is no voltage")
         signal = np.ascontiguousarray(record.p_signal.T, dtype=np.float32) * scale[:, None]
-        return ECGRecord(signal, float(record.fs), tuple(record.sig_name), f"{self.name}/{entry.id}", f"{self.name}/{entry.patient}")
+        return ECGRecord(signal, float(record.fs), tuple(name or "" for name in record.sig_name), f"{self.name}/{entry.id}", f"{self.name}/{entry.patient}")
 
     def limited(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """The first `cfg.limit` entries; DataError where there is none."""
         kept = islice(entries, self.cfg.limit)
         first = next(kept, None)
+        if first is None and self.rejected:
+            reasons = "; ".join(row.reason for row in islice(self.rejected, 3))
+            raise DataError(f"corpus {self.name}: not one of {len(self.rejected)} rows in {self.root} can be used: {reasons}")
         if first is None:
             raise DataError(f"corpus {self.name}: {self.root} lists no recording; is it the right folder?")
         return chain([first], kept)
 
     def columns(self, file: str, names: list[str], optional: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
-        """Some columns of a long index file as text, a block at a time (empty is null); DataError as for `table`.
+        """Some columns of a long index file as text, a block at a time (empty is null); bad lines and DataError as for `table`.
 
         A column of `optional` that the file does not have is null.
         """
         path, wanted = self.root / file, [*names, *optional]
+        ragged: list[str] = []
+
+        def skip(row: pa_csv.InvalidRow) -> str:
+            ragged.append(f"{file}: a line of {row.actual_columns} fields, not {row.expected_columns}: {row.text[:80]}")
+            return "skip"
+
+        empty = set(names)
         try:
             with pa_csv.open_csv(
-                path, parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+                path, parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
                 convert_options=pa_csv.ConvertOptions(
                     column_types=dict.fromkeys(wanted, pa.string()), null_values=[""], strings_can_be_null=True,
                     include_columns=wanted, include_missing_columns=True,
                 ),
             ) as reader:
                 for batch in reader:
-                    lacking = [name for name in names if batch[name].null_count == len(batch)]
-                    if lacking:
-                        raise DataError(f"corpus {self.name}: {path} has no column {lacking[0]}, or nothing in it; download it again")
+                    empty -= {name for name in empty if batch[name].null_count < len(batch)}
                     yield batch
         except FileNotFoundError as error:
             raise DataError(f"corpus {self.name}: {path} is missing; download the corpus whole, or mend its root") from error
-        except pa.ArrowInvalid as error:
+        except (OSError, pa.ArrowInvalid) as error:
             raise DataError(f"corpus {self.name}: {path} cannot be read ({error})") from error
+        if empty:
+            raise DataError(f"corpus {self.name}: {path} has no column {', '.join(sorted(empty))}, or nothing in it; download it again")
+        for line in sorted(ragged):
+            self.reject(line, path=file)
 
-    def table(self, file: str, **options) -> pd.DataFrame:
-        """An index file of the corpus; DataError names it where it is missing or not a table."""
+    def table(self, file: str, columns: Iterable[str], **options) -> pd.DataFrame:
+        """An index file of the corpus as text; DataError names it where it is missing, not a table, or without one of `columns`.
+
+        A line that is no row is rejected; bytes that are no text are replaced.
+        """
         path = self.root / file
         try:
-            return pd.read_csv(path, **options)
+            with path.open(encoding="utf-8-sig", errors="replace", newline="") as text:
+                lines, wrong = sound(text.readlines())
+            table = pd.read_csv(io.StringIO("".join(lines)), dtype=str, **options)
         except FileNotFoundError as error:
             raise DataError(f"corpus {self.name}: {path} is missing; download the corpus whole, or mend its root") from error
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise DataError(f"corpus {self.name}: {path} cannot be read ({error})") from error
+        missing = [name for name in columns if name not in table]
+        if missing:
+            raise DataError(f"corpus {self.name}: {path} has no column {', '.join(missing)}; download it again")
+        for line in wrong:
+            self.reject(f"{file}, {line}", path=file)
+        return table
+
+
+def check_rate(header: Path) -> None:
+    """DataError where a WFDB header says a sampling rate that is no plain number; wfdb reads "-100" as 250 Hz and "1e300" as 1 Hz."""
+    lines = header.read_text(encoding="utf-8", errors="replace").splitlines()
+    record = RECORD_LINE.match(next((line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")), ""))
+    if record and record["fs"] and not RATE.fullmatch(record["fs"]):
+        raise DataError(f"{header}: {record['fs']} Hz is no sampling rate")
+
+
+def in_order(annotations: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Annotations by time; those of one time stay as they are."""
+    return sorted(annotations, key=lambda annotation: annotation[0])
 
 
 def split_by_patient(patients: Iterable[str], shares: tuple[float, float, float], seed: int) -> dict[str, str]:

@@ -13,7 +13,6 @@ import pandas as pd
 
 from anyecg.data.corpora.base import Corpus
 from anyecg.data.corpora.snomed import Snomed
-from anyecg.types import DataError
 
 CONDITION_NAMES = "ConditionNames_SNOMED-CT.csv"
 COLUMNS = ("Acronym Name", "Full Name", "Snomed_CT")
@@ -121,7 +120,9 @@ UNLISTED = {
 
 
 class CSN(Snomed):
-    """ecg-arrhythmia 1.0.0 (`WFDBRecords/01/010/JS00001.{hea,mat}`), or the two folders of PhysioNet's 2021 challenge that hold it.
+    """Chapman-Shaoxing-Ningbo: 45,152 twelve-lead ECGs of ten seconds with SNOMED CT codes.
+
+    As downloaded: ecg-arrhythmia 1.0.0 (`WFDBRecords/01/010/JS00001.{hea,mat}`), or the two folders of PhysioNet's 2021 challenge that hold it.
 
     Labels are the codes of ConditionNames_SNOMED-CT.csv: of the root's own file, else of the same list kept here. Classification asks
     for a published set of them, each a code of its own (MERL finds a class's acronym inside another's, "AF" in "AFIB").
@@ -142,10 +143,7 @@ class CSN(Snomed):
     def _conditions(self) -> pd.DataFrame:
         """acronym -> code and name, without the rows that name a code again."""
         own = (self.root / CONDITION_NAMES).is_file()
-        table = self.table(CONDITION_NAMES, dtype=str, encoding="utf-8-sig") if own else pd.read_csv(io.StringIO(CONDITIONS), dtype=str)
-        missing = [column for column in COLUMNS if column not in table]
-        if missing:
-            raise DataError(f"corpus csn: {self.root / CONDITION_NAMES} has no column {', '.join(missing)}; download it again")
+        table = self.table(CONDITION_NAMES, COLUMNS) if own else pd.read_csv(io.StringIO(CONDITIONS), dtype=str)
         table = table.dropna(subset=list(COLUMNS)).drop_duplicates("Snomed_CT").set_index("Acronym Name")
         return pd.DataFrame({"code": table["Snomed_CT"].str.strip(), "name": table["Full Name"].str.split().str.join(" ")})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anyecg.data.corpora.base import Corpus, Entry, split_by_patient
+from anyecg.data.corpora.base import Corpus, Entry, log, split_by_patient
+from anyecg.types import DataError
 
 # What the cart says about itself or the recording, not about the heart.
 REMARK = re.compile(
@@ -22,11 +24,25 @@ REMARK = re.compile(
     re.IGNORECASE,
 )
 
+NEEDED = ("subject_id", "study_id", "path")  # of a row of record_list.csv
+SWALLOWED = re.compile(r"\n\d{5,},(\d{5,}),")  # the beginning of a row: subject, study
+LONGEST = 4000  # characters of a statement; a cart writes a hundred or so
+
 
 def clean(statement: str) -> str | None:
     """A statement about the heart as it is used: "EKG" written ECG, no trailing stops; None for a cart's remark."""
     text = " ".join(statement.split()).replace("EKG", "ECG").rstrip(" .;,").strip()
     return text if text and not REMARK.match(text) else None
+
+
+def whole(statement: str) -> str:
+    """A statement as the table has it; DataError where it holds a row of the table, since a quote before it was never closed."""
+    swallowed = SWALLOWED.search(statement)
+    if swallowed or len(statement) > LONGEST:
+        before = f"the row of study {swallowed[1]}" if swallowed else f"{len(statement):,} characters"
+        raise DataError(f"corpus mimic: machine_measurements.csv: a statement that begins with {statement[:40]!r} goes on over {before}: a quote in it is not "
+                        "closed; mend that line, or download the file again")
+    return statement
 
 
 class Reports:
@@ -41,7 +57,7 @@ class Reports:
             lines = [[text for text in row if text] for row in zip(*(batch[name].to_pylist() for name in columns))]
             for text in {text for row in lines for text in row} - numbers.keys():
                 numbers[text] = len(self._words)
-                self._words.append(clean(text))
+                self._words.append(clean(whole(text)))
             studies.append(batch["study_id"])
             lengths.append(np.array([len(row) for row in lines], np.int32))
             codes.append(np.array([numbers[text] for row in lines for text in row], np.int32))
@@ -57,7 +73,10 @@ class Reports:
 
 
 class MIMIC(Corpus):
-    """MIMIC-IV-ECG 1.0 as downloaded: files/, record_list.csv, machine_measurements.csv."""
+    """MIMIC-IV-ECG 1.0: 800,000 twelve-lead ECGs of ten seconds with machine-written reports.
+
+    As downloaded: files/, record_list.csv, machine_measurements.csv.
+    """
 
     name: ClassVar[str] = "mimic"
     layout: ClassVar[str] = "mimic"
@@ -68,9 +87,11 @@ class MIMIC(Corpus):
 
     def entries(self) -> Iterator[Entry]:
         """One entry a study, ordered by patient and time; patients split 80/10/10."""
-        index = pa.Table.from_batches(self.columns("record_list.csv", ["subject_id", "study_id", "path"], ["ecg_time"]))
+        index = self._usable(pa.Table.from_batches(self.columns("record_list.csv", list(NEEDED), ["ecg_time"])))
         reports = Reports(self.columns("machine_measurements.csv", ["study_id"], [f"report_{n}" for n in range(18)]))
         said = pc.fill_null(pc.index_in(index["study_id"], value_set=reports.studies), -1).to_numpy()
+        if unsaid := int((said < 0).sum()):
+            log.warning("corpus mimic: %d of %d recordings have no row in %s, so they have no report", unsaid, len(said), self.root / "machine_measurements.csv")
         times = pd.to_datetime(index["ecg_time"].to_pandas(), errors="coerce").to_numpy("datetime64[s]")
         order = pc.sort_indices(
             pa.table({"subject": index["subject_id"], "time": times, "study": index["study_id"]}),
@@ -82,8 +103,18 @@ class MIMIC(Corpus):
             for first in range(0, len(order), 1024):
                 rows = order[first : first + 1024]
                 part = index.take(rows)
-                for row, patient, study, path in zip(rows, *(part[name].to_pylist() for name in ("subject_id", "study_id", "path"))):
+                for row, patient, study, path in zip(rows, *(part[name].to_pylist() for name in NEEDED)):
                     time = "" if np.isnat(times[row]) else str(times[row])
                     yield Entry(study, path, patient, splits[patient], time, reports[said[row]])
 
         return self.limited(listed_rows())
+
+    def _usable(self, index: pa.Table) -> pa.Table:
+        """The rows of record_list.csv that say whose which recording is, and where it lies; the others are rejected."""
+        lacking = {name: pc.is_null(index[name]) for name in NEEDED}
+        bad = functools.reduce(pc.or_, lacking.values())
+        for row in index.filter(bad).to_pylist():
+            empty = ", ".join(name for name in NEEDED if row[name] is None)
+            self.reject(f"record_list.csv: {empty} is empty (row: {', '.join(value or '' for value in row.values())})",
+                        id=row["study_id"] or "?", path=row["path"] or "record_list.csv")
+        return index.filter(pc.invert(bad))

@@ -8,13 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 
 from anyecg.data.corpora.base import MILLIVOLTS
 from anyecg.data.preprocess import UNNAMED, lead_rows
-from anyecg.types import DataError
+from anyecg.types import CANONICAL_LEADS, DataError
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +70,23 @@ def named(path: Path, channels: Sequence[Channel], leads: Leads) -> list[tuple[s
     if not kept:
         raise DataError(f"{path}: none of its channels is a lead by its name ({', '.join(left) or 'it has none'}); "
                         "pass leads=, one name a channel or {channel: lead}")
+    _once(path, kept, leads)
     if left:
         log.warning("%s: left out %s: no lead has such a name (leads= can give it one)", path, ", ".join(left))
     return kept
+
+
+def _once(path: Path, kept: Sequence[tuple[str, Channel]], leads: Leads) -> None:
+    """DataError where `leads` names a lead twice; a warning where the file does, of which the first channel is then used."""
+    first: dict[int, str] = {}
+    for name, channel in kept:
+        lead = next(iter(lead_rows((name,))[0]))
+        if name.lower() in UNNAMED or lead not in first:
+            first.setdefault(lead, channel.name or name)
+        elif leads is not None:
+            raise DataError(f"{path}: leads= makes two channels lead {CANONICAL_LEADS[lead]} ({', '.join(name for name, _ in kept)}); name each lead once")
+        else:
+            log.warning("%s: %s and %s are both lead %s; the first is used", path, first[lead], channel.name, CANONICAL_LEADS[lead])
 
 
 def _words(path: Path, channels: Sequence[Channel], leads: Leads, found: str) -> Sequence[str]:
@@ -93,6 +108,8 @@ def of_one_rate(path: Path, kept: Sequence[tuple[str, Channel]], fs: float | Non
 
     DataError where neither the file nor `fs` says a rate, or they differ.
     """
+    if fs is not None and (isinstance(fs, bool) or not isinstance(fs, Real)):
+        raise DataError(f"{path}: fs={fs!r} is no number of Hz; pass one such as fs=500")
     told = Counter(channel.fs for _, channel in kept).most_common(1)[0][0]
     if told is not None and fs is not None and not math.isclose(told, fs, rel_tol=CLOSE):
         raise DataError(f"{path}: the file is sampled at {told:g} Hz, fs= says {fs:g} Hz; mend fs= or leave it out")

@@ -54,6 +54,8 @@ def read_ecg(path: Path | str, *, fs: float | None = None, leads: Leads = None, 
     if signal.shape[1] == 0:
         raise DataError(f"{path}: holds no samples")
     signal[~np.isfinite(signal)] = np.nan
+    if np.isnan(signal).all():
+        raise DataError(f"{path}: not one of its samples is a finite number; is it the right file?")
     if units is None and not any(channel.unit for _, channel in kept):
         warn_of_unit(path, signal)
     stem = path.stem if path.suffix.lower() in READERS else path.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,6 +84,14 @@ def clipped(spans: np.ndarray, start: float, end: float) -> list[tuple[float, fl
     return merged
 
 
+def untouched(begins: list[float], ends: list[float], start: float, end: float) -> bool:
+    """Whether `clipped` leaves nothing of a window: the same arithmetic without an array, as most windows that are tried are thrown away."""
+    for n in range(bisect_right(ends, start), bisect_left(begins, end)):
+        if round(10 * (min(ends[n], end) - start)) > round(10 * (max(begins[n], start) - start)):
+            return False
+    return True
+
+
 def answer_text(name: str, intervals: list[tuple[float, float]]) -> str:
     """ "Duration: 0.4s-3.7s, 4.6s-9.3s", or "No <name> Found"."""
     if not intervals:
@@ -137,6 +146,7 @@ def _class_questions(strips: list[Strip], where: list[np.ndarray], symbol: str, 
     """The positives of one class in one split, each followed by its negatives, half of them from records with the class."""
     have = [n for n, found in enumerate(where) if len(found)]
     lack = [n for n, found in enumerate(where) if not len(found)]
+    bounds = [(found[:, 0].tolist(), found[:, 1].tolist()) for found in where]
     debt, taken = 0.0, Counter()
     for n in have:
         for number in range(cfg.windows_per_record):
@@ -152,7 +162,7 @@ def _class_questions(strips: list[Strip], where: list[np.ndarray], symbol: str, 
             while debt >= 1:
                 debt -= 1
                 order = [rng.sample(have, len(have)), rng.sample(lack, len(lack))]
-                found = _without(strips, where, sum(order if rng.random() < 0.5 else order[::-1], []), seconds, rng)
+                found = _without(strips, bounds, sum(order if rng.random() < 0.5 else order[::-1], []), seconds, rng)
                 if found is None:
                     dropped[pool, f"no window without {NAMES[symbol]} for a positive one"] += 1
                     continue
@@ -179,14 +189,15 @@ def _around(strip: Strip, symbol: str, seconds: float, rng: random.Random) -> fl
     return _fitted(beat - rng.random() * seconds, strip.seconds, seconds)
 
 
-def _without(strips: list[Strip], where: list[np.ndarray], order: list[int], seconds: float, rng: random.Random) -> tuple[int, float] | None:
+def _without(strips: list[Strip], bounds: list[tuple[list[float], list[float]]], order: list[int], seconds: float,
+             rng: random.Random) -> tuple[int, float] | None:
     """A record, in the order given, and the start of a window of it that no span of the class reaches into."""
     for m in order:
         if strips[m].seconds < seconds:
             continue
         for _ in range(TRIES):
             start = _fitted(rng.uniform(0, strips[m].seconds - seconds), strips[m].seconds, seconds)
-            if not clipped(where[m], start, start + seconds):
+            if untouched(*bounds[m], start, start + seconds):
                 return m, start
     return None
 

@@ -19,9 +19,12 @@ from anyecg.data.questions.kinds import Asked
 from anyecg.data.questions.multi_ecg import make_sample
 from anyecg.data.questions.series import ORDINALS, Histories, Series
 from anyecg.data.store import Stores
-from anyecg.endpoint import Endpoint, Reply, Request
+from anyecg.endpoint import GARBLED, LATE, REFUSAL, Endpoint, Reply, Request
 from anyecg.types import MARKER, DataError, ECGSample
 
+WITHOUT = {  # what a request without a reply is counted as
+    REFUSAL: "request that the endpoint refused", LATE: "request without a reply in time", GARBLED: "request without a chat completion",
+}
 LONGEST_QUESTION, LONGEST_ANSWER = 400, 800  # characters; of the released pairs 221 and 322
 
 SYSTEM = (
@@ -47,7 +50,8 @@ def written_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: 
     """(split, question) for series of ECGs (Dataset section, MultiECG), `cfg.questions_per_run` each, from `cfg.writer`.
 
     replies: the file that keeps what the endpoint said; the same replies give the same questions. A pair that fails a
-    check of `fault` is dropped, and nothing takes its place. EndpointError where the endpoint does not answer; DataError
+    check of `fault` is dropped, and nothing takes its place. EndpointError where the endpoint is down or leaves
+    many requests in a row without a reply (one or two are dropped and counted, as what it refuses is); DataError
     where series were asked about and not one pair can be used.
     """
     histories = [Histories(store) for store in stores]
@@ -86,7 +90,7 @@ def messages(series: Series, pairs: int) -> tuple[dict[str, str], ...]:
 def checked(reply: Reply, pairs: int, why: Counter) -> Iterator[tuple[int, Asked]]:
     """(place, pair) for those of the first `pairs` of a reply that pass every check; `why` counts the others by reason."""
     if reply.error:
-        why["written: request that the endpoint refused"] += 1
+        why[f"written: {WITHOUT[reply.trouble]}"] += 1
         return
     series = reply.request.about[1]
     found = read_pairs(reply.text)

@@ -1,0 +1,98 @@
+"""Stages before they are trained: their keys, and that every documented command's devices can share each stage's steps."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from anyecg import config
+from anyecg.data.datamodule import samples_a_pass
+from anyecg.experiment import StageConfig
+from anyecg.run import main
+from anyecg.training.planning import check_batches, plan, stage_names
+from anyecg.types import ConfigError
+from tests.conftest import SMALL
+
+ROOT = Path(__file__).parents[2]
+RECIPE = "experiments/anyecg_chat.yaml"
+DOC = (ROOT / "docs" / "multi_node.md").read_text()
+
+
+def documented():
+    """(arguments of anyecg.run, processes that the launcher starts or None) of each command in the fenced blocks of docs/multi_node.md."""
+    for block in re.findall(r"```bash\n(.*?)```", DOC, re.S):
+        nodes = re.search(r"--(?:nodes=|nnodes )(\d+)", block)
+        each = re.search(r"--(?:ntasks-per-node=|nproc-per-node )(\d+)", block)
+        processes = int(nodes[1] if nodes else 1) * int(each[1]) if each else None
+        for line in block.replace("\\\n", " ").splitlines():
+            if "-m anyecg.run " in line:
+                yield shlex.split(line.partition("-m anyecg.run ")[2].replace("$SLURM_JOB_NUM_NODES", nodes[1] if nodes else "")), processes
+
+
+COMMANDS = list(documented())
+
+
+def test_one_node_torchrun_and_slurm_are_documented():
+    assert len(COMMANDS) == 4 and [processes for _, processes in COMMANDS] == [None, 8, 16, 16]
+
+
+@pytest.mark.parametrize(("arguments", "processes"), COMMANDS)
+def test_every_stage_of_a_documented_command_goes_evenly_to_its_devices(arguments, processes):
+    experiment = config.load(*arguments[:1], arguments[1:])
+    devices = experiment.trainer.devices * experiment.trainer.num_nodes
+    assert processes in (None, devices)
+    check_batches(experiment)
+    for name in stage_names(experiment):
+        stage = experiment.stages[name]
+        micro = samples_a_pass(stage, devices)
+        if stage.tokens is not None:  # cut into as many passes as it takes, a multiple of the devices
+            assert micro is None and stage.batch_size >= devices
+            continue
+        assert stage.batch_size % (micro * devices) == 0
+        assert micro == min(stage.micro_batch or stage.batch_size, stage.batch_size // devices)
+
+
+@pytest.mark.parametrize(("settings", "devices", "samples"), [
+    ({"batch_size": 64, "micro_batch": 8}, 1, 8),
+    ({"batch_size": 64, "micro_batch": 8}, 8, 8),
+    ({"batch_size": 64, "micro_batch": 8}, 16, 4),
+    ({"batch_size": 64, "micro_batch": 8}, 64, 1),
+    ({"batch_size": 64}, 16, 4),
+    ({"batch_size": 64, "tokens": 4096}, 16, None),
+])
+def test_samples_a_pass(settings, devices, samples):
+    assert samples_a_pass(StageConfig(**settings), devices) == samples
+
+
+@pytest.mark.parametrize(("settings", "devices", "words"), [
+    ({"batch_size": 64, "micro_batch": 8}, 128, "batch_size 64 is not a multiple of micro_batch 8 times 128 device"),
+    ({"batch_size": 96, "micro_batch": 8}, 16, "batch_size 96 is not a multiple of micro_batch 8 times 16 device"),  # 6 each are no part of 8
+    ({"batch_size": 16, "micro_batch": 32}, 1, "batch_size 16 is not a multiple of micro_batch 32 times 1 device"),
+    ({"batch_size": 64}, 3, "batch_size 64 is not a multiple of micro_batch 21 times 3 device"),
+    ({"batch_size": 64, "micro_batch": 8, "objective": "contrastive"}, 16, "micro_batch 8 times 16"),  # its pairs are each other's negatives
+    ({"batch_size": 8, "tokens": 4096}, 16, "batch_size 8 has no sample for each of 16 devices"),
+])
+def test_a_remainder_is_an_error(settings, devices, words):
+    with pytest.raises(ConfigError, match=words):
+        samples_a_pass(StageConfig(**settings), devices)
+
+
+@pytest.mark.parametrize("option", [[], ["--plan"]])
+def test_all_uneven_stages_are_told_before_the_first_is_trained(option, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("anyecg.run.data_of", lambda *_: pytest.fail("went on"))
+    assert main([RECIPE, *SMALL, "trainer.devices=3", f"output={tmp_path}", f"cache={tmp_path}", *option]) == 2
+    told = capsys.readouterr().err
+    assert all(re.search(rf"stages\.{name}\.(micro_batch|batch_size): batch_size 16", told) for name in ("language", "contrastive", "stage1", "stage2", "stage3"))
+    assert not list(tmp_path.iterdir())
+
+
+def keys(*overrides):
+    return {stage.name: stage.key for stage in plan(config.load(RECIPE, [*SMALL, *overrides]), "data")}
+
+
+def test_a_budget_of_tokens_is_in_no_key_and_a_micro_batch_is():
+    """Which samples meet in a step depends on micro_batch (those of like length do) and not on how many tokens a pass holds."""
+    cut = keys("stages.stage2.micro_batch=null", "stages.stage2.tokens=800")
+    assert cut == keys("stages.stage2.micro_batch=null", "stages.stage2.tokens=4096")
+    assert len({keys()["stage2"], cut["stage2"], keys("stages.stage2.micro_batch=4")["stage2"], keys("stages.stage2.micro_batch=null")["stage2"]}) == 4
