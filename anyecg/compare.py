@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.out.write_text("\n".join(grid.markdown() for grid in grids), encoding="utf-8")
     except (AnyECGError, OSError) as error:
         print(f"anyecg.compare: {error}", file=sys.stderr)
-        return 1
+        return 2
     for grid in grids:
         Console().print(grid.rich())
     return 0

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
+from anyecg.checks import Checks, meant
 from anyecg.types import SPLITS
 
+OBJECTIVES = ("answer", "contrastive")
+GROUPS = ("encoder", "connector", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
+STAGE_VIEWS = ("signal", "blind", "text")
+ON_SPIKE = ("warn", "skip", "stop")
+LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "bf16", "64")
 VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")  # `evaluation.controls` says what they are
 STRATEGIES = ("auto", "single", "ddp", "deepspeed", "fsdp")
 OFFLOADS = ("none", "optimizer", "all")
@@ -42,12 +49,22 @@ def settings(target: str):
     return field(default=None, metadata={"settings": target})
 
 
+def checked(target: str):
+    """A field whose value, where there is one, another package's function ("module:function") checks; it raises ConfigError."""
+    return field(default=None, metadata={"check": target})
+
+
 @dataclass(frozen=True)
 class InputConfig:
     """What of a question's ECGs reaches the model (the paper's Dynamic ECG Input)."""
 
     max_seconds: float = 60.0  # a longer window is cut to its first seconds
     max_ecgs: int = 6  # further ECGs of a question are left out, with their markers
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("max_seconds", above=0)
+            check.number("max_ecgs", least=1)
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,28 @@ class StageConfig:
     spike: float = 5.0  # a loss above so many medians of the last 100 steps' losses is a spike (0: none is)
     on_spike: str = "warn"  # "warn"; "skip": leave the step out and warn; "stop": stop the stage
 
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.among("objective", OBJECTIVES)
+            check.among("trains", GROUPS)
+            check.among("view", STAGE_VIEWS)
+            check.among("on_spike", ON_SPIKE)
+            check.among("lr_scale", GROUPS)
+            check.number("samples", "batch_size", "micro_batch", "tokens", least=1)
+            check.number("tasks", "replay", "lr_scale", "weight_decay", "clip", "spike", least=0)
+            check.number("lead_dropout", "warmup", least=0, most=1)
+            check.number("lr", above=0)
+            if 0 < self.spike <= 1:
+                check.wrong("spike", f"{self.spike:g} times the median is no spike; give a factor above 1, or 0 to look for none")
+            if len(set(self.trains)) < len(self.trains):
+                check.wrong("trains", "names a group twice")
+            for group in (group for group in self.lr_scale if group in GROUPS and group not in self.trains):
+                check.wrong(f"lr_scale.{group}", f"the stage does not train the group '{group}' (it trains {', '.join(self.trains) or 'nothing'})")
+            if self.objective == "contrastive" and self.view != "signal":
+                check.wrong("view", f"a contrastive stage needs the ECG itself, not '{self.view}'; write signal")
+            if self.tokens is not None and (self.micro_batch is not None or self.objective == "contrastive"):
+                check.wrong("tokens", "cuts the steps of an 'answer' stage in place of micro_batch; set one of them to null (a contrastive stage: tokens)")
+
 
 @dataclass(frozen=True)
 class DeepSpeedConfig:
@@ -82,12 +121,12 @@ class DeepSpeedConfig:
     config: Any = None  # DeepSpeed's own configuration instead, keys and values or the name of a JSON file
 
     def __post_init__(self) -> None:
-        if self.stage not in (1, 2, 3):
-            raise ValueError(f"stage: ZeRO has the stages 1, 2 and 3, not {self.stage}")
-        if self.offload not in OFFLOADS:
-            raise ValueError(f"offload: '{self.offload}' is unknown{_meant(self.offload, OFFLOADS)}")
-        if self.offload == "all" and self.stage != 3:
-            raise ValueError("offload: all moves the weights too, which needs stage: 3; choose optimizer")
+        with Checks(self) as check:
+            if self.stage not in (1, 2, 3):
+                check.wrong("stage", f"ZeRO has the stages 1, 2 and 3, not {self.stage}")
+            check.among("offload", OFFLOADS)
+            if self.offload == "all" and self.stage in (1, 2):
+                check.wrong("offload", "all moves the weights too, which needs stage: 3; choose optimizer")
 
 
 @dataclass(frozen=True)
@@ -107,20 +146,20 @@ class TrainerConfig:
     log_every: int = 10  # optimizer steps between points of the loss curve
 
     def __post_init__(self) -> None:
-        if self.strategy.startswith("deepspeed_stage_"):
-            raise ValueError(f"strategy: '{self.strategy}' is now written strategy: deepspeed, deepspeed.stage: {self.strategy[16:17]}")
-        if self.strategy not in STRATEGIES:
-            raise ValueError(f"strategy: '{self.strategy}' is unknown{_meant(self.strategy, STRATEGIES)}")
-        if self.strategy == "single" and self.devices * self.num_nodes > 1:
-            raise ValueError(f"strategy: single runs on one device, not {self.devices * self.num_nodes}; choose ddp or deepspeed")
-        if self.precision in ("bf16-true", "16-true") and self.strategy != "deepspeed":
-            raise ValueError(f"precision: {self.precision} rounds small updates of the weights away, where no float32 copy of them is kept; "
-                             f"choose {self.precision.removesuffix('true')}mixed, or strategy: deepspeed, which keeps one")
-
-
-def _meant(word: str, known: Sequence[str]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else f" (known: {', '.join(known)})"
+        with Checks(self) as check:
+            check.among("accelerator", ACCELERATORS)
+            check.among("precision", PRECISIONS)
+            check.number("devices", "num_nodes", "checkpoint_every", "log_every", least=1)
+            check.number("workers", least=0)
+            if self.strategy.startswith("deepspeed_stage_"):
+                check.wrong("strategy", f"'{self.strategy}' is now written strategy: deepspeed, deepspeed.stage: {self.strategy[16:17]}")
+            else:
+                check.among("strategy", STRATEGIES)
+            if self.strategy == "single" and self.devices * self.num_nodes > 1:
+                check.wrong("strategy", f"single runs on one device, not {self.devices * self.num_nodes}; choose ddp or deepspeed")
+            if self.precision in ("bf16-true", "16-true") and self.strategy != "deepspeed":
+                check.wrong("precision", f"{self.precision} rounds small updates of the weights away, where no float32 copy of them is kept; "
+                                         f"choose {self.precision.removesuffix('true')}mixed, or strategy: deepspeed, which keeps one")
 
 
 @dataclass(frozen=True)
@@ -146,11 +185,11 @@ class EvaluationConfig:
             if not given:
                 wrong.append(f"{name}: empty; name at least one")
             wrong += [f"{name}: '{word}' is there twice" for word in sorted({word for word in given if given.count(word) > 1})]
-        wrong += [f"views: '{view}' is unknown{_meant(view, VIEWS)}" for view in self.views if view not in VIEWS]
+        wrong += [f"views: '{view}' is unknown{meant(view, VIEWS)}" for view in self.views if view not in VIEWS]
         if self.views and VIEWS[0] not in self.views:
             wrong.append(f"views: the others are controls of '{VIEWS[0]}'; add it")
         if self.split not in SPLITS:
-            wrong.append(f"split: '{self.split}' is unknown{_meant(self.split, SPLITS)}")
+            wrong.append(f"split: '{self.split}' is unknown{meant(self.split, SPLITS)}")
         numbers = {"limit": 1, "batch_size": 1, "max_new_tokens": 1, "bootstrap": 0}  # and the least that each can be
         wrong += [f"{name}: at least {least}, not {value}" for name, least in numbers.items() if (value := getattr(self, name)) is not None and value < least]
         if wrong:
@@ -163,7 +202,7 @@ class Experiment:
 
     name: str = MISSING
     description: str = ""
-    paper_row: str | None = None  # the row of the paper's Table 8 that this setting stands beside
+    paper_row: str | None = checked("anyecg.evaluation.published:check_row")  # the row of the paper's Table 8 that this setting stands beside
     scale: str = "cpu"
     seed: int = 0
     output: str = "runs"  # a run leaves its folder here
@@ -183,10 +222,21 @@ class Experiment:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
-        missing = [name for name in self.curriculum if name not in self.stages]
-        if missing:
-            raise ValueError(f"curriculum names {', '.join(missing)}, which stages does not define")
-        for part, ours, theirs in (("corpora", self.corpora, self.evaluation.corpora), ("ecg_qa", self.questions.ecg_qa, self.evaluation.ecg_qa)):
-            twice = sorted(ours.keys() & (theirs or {}).keys())
-            if twice:
-                raise ValueError(f"evaluation.{part}: {', '.join(twice)} is there for training and evaluation already; leave it out here")
+        with Checks(self) as check:
+            check.number("seed", "replay", least=0)
+            if self.stages:
+                check.among("curriculum", self.stages)
+            for part, ours, theirs in self._corpora():
+                if twice := sorted((ours or {}).keys() & (theirs or {}).keys()):
+                    check.wrong(f"evaluation.{part}", f"{', '.join(twice)} is there for training and evaluation already; leave it out here")
+
+    def _corpora(self) -> list[tuple[str, Any, Any]]:
+        """Key, what is trained on, what is asked beside it; none where either part could not be filled."""
+        if not self.questions or not self.evaluation:
+            return []
+        return [("corpora", self.corpora, self.evaluation.corpora), ("ecg_qa", self.questions.ecg_qa, self.evaluation.ecg_qa)]
+
+    def trained(self) -> list[str]:
+        """The names of the stages that run, in order: an LLM without weights of its own learns to read first."""
+        first = [LANGUAGE] if self.llm and getattr(self.llm.component, "trained_in_run", False) else []
+        return [*first, *self.curriculum]

@@ -33,7 +33,7 @@ from anyecg.pretrained import CONFIG, FORMAT, LLM, WEIGHTS
 from anyecg.run import build_model, quieten
 from anyecg.terminal import guarded
 from anyecg.training.pipeline import load_stage
-from anyecg.training.planning import DONE, LANGUAGE, PlannedStage
+from anyecg.training.planning import DONE, PlannedStage
 from anyecg.types import CheckpointError, DataError
 
 CARD = "README.md"
@@ -112,9 +112,8 @@ def read(run: Path) -> tuple[Experiment, Mapping[str, Any], str]:
 
 def finished_stages(run: Path, experiment: Experiment) -> list[PlannedStage]:
     """The run's stages in order, from the links that it left; CheckpointError names the one that is missing."""
-    names = [*([LANGUAGE] if experiment.llm.component.trained_in_run else []), *experiment.curriculum]
     stages = []
-    for name in names:
+    for name in experiment.trained():
         link = run / "stages" / name
         if not (link / DONE).exists():
             where = f" ({link} points to {os.readlink(link)})" if link.is_symlink() else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,10 @@ from torch import Tensor, nn
 
 from anyecg.data.collate import Collator
 from anyecg.data.dialogue import Dialogue, Reading
+from anyecg.experiment import GROUPS
 from anyecg.llms.shards import gathered
 from anyecg.pretrained import open_folder
 from anyecg.types import END_ID, START_ID, CheckpointError, ConfigError, DataError, ECGBatch, ECGRecord, Prediction
-
-GROUPS = ("encoder", "connector", "markers", "llm", "llm_weights")
 
 
 class ECGLanguageModel(nn.Module):
@@ -130,13 +130,17 @@ class ECGLanguageModel(nn.Module):
         their mean); no logit is computed anywhere else, and nothing waits for the device."""
         if not len(batch.answers):
             raise DataError(f"batch of {', '.join(batch.ids[:3])}: no answer token to learn from")
-        hidden = self.llm.hidden(self.embed(batch)).flatten(0, 1).index_select(0, batch.answers)
+        embeds = self.embed(batch)
+        with _about(batch):
+            hidden = self.llm.hidden(embeds).flatten(0, 1).index_select(0, batch.answers)
         return self.llm.loss(hidden, batch.targets) / batch.divisor
 
     @torch.inference_mode()
     def answer(self, batch: ECGBatch, max_new_tokens: int = 256, tokens: Tensor | None = None) -> list[Prediction]:
         """Greedy answers to a left-padded batch of questions; tokens as in `embed`."""
-        texts = self.llm.generate(self.embed(batch, tokens), batch.attention_mask, max_new_tokens)
+        embeds = self.embed(batch, tokens)
+        with _about(batch):
+            texts = self.llm.generate(embeds, batch.attention_mask, max_new_tokens)
         return [Prediction(id, text) for id, text in zip(batch.ids, texts, strict=True)]
 
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
@@ -187,3 +191,12 @@ class ECGLanguageModel(nn.Module):
         with torch.no_grad():
             for key, value in state.items():
                 own[key].copy_(value)
+
+
+@contextlib.contextmanager
+def _about(batch: ECGBatch) -> Iterator[None]:
+    """A DataError of the LLM, which knows no questions, told with the longest of the batch."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"question {batch.ids[int(batch.attention_mask.sum(1).argmax())]}: {error}") from error

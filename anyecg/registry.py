@@ -49,6 +49,10 @@ class Registry:
         module_name, _, class_name = self.target(name).partition(":")
         try:
             return getattr(importlib.import_module(module_name), class_name)
+        except (ValueError, TypeError) as error:
+            if module_name and not module_name.startswith("."):
+                raise
+            raise ConfigError(f"{self.kind} '{name}': give \"module:Class\" with the module's full name") from error
         except ModuleNotFoundError as error:
             raise ConfigError(f"{self.kind} '{name}' needs the module '{error.name}', which is not installed") from error
         except AttributeError as error:

@@ -48,6 +48,7 @@ from anyecg.terminal import guarded, logging_to
 from anyecg.training.pipeline import run_curriculum
 from anyecg.training.planning import PlannedStage, check_batches, plan
 from anyecg.training.ranks import first_alone, is_first, join
+from anyecg.training.strategies import check_machine
 from anyecg.types import ConfigError
 
 log = logging.getLogger("anyecg")
@@ -102,6 +103,7 @@ def dispatch_suite(loaded: suite.Suite, options: argparse.Namespace) -> None:
 def run(experiment: Experiment, name: str) -> Path:
     """Run an experiment to its table; returns the run's folder. Interrupted, the same call goes on where it stopped."""
     began = time.monotonic()
+    check_machine(experiment.trainer)
     join(experiment.trainer)
     check_batches(experiment)
     folder = Path(experiment.output) / name

@@ -56,15 +56,15 @@ def test_runs_over_different_questions_are_refused_by_id(runs, tmp_path, capsys)
     other = make_run(tmp_path / "other", "Duration: 1.0s-3.0s", {"name": "other"}, count=9)
     with pytest.raises(DataError, match="only default has 1 ids such as q9"):
         compare([read_run(runs[0]), read_run(other)])
-    assert main([str(runs[0]), str(other)]) == 1 and "q9" in capsys.readouterr().err
+    assert main([str(runs[0]), str(other)]) == 2 and "q9" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_run_is_named(runs, tmp_path, capsys):
-    assert main([str(runs[0]), str(tmp_path / "nowhere")]) == 1
+    assert main([str(runs[0]), str(tmp_path / "nowhere")]) == 2
     assert "nowhere" in capsys.readouterr().err
     (runs[1] / "metrics.json").write_text("{")
-    assert main([str(folder) for folder in runs]) == 1 and "ablation" in capsys.readouterr().err
-    assert main([str(runs[0])]) == 1 and "at least two" in capsys.readouterr().err
+    assert main([str(folder) for folder in runs]) == 2 and "ablation" in capsys.readouterr().err
+    assert main([str(runs[0])]) == 2 and "at least two" in capsys.readouterr().err
 
 
 def test_help_says_how(capsys):

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "anyecg"
 
-FOUNDATION = {"types", "interpolation", "registry", "experiment", "config", "fingerprint", "saving", "terminal", "endpoint"}
+FOUNDATION = {"types", "checks", "interpolation", "registry", "experiment", "trainable", "layers", "filling", "config", "shipped", "fingerprint", "saving", "terminal", "endpoint"}
 PARTS = {"data", "encoders", "connectors", "llms", "text_encoders"}
 MAY_IMPORT = {
     **{name: FOUNDATION for name in FOUNDATION},

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from anyecg.data.collate import Collator
 from anyecg.types import END_ID, IGNORED_LABEL, START_ID, CheckpointError, ConfigError, DataError
 from tests.conftest import collator, make_item, make_model
 
@@ -148,3 +149,11 @@ def test_a_connector_of_another_kind_is_refused(model):
     model.connector.enters = "kv"
     with pytest.raises(ConfigError, match="'kv'"):
         ECGLanguageModel(model.encoder, model.connector, model.llm)
+
+
+def test_a_sequence_that_is_too_long_names_its_question(mixed_items):
+    model = make_model(context=128).eval()
+    for generate in (False, True):
+        batch = Collator(model.llm.chat, model.prefix, model.patches, 10_000, generate=generate)(mixed_items)
+        with pytest.raises(DataError, match="question q5: .* tokens do not fit into the 128"):
+            model.answer(batch, 4) if generate else model(batch)

@@ -23,11 +23,12 @@ from anyecg import config
 from anyecg.data.card import tallies
 from anyecg.data.folder import LOG, build_dataset, facts, ready
 from anyecg.experiment import Experiment
+from anyecg.shipped import experiments
 from anyecg.terminal import logging_to, place, roots, whole
 from anyecg.types import ConfigError
 
 WIDE = 120  # columns of a table that goes to a file
-RECIPE = Path(__file__).parents[2] / "experiments" / "anyecg_chat.yaml"
+RECIPE = experiments() / "anyecg_chat.yaml"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +57,7 @@ def loaded(settings: Sequence[str], more: Sequence[str] = (), default: Sequence[
     if len(files) > 1:
         raise ConfigError(f"{' '.join(files)}: give one experiment file, and changes to it as key=value")
     overrides = [one for one in settings if "=" in one]
-    return config.load(files[0] if files else RECIPE, [*([] if files else default), *overrides, *more])
+    return config.load(files[0] if files else RECIPE, [*([] if files else default), *overrides, *more], trained=False)
 
 
 def screen() -> Console:

@@ -20,7 +20,8 @@ from anyecg.data.lengths import UNKNOWN, Lengths
 from anyecg.data.mixture import Plan, Turns, batches, cut, visits
 from anyecg.data.questions import POOLS
 from anyecg.data.store import digest
-from anyecg.types import ConfigError, ECGBatch
+from anyecg.trainable import samples_a_pass
+from anyecg.types import ECGBatch
 
 log = logging.getLogger(__name__)
 
@@ -104,26 +105,6 @@ class _Collated(Dataset):
         if not isinstance(batch, ECGBatch):
             return batch
         return replace(batch, learned=torch.tensor(int(self.learned[number // self.passes])), passes=torch.tensor(self.passes))
-
-
-def samples_a_pass(stage: StageConfig, devices: int) -> int | None:
-    """Samples that a device takes at a time; None: as many as `tokens` allow. ConfigError where a step cannot be spread evenly.
-
-    Where there are more devices than micro batches in a step, several share one, so that a step's samples stay the same; not
-    a contrastive stage's, whose pairs are each other's negatives.
-    """
-    if stage.tokens is not None:
-        if stage.micro_batch is not None or stage.objective == "contrastive":
-            raise ConfigError("tokens cuts the steps of an 'answer' stage in place of micro_batch; set one of them to null (a contrastive stage: tokens)")
-        if stage.batch_size < devices:
-            raise ConfigError(f"batch_size {stage.batch_size} has no sample for each of {devices} devices")
-        return None
-    together = stage.micro_batch or stage.batch_size
-    whole = stage.objective == "contrastive" and stage.micro_batch is not None
-    micro = together if whole else min(together, stage.batch_size // devices)
-    if micro == 0 or stage.batch_size % (micro * devices) or stage.batch_size % together or together % micro:
-        raise ConfigError(f"batch_size {stage.batch_size} is not a multiple of micro_batch {stage.micro_batch or micro} times {devices} device(s)")
-    return micro
 
 
 def _planned(order: np.ndarray, lengths: np.ndarray, stage: StageConfig, devices: int, rng: np.random.Generator) -> tuple[Plan, int]:

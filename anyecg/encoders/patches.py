@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from anyecg.encoders.stem import Stem
-from anyecg.types import CANONICAL_LEADS, CLIP_SAMPLES, ConfigError
+from anyecg.checks import Checks
+from anyecg.encoders.stem import STRIDE, Stem
+from anyecg.types import CANONICAL_LEADS, CLIP_SAMPLES
 
 LEADS = len(CANONICAL_LEADS)
 
@@ -14,15 +15,13 @@ LEADS = len(CANONICAL_LEADS)
 class PatchEmbedding(nn.Module):
     """`[N, 12, 1000]` to `[N, 1 + 12 * 1000 / patch, dim]`: [CLS], then lead-major patches (paper: ECG Encoder).
 
-    dim: size of a token; patch: samples of one lead in a patch (ConfigError unless it divides 1000);
+    dim: size of a token; patch: samples of one lead in a patch (`check_patches` says which it may be);
     lead_embedding: whether a patch is told its lead; stem: channels of convolutions ahead of the patches, 0 for none (the
     paper). A zero (absent) lead keeps its lead embedding.
     """
 
     def __init__(self, dim: int, patch: int, lead_embedding: bool, dropout: float, stem: int = 0) -> None:
         super().__init__()
-        if patch < 1 or CLIP_SAMPLES % patch:
-            raise ConfigError(f"encoder.patch: {patch} samples do not divide a clip of {CLIP_SAMPLES}")
         self.patch = patch
         self.times = CLIP_SAMPLES // patch
         self.patches = LEADS * self.times
@@ -45,6 +44,16 @@ class PatchEmbedding(nn.Module):
             x = x + self.lead
         cls = (self.cls + self.position[0]).expand(len(signal), -1, -1)
         return self.dropout(torch.cat([cls, x.flatten(1, 2)], dim=1))
+
+
+def check_patches(check: Checks, patch: int, stem: int = 0) -> None:
+    """Whether a clip can be cut into patches of so many samples, with a stem of so many channels ahead of them."""
+    if patch < 1 or CLIP_SAMPLES % patch:
+        check.wrong("patch", f"{patch} samples do not divide a clip of {CLIP_SAMPLES}")
+    if stem < 0:
+        check.wrong("stem", f"at least 0 channels, not {stem}")
+    elif stem and patch % STRIDE:
+        check.wrong("stem", f"needs a patch that {STRIDE} divides, not {patch}")
 
 
 def initialise(module: nn.Module) -> None:

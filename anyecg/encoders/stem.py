@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from anyecg.types import CLIP_SAMPLES, ConfigError
+from anyecg.types import CLIP_SAMPLES
 
 STRIDE = 10  # samples a step of the features: 0.1 s
 
@@ -14,14 +14,12 @@ class Stem(nn.Module):
     """Each patch with convolutional features of its lead beside it: `[N, 12, 1000]` to `[N, 12, 1000 / patch, width]`.
 
     A linear patch has to learn each waveform at each place in the patch; a convolution learns it once for all places and
-    leads. channels: of the features; patch: samples of one lead in a patch (ConfigError unless 10 divides it);
+    leads. channels: of the features; patch: samples of one lead in a patch, which 10 divides;
     width: numbers a patch comes out with, its own samples first. A zero (absent) lead has zero features until trained.
     """
 
     def __init__(self, channels: int, patch: int) -> None:
         super().__init__()
-        if patch % STRIDE:
-            raise ConfigError(f"encoder.stem: needs an encoder.patch that {STRIDE} divides, not {patch}")
         self.patch, self.times = patch, CLIP_SAMPLES // patch
         self.width = patch + channels * (patch // STRIDE)
         convolutions = (

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import timm
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from anyecg.checks import Checks
 from anyecg.encoders.base import Encoder
-from anyecg.encoders.patches import PatchEmbedding
+from anyecg.encoders.patches import PatchEmbedding, check_patches
 from anyecg.types import ConfigError
 
 
@@ -20,6 +22,14 @@ class TimmViTConfig:
     patch: int = 200  # samples of one lead in a patch
     lead_embedding: bool = True  # tell each patch its lead
     dropout: float = 0.1  # after the embedding, the attention and the MLP
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check_patches(check, self.patch)
+            check.number("dropout", least=0, below=1)
+            if ":" not in self.model and not timm.is_model(self.model):
+                close = get_close_matches(self.model, timm.list_models("*vit*"), n=1)
+                check.wrong("model", f"timm has no '{self.model}'{f'; did you mean {close[0]!r}?' if close else ''}")
 
 
 class TimmViT(Encoder):

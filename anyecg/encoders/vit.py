@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anyecg.checks import Checks
 from anyecg.encoders.base import Encoder
-from anyecg.encoders.patches import PatchEmbedding, initialise
-from anyecg.types import ConfigError
+from anyecg.encoders.patches import PatchEmbedding, check_patches, initialise
 
 SIZES = {  # dim, layers, heads, mlp
     "base": (768, 12, 12, 3072),
@@ -31,6 +31,21 @@ class ViTConfig:
     layers: int | None = None
     heads: int | None = None
     mlp: int | None = None  # width of the hidden layer of an MLP
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.among("size", SIZES)
+            check.number("dim", "layers", "heads", "mlp", least=1)
+            check.number("dropout", least=0, below=1)
+            check_patches(check, self.patch, self.stem)
+            if not check.problems and self.shape[0] % self.shape[2]:
+                check.wrong("dim", f"{self.shape[0]} is not a multiple of heads: {self.shape[2]}")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Size of a token, layers, heads, width of an MLP."""
+        given = (self.dim, self.layers, self.heads, self.mlp)
+        return tuple(usual if own is None else own for own, usual in zip(given, SIZES[self.size], strict=True))
 
 
 class Block(nn.Module):
@@ -65,12 +80,7 @@ class ViT(Encoder):
 
     def __init__(self, cfg: ViTConfig) -> None:
         super().__init__()
-        if cfg.size not in SIZES:
-            raise ConfigError(f"encoder.size: '{cfg.size}' is none of {', '.join(SIZES)}")
-        given = (cfg.dim, cfg.layers, cfg.heads, cfg.mlp)
-        dim, layers, heads, mlp = (own or usual for own, usual in zip(given, SIZES[cfg.size]))
-        if dim % heads:
-            raise ConfigError(f"encoder.dim: {dim} is not a multiple of encoder.heads: {heads}")
+        dim, layers, heads, mlp = cfg.shape
         self.embed = PatchEmbedding(dim, cfg.patch, cfg.lead_embedding, cfg.dropout, cfg.stem)
         self.blocks = nn.ModuleList(Block(dim, heads, mlp, cfg.dropout) for _ in range(layers))
         self.blocks.apply(initialise)

@@ -9,10 +9,11 @@ from typing import Any
 
 import yaml
 
+from anyecg.checks import meant
+from anyecg.shipped import experiments
 from anyecg.types import ConfigError
 
-FOLDER = Path(__file__).parents[2] / "experiments" / "published"
-DEFAULT = FOLDER / "anyecg_chat.yaml"
+DEFAULT = experiments() / "published" / "anyecg_chat.yaml"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class PublishedTable:
     def __getitem__(self, row: str) -> Mapping[str, float | None]:
         """The figures of a row; ConfigError names the known rows."""
         if row not in self.rows:
-            raise ConfigError(f"'{row}' is no row of {self.caption} (known: {', '.join(self.rows)})")
+            raise ConfigError(f"'{row}' is no row of {self.caption}{meant(row, self.rows)}")
         return self.rows[row]
 
     def beside(self, row: str, tasks: Mapping[str, Any]) -> dict[str, tuple[str, float | None]]:
@@ -54,6 +55,11 @@ def load(table: str = "table8", path: str | Path = DEFAULT) -> PublishedTable:
         return _table(content, table, Path(path))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"{path}: no published table '{table}' can be read ({error!r})") from error
+
+
+def check_row(row: str) -> None:
+    """ConfigError where the paper's ablations have no such row."""
+    load()[row]
 
 
 def of_tasks(path: str | Path = DEFAULT) -> list[PublishedTable]:

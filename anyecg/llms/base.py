@@ -16,13 +16,15 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, masking_utils
 from transformers.utils import ModelOutput
 
-from anyecg.llms.chat import Chat
+from anyecg.checks import Checks
+from anyecg.llms.chat import TEMPLATES, Chat
 from anyecg.llms.decoding import greedy
 from anyecg.llms.lora import LoRAConfig, add_lora
 from anyecg.llms.shards import gathered, shape_of
 from anyecg.types import CheckpointError, ConfigError, DataError
 
 Named = list[tuple[str, nn.Parameter]]
+TUNINGS = ("lora", "full", "none")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,15 @@ class LLMConfig:
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     chat: str = "auto"  # auto: the tokenizer's chat template if it has one; plain: "User: ...", "Assistant: ..."
     gradient_checkpointing: bool = False  # recompute activations in the backward pass (in train mode only)
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            self.checks(check)
+
+    def checks(self, check: Checks) -> None:
+        """What an LLM with more settings checks as well."""
+        check.among("tuning", TUNINGS)
+        check.among("chat", TEMPLATES)
 
 
 class LanguageModel(nn.Module):
@@ -46,8 +57,6 @@ class LanguageModel(nn.Module):
 
     def __init__(self, cfg: LLMConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str) -> None:
         super().__init__()
-        if cfg.tuning not in ("lora", "full", "none"):
-            raise ConfigError(f"llm.tuning: '{cfg.tuning}' is none of lora, full, none")
         self.config_name = name
         self.dim = model.get_input_embeddings().embedding_dim
         self._positions = "position_ids" in inspect.signature(model.base_model.forward).parameters

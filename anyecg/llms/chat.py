@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from anyecg.types import MARKER, ConfigError, Turn
 
+TEMPLATES = ("auto", "plain")
 PLAIN = (
     "{{ bos_token }}{% for message in messages %}"
     "{% if message.role == 'user' %}User: {{ message.content }}\n"
@@ -35,8 +36,6 @@ class Chat:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str = "auto") -> None:
-        if template not in ("auto", "plain"):
-            raise ConfigError(f"llm.chat: '{template}' is neither auto nor plain")
         self.tokenizer = tokenizer
         self.template = PLAIN if template == "plain" or not tokenizer.chat_template else tokenizer.get_chat_template()
         self._special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}

@@ -10,11 +10,15 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 
+from anyecg.checks import Checks
 from anyecg.llms.base import LanguageModel, LLMConfig, context_of
 from anyecg.llms.chat import Chat
+from anyecg.shipped import experiments
 from anyecg.types import ConfigError
 
-ARCHITECTURES = Path(__file__).parents[2] / "experiments" / "architectures"  # configs of LLMs whose weights are gated
+ARCHITECTURES = experiments() / "architectures"  # configs of LLMs whose weights are gated
+
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,10 @@ class HFConfig(LLMConfig):
     path: str = "meta-llama/Meta-Llama-3-8B-Instruct"  # a hub id or a folder (default: the paper's)
     dtype: str = "bfloat16"  # of the weights: float32 or bfloat16
     attention: str | None = None  # transformers' attn_implementation (sdpa, eager, ...); None: SDPA where the family has it
+
+    def checks(self, check: Checks) -> None:
+        super().checks(check)
+        check.among("dtype", DTYPES)
 
 
 class HFLanguageModel(LanguageModel):
@@ -32,8 +40,6 @@ class HFLanguageModel(LanguageModel):
     def __init__(
         self, cfg: HFConfig, texts: Callable[[], Iterable[str]] | None = None, cache: Path | None = None
     ) -> None:
-        if cfg.dtype not in ("float32", "bfloat16"):
-            raise ConfigError(f"llm.dtype: '{cfg.dtype}' is neither float32 nor bfloat16")
         with told(cfg.path):
             tokenizer = AutoTokenizer.from_pretrained(cfg.path)
             model = AutoModelForCausalLM.from_pretrained(

@@ -9,6 +9,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from anyecg.checks import Checks
 from anyecg.types import ConfigError
 
 FUSED = {"gpt2": "c_attn", "gpt_neox": "query_key_value", "bloom": "query_key_value"}  # family -> its one projection
@@ -21,6 +22,11 @@ class LoRAConfig:
     dropout: float = 0.05  # on the update's input
     targets: list[str] = field(default_factory=list)  # names of the layers to adapt; empty: query and key projections
     float32: bool = True  # keep the adapter in float32 over a bfloat16 LLM (false under DeepSpeed's bf16)
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("r", "alpha", least=1)
+            check.number("dropout", least=0, below=1)
 
 
 def add_lora(model: PreTrainedModel, cfg: LoRAConfig) -> PeftModel:

@@ -10,6 +10,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from anyecg.checks import Checks
 from anyecg.llms.base import LanguageModel, LLMConfig
 from anyecg.llms.chat import Chat
 from anyecg.types import ConfigError
@@ -24,6 +25,8 @@ TEMPLATE = (
 # "from 12.7s" is "from ", "1", "2", ".7s", so the tens of a time name a 10 s clip and the ones a place in it.
 PIECES = r"\.\d(?:s\b)?|\d| ?\p{L}+(?: (?=\d))?| ?[^\s\p{L}\d]+(?: (?=\d))?|\s+"
 
+SMALLEST = 256 + 5  # vocabulary: every byte, and the special tokens
+
 
 @dataclass(frozen=True)
 class TinyConfig(LLMConfig):
@@ -33,6 +36,13 @@ class TinyConfig(LLMConfig):
     mlp: int = 512  # width of the hidden layer of an MLP
     vocab: int = 2048  # tokens at most
     context: int = 1024  # tokens it can attend to
+
+    def checks(self, check: Checks) -> None:
+        super().checks(check)
+        check.number("dim", "layers", "heads", "mlp", "context", least=1)
+        check.number("vocab", least=SMALLEST)
+        if self.heads > 0 and self.dim % (2 * self.heads):
+            check.wrong("dim", f"{self.dim} is not a multiple of twice heads: {self.heads}")
 
 
 class TinyLlama(LanguageModel):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from anyecg.checks import Checks
 from anyecg.text_encoders.base import TextEncoder
 from anyecg.types import ConfigError
 
@@ -14,6 +15,10 @@ from anyecg.types import ConfigError
 @dataclass(frozen=True)
 class LexicalConfig:
     dim: int = 512  # buckets the words and pairs are hashed into
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("dim", least=1)
 
 
 class LexicalEncoder(TextEncoder):

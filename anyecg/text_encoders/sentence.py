@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from anyecg.checks import Checks
 from anyecg.text_encoders.base import TextEncoder
 from anyecg.types import ConfigError
 
@@ -22,6 +23,14 @@ class SentenceConfig:
     path: str = "minilm"
     batch_size: int = 16  # texts at once; more is no faster on a CPU and takes 3 MB a text
     device: str | None = None  # None: an accelerator if there is one
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("batch_size", least=1)
+            try:
+                torch.device(self.device or "cpu")
+            except RuntimeError:
+                check.wrong("device", f"torch has no device '{self.device}'; such as cpu, cuda, cuda:1")
 
 
 class SentenceEncoder(TextEncoder):

@@ -32,7 +32,7 @@ from anyecg.training.progress import Bar, LossCurve
 from anyecg.training.ranks import first_alone, is_first
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
 from anyecg.training.strategies import sharded_llm, shards, strategy_for
-from anyecg.types import CheckpointError, ConfigError
+from anyecg.types import CheckpointError
 
 log = logging.getLogger(__name__)
 
@@ -130,10 +130,8 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
             loader.collate = PairCollator(data.questions, loader.visited, text_encoder, work / EMBEDDINGS)
     if stage.cfg.objective == "contrastive":
         module = ContrastiveStage(model, stage.cfg, loader.steps, text_encoder.dim)
-    elif stage.cfg.objective == "answer":
-        module = AnsweringStage(model, stage.cfg, loader.steps)
     else:
-        raise ConfigError(f"stages.{stage.name}.objective: '{stage.cfg.objective}' is neither 'answer' nor 'contrastive'")
+        module = AnsweringStage(model, stage.cfg, loader.steps)
     log.info("%s: trains %s; %d steps of %d samples: %s", stage.name,
              ", ".join(f"{group} ({count:,})" for group, count in module.trainable.items()), loader.steps, stage.cfg.batch_size,
              ", ".join(f"{pool} {count:,}" for pool, count in loader.counts.items()))

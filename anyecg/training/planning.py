@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anyecg.config import to_dict
-from anyecg.data.datamodule import samples_a_pass
-from anyecg.experiment import Experiment, InputConfig, StageConfig
+from anyecg.experiment import LANGUAGE, Experiment, InputConfig, StageConfig
 from anyecg.fingerprint import fingerprint
+from anyecg.trainable import EVENLY, samples_a_pass
 from anyecg.types import ConfigError
 
 DONE = "stage.json"  # in a stage's folder, written last
-LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
 
 
 @dataclass(frozen=True)
@@ -32,10 +31,10 @@ class PlannedStage:
 
 def stage_names(experiment: Experiment) -> list[str]:
     """The stages that run, in order: the curriculum, and before it the LLM's own where it has no weights. ConfigError where that is not defined."""
-    warm_up = [LANGUAGE] if experiment.llm.component.trained_in_run else []
-    if warm_up and LANGUAGE not in experiment.stages:
+    names = experiment.trained()
+    if LANGUAGE in names and LANGUAGE not in experiment.stages:
         raise ConfigError(f"llm '{experiment.llm.name}' is trained in the run and needs stages.{LANGUAGE}, which is not defined")
-    return [*warm_up, *experiment.curriculum]
+    return names
 
 
 def check_batches(experiment: Experiment) -> None:
@@ -47,7 +46,7 @@ def check_batches(experiment: Experiment) -> None:
         except ConfigError as error:
             problems.append(f"stages.{name}: {error}")
     if problems:
-        raise ConfigError("\n".join([*problems, "change batch_size or micro_batch of the stage, or trainer.devices and trainer.num_nodes"]))
+        raise ConfigError("\n".join([*problems, EVENLY]))
 
 
 def plan(experiment: Experiment, data_fingerprint: str) -> list[PlannedStage]:

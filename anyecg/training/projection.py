@@ -10,10 +10,10 @@ from statistics import fmean
 import torch
 
 from anyecg.data.build import Data
-from anyecg.data.datamodule import samples_a_pass
 from anyecg.experiment import Experiment, StageConfig
 from anyecg.llms.chat import Chat
 from anyecg.model import ECGLanguageModel
+from anyecg.trainable import samples_a_pass
 from anyecg.training.answering import AnsweringStage
 from anyecg.training.contrastive import ContrastiveStage
 from anyecg.training.flops import Forward, Shape, answering_flops, contrastive_flops, recomputed_flops

@@ -23,6 +23,24 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
 DERIVED = ("optimizer", "scheduler", "gradient_accumulation_steps", "train_batch_size", "gradient_clipping")  # a stage's own settings
 
 
+def check_machine(cfg: TrainerConfig) -> None:
+    """ConfigError where this machine cannot train as `trainer` says, told before any data is built: too few GPUs, no DeepSpeed."""
+    wrong, gpus = [], torch.cuda.device_count()
+    if cfg.accelerator == "cuda" or (cfg.accelerator == "gpu" and not torch.backends.mps.is_available()):
+        if cfg.devices > gpus:
+            wrong.append(f"trainer.accelerator: {cfg.accelerator} with trainer.devices: {cfg.devices} needs as many GPUs on this machine, which has {gpus}; "
+                         "set trainer.accelerator=cpu, or fewer devices")
+    elif cfg.strategy in ("deepspeed", "fsdp") and (cfg.accelerator == "cpu" or not gpus):
+        wrong.append(f"trainer.strategy: {cfg.strategy} needs GPUs, and trainer.accelerator is {cfg.accelerator} on a machine that has {gpus}; choose ddp or single")
+    try:
+        if cfg.strategy == "deepspeed":
+            deepspeed_settings(cfg)
+    except ConfigError as error:
+        wrong.append(str(error))
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+
+
 def strategy_for(cfg: TrainerConfig, model: ECGLanguageModel) -> Strategy | str:
     """What Lightning's Trainer takes. ConfigError where this machine cannot: no GPU, or a package is missing."""
     name = cfg.strategy if cfg.strategy != "auto" else "ddp" if cfg.devices * cfg.num_nodes > 1 else "single"

@@ -221,8 +221,8 @@ def test_a_damaged_folder_is_named(data, release, tmp_path, spoil, message):
 
 
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"ecg_qa_share": 0.0}, "questions.ecg_qa_share"), ({"ecg_qa_share": 1.5}, "questions.ecg_qa_share"),
-    ({"ecg_qa": {"ptbxl": "nowhere"}}, r"questions.ecg_qa.ptbxl: there is no folder nowhere"), ({"ecg_qa_form": "words"}, "questions.ecg_qa_form"),
+    ({"ecg_qa_share": 0.0}, "ecg_qa_share: above 0"), ({"ecg_qa_share": 1.5}, "ecg_qa_share: above 0 and at most 1"),
+    ({"ecg_qa": {"ptbxl": "nowhere"}}, r"questions.ecg_qa.ptbxl: there is no folder nowhere"), ({"ecg_qa_form": "words"}, "ecg_qa_form: 'words' is unknown"),
     ({"ecg_qa": {"mit_bih_st": "simulated"}}, r"questions.ecg_qa.mit_bih_st: .*ptbxl, mimic")])
 def test_bad_settings(cache, data, settings, message):
     with pytest.raises(ConfigError, match=message):

@@ -234,8 +234,8 @@ def test_summary_counts_every_question(data):
 
 
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"pools": ["reports"]}, "no pool is called 'reports'"), ({"long_seconds": [60, 10]}, "questions.long_seconds"),
-    ({"max_ecgs": 7}, "questions.max_ecgs"), ({"short_seconds": 0}, "questions.short_seconds")])
+    ({"pools": ["reports"]}, "no pool is called 'reports'"), ({"long_seconds": [60, 10]}, "long_seconds: the shortest"),
+    ({"max_ecgs": 7}, "max_ecgs: at least 2"), ({"short_seconds": 0}, "short_seconds: above 0")])
 def test_bad_settings(data, tmp_path, settings, message):
     with pytest.raises(ConfigError, match=message):
         build_questions(data.stores, QuestionsConfig(**settings), tmp_path / "q.arrow", seed=0)

@@ -14,6 +14,7 @@ from anyecg.data.simulate.beat import Anatomy, end, normal_beat, onset
 from anyecg.data.simulate.faults import Faults
 from anyecg.data.simulate.heart import DOWER, LEADS, dipole, leads
 from anyecg.data.simulate.record import record
+from anyecg.types import DataError
 
 REGIONS = {"inferior": ("II", "III", "aVF"), "anterior": ("V2", "V3"), "lateral": ("I", "V5", "V6")}
 KEYS = [finding.key for finding in FINDINGS if finding.kind != "summary"]
@@ -243,10 +244,10 @@ def test_a_set_is_written_once_and_never_over_another(tmp_path):
     simulate("ptbxl", root, patients=2, workers=1, progress=False)
     assert (root / "SIMULATED.json").stat().st_mtime_ns == stamp
     assert json.loads((root / "SIMULATED.json").read_text())["layout"] == "ptbxl"
-    with pytest.raises(FileExistsError, match="delete it"):
+    with pytest.raises(DataError, match="delete it"):
         simulate("ptbxl", root, patients=3, workers=1, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
-    with pytest.raises(ValueError, match="mimic"):
+    with pytest.raises(DataError, match="mimic"):
         simulate("mimmic", tmp_path / "other", patients=1)
 
 

@@ -87,7 +87,7 @@ def test_without_sizes_nothing_changes(data):
 def test_a_size_of_no_subset(data, tmp_path):
     with pytest.raises(ConfigError, match=r"questions\.localization_sizes\.mit_bih_arythmia: .*did you mean mit_bih_arrhythmia"):
         made(data, tmp_path, localization_sizes={"mit_bih_arythmia": 3})
-    with pytest.raises(ConfigError, match=r"questions\.localization_sizes\.mit_bih_st: -1 questions"):
+    with pytest.raises(ConfigError, match=r"localization_sizes\.mit_bih_st: at least 0, not -1"):
         made(data, tmp_path, localization_sizes={"mit_bih_st": -1})
     assert not list(tmp_path.glob("*.arrow"))
 

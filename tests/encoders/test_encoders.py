@@ -126,11 +126,11 @@ def test_sizes_are_overridable():
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("vit", {"size": "huge"}, "encoder.size.*base, small, tiny"),
-        ("vit", {"patch": 300}, "encoder.patch"),
-        ("vit", {"patch": 125, "stem": 4}, "encoder.stem.*125"),
-        ("vit", {"dim": 130}, "encoder.heads"),
-        ("timm", {"model": "vit_of_nobody"}, "encoder.model.*vit_of_nobody"),
+        ("vit", {"size": "huge"}, "size: 'huge' is unknown .known: base, small, tiny"),
+        ("vit", {"patch": 300}, "patch: 300"),
+        ("vit", {"patch": 125, "stem": 4}, "stem: .*125"),
+        ("vit", {"dim": 130}, "dim: 130 is not a multiple of heads"),
+        ("timm", {"model": "vit_of_nobody"}, "model: .*vit_of_nobody"),
         ("timm", {"model": "resnet18"}, "encoder.model.*resnet18"),
     ],
 )

@@ -16,7 +16,7 @@ def test_the_papers_ablations_are_there():
 
 
 def test_unknown_rows_tables_files_and_words_for_numbers_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="no_lead.*known: default"):
+    with pytest.raises(ConfigError, match="no_lead.*did you mean .no_lead_emb"):
         load()["no_lead"]
     with pytest.raises(ConfigError, match="table9"):
         load("table9")

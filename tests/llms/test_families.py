@@ -150,9 +150,9 @@ def test_what_does_not_fit_the_context_raises(load, family):
     ("settings", "message"),
     [
         ({"path": "/no/such/folder"}, "llm.path.*/no/such/folder.*llm=smollm2"),
-        ({"tuning": "some"}, "llm.tuning.*lora, full, none"),
-        ({"dtype": "int4"}, "llm.dtype"),
-        ({"chat": "loud"}, "llm.chat"),
+        ({"tuning": "some"}, "tuning: .*lora, full, none"),
+        ({"dtype": "int4"}, "dtype: 'int4' is unknown"),
+        ({"chat": "loud"}, "chat: 'loud' is unknown"),
         ({"attention": "none_such"}, "none_such"),
     ],
 )

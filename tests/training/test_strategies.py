@@ -22,7 +22,7 @@ from anyecg.training import ranks
 from anyecg.training.contrastive import sigmoid_loss
 from anyecg.training.planning import plan
 from anyecg.training.position import moved
-from anyecg.training.strategies import deepspeed_settings, strategy_for
+from anyecg.training.strategies import check_machine, deepspeed_settings, strategy_for
 from anyecg.types import ConfigError
 from tests.conftest import SMALL
 from tests.training import engines
@@ -61,7 +61,7 @@ def test_the_recipe_at_scale_paper_asks_for_zero_2():
 
 def test_the_engine_is_in_no_key():
     def keys(*overrides):
-        return [stage.key for stage in plan(config.load(RECIPE, [*SMALL, *overrides]), "data")]
+        return [stage.key for stage in plan(config.load(RECIPE, [*SMALL, *overrides], trained=False), "data")]  # 16 devices are too many for SMALL's batches
 
     assert keys() == keys("trainer.strategy=deepspeed", "trainer.devices=8", "trainer.num_nodes=2", "trainer.workers=4", "trainer.deepspeed.stage=3")
     assert keys() != keys("trainer.precision=bf16-mixed")
@@ -82,7 +82,18 @@ def test_a_json_of_ones_own_goes_through(tmp_path):
 def test_deepspeed_that_is_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"anyecg\[deepspeed\]"):
-        strategy_for(TrainerConfig(strategy="deepspeed"), None)
+        check_machine(TrainerConfig(strategy="deepspeed"))
+
+
+def test_what_this_machine_cannot_run_is_told_at_once(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for accelerator in ("auto", "cpu"):
+        with pytest.raises(ConfigError, match="trainer.strategy: fsdp needs GPUs"):
+            check_machine(TrainerConfig(strategy="fsdp", accelerator=accelerator))
+    with pytest.raises(ConfigError, match="trainer.accelerator: gpu with trainer.devices: 8 needs .* which has 0(.|\n)*nowhere.json"):
+        check_machine(trainer("scale=paper", "trainer.deepspeed.config=nowhere.json"))
+    check_machine(TrainerConfig())
 
 
 def test_fsdp_on_a_cpu_is_refused(model):

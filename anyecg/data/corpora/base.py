@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import wfdb
 
+from anyecg.checks import Checks
 from anyecg.data.corpora import header
 from anyecg.data.corpora.lines import sound
 from anyecg.types import SPLITS, DataError, ECGRecord
@@ -78,6 +79,12 @@ class Corpus:
         seconds: float | None = None
         seed: int = 0
         limit: int | None = None
+
+        def __post_init__(self) -> None:
+            with Checks(self) as check:
+                check.number("patients", "limit", least=1)
+                check.number("seconds", above=0)
+                check.number("seed", least=0)
 
     def __init__(self, cfg: Config, root: Path | str) -> None:
         self.cfg = cfg

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
+from anyecg.checks import Checks, meant
 from anyecg.endpoint import EndpointConfig
 from anyecg.types import ConfigError
 
@@ -29,6 +31,8 @@ class QuestionsConfig:
     is asked (the paper takes a tenth); ecg_qa_form: in which wording, "paraphrased" or "template".
     """
 
+    KNOWN: ClassVar[tuple[str, ...]] = POOLS  # every kind of question there is
+
     pools: list[str] = field(default_factory=lambda: list(POOLS))
     report_corpora: list[str] = field(default_factory=list)
     reports_per_record: int = 1
@@ -45,25 +49,23 @@ class QuestionsConfig:
     ecg_qa_share: float = 0.1
     ecg_qa_form: str = "paraphrased"
 
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            for pool in self.pools:
+                if pool not in POOLS:
+                    check.wrong("pools", f"no pool is called '{pool}'{meant(pool, POOLS)}")
+            check.number("reports_per_record", "windows_per_record", "runs_per_patient", "questions_per_run", "negatives_per_positive", least=0)
+            check.number("short_seconds", above=0)
+            if len(self.long_seconds) != 2 or not 0 < self.long_seconds[0] <= self.long_seconds[1]:
+                check.wrong("long_seconds", f"the shortest and the longest window in s, such as [10, 60], not {list(self.long_seconds)}")
+            check.number("localization_sizes", least=0)
+            check.number("max_ecgs", least=2, most=6)
+            check.number("ecg_qa_share", above=0, most=1)
+            check.among("ecg_qa_form", FORMS)
+
 
 def check(cfg: QuestionsConfig) -> None:
-    """ConfigError with every knob that cannot be meant, one a line."""
-    wrong = [f"questions.pools: no pool is called '{pool}' (known: {', '.join(POOLS)})" for pool in cfg.pools if pool not in POOLS]
-    if not 0 < cfg.short_seconds:
-        wrong.append(f"questions.short_seconds: a window of {cfg.short_seconds} s holds no signal")
-    if len(cfg.long_seconds) != 2 or not 0 < cfg.long_seconds[0] <= cfg.long_seconds[1]:
-        wrong.append(f"questions.long_seconds: the shortest and the longest window in s, such as [10, 60], not {list(cfg.long_seconds)}")
-    wrong += [f"questions.localization_sizes.{subset}: {size} questions; give 0 or more" for subset, size in cfg.localization_sizes.items() if size < 0]
-    if not 2 <= cfg.max_ecgs <= 6:
-        wrong.append(f"questions.max_ecgs: from 2 to 6 ECGs, not {cfg.max_ecgs}")
-    if cfg.negatives_per_positive < 0:
-        wrong.append(f"questions.negatives_per_positive: {cfg.negatives_per_positive} is negative")
-    for corpus, root in cfg.ecg_qa.items():
-        if root != "simulated" and not Path(root).expanduser().is_dir():
-            wrong.append(f"questions.ecg_qa.{corpus}: there is no folder {root}; set it to one of ECG-QA, such as ecgqa/ptbxl")
-    if not 0 < cfg.ecg_qa_share <= 1:
-        wrong.append(f"questions.ecg_qa_share: a share above 0 and up to 1, not {cfg.ecg_qa_share}")
-    if cfg.ecg_qa_form not in FORMS:
-        wrong.append(f"questions.ecg_qa_form: {' or '.join(FORMS)}, not '{cfg.ecg_qa_form}'")
-    if wrong:
-        raise ConfigError("\n".join(wrong))
+    """ConfigError with every folder that is not there, one a line."""
+    missing = [(corpus, root) for corpus, root in cfg.ecg_qa.items() if root != "simulated" and not Path(root).expanduser().is_dir()]
+    if missing:
+        raise ConfigError("\n".join(f"questions.ecg_qa.{corpus}: there is no folder {root}; set it to one of ECG-QA, such as ecgqa/ptbxl" for corpus, root in missing))

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from anyecg.data.simulate import cpsc2018, csn, mimic, ptbxl
 from anyecg.data.simulate.holter import EUROPEAN_ST_T, MIT_BIH_ARRHYTHMIA, MIT_BIH_ST_CHANGE
+from anyecg.types import DataError
 
 VERSION = 2
 MARK = "SIMULATED.json"
@@ -53,13 +54,12 @@ def simulate(layout: str, root: Path, *, patients: int, seed: int = 0, seconds: 
         progress: show a bar.
 
     Raises:
-        ValueError: for an unknown layout, or no patients.
-        FileExistsError: when something else is at `root`.
+        DataError: for an unknown layout, or no patients, or when something else is at `root`.
     """
     if layout not in LAYOUTS:
-        raise ValueError(f"no layout {layout!r}; there are {', '.join(LAYOUTS)}")
+        raise DataError(f"no layout {layout!r}; there are {', '.join(LAYOUTS)}")
     if patients < 1:
-        raise ValueError(f"patients must be at least 1, not {patients}")
+        raise DataError(f"patients must be at least 1, not {patients}")
     root = Path(root)
     mark = {"layout": layout, "patients": patients, "seed": seed, "seconds": seconds, "version": VERSION}
     if _present(root, mark):
@@ -86,7 +86,7 @@ def _present(root: Path, mark: dict) -> bool:
     if found == mark:
         return True
     what = f"another simulated set ({found})" if found else "something that anyecg did not simulate"
-    raise FileExistsError(f"{root} holds {what}; delete it, or choose another folder for {mark}")
+    raise DataError(f"{root} holds {what}; delete it, or choose another folder for {mark}")
 
 
 def _write(layout: str, root: Path, patients: int, seed: int, seconds: float | None, workers: int,

@@ -15,6 +15,7 @@ from anyecg.data.simulate.faults import Faults, break_leads, noise
 from anyecg.data.simulate.heart import DOWER, Wave, dipole, leads
 from anyecg.data.simulate.measure import axis_findings
 from anyecg.data.simulate.report import rhythm, statements
+from anyecg.types import DataError
 
 MARGIN = 0.35  # s: an ectopic beat counts as shown only this far from either end
 TRIES = 200
@@ -125,7 +126,7 @@ def _beats(findings: frozenset[str], rr: float, seconds: float, ventricular: tim
         text = "".join(inside)
         if (not pvc or "V" in text) and (not pac or "A" in text) and (not runs or "VVV" in text):
             return plan
-    raise ValueError(f"{seconds} s are too short to show {', '.join(sorted(findings))}")
+    raise DataError(f"{seconds} s are too short to show {', '.join(sorted(findings))}")
 
 
 def _mean_interval(plan: timing.Beats, seconds: float, rr: float) -> float:
@@ -150,7 +151,7 @@ def ecg(findings: Collection[str], *, seconds: float = 10.0, fs: float = 500, se
 
     Raises:
         KeyError: for an unknown finding.
-        ValueError: when the record is too short to show its premature beats.
+        DataError: when the record is too short to show its premature beats.
     """
     rng = np.random.default_rng([seed, 12])
     drawn = record(findings, Anatomy.draw(rng), Faults(), seconds, fs, rng)
