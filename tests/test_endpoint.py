@@ -103,7 +103,8 @@ def test_an_endpoint_that_leaves_all_without_a_reply_is_told_however_few_they_ar
 
 
 ASKING = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 from pathlib import Path
 from anyecg.terminal import guarded
 from tests.test_endpoint import Endpoint, EndpointConfig, requests

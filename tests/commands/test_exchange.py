@@ -78,7 +78,7 @@ def test_rows_about_other_recordings_are_left_out_and_told(dataset, tmp_path, ca
 
 
 @pytest.mark.skipif(not UPSTREAM[0].is_file(), reason=f"no released files in {REAL}")
-def test_the_released_files_come_back_from_the_commands(tmp_path, capsys):
+def test_the_released_files_come_back_from_the_commands(tmp_path):
     """Recordings made up at the places that the released rows name; one patient's European record and MIMIC's, each in its split."""
     rows = [json.loads(path.read_text()) for path in UPSTREAM]
     listed = []
@@ -92,7 +92,6 @@ def test_the_released_files_come_back_from_the_commands(tmp_path, capsys):
     roots = ["--root", f"mimic={tmp_path / 'mimic'}", "--root", f"european_st_t={tmp_path / 'edb'}"]
     assert main(["build", "--to", str(tmp_path / "set"), *roots, "questions.windows_per_record=1", "--workers", "1"]) == 0
     assert main(["import", *map(str, UPSTREAM), "--data", str(tmp_path / "set"), "--to", str(tmp_path / "new")]) == 0
-    assert "left out" not in capsys.readouterr().out
     assert main(["export", str(tmp_path / "new"), "--to", str(tmp_path / "again.json")]) == 0
     assert json.loads((tmp_path / "again.json").read_text()) == sum(rows, [])
 
