@@ -15,14 +15,14 @@ from safetensors.torch import load_file
 from anyecg import config, suite
 from anyecg.compare import compare, read_run
 from anyecg.evaluation.bootstrap import paired_interval
-from anyecg.evaluation.differences import AGREES, DISAGREES, UNDECIDED, UNKNOWN, UNMEASURED, Cell, Setting, measure, signs_grid
+from anyecg.evaluation.differences import AGREES, DISAGREES, UNDECIDED, UNKNOWN, UNMEASURED, Setting, measure, signs_grid
 from anyecg.evaluation.published import PublishedTable
 from anyecg.evaluation.published import load as load_published
 from anyecg.evaluation.seeds import pool
 from anyecg.experiment import Experiment
 from anyecg.run import build_model, main
 from anyecg.suite.members import SuiteError, run_members
-from anyecg.suite.plan import Step, plan_grids, sample_visits, saved, schedule
+from anyecg.suite.plan import plan_grids, sample_visits, saved, schedule
 from anyecg.training.pipeline import run_stages
 from anyecg.training.planning import plan
 from anyecg.types import AnyECGError, ConfigError, DataError
