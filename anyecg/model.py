@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -64,15 +65,9 @@ class ECGLanguageModel(nn.Module):
         batch = collate([item]).to(self.markers.device)
         self.eval()
         known, tokens = history.encoded
-        if known is not self:
-            tokens = self.encode(batch)
-        elif ecgs:  # those shown before keep their tokens
-            new = [(torch.from_numpy(clips), torch.from_numpy(mask)) for clips, mask in zip(item.clips, item.lead_masks)][len(history.clips) :]
-            signal = torch.cat([clips for clips, _ in new]).to(tokens.device)
-            lead_mask = torch.cat([mask.expand(len(clips), -1) for clips, mask in new]).to(tokens.device)
-            owner = torch.repeat_interleave(torch.tensor([len(clips) for clips, _ in new])).to(tokens.device)
-            count = self.prefix * len(new) + self.patches * len(signal)
-            tokens = torch.cat([tokens, self.ecg_tokens(signal, lead_mask, owner)[:count]])
+        shown = len(history.clips) if known is self else 0  # those shown before keep their tokens
+        new = self.encode_records(item.clips[shown:], item.lead_masks[shown:])
+        tokens = torch.cat([*([tokens] if shown else []), *new]) if shown or new else None
         text = self.answer(batch, max_new_tokens, tokens)[0].text
         history.answered(item, text, self, tokens)
         return text
@@ -94,6 +89,17 @@ class ECGLanguageModel(nn.Module):
         average = tokens[:, : self.prefix] / clips[:, None, None].to(tokens.dtype)
         merged = merged.index_add(0, at_prefix.flatten(), average.reshape(-1, dim))
         return merged.index_copy(0, at_patches.flatten(), tokens[:, self.prefix :].reshape(-1, dim))
+
+    def encode_records(self, clips: Sequence[np.ndarray], lead_masks: Sequence[np.ndarray]) -> list[Tensor]:
+        """The tokens of each record, `[prefix + patches * S, d_llm]`, from its clips `[S, 12, 1000]` and lead mask `[12]`; one pass over all."""
+        if not clips:
+            return []
+        counts = torch.tensor([len(part) for part in clips])
+        signal, mask = torch.from_numpy(np.concatenate(clips)), torch.from_numpy(np.stack(lead_masks)).repeat_interleave(counts, 0)
+        device = self.markers.device
+        tokens = self.ecg_tokens(signal.to(device), mask.to(device), torch.repeat_interleave(counts).to(device))
+        sizes = (self.prefix + self.patches * counts).tolist()
+        return list(tokens[: sum(sizes)].split(sizes))
 
     def encode(self, batch: ECGBatch) -> Tensor:
         """The tokens of a batch's ECGs, in the order of its places: `[P, d_llm]`.

@@ -129,16 +129,16 @@ def run(experiment: Experiment, name: str) -> Path:
 
         samples = {task: test_samples(asked, task, settings.split, settings.limit, settings.seed) for task in tasks}
         model.to("cuda" if experiment.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available() else "cpu")
-        asker = Asker(model, asked.stores, experiment.input, settings.batch_size, settings.max_new_tokens, settings.seed)
+        asking = partial(Asker, model, asked.stores, experiment.input, settings.batch_size, settings.max_new_tokens, settings.seed)
         key = answers_key(experiment, stages, asked)
         patients = patients_of([sample for part in samples.values() for sample in part], asked.stores)
         judge = Judge(settings.judge, folder) if settings.judge.url else None
-        metrics = evaluate(asker, samples, tasks, folder, views=settings.views, bootstrap=settings.bootstrap, seed=settings.seed, key=key,
+        metrics = evaluate(asking(), samples, tasks, folder, views=settings.views, bootstrap=settings.bootstrap, seed=settings.seed, key=key,
                            patients=patients, judge=judge)
         held = []
         if scripts:
             views = [view for view in (SIGNAL, BLIND) if view in settings.views]
-            held = [turns.grid(conversation.hold(asker, scripts, samples, folder, settings.seed, key, views, settings.bootstrap))]
+            held = [turns.grid(conversation.hold(asking(keep=True), scripts, samples, folder, settings.seed, key, views, settings.bootstrap))]
         write_report(folder, experiment, metrics, stages, samples, tasks, asked.stores, held)
         with whole(folder / FINISHED) as part:
             part.write_text(key)

@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -74,6 +76,26 @@ def test_a_model_converses_over_stored_ecgs(small_data):
     assert held == converse(asker, samples, follow_ups)
     for before, after in zip(samples, held):
         assert after.records == before.records and [turn.text for turn in after.conversation[2::2]] == follow_ups[before.id]
+
+
+@pytest.mark.parametrize("view", ["signal", "blind"])
+def test_the_turns_of_a_conversation_encode_its_ecgs_once(small_data, view):
+    rows = [*small_data.questions.select(pool="report", split="test")[:3], *small_data.questions.select(pool="multi_ecg", split="test")[:3]]
+    samples = [small_data.questions[int(row)] for row in rows]
+    model, follow_ups = make_model(context=4096).eval(), {sample.id: ["Where?", "Since when?"] for sample in samples}
+    seen = []
+    model.encoder.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
+    asking = partial(Asker, model, small_data.stores, InputConfig(), batch_size=4, max_new_tokens=6)
+    anew = converse(asking(), samples, follow_ups, view)
+    every, seen[:] = sum(seen), []
+    keeping = asking(keep=True)
+    held = converse(keeping, samples, follow_ups, view)
+    assert held == anew and sum(seen) * 3 == every
+    seen.clear()
+    (one,) = keeping([replace(sample, records=sample.records[::-1]) for sample in samples[-1:]], view)  # another question's ECGs
+    assert sum(seen) == len(samples[-1].records) and one.id == samples[-1].id
+    last = held[-1]
+    assert list(asking(keep=True)(held, view, {sample.id for sample in held[:-1]}))[0].text == last.conversation[-1].text  # after a kill
 
 
 def test_a_script_is_counted_and_the_same_bytes_again(tmp_path):
