@@ -1,6 +1,6 @@
-"""Building and training on few records against many, and one worker against two; prints the ratios.
+"""Building and training on few records against many, and one worker against several; prints the ratios.
 
-    python benchmarks/build_scale.py [--small 2000] [--large 40000] [--corpus DIR] [--workers 2] [--work DIR]
+    python benchmarks/build_scale.py [--small 2000] [--large 40000] [--middle 10000] [--corpus DIR] [--workers 2] [--work DIR]
 
 Simulates MIMIC-IV-ECG in two sizes (--corpus takes DIR as the large one), builds a dataset of each and trains on it. What is
 measured runs in a process of its own, started from this one, which stays small: the kernel counts the memory of the process
@@ -26,7 +26,6 @@ REPOSITORY = Path(__file__).parents[1]
 PAUSE = 0.1  # s between two looks at a process
 RECORDS_PER_PATIENT = 2.77  # of the simulated MIMIC-IV-ECG, on average
 STEPS, BATCH = 20, 16
-ROUNDS = 2
 
 
 @dataclass
@@ -101,18 +100,6 @@ def build(corpus: Path, folder: Path, workers: int) -> list[str]:
     return data("build", "--to", folder, "--root", f"mimic={corpus}", "--workers", workers, "questions.pools=[report,multi_ecg]")
 
 
-def store(corpus: str, folder: str, workers: str) -> None:
-    """Only the store of a corpus; prints the seconds."""
-    from anyecg.data.build import open_corpus
-    from anyecg.data.corpora import corpora
-    from anyecg.data.shards import build_store
-
-    opened = open_corpus("mimic", corpora["mimic"].Config(root=corpus), Path(folder))
-    began = time.monotonic()
-    build_store(opened, folder, workers=int(workers), progress=False)
-    print(time.monotonic() - began)
-
-
 def train(dataset: str, cache: str) -> None:
     """A few steps of the first two stages on a dataset, through the pipeline, with a model that is small beside its data."""
     from anyecg import config
@@ -132,7 +119,7 @@ def train(dataset: str, cache: str) -> None:
             pipeline.train(experiment, stage, model, data, text_encoder)
 
 
-PARTS: dict[str, Callable[..., None]] = {"store": store, "train": train}  # what this file runs in processes of its own
+PARTS: dict[str, Callable[..., None]] = {"train": train}  # what this file runs in processes of its own
 
 
 def part(name: str, *arguments: object) -> list[str]:
@@ -195,21 +182,19 @@ def scale(work: Work, corpora: tuple[Path, Path], workers: int) -> tuple[Path, P
     return folders
 
 
-def speed(work: Work, corpus: Path) -> None:
-    """One worker against two on one corpus, in turns."""
-    took: dict[str, dict[int, list[float]]] = {name: {1: [], 2: []} for name in ("store only", "store and questions", "with the start")}
-    for number in range(1, ROUNDS + 1):
-        for workers in (1, 2):
-            by, folder = f"by {workers} worker{'s' * (workers > 1)}, round {number}", work.folder / f"build-{workers}-{number}"
-            work.measure(f"store {by}", part("store", corpus, work.folder / f"store-{workers}-{number}", workers))
-            usage = work.measure(f"build {by}", build(corpus, folder, workers))
-            took["store only"][workers].append(float(work.log(f"store {by}").read_text().split()[-1]))
-            took["store and questions"][workers].append(json.loads((folder / "measured.json").read_text())["seconds"])
-            took["with the start"][workers].append(usage.seconds)
-    print(f"one worker against two, {ROUNDS} rounds in turns, s")
+def speed(work: Work, corpus: Path, workers: int) -> None:
+    """One worker against several on one corpus, each twice and in turns."""
+    took: dict[str, dict[int, list[float]]] = {name: {1: [], workers: []} for name in ("store and questions", "with the start")}
+    for number in (1, 2):
+        for count in (1, workers):
+            folder = work.folder / f"build-{count}-{number}"
+            usage = work.measure(f"build by {count} worker{'s' * (count > 1)}, round {number}", build(corpus, folder, count))
+            took["store and questions"][count].append(json.loads((folder / "measured.json").read_text())["seconds"])
+            took["with the start"][count].append(usage.seconds)
+    print(f"one worker against {workers}, s")
     for name, seconds in took.items():
-        one, two = (" ".join(f"{value:6.1f}" for value in seconds[workers]) for workers in (1, 2))
-        print(f"{name:>20} {one} against {two}   ratio {sum(seconds[1]) / sum(seconds[2]):.2f}", flush=True)
+        one, several = (" ".join(f"{value:6.1f}" for value in part) for part in seconds.values())
+        print(f"{name:>20} {one} against {several}   ratio {sum(seconds[1]) / sum(seconds[workers]):.2f}", flush=True)
     print()
 
 
@@ -217,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", type=int, default=2000, help="records of the small corpus (default 2000)")
     parser.add_argument("--large", type=int, default=40000, help="records of the large corpus (default 40000)")
+    parser.add_argument("--middle", type=int, default=10000, help="records of the corpus that one worker builds against several (default 10000)")
     parser.add_argument("--corpus", type=Path, help="a MIMIC-IV-ECG folder to take as the large corpus")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes of a build (default: one a core)")
     parser.add_argument("--work", type=Path, help="a folder in which everything is written and left (default: a temporary one)")
@@ -228,7 +214,8 @@ def main() -> None:
         small = simulated(work, options.small)
         large = options.corpus.resolve() if options.corpus else simulated(work, options.large)
         folders = scale(work, (small, large), options.workers)
-        speed(work, small)
+        if options.workers > 1:
+            speed(work, simulated(work, options.middle))
         work.tell("project")
         subprocess.run(data("stats", folders[1], "--project", 800_000, "--also", folders[0]), cwd=REPOSITORY)
 

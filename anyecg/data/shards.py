@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from itertools import pairwise
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,8 @@ def build_store(corpus: Corpus, folder: Path | str, *, workers: int = 0, progres
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
+            if workers > 1 and not (folder / "store.json").exists():
+                _context()  # its imports take seconds, in which this process lists the corpus
             own = index is None
             index = Index(corpus, folder / "index.arrow") if own else index
             store = _checked(Store.open(folder), index.fingerprint) if (folder / "store.json").exists() else None
@@ -142,9 +146,7 @@ def _write_missing(corpus: Corpus, index: Index, folder: Path, workers: int, pro
             for n in missing:
                 bar.advance(task, write_shard(corpus, index.path, folder, n))
             return shards
-        context = multiprocessing.get_context("forkserver")  # inherits no threads of a parent that has a model running
-        context.set_forkserver_preload([__name__])
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        with ProcessPoolExecutor(workers, mp_context=_context()) as pool:
             futures = [pool.submit(write_shard, corpus, index.path, folder, n) for n in missing]
             try:
                 for future in as_completed(futures):
@@ -154,6 +156,14 @@ def _write_missing(corpus: Corpus, index: Index, folder: Path, workers: int, pro
             finally:
                 pool.shutdown(cancel_futures=True)
     return shards
+
+
+def _context() -> BaseContext:
+    """How workers start: from a server that has what they import and no thread of a process that may have a model running."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    forkserver.ensure_running()
+    return context
 
 
 def _seal(corpus: Corpus, folder: Path, shards: int, index: Index) -> None:
