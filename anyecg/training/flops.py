@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from anyecg.llms.base import LanguageModel
 from anyecg.model import ECGLanguageModel
@@ -18,6 +18,10 @@ FORMULA = (
     "something to learn before it; 2P where there is nothing); attention over T tokens takes 4 T² width a layer forward and twice that back, "
     "not halved for its causal mask; logits only at answer tokens; encoder and connector as torch's FlopCounterMode counts their forward pass"
 )
+
+
+# torch's counter knows the CPU's attention from 2.15 on
+CPU_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v)}
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Forward:
         signal = torch.empty(1, len(CANONICAL_LEADS), CLIP_SAMPLES, device=device)
         mask = torch.ones(1, len(CANONICAL_LEADS), dtype=torch.bool, device=device)
         try:
-            with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
                 tokens = model.encoder(signal, mask)
                 encoder = counter.get_total_flops()
                 model.connector(tokens)

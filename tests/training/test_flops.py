@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from anyecg.training.flops import Forward, Shape, answering_flops, contrastive_flops, recomputed_flops
+from benchmarks.plain import plain_attention
 from tests.conftest import collator, make_item, make_model
 
 WIDE = {"dim": 96, "heads": 2, "mlp": 384}
@@ -15,7 +15,7 @@ ALL = ("encoder", "connector", "markers", "llm")
 def counted(model, trains, item) -> int:
     """What the counter sees of a training step; plain attention, as flash attention's backward pass computes its scores again."""
     model.train_only(trains)
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with plain_attention(model), FlopCounterMode(display=False) as counter:
         model(collator(model)([item])).backward()
     return counter.get_total_flops()
 
@@ -38,7 +38,7 @@ def test_the_formula_is_what_torch_counts(trains, tuning, clips):
 def test_a_trained_encoder_alone_takes_three_forward_passes():
     model = make_model(**WIDE)
     encoder, signal = model.encoder, torch.randn(1, 12, 1000)
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with plain_attention(model), FlopCounterMode(display=False) as counter:
         encoder(signal, torch.ones(1, 12, dtype=torch.bool)).sum().backward()
     assert contrastive_flops(Forward.of(model)) == pytest.approx(counter.get_total_flops(), rel=0.05)  # nothing flows back into the signal
 
@@ -46,7 +46,7 @@ def test_a_trained_encoder_alone_takes_three_forward_passes():
 def test_checkpointing_adds_one_forward_pass_of_the_layers():
     model, item = make_model(), make_item(clips=(2,))
     forward, shape = Forward.of(model), shape_of(model, item)
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), plain_attention(model), FlopCounterMode(display=False) as counter:
         model.llm.hidden(model.embed(collator(model)([item])))
     eye = shape.clips * (forward.encoder + forward.connector)
     assert recomputed_flops(forward, shape) == pytest.approx(counter.get_total_flops() - eye, rel=0.01)

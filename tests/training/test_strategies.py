@@ -56,6 +56,7 @@ def test_a_strategy_that_is_none_is_among_the_problems(overrides, words):
 
 
 def test_the_recipe_at_scale_paper_asks_for_zero_2():
+    pytest.importorskip("deepspeed")
     assert deepspeed_settings(trainer("scale=paper"))["stage"] == 2
 
 
@@ -68,6 +69,7 @@ def test_the_engine_is_in_no_key():
 
 
 def test_a_json_of_ones_own_goes_through(tmp_path):
+    pytest.importorskip("deepspeed")
     path = tmp_path / "zero.json"
     path.write_text(json.dumps({"zero_optimization": {"stage": 1, "reduce_bucket_size": 1000}}))
     by_file = deepspeed_settings(trainer(*ZERO, f"trainer.deepspeed.config={path}"))["config"]
@@ -86,6 +88,7 @@ def test_deepspeed_that_is_not_installed_names_the_extra(monkeypatch):
 
 
 def test_what_this_machine_cannot_run_is_told_at_once(monkeypatch):
+    pytest.importorskip("deepspeed")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     for accelerator in ("auto", "cpu"):
