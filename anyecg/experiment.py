@@ -15,6 +15,7 @@ STAGE_VIEWS = ("signal", "blind", "text")
 ON_SPIKE = ("warn", "skip", "stop")
 LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+MATMULS = ("auto", "torch", "onednn")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "bf16", "64")
 VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")  # `evaluation.controls` says what they are
 STRATEGIES = ("auto", "single", "ddp", "deepspeed", "fsdp")
@@ -140,6 +141,7 @@ class TrainerConfig:
     deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)
     precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true with deepspeed only
     compile: bool = False  # encoder and LLM through torch.compile while a stage trains
+    matmul: str = "auto"  # float32 products on a CPU: torch, onednn; auto: onednn on an AMD CPU with AVX-512
     fused_loss: bool = False  # logits and cross-entropy in one kernel (torch 2.15), where the LLM's head is one product
     workers: int = 0  # processes that load batches
     checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
@@ -149,6 +151,7 @@ class TrainerConfig:
         with Checks(self) as check:
             check.among("accelerator", ACCELERATORS)
             check.among("precision", PRECISIONS)
+            check.among("matmul", MATMULS)
             check.number("devices", "num_nodes", "checkpoint_every", "log_every", least=1)
             check.number("workers", least=0)
             if self.strategy.startswith("deepspeed_stage_"):

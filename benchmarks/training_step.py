@@ -6,7 +6,7 @@ Both sides train the same 48 questions with the same parameters, float32 and Ada
 their losses can be held against each other): forward, backward and optimizer step, after one step to warm up. On a machine
 that does other things too, only the ratio of processor seconds says something.
 
-    python -m benchmarks.training_step [--llm smollm2] [--size base] [--mixture stage2] [--also random,fused_adamw,fused_loss,bf16,compile]
+    python -m benchmarks.training_step [--llm smollm2] [--size base] [--mixture stage2] [--also torch_matmul,random,plain_adamw,fused_loss,bf16,compile]
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 from anyecg.data.collate import Collator
 from anyecg.data.mixture import batches, cut
 from anyecg.training.compiled import compiled
+from anyecg.training.matmul import matmul_by
 from benchmarks.mixture import EVERY, MIXTURES, build, items
 from benchmarks.plain import plain_attention, plain_loss
 from benchmarks.side import machine, report, run
@@ -35,6 +36,7 @@ SIDES = {
     "plain_adamw": "fast, AdamW(fused=False)",
     "fused_loss": "fast, torch's linear_cross_entropy in place of logits and loss (trainer.fused_loss)",
     "bf16": "fast, under bfloat16 autocast (trainer.precision: bf16-mixed)",
+    "torch_matmul": "fast, every product by torch's own library (trainer.matmul: torch)",
     "compile": "fast, encoder and LLM compiled (trainer.compile)",
 }
 
@@ -74,7 +76,7 @@ def measure(side: str, llm: str, size: str, mixture: str) -> None:
         optimizer.step()
         return summed
 
-    with plain_attention(model) if side == "plain" else compiled(model, side == "compile"):
+    with plain_attention(model) if side == "plain" else compiled(model, side == "compile"), matmul_by("torch" if side in ("plain", "torch_matmul") else "auto"):
         step(plan[0])
         began, worked = time.perf_counter(), time.process_time()
         for passes in plan:

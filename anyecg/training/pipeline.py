@@ -27,6 +27,7 @@ from anyecg.training.compiled import compiled
 from anyecg.training.contrastive import ContrastiveStage, PairCollator
 from anyecg.training.fsdp import FSDP, ClipSharded, unwrap
 from anyecg.training.guard import Guard
+from anyecg.training.matmul import matmul_by
 from anyecg.training.planning import DONE, PlannedStage, limits, plan
 from anyecg.training.progress import Bar, LossCurve
 from anyecg.training.ranks import first_alone, is_first
@@ -154,7 +155,7 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
         log.info("%s: continues from %s", stage.name, last)
     model.train()
     model.llm.fuse_loss(trainer_cfg.fused_loss)
-    with compiled(model, trainer_cfg.compile):
+    with compiled(model, trainer_cfg.compile), matmul_by(trainer_cfg.matmul):
         trainer.fit(module, loader, ckpt_path=str(last) if last.exists() else None, weights_only=False)
     if trainer.global_step < loader.steps:
         raise KeyboardInterrupt(f"stage {stage.name} stopped at step {trainer.global_step} of {loader.steps}")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from anyecg.experiment import TrainerConfig
 from anyecg.model import ECGLanguageModel
 from anyecg.training.fsdp import FSDP
+from anyecg.training.matmul import has_onednn
 from anyecg.types import ConfigError
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
@@ -24,7 +25,7 @@ DERIVED = ("optimizer", "scheduler", "gradient_accumulation_steps", "train_batch
 
 
 def check_machine(cfg: TrainerConfig) -> None:
-    """ConfigError where this machine cannot train as `trainer` says, told before any data is built: too few GPUs, no DeepSpeed."""
+    """ConfigError where this machine cannot train as `trainer` says, told before any data is built: too few GPUs, no DeepSpeed, no oneDNN."""
     wrong, gpus = [], torch.cuda.device_count()
     if cfg.accelerator == "cuda" or (cfg.accelerator == "gpu" and not torch.backends.mps.is_available()):
         if cfg.devices > gpus:
@@ -32,6 +33,8 @@ def check_machine(cfg: TrainerConfig) -> None:
                          "set trainer.accelerator=cpu, or fewer devices")
     elif cfg.strategy in ("deepspeed", "fsdp") and (cfg.accelerator == "cpu" or not gpus):
         wrong.append(f"trainer.strategy: {cfg.strategy} needs GPUs, and trainer.accelerator is {cfg.accelerator} on a machine that has {gpus}; choose ddp or single")
+    if cfg.matmul == "onednn" and not has_onednn():
+        wrong.append("trainer.matmul: this torch was built without oneDNN; choose torch or auto")
     try:
         if cfg.strategy == "deepspeed":
             deepspeed_settings(cfg)
