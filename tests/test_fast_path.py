@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.pytorch.plugins.precision import DeepSpeedPrecision, HalfPrecision
 
+from anyecg.connectors import connectors
 from anyecg.experiment import InputConfig, StageConfig
 from anyecg.data.datamodule import StageData
 from anyecg.training.answering import AnsweringStage
@@ -67,6 +68,14 @@ def test_loss_and_gradients_equal_the_plain_implementations(learning, kind, seed
     assert any("encoder" in name for name in fast) == (kind != "text only")
     for name in fast:
         torch.testing.assert_close(fast[name], plain[name], atol=1e-5, rtol=0, msg=lambda told: f"{name}: {told}")
+
+
+@pytest.mark.parametrize("connector", sorted(connectors.table()))
+def test_every_connector_gives_the_same_loss_clip_by_clip(connector):
+    model = make_model(connector=connector).eval()
+    batch = collator(model)(questions("mixed", 0))
+    with torch.no_grad():
+        torch.testing.assert_close(model(batch), plain_loss(model, batch), atol=1e-5, rtol=0)
 
 
 def test_answers_equal_the_plain_implementations(learning):

@@ -5,4 +5,5 @@ from anyecg.registry import Registry
 connectors = Registry("connector", {
     "mlp": "anyecg.connectors.mlp:MLP",
     "linear": "anyecg.connectors.linear:Linear",
+    "qformer": "anyecg.connectors.qformer:QFormer",
 })
