@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from anyecg.evaluation.highest import best
 from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.scores import asked, write_scores
 from anyecg.fingerprint import fingerprint
+from anyecg.saving import whole
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample, Prediction
 
@@ -185,7 +185,6 @@ def _rounded(value: Any) -> Any:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys and no NaN, a list of numbers on one line, whole or not at all."""
-    draft = path.with_suffix(".tmp")
     text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    draft.write_text(_NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text), encoding="utf-8")
-    os.replace(draft, path)
+    with whole(path) as part:
+        part.write_text(_NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text), encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from anyecg.data.tracing import TRUE, strips
 from anyecg.evaluation.drawn import UNIT
+from anyecg.saving import whole
 from anyecg.types import DataError
 
 STYLE = {
@@ -134,12 +134,10 @@ def panel(task: str, metric: str) -> str:
 def save(figure: Figure, target: str | Path) -> list[Path]:
     """The figure as PNG and PDF; target: its path without suffix."""
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
     paths = []
     for kind, details in (("png", {}), ("pdf", {"CreationDate": None})):  # the same figure is the same bytes
         path = target.with_name(f"{target.name}.{kind}")
-        draft = path.with_name(path.name + ".tmp")
-        figure.savefig(draft, format=kind, metadata=details)
-        os.replace(draft, path)
+        with whole(path) as part:
+            figure.savefig(part, format=kind, metadata=details)
         paths.append(path)
     return paths

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import TypeVar
 from anyecg import endpoint
 from anyecg.endpoint import Endpoint, EndpointConfig, Reply, Request
 from anyecg.fingerprint import fingerprint
+from anyecg.saving import whole
 
 log = logging.getLogger(__name__)
 Case = TypeVar("Case", bound=Hashable)
@@ -124,10 +124,8 @@ class Judge:
         return found
 
     def _keep(self, verdicts: Mapping[str, Verdict]) -> None:
-        path = self.folder / JUDGEMENTS
-        draft = path.with_suffix(".tmp")
-        draft.write_text("".join(json.dumps({"asked": key, **asdict(verdict)}) + "\n" for key, verdict in sorted(verdicts.items())), encoding="utf-8")
-        os.replace(draft, path)
+        with whole(self.folder / JUDGEMENTS) as part:
+            part.write_text("".join(json.dumps({"asked": key, **asdict(verdict)}) + "\n" for key, verdict in sorted(verdicts.items())), encoding="utf-8")
 
 
 def read_score(text: str, cut: bool = False) -> tuple[float | None, str]:

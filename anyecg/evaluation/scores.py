@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from anyecg.fingerprint import fingerprint
+from anyecg.saving import whole
 from anyecg.types import DataError, ECGSample
 
 FORMAT = "scores 2"  # another one where rows gain, lose or change a column
@@ -20,10 +20,8 @@ def write_scores(path: Path, samples: Sequence[ECGSample], rows: Mapping[str, pd
     known = {sample.id: asked(sample) for sample in samples}
     table = pd.concat([part.assign(view=view, **{QUESTION: part["id"].map(known).astype("int64")}) for view, part in rows.items()])
     table.attrs = {"format": FORMAT}
-    path.parent.mkdir(exist_ok=True)
-    draft = path.with_name(path.name + ".tmp")
-    table.to_parquet(draft, index=False)
-    os.replace(draft, path)
+    with whole(path) as part:
+        table.to_parquet(part, index=False)
 
 
 def read_scores(path: Path) -> dict[str, pd.DataFrame]:

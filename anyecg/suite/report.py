@@ -17,6 +17,7 @@ from anyecg.evaluation.differences import Cell, Setting, Spread, changes_grid, c
 from anyecg.evaluation.highest import highest_grids
 from anyecg.evaluation.seeds import METHOD
 from anyecg.evaluation.tables import Grid
+from anyecg.saving import whole
 from anyecg.suite.file import Member, Suite
 from anyecg.suite.members import SuiteError
 from anyecg.suite.plan import Step, totals
@@ -110,6 +111,5 @@ def _record(cell: Cell, first: str) -> dict:
 
 def _write(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
