@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 CPUINFO = Path("/proc/cpuinfo")
+CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")  # oneDNN's and torch's, read when the first kernel is made
+KEPT = "128"  # kernels each; every length of a batch has its own, and the usual 1024 grow to 1 GB and save no time
 
 aten = torch.ops.aten
 
@@ -24,6 +27,8 @@ def matmul_by(kernel: str) -> Iterator[None]:
     if kernel == "torch" or (kernel == "auto" and not (has_onednn() and _mkl_takes_avx2())):
         yield
         return
+    for name in CACHES:
+        os.environ.setdefault(name, KEPT)
     with torch.library._scoped_library("aten", "IMPL") as library:
         library.impl("mm", _mm, "CPU", allow_override=True)
         library.impl("addmm", _addmm, "CPU", allow_override=True)

@@ -1,5 +1,6 @@
 """Matrix products by oneDNN: torch's numbers, for every product a step makes, and torch's own kernels again afterwards."""
 
+import os
 from unittest import mock
 
 import pytest
@@ -90,6 +91,13 @@ def test_it_ends_with_an_error_inside_too():
     with pytest.raises(KeyError), matmul_by("onednn"):
         raise KeyError
     assert calls(lambda: torch.randn(2, 2) @ torch.randn(2, 2)) == 0
+
+
+def test_kernels_kept_are_few_unless_the_user_says_otherwise(monkeypatch):
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    with matmul_by("onednn"):
+        assert [os.environ[name] for name in matmul.CACHES] == [matmul.KEPT, "7"]
 
 
 @pytest.mark.parametrize(("maker", "capability", "kernels"), [
