@@ -15,6 +15,7 @@ import pandas as pd
 from anyecg.evaluation.bootstrap import bounds, replicates
 from anyecg.evaluation.tables import MISSING, Grid, with_interval
 from anyecg.fingerprint import fingerprint
+from anyecg.saving import whole
 from anyecg.tasks.agreement import agreement, correlations
 from anyecg.tasks.multi_ecg import HIGHEST, shown
 from anyecg.types import MARKER, DataError, ECGSample
@@ -66,10 +67,8 @@ def write_sheet(path: Path, samples: Sequence[ECGSample], answers: Mapping[str, 
         question = question or sample.conversation[0].text.replace(MARKER, "[ECG]")
         cells = [code(sample.id, answers[sample.id]), ecgs, question, sample.answer, answers[sample.id], ""]
         writer.writerow([_harmless(cell) for cell in cells])
-    draft = path.with_name(path.name + ".tmp")
-    draft.parent.mkdir(parents=True, exist_ok=True)
-    draft.write_bytes(text.getvalue().encode("utf-8-sig", errors="replace"))  # with its mark, a spreadsheet reads it as UTF-8
-    draft.replace(path)
+    with whole(path) as part:
+        part.write_bytes(text.getvalue().encode("utf-8-sig", errors="replace"))  # with its mark, a spreadsheet reads it as UTF-8
 
 
 def read_sheet(path: Path) -> dict[str, tuple[int, float]]:
