@@ -45,19 +45,21 @@ def _mkl_takes_avx2() -> bool:
 
 
 def _mm(a: Tensor, b: Tensor) -> Tensor:
-    if _is_plain(a, b):
+    if _fits(a, b):
         return _product(a, b, None)
     return aten.mm.out(a, b, out=a.new_empty(a.shape[0], b.shape[1]))  # torch's own: the name alone would end here again
 
 
 def _addmm(bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    if _is_plain(a, b) and bias.shape == b.shape[1:] and beta == alpha == 1:
+    if _fits(a, b, bias) and bias.shape == b.shape[1:] and beta == alpha == 1:
         return _product(a, b, bias)
     return aten.addmm.out(bias, a, b, beta=beta, alpha=alpha, out=a.new_empty(a.shape[0], b.shape[1]))
 
 
-def _is_plain(a: Tensor, b: Tensor) -> bool:
-    return a.dtype == b.dtype == torch.float32 and a.numel() > 0 and b.numel() > 0 and a.shape[1] == b.shape[0]
+def _fits(*operands: Tensor) -> bool:
+    """Whether oneDNN can be asked: all of float32, none empty, and a first of as many columns as the second has rows."""
+    a, b = operands[:2]
+    return all(x.dtype == torch.float32 and x.numel() > 0 for x in operands) and a.shape[1] == b.shape[0]
 
 
 def _product(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:

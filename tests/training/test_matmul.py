@@ -52,9 +52,11 @@ def test_what_onednn_is_not_asked_for_is_torchs_to_the_bit(product):
         assert torch.equal(product(), own)
 
 
-def test_shapes_that_do_not_fit_are_told_as_torch_tells_them():
+def test_operands_that_do_not_fit_are_told_as_torch_tells_them():
     with matmul_by("onednn"), pytest.raises(RuntimeError, match="shape"):
         torch.randn(4, 3) @ torch.randn(4, 2)
+    with matmul_by("onednn"), pytest.raises(RuntimeError, match="same dtype"):
+        torch.addmm(torch.randn(2).double(), torch.randn(4, 3), torch.randn(3, 2))
 
 
 def test_a_training_step_has_the_same_loss_and_gradients():
