@@ -16,7 +16,7 @@ from rich.console import Console
 
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.differences import Setting, changes_grid, controls_grid, measure
-from anyecg.evaluation.highest import highest_grids
+from anyecg.evaluation.wins import highest_grids
 from anyecg.evaluation.published import load as load_published
 from anyecg.evaluation.scores import read_scores
 from anyecg.evaluation.tables import MISSING, Grid

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from anyecg.fingerprint import fingerprint
+from anyecg.config.fingerprint import fingerprint
 from anyecg.types import AnyECGError, ConfigError, DataError
 
 AHEAD = 4  # requests under way or waiting for their turn, times the concurrency: a slow reply holds up few others

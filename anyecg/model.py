@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from anyecg.data.collate import Collator
-from anyecg.data.dialogue import Dialogue, Reading
-from anyecg.experiment import GROUPS
+from anyecg.data.loading.collate import Collator
+from anyecg.session import Dialogue, Reading
+from anyecg.config.schema import GROUPS
 from anyecg.llms.shards import gathered
-from anyecg.pretrained import open_folder
+from anyecg.checkpoints.load import open_folder
 from anyecg.types import END_ID, START_ID, CheckpointError, ConfigError, DataError, ECGBatch, ECGRecord, Prediction
 
 
@@ -42,7 +42,7 @@ class ECGLanguageModel(nn.Module):
         """The model in a folder that `python -m anyecg.export` wrote, or in one of the released checkpoints; frozen, in eval mode.
 
         llm: settings of the LLM that are others here, such as `{"path": "/models/llama3"}`. CheckpointError or ConfigError
-        names the file or key that is missing or does not fit (`anyecg.pretrained.open_folder`).
+        names the file or key that is missing or does not fit (`anyecg.checkpoints.load.open_folder`).
         """
         parts = open_folder(folder, llm)
         model = cls(parts.encoder, parts.connector, parts.llm)

@@ -28,27 +28,31 @@ import torch
 import transformers
 import yaml
 
-from anyecg import config, suite
-from anyecg.commands.plan import MFU, PEAK, show_plan
-from anyecg.experiment import Experiment
-from anyecg.data.build import Data, build_data
-from anyecg.data.folder import open_dataset
-from anyecg.evaluation import conversation, turns
-from anyecg.evaluation.ask import Asker
-from anyecg.evaluation.asked import require_questions, test_samples
+from anyecg import config
+
+from anyecg.cli import suite
+from anyecg.cli.plan import MFU, PEAK, show_plan
+from anyecg.config.schema import Experiment
+from anyecg.data.dataset.data import Data
+from anyecg.tasks.build import build_data
+from anyecg.data.dataset.built import open_dataset
+from anyecg.evaluation import conversation
+from anyecg.evaluation import conversation_metrics as turns
+from anyecg.answerers.language_model import Asker
+from anyecg.evaluation.selection import require_questions, test_samples
 from anyecg.evaluation.controls import BLIND, SIGNAL, patients_of
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.report import write_report
-from anyecg.fingerprint import fingerprint, folder_name
+from anyecg.config.fingerprint import fingerprint, folder_name
 from anyecg.model import ECGLanguageModel
-from anyecg.saving import whole
+from anyecg.files import whole
 from anyecg.tasks import tasks as task_registry
-from anyecg.terminal import guarded, logging_to
+from anyecg.cli.terminal import guarded, logging_to
 from anyecg.training.pipeline import run_curriculum
 from anyecg.training.planning import PlannedStage, check_batches, plan
-from anyecg.training.ranks import first_alone, is_first, join
-from anyecg.training.strategies import check_machine
+from anyecg.training.distributed import first_alone, is_first, join
+from anyecg.training.engines.strategies import check_machine
 from anyecg.types import ConfigError
 
 log = logging.getLogger("anyecg")

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from anyecg.data.build import open_corpus
+from anyecg.tasks.build import open_corpus
 from anyecg.data.corpora import corpora
-from anyecg.data.preprocess import canonical, normalize, segment
-from anyecg.data.shards import build_store
-from anyecg.data.store import Store
+from anyecg.data.store.preprocess import canonical, normalize, segment
+from anyecg.data.store.shards import build_store
+from anyecg.data.store.store import Store
 from benchmarks.side import machine, report, run
 
 SIDES = {"plain": "WFDB, resample, normalise, segment", "fast": "store, normalise, segment", "store": "store alone"}

@@ -16,8 +16,8 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from anyecg.data.collate import Collator
-from anyecg.evaluation.ask import by_length
+from anyecg.data.loading.collate import Collator
+from anyecg.answerers.language_model import by_length
 from benchmarks.mixture import build, items
 from benchmarks.plain import plain_answer, plain_attention, plain_embed
 from benchmarks.side import machine, report, run

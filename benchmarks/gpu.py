@@ -17,8 +17,8 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from anyecg.connectors import connectors
-from anyecg.data.collate import Collator
-from anyecg.data.mixture import batches
+from anyecg.data.loading.collate import Collator
+from anyecg.data.loading.sampling import batches
 from anyecg.encoders import encoders
 from anyecg.llms.base import LanguageModel, LLMConfig
 from anyecg.llms.lora import LoRAConfig

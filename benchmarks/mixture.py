@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from anyecg.connectors import connectors
-from anyecg.data.dataset import Item
+from anyecg.data.loading.dataset import Item
 from anyecg.encoders import encoders
 from anyecg.llms import llms
 from anyecg.llms.lora import LoRAConfig

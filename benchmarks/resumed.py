@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 
 from anyecg import config
-from anyecg.data.build import Data
-from anyecg.data.questions import Questions
-from anyecg.data.store import Store, Stores
+from anyecg.data.dataset.data import Data
+from anyecg.tasks.questions import Questions
+from anyecg.data.store.store import Store, Stores
 from anyecg.llms import llms
 from anyecg.run import build_model, quieten
 from anyecg.training import pipeline

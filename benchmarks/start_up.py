@@ -18,13 +18,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anyecg.data.build import Data
-from anyecg.data.collate import Collator
-from anyecg.data.datamodule import StageData
-from anyecg.data.questions import Questions
-from anyecg.data.questions.table import write_questions
-from anyecg.data.store import FORMAT, Store, Stores, shard_name
-from anyecg.experiment import InputConfig, StageConfig
+from anyecg.data.dataset.data import Data
+from anyecg.data.loading.collate import Collator
+from anyecg.data.loading.loader import StageData
+from anyecg.tasks.questions import Questions
+from anyecg.data.dataset.questions_file import write_questions
+from anyecg.data.store.store import FORMAT, Store, Stores, shard_name
+from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.llms import llms
 from anyecg.types import CLIP_SAMPLES, MARKER, ECGSample, Turn, Window
 from benchmarks.mixture import STATEMENTS

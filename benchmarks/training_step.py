@@ -18,8 +18,8 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from anyecg.data.collate import Collator
-from anyecg.data.mixture import batches, cut
+from anyecg.data.loading.collate import Collator
+from anyecg.data.loading.sampling import batches, cut
 from anyecg.training.compiled import compiled
 from anyecg.training.matmul import matmul_by
 from benchmarks.mixture import EVERY, MIXTURES, build, items

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from anyecg.connectors import connectors
-from anyecg.data.collate import Collator
-from anyecg.data.dataset import Item
+from anyecg.data.loading.collate import Collator
+from anyecg.data.loading.dataset import Item
 from anyecg.encoders import encoders
 from anyecg.llms import llms
 from anyecg.model import ECGLanguageModel
@@ -86,7 +86,7 @@ def small_cache(tmp_path_factory):
 def small_data(small_cache):
     """Data of the small simulated corpora."""
     from anyecg import config
-    from anyecg.data.build import build_data
+    from anyecg.tasks.build import build_data
 
     experiment = config.load("experiments/anyecg_chat.yaml", SMALL)
     return build_data({s.name: s.config for s in experiment.corpora.values()}, experiment.questions, small_cache, experiment.seed, progress=False)

@@ -106,7 +106,7 @@ ASKING = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 from pathlib import Path
-from anyecg.terminal import guarded
+from anyecg.cli.terminal import guarded
 from tests.test_endpoint import Endpoint, EndpointConfig, requests
 client = Endpoint(EndpointConfig(url=sys.argv[1], model="m", concurrency=4), Path(sys.argv[2]))
 sys.exit(guarded(lambda: print(len(list(client.ask(requests(60), 60))))))

@@ -10,10 +10,10 @@ import torch
 from lightning.pytorch.plugins.precision import DeepSpeedPrecision, HalfPrecision
 
 from anyecg.connectors import connectors
-from anyecg.experiment import InputConfig, StageConfig
-from anyecg.data.datamodule import StageData
-from anyecg.training.answering import AnsweringStage
-from anyecg.training.contrastive import ContrastiveStage, PairBatch
+from anyecg.config.schema import InputConfig, StageConfig
+from anyecg.data.loading.loader import StageData
+from anyecg.objectives.answer import AnsweringStage
+from anyecg.objectives.contrastive import ContrastiveStage, PairBatch
 from anyecg.training.guard import Guard
 from anyecg.training.progress import LossCurve
 from anyecg.types import ConfigError

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from anyecg.data.collate import Collator
+from anyecg.data.loading.collate import Collator
 from anyecg.types import END_ID, IGNORED_LABEL, START_ID, CheckpointError, ConfigError, DataError
 from tests.conftest import collator, make_item, make_model
 

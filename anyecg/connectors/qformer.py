@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
-from anyecg.checks import Checks
+from anyecg.config.checks import Checks
 from anyecg.connectors.base import Connector
 from anyecg.types import ConfigError
 

@@ -7,7 +7,7 @@ import importlib
 import sys
 from keyword import iskeyword
 
-from anyecg.terminal import guarded
+from anyecg.cli.terminal import guarded
 
 COMMANDS = {  # name -> one line; its file is anyecg/commands/<name>.py, <name>_.py where Python keeps the word for itself
     "build": "corpora in; stores, questions, manifest and card out",
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     name = arguments[0] if arguments else ""
     if name not in COMMANDS:
         overview().parse_args(arguments)  # --help, or the error that names the commands
-    module = importlib.import_module(f"anyecg.commands.{name}{'_' * iskeyword(name)}")
+    module = importlib.import_module(f"anyecg.cli.data.{name}{'_' * iskeyword(name)}")
     parser = argparse.ArgumentParser(
         prog=f"python -m anyecg.data {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from anyecg.checks import Checks
+from anyecg.config.checks import Checks
 from anyecg.encoders.stem import STRIDE, Stem
 from anyecg.types import CANONICAL_LEADS, CLIP_SAMPLES
 

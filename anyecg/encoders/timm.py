@@ -9,7 +9,7 @@ import timm
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from anyecg.checks import Checks
+from anyecg.config.checks import Checks
 from anyecg.encoders.base import Encoder
 from anyecg.encoders.patches import PatchEmbedding, check_patches
 from anyecg.types import ConfigError

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anyecg.checks import Checks
+from anyecg.config.checks import Checks
 from anyecg.encoders.base import Encoder
 from anyecg.encoders.patches import PatchEmbedding, check_patches, initialise
 

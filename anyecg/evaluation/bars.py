@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL, SINGLE_LEAD, VIEWS
 from anyecg.evaluation.figures import STYLE, localization_example, loss_curves, save
 from anyecg.evaluation.tables import short
-from anyecg.tasks.multi_ecg import BINS, ECGS, SCORES
+from anyecg.tasks.multi_ecg.task import BINS, ECGS, SCORES
 from anyecg.types import DataError
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anyecg.experiment import VIEWS
-from anyecg.data.dataset import MASKED_LEADS
-from anyecg.data.store import Stores
+from anyecg.config.schema import VIEWS
+from anyecg.data.loading.dataset import MASKED_LEADS
+from anyecg.data.store.store import Stores
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample
 

@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from anyecg.data.findings import BY_KEY, find
-from anyecg.data.questions.phrasings import chance
-from anyecg.evaluation.answers import Answer, Answers
+from anyecg.findings import BY_KEY, find
+from anyecg.data.chance import chance
+from anyecg.evaluation.predictions import Answer, Answers
 from anyecg.evaluation.controls import BLIND, SIGNAL
 from anyecg.evaluation.evaluate import write_json
-from anyecg.evaluation.turns import summary
-from anyecg.fingerprint import fingerprint
+from anyecg.evaluation.conversation_metrics import summary
+from anyecg.config.fingerprint import fingerprint
 from anyecg.types import MARKER, ConfigError, DataError, ECGSample, Prediction, Turn
 
 log = logging.getLogger(__name__)

@@ -14,16 +14,16 @@ from typing import Any
 import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from anyecg.evaluation.answers import Answer, Answers, Key
+from anyecg.evaluation.predictions import Answer, Answers, Key
 from anyecg.evaluation.bootstrap import bounds, paired_bounds, replicates
 from anyecg.evaluation.breakdowns import block_bounds
 from anyecg.evaluation.controls import CONTROLLED, SHUFFLED, SIGNAL, VIEWS, asked_in, shuffled
-from anyecg.evaluation.drawn import compared
-from anyecg.evaluation.highest import best
+from anyecg.evaluation.figure_data import compared
+from anyecg.evaluation.wins import best
 from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.scores import asked, write_scores
-from anyecg.fingerprint import fingerprint
-from anyecg.saving import whole
+from anyecg.config.fingerprint import fingerprint
+from anyecg.files import whole
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample, Prediction
 

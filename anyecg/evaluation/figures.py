@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from anyecg.data.tracing import TRUE, strips
-from anyecg.evaluation.drawn import UNIT
-from anyecg.saving import whole
+from anyecg.plots.trace import TRUE, strips
+from anyecg.evaluation.figure_data import UNIT
+from anyecg.files import whole
 from anyecg.types import DataError
 
 STYLE = {

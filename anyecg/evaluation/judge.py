@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from anyecg import endpoint
 from anyecg.endpoint import Endpoint, EndpointConfig, Reply, Request
-from anyecg.fingerprint import fingerprint
-from anyecg.saving import whole
+from anyecg.config.fingerprint import fingerprint
+from anyecg.files import whole
 
 log = logging.getLogger(__name__)
 Case = TypeVar("Case", bound=Hashable)

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from anyecg.checks import meant
-from anyecg.shipped import experiments
+from anyecg.config.checks import meant
+from anyecg.config.shipped import experiments
 from anyecg.types import ConfigError
 
 DEFAULT = experiments() / "published" / "anyecg_chat.yaml"

@@ -8,15 +8,15 @@ from typing import Any
 
 from rich.console import Console
 
-from anyecg.experiment import Experiment
-from anyecg.data.store import Stores
+from anyecg.config.schema import Experiment
+from anyecg.data.store.store import Stores
 from anyecg.evaluation import bars, published
-from anyecg.evaluation.answers import read_predictions
+from anyecg.evaluation.predictions import read_predictions
 from anyecg.evaluation.controls import SIGNAL
-from anyecg.evaluation.drawn import examples, loss_curve, read_metrics
+from anyecg.evaluation.figure_data import examples, loss_curve, read_metrics
 from anyecg.evaluation.evaluate import write_json
 from anyecg.evaluation.tables import Grid, table, terminal
-from anyecg.saving import whole
+from anyecg.files import whole
 from anyecg.tasks.base import Task
 from anyecg.training.planning import PlannedStage
 from anyecg.types import ECGSample

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from anyecg.fingerprint import fingerprint
-from anyecg.saving import whole
+from anyecg.config.fingerprint import fingerprint
+from anyecg.files import whole
 from anyecg.types import DataError, ECGSample
 
 FORMAT = "scores 2"  # another one where rows gain, lose or change a column

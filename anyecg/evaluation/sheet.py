@@ -14,10 +14,10 @@ import pandas as pd
 
 from anyecg.evaluation.bootstrap import bounds, replicates
 from anyecg.evaluation.tables import MISSING, Grid, with_interval
-from anyecg.fingerprint import fingerprint
-from anyecg.saving import whole
+from anyecg.config.fingerprint import fingerprint
+from anyecg.files import whole
 from anyecg.tasks.agreement import agreement, correlations
-from anyecg.tasks.multi_ecg import HIGHEST, shown
+from anyecg.tasks.multi_ecg.task import HIGHEST, shown
 from anyecg.types import MARKER, DataError, ECGSample
 
 CODE, SCORE = "code", "score"

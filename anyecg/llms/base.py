@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, masking_utils
 from transformers.utils import ModelOutput
 
-from anyecg.checks import Checks
+from anyecg.config.checks import Checks
 from anyecg.llms.chat import TEMPLATES, Chat
 from anyecg.llms.decoding import greedy
 from anyecg.llms.lora import LoRAConfig, add_lora

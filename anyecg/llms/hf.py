@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 
-from anyecg.checks import Checks
+from anyecg.config.checks import Checks
 from anyecg.llms.base import LanguageModel, LLMConfig, context_of
 from anyecg.llms.chat import Chat
-from anyecg.shipped import experiments
+from anyecg.config.shipped import experiments
 from anyecg.types import ConfigError
 
 ARCHITECTURES = experiments() / "architectures"  # configs of LLMs whose weights are gated

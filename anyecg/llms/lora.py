@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from anyecg.checks import Checks
+from anyecg.config.checks import Checks
 from anyecg.types import ConfigError
 
 FUSED = {"gpt2": "c_attn", "gpt_neox": "query_key_value", "bloom": "query_key_value"}  # family -> its one projection

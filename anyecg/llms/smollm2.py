@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufCo
 
 from anyecg.llms.base import LanguageModel, LLMConfig, context_of
 from anyecg.llms.chat import Chat
-from anyecg.saving import saving
+from anyecg.files import saving
 from anyecg.types import ConfigError
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"

@@ -10,7 +10,7 @@ import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from anyecg.checks import Checks
+from anyecg.config.checks import Checks
 from anyecg.llms.base import LanguageModel, LLMConfig
 from anyecg.llms.chat import Chat
 from anyecg.types import ConfigError

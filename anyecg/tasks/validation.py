@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from anyecg.data.build import Data
+from anyecg.data.dataset.data import Data
 from anyecg.tasks.base import Task
 from anyecg.types import SAMPLING_RATE, AnyECGError, DataError, ECGSample, Window
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from anyecg.checks import Checks
+from anyecg.config.checks import Checks
 from anyecg.text_encoders.base import TextEncoder
 from anyecg.types import ConfigError
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from anyecg.saving import whole
-from anyecg.training.fsdp import FSDP
+from anyecg.files import whole
+from anyecg.training.engines.fsdp import FSDP
 from anyecg.types import AnyECGError, ConfigError
 
 log = logging.getLogger(__name__)

@@ -14,25 +14,25 @@ import lightning as L
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from anyecg.config import to_dict
-from anyecg.experiment import Experiment
-from anyecg.data.build import Data
-from anyecg.data.collate import Collator
-from anyecg.data.datamodule import StageData
-from anyecg.data.shards import LOCK, locked
+from anyecg.config.schema import to_dict
+from anyecg.config.schema import Experiment
+from anyecg.data.dataset.data import Data
+from anyecg.data.loading.collate import Collator
+from anyecg.data.loading.loader import StageData
+from anyecg.data.store.shards import LOCK, locked
 from anyecg.model import ECGLanguageModel
-from anyecg.saving import saving, whole
-from anyecg.training.answering import AnsweringStage
+from anyecg.files import saving, whole
+from anyecg.objectives.answer import AnsweringStage
 from anyecg.training.compiled import compiled
-from anyecg.training.contrastive import ContrastiveStage, PairCollator
-from anyecg.training.fsdp import FSDP, ClipSharded, unwrap
+from anyecg.objectives.contrastive import ContrastiveStage, PairCollator
+from anyecg.training.engines.fsdp import FSDP, ClipSharded, unwrap
 from anyecg.training.guard import Guard
 from anyecg.training.matmul import matmul_by
 from anyecg.training.planning import DONE, PlannedStage, limits, plan
 from anyecg.training.progress import Bar, LossCurve
-from anyecg.training.ranks import first_alone, is_first
+from anyecg.training.distributed import first_alone, is_first
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
-from anyecg.training.strategies import sharded_llm, shards, strategy_for
+from anyecg.training.engines.strategies import sharded_llm, shards, strategy_for
 from anyecg.types import CheckpointError
 
 log = logging.getLogger(__name__)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyecg.config import to_dict
-from anyecg.experiment import LANGUAGE, Experiment, InputConfig, StageConfig
-from anyecg.fingerprint import fingerprint
-from anyecg.trainable import EVENLY, samples_a_pass
+from anyecg.config.schema import to_dict
+from anyecg.config.schema import LANGUAGE, Experiment, InputConfig, StageConfig
+from anyecg.config.fingerprint import fingerprint
+from anyecg.config.trainable import EVENLY, samples_a_pass
 from anyecg.types import ConfigError
 
 DONE = "stage.json"  # in a stage's folder, written last

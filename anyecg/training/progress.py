@@ -10,7 +10,7 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from anyecg.saving import saving, whole
+from anyecg.files import saving, whole
 from anyecg.training.guard import Guard
 
 log = logging.getLogger(__name__)

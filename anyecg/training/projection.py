@@ -9,16 +9,16 @@ from statistics import fmean
 
 import torch
 
-from anyecg.data.build import Data
-from anyecg.experiment import Experiment, StageConfig
+from anyecg.data.dataset.data import Data
+from anyecg.config.schema import Experiment, StageConfig
 from anyecg.llms.chat import Chat
 from anyecg.model import ECGLanguageModel
-from anyecg.trainable import samples_a_pass
-from anyecg.training.answering import AnsweringStage
-from anyecg.training.contrastive import ContrastiveStage
+from anyecg.config.trainable import samples_a_pass
+from anyecg.objectives.answer import AnsweringStage
+from anyecg.objectives.contrastive import ContrastiveStage
 from anyecg.training.flops import Forward, Shape, answering_flops, contrastive_flops, recomputed_flops
 from anyecg.training.planning import plan
-from anyecg.training.samples import measured, shares, stated
+from anyecg.training.plan_lengths import measured, shares, stated
 from anyecg.types import ConfigError
 
 PAPERS_HEAD = 512  # outputs of the head that the published encoder of 85.6 M parameters holds

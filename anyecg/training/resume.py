@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from anyecg.saving import whole
+from anyecg.files import whole
 from anyecg.types import CheckpointError
 
 LAST = "last.ckpt"

@@ -8,10 +8,10 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from anyecg.experiment import StageConfig
+from anyecg.config.schema import StageConfig
 from anyecg.llms.shards import shape_of
 from anyecg.model import ECGLanguageModel
-from anyecg.training.fsdp import whole_names
+from anyecg.training.engines.fsdp import whole_names
 from anyecg.training.position import moved
 from anyecg.training.resume import LAST
 from anyecg.types import CheckpointError

@@ -79,8 +79,8 @@ def test_one_patient_teaches_no_spread():
 
 
 def test_a_thousand_resamples_of_a_wide_table_take_seconds():
-    from anyecg.tasks.classification import Classification
-    from anyecg.tasks.measures import finding_columns
+    from anyecg.tasks.classification.task import Classification
+    from anyecg.tasks.metrics import finding_columns
 
     rng = np.random.default_rng(6)
     rows = clustered(rng, patients=150, each=1)

@@ -6,8 +6,8 @@ import pytest
 
 from anyecg.evaluation import breakdowns, tables
 from anyecg.evaluation.bootstrap import interval, paired_interval
-from anyecg.tasks.classification import Classification
-from anyecg.tasks.ecg_qa import ECGQA
+from anyecg.tasks.classification.task import Classification
+from anyecg.tasks.ecg_qa.task import ECGQA
 
 
 def answers(right, seed):

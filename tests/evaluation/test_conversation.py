@@ -7,10 +7,10 @@ from functools import partial
 
 import pytest
 
-from anyecg.evaluation.ask import Asker
+from anyecg.answerers.language_model import Asker
 from anyecg.evaluation.conversation import Script, converse, hold, read_scripts
-from anyecg.evaluation.turns import grid, yes_or_no
-from anyecg.experiment import InputConfig
+from anyecg.evaluation.conversation_metrics import grid, yes_or_no
+from anyecg.config.schema import InputConfig
 from anyecg.types import ConfigError, DataError, ECG_ID, MARKER, ECGSample, Prediction, Turn, Window
 from tests.conftest import collator, make_item, make_model
 

@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from anyecg.evaluation import bars, figures, tables
-from anyecg.evaluation.answers import _claim
+from anyecg.evaluation.predictions import _claim
 from anyecg.evaluation.evaluate import evaluate
-from anyecg.tasks.localization import Localization
-from anyecg.tasks.multi_ecg import MultiECG
+from anyecg.tasks.localization.task import Localization
+from anyecg.tasks.multi_ecg.task import MultiECG
 from anyecg.types import AnyECGError, DataError, ECGSample, Prediction, Turn, Window
 
 from tests.training.test_resume import disk_of

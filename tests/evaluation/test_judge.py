@@ -14,7 +14,7 @@ from anyecg.endpoint import HOPELESS, EndpointConfig, EndpointError
 from anyecg.evaluation import judge as judging
 from anyecg.evaluation.evaluate import best, evaluate
 from anyecg.evaluation.judge import Judge, Verdict, read_score
-from anyecg.tasks.multi_ecg import SECOND_TURN, MultiECG
+from anyecg.tasks.multi_ecg.task import SECOND_TURN, MultiECG
 from anyecg.types import ECGSample, Prediction, Turn, Window
 from tests.chat_server import ChatServer
 

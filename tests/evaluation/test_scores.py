@@ -10,7 +10,7 @@ from anyecg.evaluation.differences import Setting, measure
 from anyecg.evaluation.published import load
 from anyecg.evaluation.scores import asked
 from anyecg.types import DataError, Turn, Window
-from tests.test_compare import make_run, sample
+from tests.cli.test_compare import make_run, sample
 
 
 def moved(i):

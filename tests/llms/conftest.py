@@ -3,7 +3,7 @@
 import pytest
 import torch
 import transformers
-from families import FAMILIES, TEXTS
+from tests.llms.families import FAMILIES, TEXTS
 from transformers import AutoModelForCausalLM
 
 from anyecg.llms.hf import HFConfig, HFLanguageModel

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from families import FAMILIES, KNOWN
+from tests.llms.families import FAMILIES, KNOWN
 from transformers import AutoModelForCausalLM
 
 from anyecg.types import ConfigError, DataError

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from families import HEADS, KNOWN, LAYERS, WIDTH
+from tests.llms.families import HEADS, KNOWN, LAYERS, WIDTH
 
 from anyecg.llms.lora import LoRAConfig, query_key_rows
 from anyecg.types import CheckpointError, ConfigError

@@ -3,7 +3,7 @@
 import importlib.util
 
 import pytest
-from families import KNOWN
+from tests.llms.families import KNOWN
 
 from anyecg.llms.hf import HFConfig, HFLanguageModel
 from anyecg.llms.smollm2 import SmolLM2, SmolLM2Config

@@ -3,7 +3,7 @@
 import importlib.util
 
 import pytest
-from families import TEXTS
+from tests.llms.families import TEXTS
 from transformers import AutoModelForCausalLM
 
 from anyecg.llms import llms

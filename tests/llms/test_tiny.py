@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from families import TEXTS
+from tests.llms.families import TEXTS
 
 from anyecg.llms import llms
 from anyecg.llms.tiny import TinyConfig, TinyLlama

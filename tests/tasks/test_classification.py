@@ -8,14 +8,14 @@ import pytest
 import torch
 from torchmetrics.functional import auroc
 
-from anyecg.data.questions.classification import classification_questions, label_statements, label_universe
-from anyecg.data.questions.config import QuestionsConfig
-from anyecg.data.shards import build_store
-from anyecg.data.store import Stores
+from anyecg.tasks.classification.build import classification_questions, label_statements, label_universe
+from anyecg.tasks.config import QuestionsConfig
+from anyecg.data.store.shards import build_store
+from anyecg.data.store.store import Stores
 from anyecg.data.corpora import corpora
-from anyecg.tasks.classification import Classification
-from anyecg.tasks.labels import LabelReader
-from anyecg.tasks.measures import auc
+from anyecg.tasks.classification.task import Classification
+from anyecg.tasks.classification.labels import LabelReader
+from anyecg.tasks.metrics import auc
 from anyecg.types import ConfigError, DataError, ECGSample, Prediction, Turn, Window
 from tests.data.native import REAL, real_data
 

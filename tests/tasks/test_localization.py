@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anyecg.tasks.localization import Localization, iou, union
+from anyecg.tasks.localization.task import Localization, iou, union
 from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
 
 TASK = Localization()

@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from anyecg.data.questions.kinds import KINDS
-from anyecg.data.questions.series import Series, Visit
-from anyecg.tasks.multi_ecg import HIGHEST, MultiECG
+from anyecg.tasks.multi_ecg.templates import KINDS
+from anyecg.tasks.multi_ecg.series import Series, Visit
+from anyecg.tasks.multi_ecg.task import HIGHEST, MultiECG
 from anyecg.types import ECGSample, Prediction, Turn, Window
 
 TASK = MultiECG()

@@ -7,8 +7,8 @@ import pytest
 from torchmetrics.functional.text import bleu_score, rouge_score
 
 from anyecg.tasks import meteor
-from anyecg.tasks.overlap import cider
-from anyecg.tasks.report import Report, phrases
+from anyecg.tasks.ngram_metrics import cider
+from anyecg.tasks.report.task import Report, phrases
 from anyecg.text_encoders import text_encoders
 from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
 

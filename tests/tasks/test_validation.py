@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from anyecg.data.build import Data, build_data
+from anyecg.data.dataset.data import Data
+from anyecg.tasks.build import build_data
 from anyecg.data.corpora import corpora
-from anyecg.data.questions import Questions, QuestionsConfig
-from anyecg.data.questions.table import write_questions
+from anyecg.tasks.questions import Questions, QuestionsConfig
+from anyecg.data.dataset.questions_file import write_questions
 from anyecg.tasks import tasks as registry
 from anyecg.tasks.validation import EXAMPLES, UNREADABLE, validate
 from anyecg.types import MARKER, ConfigError, ECGSample, Turn, Window

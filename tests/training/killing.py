@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 
 from anyecg import config
-from anyecg.data.build import build_data
+from anyecg.tasks.build import build_data
 from anyecg.run import build_model
-from anyecg.training import contrastive, pipeline
+from anyecg.training import pipeline
+from anyecg.objectives import contrastive
 from anyecg.training.resume import LAST
 from anyecg.training.stage import Stage
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from anyecg.experiment import StageConfig
+from anyecg.config.schema import StageConfig
 from anyecg.training.guard import ENOUGH, STOPPED, Guard
 from anyecg.training.progress import LossCurve
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState

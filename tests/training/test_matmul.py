@@ -6,10 +6,10 @@ from unittest import mock
 import pytest
 import torch
 
-from anyecg.experiment import TrainerConfig
+from anyecg.config.schema import TrainerConfig
 from anyecg.training import matmul
 from anyecg.training.matmul import matmul_by
-from anyecg.training.strategies import check_machine
+from anyecg.training.engines.strategies import check_machine
 from anyecg.types import ConfigError
 from tests.conftest import collator, make_item, make_model
 

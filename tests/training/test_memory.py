@@ -5,14 +5,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from anyecg.data.build import Data
-from anyecg.data.collate import Collator
-from anyecg.data.datamodule import StageData
-from anyecg.data.questions import Questions
-from anyecg.data.questions.table import write_questions
-from anyecg.experiment import InputConfig, StageConfig
+from anyecg.data.dataset.data import Data
+from anyecg.data.loading.collate import Collator
+from anyecg.data.loading.loader import StageData
+from anyecg.tasks.questions import Questions
+from anyecg.data.dataset.questions_file import write_questions
+from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.text_encoders.lexical import LexicalEncoder
-from anyecg.training.contrastive import PairCollator
+from anyecg.objectives.contrastive import PairCollator
 from anyecg.types import CLIP_SAMPLES, MARKER, ECGSample, Turn, Window
 from tests.conftest import make_model
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from anyecg import config
-from anyecg.data.shards import LOCK, locked
+from anyecg.data.store.shards import LOCK, locked
 from anyecg.run import build_model
 from anyecg.training.pipeline import _finish, load_stage, run_stages, train
 from anyecg.training.planning import plan

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from anyecg import config
-from anyecg.data.datamodule import samples_a_pass
-from anyecg.experiment import StageConfig
+from anyecg.data.loading.loader import samples_a_pass
+from anyecg.config.schema import StageConfig
 from anyecg.run import main
 from anyecg.training.planning import check_batches, plan, stage_names
 from anyecg.types import ConfigError

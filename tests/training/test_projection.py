@@ -5,13 +5,13 @@ import json
 import pytest
 
 from anyecg import config
-from anyecg.data.collate import Collator
+from anyecg.data.loading.collate import Collator
 from anyecg.llms.base import LanguageModel, LLMConfig
 from anyecg.training.flops import Forward, Shape, answering_flops
 from anyecg.training.memory import estimators, nodes
 from anyecg.training.planning import plan
 from anyecg.training.projection import outline, project
-from anyecg.training.samples import measured, shares, stated
+from anyecg.training.plan_lengths import measured, shares, stated
 from anyecg.types import ConfigError
 from tests.conftest import SMALL, TEXTS
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from anyecg.experiment import StageConfig
+from anyecg.config.schema import StageConfig
 from anyecg.training.guard import Step
 from anyecg.training.pipeline import save_stage
 from anyecg.training.planning import DONE, PlannedStage
 from anyecg.training.progress import LossCurve
-from anyecg.saving import whole
+from anyecg.files import whole
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
 from anyecg.types import AnyECGError, CheckpointError
 from tests.conftest import make_model

@@ -6,8 +6,8 @@ import lightning as L
 import pytest
 import torch
 
-from anyecg.experiment import StageConfig
-from anyecg.training.answering import AnsweringStage
+from anyecg.config.schema import StageConfig
+from anyecg.objectives.answer import AnsweringStage
 from anyecg.training.stage import cosine
 from anyecg.types import CheckpointError
 from tests.conftest import collator, make_item, make_model

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import wfdb
 
 from anyecg.data.corpora.base import Corpus, Entry, log, split_by_patient
-from anyecg.data.simulate.dataset import MARK
+from anyecg.simulate.dataset import MARK
 from anyecg.types import DataError
 
 # The two halves of the Arrhythmia Database of de Chazal, O'Dwyer and Reilly (2004).

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import wfdb
 
-from anyecg.checks import Checks
+from anyecg.config.checks import Checks
 from anyecg.data.corpora import header
 from anyecg.data.corpora.lines import sound
 from anyecg.types import SPLITS, DataError, ECGRecord

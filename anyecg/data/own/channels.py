@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from anyecg.data.corpora.base import MILLIVOLTS
-from anyecg.data.preprocess import UNNAMED, lead_rows
+from anyecg.data.store.preprocess import UNNAMED, lead_rows
 from anyecg.types import CANONICAL_LEADS, DataError
 
 log = logging.getLogger(__name__)

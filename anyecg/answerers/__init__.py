@@ -1,0 +1,1 @@
+"""Whatever answers questions: a language model, a prior."""

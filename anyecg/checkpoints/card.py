@@ -1,0 +1,88 @@
+"""The card of an exported model: what it is, what trained it, the run's own table with its controls, and how to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from anyecg.data.dataset.provenance import origin, told
+from anyecg.evaluation.controls import BLIND, SHUFFLED
+from anyecg.evaluation.tables import LABELS, Grid
+from anyecg.config.schema import Experiment
+
+SIMULATED = "**It was trained and tested on simulated ECGs. What it says of a real one means nothing.**"
+LIMITS = (
+    "For research only. It is no medical device, and no clinician has checked its answers. Beside every figure stands what the same model "
+    "scores without the ECG and with another patient's ECG: where these are no lower, it did not use the ECG."
+)
+
+
+def card(run: str, name: str, experiment: Experiment, metrics: Mapping[str, Any], table: str,
+         stages: Sequence[Mapping[str, Any]], parameters: Mapping[str, int], llm: str, inside: bool) -> str:
+    """`README.md` of an exported model, as markdown.
+
+    run, name: names of the run and of the model's folder; table: the run's `table.md`; stages: what each stage's `stage.json` says, in order; parameters: of each
+    group; llm: the LLM's name; inside: whether its weights are in the folder.
+    """
+    simulated = not experiment.dataset and any(slot.config.root is None for slot in experiment.corpora.values())
+    unasked = [LABELS[view] for view in (BLIND, SHUFFLED) if view not in metrics["views"]]
+    return "\n".join([
+        *_front(llm, inside), f"# {name}", "",
+        f"An ECG language model that was trained with anyecg: run `{run}`, scale {experiment.scale}, seed {experiment.seed}.", "",
+        *([experiment.description, ""] if experiment.description else []), *([SIMULATED, ""] if simulated else []), LIMITS, "",
+        *_use(name, llm, inside), *_parts(experiment, parameters, llm, inside), *_data(experiment), *_stages(stages),
+        "## Results", "",
+        f"{experiment.evaluation.split} split by patient; greedy decoding; {100 * metrics['level']:g} % intervals by patient "
+        f"({metrics['bootstrap']} resamples).", "",
+        *([f"Not evaluated here: {', '.join(unasked)}.", ""] if unasked else []), table[max(table.find("### "), 0) :],
+    ])
+
+
+def _front(llm: str, inside: bool) -> list[str]:
+    """What the Hugging Face hub reads of a card. No licence is given: it depends on the base LLM's and the data's."""
+    hub = not inside and llm.count("/") == 1 and not Path(llm).is_absolute() and not Path(llm).exists()
+    return ["---", "library_name: anyecg", *([f"base_model: {llm}"] if hub else []), "tags:", "- ecg", "- electrocardiogram", "- multimodal", "---", ""]
+
+
+def _use(name: str, llm: str, inside: bool) -> list[str]:
+    needs = [] if inside else [f"The LLM is not in this folder: it is `{llm}`, loaded from where config.json says. Where it lies elsewhere: "
+                               f'`ECGLanguageModel.from_pretrained("{name}", llm={{"path": "FOLDER"}})`.', ""]
+    return [
+        "## Use", "", "```python", "from anyecg.session import Dialogue", "from anyecg.model import ECGLanguageModel", "",
+        f'model = ECGLanguageModel.from_pretrained("{name}")', "history = Dialogue()",
+        'print(model.ask("Please provide the report for the following ECG.", ["ecg.dat"], history))',
+        'print(model.ask("Is the rhythm regular?", history=history))', "```", "", *needs,
+    ]
+
+
+def _parts(experiment: Experiment, parameters: Mapping[str, int], llm: str, inside: bool) -> list[str]:
+    tuned = f", {experiment.llm.config.tuning} tuning of {parameters['llm']:,} parameters" if parameters["llm"] else ""
+    rows = [
+        ["encoder", experiment.encoder.name, f"{parameters['encoder']:,}"],
+        ["connector", experiment.connector.name, f"{parameters['connector']:,}"],
+        ["LLM", f"{llm}{tuned}; {'in llm/' if inside else 'not in this folder'}", f"{parameters['llm_weights']:,}"],
+    ]
+    return [Grid("Parts", ["", "component", "parameters"], rows).markdown(), "The whole configuration is in `config.json`, under `experiment`.", ""]
+
+
+def _data(experiment: Experiment) -> Iterator[str]:
+    yield from ("### Data", "")
+    if experiment.dataset:
+        yield from (f"The dataset `{Path(experiment.dataset).name}`, built by `python -m anyecg.data build`; its own card names its sources.", "")
+        return
+    for slot in experiment.corpora.values():
+        made = {what: getattr(slot.config, what) for what in ("patients", "seed", "seconds")}
+        yield from told(slot.name, origin(slot.name, None if slot.config.root else made))
+    for name, root in experiment.questions.ecg_qa.items():
+        yield f"- **ecg_qa.{name}**: " + ("simulated by anyecg" if root == "simulated" else "questions of the ECG-QA release")
+    yield ""
+
+
+def _stages(stages: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        [stage["name"], ", ".join(f"{group} ({count:,})" for group, count in stage["trainable"].items()), str(stage["steps"]),
+         ", ".join(f"{pool} {count:,}" for pool, count in stage["samples"].items())]
+        for stage in stages
+    ]
+    return [Grid("Training", ["stage", "what learned (parameters)", "steps", "questions seen"], rows).markdown()]

@@ -1,0 +1,183 @@
+"""Write a finished run as one folder that can be kept, shared and read back, in the Hugging Face convention.
+
+    python -m anyecg.export runs/anyecg_chat --to models/anyecg_chat
+
+The folder holds model.safetensors (encoder, connector, markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where its
+weights were trained in the run; otherwise config.json names the one it goes with), config.json, and README.md: a model card
+with the run's own table. In Python: ECGLanguageModel.from_pretrained("models/anyecg_chat").
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from anyecg import config
+from anyecg.session import Reading
+from anyecg.config.schema import Experiment, Slot
+from anyecg.llms.base import LLMConfig
+from anyecg.llms.hf import HFConfig, HFLanguageModel
+from anyecg.model import GROUPS, ECGLanguageModel
+from anyecg.checkpoints.card import card
+from anyecg.checkpoints.load import CONFIG, FORMAT, LLM, WEIGHTS
+from anyecg.run import build_model, quieten
+from anyecg.cli.terminal import guarded
+from anyecg.training.pipeline import load_stage
+from anyecg.training.planning import DONE, PlannedStage
+from anyecg.types import CheckpointError, DataError
+
+CARD = "README.md"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m anyecg.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run, such as runs/anyecg_chat")
+    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="the folder to write; it appears when it is whole")
+    parser.add_argument("--overwrite", action="store_true", help="replace a model that was exported there before")
+    options = parser.parse_args(arguments)
+
+    def command() -> None:
+        export(options.run, options.to, options.overwrite)
+        for path in sorted(path for path in options.to.rglob("*") if path.is_file()):
+            print(f"{path.stat().st_size:>14,}  {path.relative_to(options.to)}")
+        print(f"{options.to} is a model: ECGLanguageModel.from_pretrained({str(options.to)!r}); its card: {options.to / CARD}")
+
+    return guarded(command)
+
+
+def export(run: Path | str, folder: Path | str, overwrite: bool = False) -> Path:
+    """Write the model of a finished run to a folder, whole or not at all; returns the folder.
+
+    Needs the run's folder and the stages it links to, no data. DataError where the run is not finished or the folder is taken;
+    CheckpointError where a stage is missing or does not fit.
+    """
+    run, folder = Path(run), Path(folder)
+    _refuse_taken(folder, overwrite)
+    experiment, metrics, table = read(run)
+    stages = finished_stages(run, experiment)
+    quieten()
+    model = assemble(experiment, stages)
+    part, old = (folder.with_name(f".{folder.name}.{what}") for what in ("part", "old"))
+    for left in (part, old):  # of an export that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        inside = write_model(part, model, experiment, stages)
+        parameters = {group: sum(p.numel() for p in named.values()) for group, named in model.groups().items()}
+        facts = [json.loads((stage.folder / DONE).read_text()) for stage in stages]
+        llm = experiment.llm.name if inside else model.llm.config_name
+        (part / CARD).write_text(card(run.name, folder.name, experiment, metrics, table, facts, parameters, llm, inside), encoding="utf-8")
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def _refuse_taken(folder: Path, overwrite: bool) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / CONFIG).exists() or not (folder / WEIGHTS).exists():
+        raise DataError(f"{folder} is there and is no exported model; choose another folder")
+    if not overwrite:
+        raise DataError(f"{folder} holds an exported model already; choose another folder, or give --overwrite")
+
+
+def read(run: Path) -> tuple[Experiment, Mapping[str, Any], str]:
+    """A finished run's experiment, its metrics and its table; DataError where there is none, or it is not finished."""
+    if not (run / "config.yaml").exists():
+        raise DataError(f"{run} is not the folder of a run: it has no config.yaml (python -m anyecg.run leaves runs under runs/)")
+    experiment = config.load(run / "config.yaml")
+    try:
+        return experiment, json.loads((run / "metrics.json").read_text(encoding="utf-8")), (run / "table.md").read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"{run} is not finished: it has no {Path(error.filename).name} yet. Give the command of the run again; "
+                        "it goes on where it stopped") from None
+    except ValueError as error:
+        raise DataError(f"{run / 'metrics.json'} cannot be read ({error}); delete it and give the command of the run again") from error
+
+
+def finished_stages(run: Path, experiment: Experiment) -> list[PlannedStage]:
+    """The run's stages in order, from the links that it left; CheckpointError names the one that is missing."""
+    stages = []
+    for name in experiment.trained():
+        link = run / "stages" / name
+        if not (link / DONE).exists():
+            where = f" ({link} points to {os.readlink(link)})" if link.is_symlink() else ""
+            raise CheckpointError(f"{run}: the output of stage '{name}' is missing{where}; put the stages back, or give the command of the run again to train it")
+        folder = link.resolve()
+        key = json.loads((folder / DONE).read_text())["key"]
+        stages.append(PlannedStage(name=name, cfg=experiment.stages[name], key=key, folder=folder, seed=experiment.seed))
+    return stages
+
+
+def assemble(experiment: Experiment, stages: Sequence[PlannedStage]) -> ECGLanguageModel:
+    """The model as the run left it. An LLM that was trained in the run comes from its first stage, with the tokenizer: no data is read."""
+    if experiment.llm.component.trained_in_run:
+        if not any("markers" in stage.cfg.trains for stage in stages):
+            raise CheckpointError("no stage of this run trained the markers, so they cannot be told without its data")
+        common = {f.name: getattr(experiment.llm.config, f.name) for f in fields(LLMConfig)}
+        experiment = replace(experiment, llm=Slot("hf", HFLanguageModel, HFConfig(path=str(stages[0].folder), dtype="float32", **common)))
+    model = build_model(experiment, None)
+    for stage in stages:
+        load_stage(model, stage)
+    return model
+
+
+def write_model(folder: Path, model: ECGLanguageModel, experiment: Experiment, stages: Sequence[PlannedStage]) -> bool:
+    """Weights and config.json; returns whether the LLM's own weights are among them."""
+    save_file(model.part_state(GROUPS), folder / WEIGHTS, metadata={"format": "pt"})
+    trained = {group for stage in stages for group in stage.cfg.trains}
+    inside = experiment.llm.component.trained_in_run or "llm_weights" in trained or (model.llm.tuning == "full" and "llm" in trained)
+    llm = config.to_dict(experiment.llm)
+    if inside:
+        model.llm.save_weights(folder / LLM)
+        common = {f.name: llm[f.name] for f in fields(LLMConfig)}
+        llm = {"name": "hf", "path": f"./{LLM}", "dtype": str(model.llm.lm.dtype).removeprefix("torch."), **common}
+    if model.llm.tuning == "lora":
+        model.llm.save_tuned(folder)
+        _name_base(folder / "adapter", LLM if inside else model.llm.config_name)
+    encoder = config.to_dict(experiment.encoder)
+    if "pretrained" in encoder:
+        encoder["pretrained"] = False  # where its first weights came from; these are the trained ones
+    told = {
+        "model_type": "anyecg", "anyecg": {"format": FORMAT, "version": version("anyecg")}, "encoder": encoder,
+        "connector": config.to_dict(experiment.connector), "llm": llm,
+        "reading": config.to_dict(Reading(experiment.input.max_seconds, experiment.input.max_ecgs)),
+        "experiment": _without_places(config.to_dict(experiment)),
+    }
+    (folder / CONFIG).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return inside
+
+
+def _name_base(adapter: Path, base: str) -> None:
+    """The LLM that an adapter belongs to, in its own configuration; peft wrote where the weights lay, or nothing."""
+    path = adapter / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": base}, indent=2) + "\n")
+    (adapter / CARD).unlink(missing_ok=True)  # peft's own card, an empty form
+
+
+def _without_places(value: Any) -> Any:
+    """A configuration without the folders of the machine that ran it: of an absolute path, the last name."""
+    if isinstance(value, Mapping):
+        return {key: _without_places(part) for key, part in value.items() if key not in ("output", "cache")}
+    if isinstance(value, list):
+        return [_without_places(part) for part in value]
+    return Path(value).name if isinstance(value, str) and value.startswith("/") else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

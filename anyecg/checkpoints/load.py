@@ -1,0 +1,131 @@
+"""A model from a folder: one that `python -m anyecg.export` wrote, or a published checkpoint of anyECG-chat."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from anyecg import config
+from anyecg.session import Reading
+from anyecg.config.schema import Slot, slot
+from anyecg.llms.base import LanguageModel, LLMConfig
+from anyecg.checkpoints.anyecg_chat import CONNECTOR, MARKERS, READING, read_released
+from anyecg.types import CheckpointError
+
+CONFIG, WEIGHTS, LLM = "config.json", "model.safetensors", "llm"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The parts of a model and how it wants its ECGs: the keys of an exported config.json that decide what is loaded."""
+
+    encoder: Slot = slot("anyecg.encoders:encoders")
+    connector: Slot = slot("anyecg.connectors:connectors")
+    llm: Slot = slot("anyecg.llms:llms")
+    reading: Reading = field(default_factory=Reading)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a model is put together from; the LLM has its weights, the others get `state`. source: a name for messages."""
+
+    encoder: nn.Module
+    connector: nn.Module
+    llm: LanguageModel
+    state: Mapping[str, Tensor]
+    reading: Reading
+    source: str
+
+
+def open_folder(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Parts:
+    """The parts of the model in a folder.
+
+    llm: settings of the LLM that are others here, such as `{"path": "/models/llama3", "dtype": "float32"}`.
+    CheckpointError or ConfigError where the folder is neither of the two, where a file of it is missing or damaged, where a
+    tensor does not fit, and where the LLM it was trained with cannot be found.
+    """
+    folder = Path(folder)
+    if (folder / CONFIG).exists():
+        return _exported(folder, llm or {})
+    if (folder / CONNECTOR).exists():
+        return _released(folder, llm or {})
+    hint = f"; it is a run: python -m anyecg.export {folder} --to FOLDER" if (folder / "config.yaml").exists() else ""
+    raise CheckpointError(f"{folder} holds no model: neither {CONFIG} (python -m anyecg.export writes it) nor {CONNECTOR} of the released checkpoints{hint}")
+
+
+def _exported(folder: Path, changes: Mapping[str, Any]) -> Parts:
+    path = folder / CONFIG
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        known, values = told["anyecg"]["format"], {name: told[name] for name in ("encoder", "connector", "llm", "reading")}
+        values["llm"] = _changed(values["llm"], changes)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: is no configuration that python -m anyecg.export wrote ({error!r})") from error
+    if known != FORMAT:
+        raise CheckpointError(f"{path}: format {known}; this version of anyecg reads format {FORMAT}")
+    inside = values["llm"].get("path") == f"./{LLM}"
+    if inside:
+        values["llm"]["path"] = str(folder / LLM)
+        if not (folder / LLM).is_dir():
+            raise CheckpointError(f"{folder / LLM}: no such folder, though {CONFIG} says that the LLM is in it; is the download whole?")
+    parts = config.build(Architecture, values, str(path))
+    encoder, llm = parts.encoder.build(), parts.llm.build()
+    if llm.tuning == "lora":
+        llm.load_tuned(folder)
+    try:
+        state = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
+    return Parts(encoder, parts.connector.build(encoder.dim, llm.dim), llm, state, parts.reading, str(folder / WEIGHTS))
+
+
+def _released(folder: Path, changes: Mapping[str, Any]) -> Parts:
+    found = read_released(folder)
+    values = _changed(found.llm, changes)
+    if not values.get("path") or (Path(values["path"]).is_absolute() and not Path(values["path"]).is_dir()):
+        raise CheckpointError(f"{folder}: its LLM is {values.get('path') or 'not named'}, which is not here; "
+                              'give its folder: from_pretrained(..., llm={"path": "/models/Meta-Llama-3-8B-Instruct"})')
+    parts = config.build(Architecture, {"encoder": "vit", "connector": "mlp", "llm": values}, str(folder))
+    encoder, llm = parts.encoder.component(found.encoder), parts.llm.build()
+    connector = parts.connector.build(encoder.dim, llm.dim)
+    if found.adapter:
+        load_adapter(llm, found.adapter, folder)
+    return Parts(encoder, connector, llm, found.state | {"markers": _markers(llm)}, READING, str(folder))
+
+
+def _changed(told: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an LLM with changes; another component takes over what all of them have."""
+    if changes.get("name", told["name"]) != told["name"]:
+        told = {key: value for key, value in told.items() if key in {f.name for f in fields(LLMConfig)}}
+    return {**told, **changes}
+
+
+def load_adapter(llm: LanguageModel, adapter: Mapping[str, Tensor], folder: Path) -> None:
+    """A peft adapter's tensors into an LLM with LoRA, all or none; what could be trained still can."""
+    own = get_peft_model_state_dict(llm.model, save_embedding_layers=False)
+    if different := sorted(own.keys() ^ adapter.keys()):
+        raise CheckpointError(f"{folder}: the adapter is of another LLM than {llm.config_name}: {len(different)} names differ, the first is {different[0]}")
+    for name, value in own.items():
+        if adapter[name].shape != value.shape:
+            raise CheckpointError(f"{folder}: the adapter's {name} is {list(adapter[name].shape)}, {llm.config_name} needs {list(value.shape)}")
+    set_peft_model_state_dict(llm.model, dict(adapter))
+
+
+def _markers(llm: LanguageModel) -> Tensor:
+    """`[2, dim]`: the released checkpoints' <ECG_start> and <ECG_end> are tokens of Llama-3 itself."""
+    vocabulary = llm.tokenizer.get_vocab()
+    missing = [name for name in MARKERS if name not in vocabulary]
+    if missing:
+        raise CheckpointError(f"the released checkpoints mark an ECG with {' and '.join(MARKERS)}, which {llm.config_name} does not have; "
+                              "give the folder of Meta-Llama-3-8B-Instruct")
+    return llm.embed(torch.tensor([[vocabulary[name] for name in MARKERS]]))[0].detach()

@@ -1,0 +1,95 @@
+"""Figures of finished runs, as PNG and PDF, from their `metrics.json` alone: `python -m anyecg.figures RUN...`.
+
+    python -m anyecg.figures runs/anyecg_chat                           into runs/anyecg_chat/figures
+    python -m anyecg.figures runs/anyecg_chat runs/ablation_no_replay   and what each changes, compared with the first
+    python -m anyecg.figures runs/anyecg_chat --to paper/figures
+
+loss (a panel a stage), controls (every task in every view), iou (localization by subset and abnormality, leads withheld
+among the views), scores (distributions over several ECGs), localization_1 ... (on the trace: truth and answer); of several
+runs also differences, with paired 95 % intervals by patient.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anyecg.evaluation import bars, figures
+from anyecg.evaluation.controls import SIGNAL
+from anyecg.evaluation.figure_data import read_metrics
+from anyecg.evaluation.published import PublishedTable
+from anyecg.evaluation.published import load as load_published
+from anyecg.cli.terminal import guarded
+from anyecg.types import DataError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m anyecg.figures", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run; the others are compared with the first")
+    parser.add_argument("--to", type=Path, metavar="DIR", help="where to (default: figures/ in each run; with several runs a folder a run there)")
+    options = parser.parse_args(arguments)
+    return guarded(lambda: draw(options))
+
+
+def draw(options: argparse.Namespace) -> None:
+    """Draw everything that the runs have, and say what was drawn and what not."""
+    if len({run.name for run in options.runs}) < len(options.runs):
+        raise DataError("two of the runs have the same name; give each once")
+    read = {run: read_metrics(run) for run in options.runs}
+    for run, metrics in read.items():
+        folder = options.to / run.name if options.to and len(read) > 1 else options.to or run / "figures"
+        if "figures" not in metrics:
+            print(f"{run}: loss curves and localizations are left out: its metrics.json has none; give the command of the run again", file=sys.stderr)
+        for path in bars.run_figures(metrics, folder):
+            print(path)
+    if len(read) > 1:
+        folder = options.to or options.runs[0] / "figures"
+        for path in figures.ablation_differences(differences({run.name: metrics for run, metrics in read.items()}, load_published()), folder / "differences"):
+            print(path)
+
+
+def differences(runs: Mapping[str, Mapping[str, Any]], published: PublishedTable) -> list[figures.Difference]:
+    """What each run changes in each task, compared with the first, and what the paper says of its setting.
+
+    runs: name -> `metrics.json`. DataError where runs were not asked the same questions, or were resampled otherwise.
+    """
+    (first, reference), *others = runs.items()
+    rows = []
+    for name, metrics in others:
+        for task in (task for task in reference["tasks"] if task in metrics["tasks"]):
+            ours, theirs = (found["tasks"][task] for found in (metrics, reference))
+            if ours.get("questions") != theirs.get("questions"):
+                raise DataError(f"{name} and {first} were not asked the same questions of {task}; python -m anyecg.compare says which")
+            known, others_known = (found["views"].get(SIGNAL, {"metrics": {}})["metrics"] for found in (ours, theirs))
+            metric = published.metric(task, known.keys() & others_known.keys(), ours["primary"])
+            if metric in known and metric in others_known:
+                ends = _ends(*(found.get("replicates", {}).get(metric, []) for found in (ours, theirs)), f"{name} and {first}")
+                rows.append((name, figures.panel(task, metric), known[metric] - others_known[metric], *ends, _paper(published, metrics, reference, task)))
+    return rows
+
+
+def _ends(ours: Sequence[float | None], theirs: Sequence[float | None], names: str) -> tuple[float | None, float | None]:
+    """The 95 % interval of the difference of resamples drawn alike; None without resamples that define it."""
+    if len(ours) != len(theirs):
+        raise DataError(f"{names} were not resampled alike; evaluate both with the same evaluation.bootstrap")
+    change = np.array(ours, float) - np.array(theirs, float)
+    if not len(change) or np.isnan(change).all():
+        return None, None
+    low, high = np.nanquantile(change, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _paper(published: PublishedTable, metrics: Mapping[str, Any], reference: Mapping[str, Any], task: str) -> float | None:
+    """The difference of the paper's two settings; None where it has no figure of one."""
+    there = [published[row].get(task) if row else None for row in (metrics.get("paper_row"), reference.get("paper_row"))]
+    return None if None in there else there[0] - there[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

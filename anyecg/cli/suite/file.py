@@ -1,0 +1,113 @@
+"""The suite file: experiments and seeds, each member resolved, every error at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anyecg import config
+from anyecg.compare import flattened
+from anyecg.config.schema import Experiment
+from anyecg.config.fingerprint import folder_name
+from anyecg.types import ConfigError
+
+
+@dataclass(frozen=True)
+class SuiteConfig:
+    """A suite file. The first experiment is the one that the others are compared with."""
+
+    name: str
+    suite: list[str]  # experiment files, from the suite file's folder
+    description: str = ""
+    seeds: list[int] = field(default_factory=lambda: [0])
+    overrides: dict[str, Any] = field(default_factory=dict)  # keys of an experiment, for every one of them
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """An experiment of the suite with one seed; `folder` is the name of its run, the one it has when it is run alone."""
+
+    experiment: Experiment
+    folder: str
+
+    @property
+    def told(self) -> str:
+        return f"{self.experiment.name}, seed {self.experiment.seed}"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite with every member resolved, the first seed's members first; `folder` is where its table goes."""
+
+    cfg: SuiteConfig
+    members: tuple[Member, ...]
+    folder: Path
+
+    def dump(self) -> str:
+        """The suite as YAML, with the folders of its runs."""
+        return yaml.safe_dump(config.to_dict(self.cfg) | {"runs": [member.folder for member in self.members]}, sort_keys=False)
+
+
+def is_suite(path: str | Path) -> bool:
+    """Whether a file is a suite: it has a key `suite`. ConfigError if it cannot be read."""
+    return "suite" in config.read(Path(path))
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Suite:
+    """Read a suite file; keys of `SuiteConfig` among the overrides change the suite, all others every experiment.
+
+    Raises ConfigError with every problem of the suite, or of all its experiments, each with file and key.
+    """
+    path = Path(path)
+    layers = [config.override_layer(override) for override in overrides]
+    own = [next(iter(values)) in SuiteConfig.__dataclass_fields__ for _, values in layers]
+    cfg, errors = config.fill(SuiteConfig, [(str(path), config.read(path)), *(layer for layer, mine in zip(layers, own) if mine)])
+    if cfg is not None:
+        errors = _complaints(path, cfg)
+    errors += [f"  {origin}: seed: a suite has seeds; write seeds=[{values['seed']}]" for origin, values in layers if "seed" in values]
+    if errors:
+        raise ConfigError("\n".join([f"{path}: {len(errors)} problem(s) in the suite:", *errors]))
+    told = [override for override, mine in zip(overrides, own) if not mine]
+    members = _members(path, cfg, told)
+    seeds = [f"seeds={','.join(map(str, cfg.seeds))}"] if any("seeds" in values for _, values in layers) else []
+    return Suite(cfg, members, Path(members[0].experiment.output) / folder_name(cfg.name, [*told, *seeds]))
+
+
+def _complaints(path: Path, cfg: SuiteConfig) -> list[str]:
+    found = []
+    if len(set(cfg.suite)) < max(2, len(cfg.suite)):
+        found.append(f"  {path}: suite: name at least two experiments, each once")
+    if not cfg.seeds or len(set(cfg.seeds)) < len(cfg.seeds):
+        found.append(f"  {path}: seeds: give at least one, each once")
+    if "seed" in cfg.overrides:
+        found.append(f"  {path}: overrides.seed: a suite has seeds; write seeds: [{cfg.overrides['seed']}]")
+    return found
+
+
+def _members(path: Path, cfg: SuiteConfig, overrides: list[str]) -> tuple[Member, ...]:
+    """Every experiment with every seed; ConfigError with the problems of all, those that they share once."""
+    common = [(f"{path}, overrides", cfg.overrides)] if cfg.overrides else []
+    told = [*(f"{key}={value}" for key, value in flattened(cfg.overrides).items() if cfg.overrides), *overrides]
+    by_seed: dict[int, list[Member]] = {seed: [] for seed in cfg.seeds}
+    errors: list[str] = []
+    for name in cfg.suite:
+        try:
+            plain = config.load(path.parent / name, overrides, common)
+            for seed in cfg.seeds:
+                own = plain.seed == seed
+                experiment = plain if own else config.load(path.parent / name, [*overrides, f"seed={seed}"], common)
+                by_seed[seed].append(Member(experiment, folder_name(experiment.name, told if own else [*told, f"seed={seed}"])))
+        except ConfigError as error:
+            head, *lines = str(error).splitlines()
+            errors += lines or [f"  {head}"]
+    members = tuple(member for members in by_seed.values() for member in members)
+    names = [member.experiment.name for member in by_seed[cfg.seeds[0]]]
+    errors += [f"  {path}: suite: two things are called '{name}'; give each its own name" for name in {*names} if [cfg.name, *names].count(name) > 1]
+    if errors:
+        errors = list(dict.fromkeys(errors))
+        raise ConfigError("\n".join([f"{path}: {len(errors)} problem(s) in the experiments of the suite:", *errors]))
+    return members

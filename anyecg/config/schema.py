@@ -1,0 +1,258 @@
+"""Everything that determines a run, as read-only dataclasses; `config.load` fills them from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any
+
+from anyecg.config.checks import Checks, meant
+from anyecg.types import SPLITS
+
+OBJECTIVES = ("answer", "contrastive")
+GROUPS = ("encoder", "connector", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
+STAGE_VIEWS = ("signal", "blind", "text")
+ON_SPIKE = ("warn", "skip", "stop")
+LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+MATMULS = ("auto", "torch", "onednn")
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "bf16", "64")
+VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")  # `evaluation.controls` says what they are
+STRATEGIES = ("auto", "single", "ddp", "deepspeed", "fsdp")
+OFFLOADS = ("none", "optimizer", "all")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A filled slot of the experiment: which component, and its validated settings."""
+
+    name: str
+    component: type
+    config: Any
+
+    def build(self, *args, **kwargs):
+        """The component itself: `component(config, ...)`."""
+        return self.component(self.config, *args, **kwargs)
+
+
+def slot(registry: str, default: str | None = None, many: bool = False):
+    """A field filled by a registered component; `registry` is "module:registry", imported when needed."""
+    return field(default=default, metadata={"slot": registry, "many": many})
+
+
+def names(registry: str, default: Sequence[str]):
+    """A list of names of registered components, which the configuration looks up and does not build."""
+    return field(default_factory=lambda: list(default), metadata={"names": registry})
+
+
+def settings(target: str):
+    """A field filled by a settings dataclass that another package owns ("module:Class")."""
+    return field(default=None, metadata={"settings": target})
+
+
+def checked(target: str):
+    """A field whose value, where there is one, another package's function ("module:function") checks; it raises ConfigError."""
+    return field(default=None, metadata={"check": target})
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """What of a question's ECGs reaches the model (the paper's Dynamic ECG Input)."""
+
+    max_seconds: float = 60.0  # a longer window is cut to its first seconds
+    max_ecgs: int = 6  # further ECGs of a question are left out, with their markers
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("max_seconds", above=0)
+            check.number("max_ecgs", least=1)
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """A stage of the curriculum as data: what trains, on which questions, for how long."""
+
+    objective: str = "answer"  # "answer": next-token loss on answers; "contrastive": ECG against report
+    trains: list[str] = field(default_factory=list)  # encoder, connector, markers, llm (its tuning), llm_weights
+    tasks: dict[str, float] = field(default_factory=dict)  # pool of questions -> weight in the mixture
+    replay: dict[str, float] = field(default_factory=dict)  # pools of earlier stages -> weight, times `replay` above
+    view: str = "signal"  # "signal", "blind" (no ECG), or "text" (the ECG's evidence as words)
+    lead_dropout: float = 0.0  # contrastive: share of ECGs shown in two random leads, so that an encoder reads any leads
+    samples: int = 10_000  # sample visits; rounded up to whole optimizer steps
+    batch_size: int = 64  # samples an optimizer step, over all devices and accumulated micro-batches
+    micro_batch: int | None = None  # samples a forward pass on one device (None: no accumulation)
+    tokens: int | None = None  # instead: padded tokens a forward pass on one device, at most; samples of like length go together
+    lr: float = 1e-4  # peak learning rate of AdamW
+    lr_scale: dict[str, float] = field(default_factory=dict)  # group -> factor on lr
+    weight_decay: float = 0.01  # on matrices only
+    warmup: float = 0.1  # share of steps before the cosine
+    clip: float = 1.0  # gradient norm
+    spike: float = 5.0  # a loss above so many medians of the last 100 steps' losses is a spike (0: none is)
+    on_spike: str = "warn"  # "warn"; "skip": leave the step out and warn; "stop": stop the stage
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.among("objective", OBJECTIVES)
+            check.among("trains", GROUPS)
+            check.among("view", STAGE_VIEWS)
+            check.among("on_spike", ON_SPIKE)
+            check.among("lr_scale", GROUPS)
+            check.number("samples", "batch_size", "micro_batch", "tokens", least=1)
+            check.number("tasks", "replay", "lr_scale", "weight_decay", "clip", "spike", least=0)
+            check.number("lead_dropout", "warmup", least=0, most=1)
+            check.number("lr", above=0)
+            if 0 < self.spike <= 1:
+                check.wrong("spike", f"{self.spike:g} times the median is no spike; give a factor above 1, or 0 to look for none")
+            if len(set(self.trains)) < len(self.trains):
+                check.wrong("trains", "names a group twice")
+            for group in (group for group in self.lr_scale if group in GROUPS and group not in self.trains):
+                check.wrong(f"lr_scale.{group}", f"the stage does not train the group '{group}' (it trains {', '.join(self.trains) or 'nothing'})")
+            if self.objective == "contrastive" and self.view != "signal":
+                check.wrong("view", f"a contrastive stage needs the ECG itself, not '{self.view}'; write signal")
+            if self.tokens is not None and (self.micro_batch is not None or self.objective == "contrastive"):
+                check.wrong("tokens", "cuts the steps of an 'answer' stage in place of micro_batch; set one of them to null (a contrastive stage: tokens)")
+
+
+@dataclass(frozen=True)
+class DeepSpeedConfig:
+    """What of DeepSpeed is chosen, with `strategy: deepspeed`."""
+
+    stage: int = 2  # ZeRO: each device keeps a share of 1 the optimizer's state, 2 and of the gradients, 3 and of the weights
+    offload: str = "none"  # to the CPU's memory: none, optimizer, all (stage 3: and the weights)
+    config: Any = None  # DeepSpeed's own configuration instead, keys and values or the name of a JSON file
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            if self.stage not in (1, 2, 3):
+                check.wrong("stage", f"ZeRO has the stages 1, 2 and 3, not {self.stage}")
+            check.among("offload", OFFLOADS)
+            if self.offload == "all" and self.stage in (1, 2):
+                check.wrong("offload", "all moves the weights too, which needs stage: 3; choose optimizer")
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """How Lightning runs a stage; none of it is part of what a stage's output is kept under, but `precision`."""
+
+    accelerator: str = "auto"
+    devices: int = 1  # GPUs (or processes) of a node
+    num_nodes: int = 1
+    strategy: str = "auto"  # single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
+    deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)
+    precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true with deepspeed only
+    compile: bool = False  # encoder and LLM through torch.compile while a stage trains
+    matmul: str = "auto"  # float32 products on a CPU: torch, onednn; auto: onednn on an AMD CPU with AVX-512
+    fused_loss: bool = False  # logits and cross-entropy in one kernel (torch 2.15), where the LLM's head is one product
+    workers: int = 0  # processes that load batches
+    checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
+    log_every: int = 10  # optimizer steps between points of the loss curve
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.among("accelerator", ACCELERATORS)
+            check.among("precision", PRECISIONS)
+            check.among("matmul", MATMULS)
+            check.number("devices", "num_nodes", "checkpoint_every", "log_every", least=1)
+            check.number("workers", least=0)
+            if self.strategy.startswith("deepspeed_stage_"):
+                check.wrong("strategy", f"'{self.strategy}' is now written strategy: deepspeed, deepspeed.stage: {self.strategy[16:17]}")
+            else:
+                check.among("strategy", STRATEGIES)
+            if self.strategy == "single" and self.devices * self.num_nodes > 1:
+                check.wrong("strategy", f"single runs on one device, not {self.devices * self.num_nodes}; choose ddp or deepspeed")
+            if self.precision in ("bf16-true", "16-true") and self.strategy != "deepspeed":
+                check.wrong("precision", f"{self.precision} rounds small updates of the weights away, where no float32 copy of them is kept; "
+                                         f"choose {self.precision.removesuffix('true')}mixed, or strategy: deepspeed, which keeps one")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured at the end of a run, and with which controls."""
+
+    tasks: list[str] = names("anyecg.tasks:tasks", ["classification", "localization", "multi_ecg"])
+    views: list[str] = field(default_factory=lambda: list(VIEWS[:3]))
+    split: str = "test"
+    limit: int | None = None  # questions a task, drawn evenly over patients (None: all)
+    batch_size: int = 32
+    max_new_tokens: int = 256
+    bootstrap: int = 1000
+    seed: int = 0
+    conversations: str | None = None  # a file of scripted follow-up questions, held after the evaluation (None: none)
+    judge: Any = settings("anyecg.endpoint:EndpointConfig")  # the LLM that scores answers over several ECGs (without a url: none)
+    corpora: dict[str, Slot] = slot("anyecg.data.corpora:corpora", many=True)  # asked beside the experiment's `corpora`; no stage sees them
+    ecg_qa: dict[str, str] = field(default_factory=dict)  # corpus -> ECG-QA, as in `questions.ecg_qa`; no stage sees it
+
+    def __post_init__(self) -> None:
+        wrong = []
+        for name, given in (("tasks", self.tasks), ("views", self.views)):
+            if not given:
+                wrong.append(f"{name}: empty; name at least one")
+            wrong += [f"{name}: '{word}' is there twice" for word in sorted({word for word in given if given.count(word) > 1})]
+        wrong += [f"views: '{view}' is unknown{meant(view, VIEWS)}" for view in self.views if view not in VIEWS]
+        if self.views and VIEWS[0] not in self.views:
+            wrong.append(f"views: the others are controls of '{VIEWS[0]}'; add it")
+        if self.split not in SPLITS:
+            wrong.append(f"split: '{self.split}' is unknown{meant(self.split, SPLITS)}")
+        numbers = {"limit": 1, "batch_size": 1, "max_new_tokens": 1, "bootstrap": 0}  # and the least that each can be
+        wrong += [f"{name}: at least {least}, not {value}" for name, least in numbers.items() if (value := getattr(self, name)) is not None and value < least]
+        if wrong:
+            raise ValueError("\n".join(wrong))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that determines a run."""
+
+    name: str = MISSING
+    description: str = ""
+    paper_row: str | None = checked("anyecg.evaluation.published:check_row")  # the row of the paper's Table 8 that this setting stands beside
+    scale: str = "cpu"
+    seed: int = 0
+    output: str = "runs"  # a run leaves its folder here
+    cache: str = "runs/cache"  # simulated corpora, stores and trained stages, shared by all runs
+    encoder: Slot = slot("anyecg.encoders:encoders", "vit")
+    connector: Slot = slot("anyecg.connectors:connectors", "mlp")
+    llm: Slot = slot("anyecg.llms:llms", "tiny")
+    text_encoder: Slot = slot("anyecg.text_encoders:text_encoders", "sentence")
+    dataset: str | None = None  # a folder that `python -m anyecg.data build` made; corpora and questions are then not read
+    corpora: dict[str, Slot] = slot("anyecg.data.corpora:corpora", many=True)
+    questions: Any = settings("anyecg.tasks.questions:QuestionsConfig")
+    input: InputConfig = field(default_factory=InputConfig)
+    replay: float = 1.0  # factor on every stage's replayed part; 0: a stage sees only its new data
+    stages: dict[str, StageConfig] = field(default_factory=dict)
+    curriculum: list[str] = field(default_factory=list)  # the stages that run, in order
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("seed", "replay", least=0)
+            if self.stages:
+                check.among("curriculum", self.stages)
+            for part, ours, theirs in self._corpora():
+                if twice := sorted((ours or {}).keys() & (theirs or {}).keys()):
+                    check.wrong(f"evaluation.{part}", f"{', '.join(twice)} is there for training and evaluation already; leave it out here")
+
+    def _corpora(self) -> list[tuple[str, Any, Any]]:
+        """Key, what is trained on, what is asked beside it; none where either part could not be filled."""
+        if not self.questions or not self.evaluation:
+            return []
+        return [("corpora", self.corpora, self.evaluation.corpora), ("ecg_qa", self.questions.ecg_qa, self.evaluation.ecg_qa)]
+
+    def trained(self) -> list[str]:
+        """The names of the stages that run, in order: an LLM without weights of its own learns to read first."""
+        first = [LANGUAGE] if self.llm and getattr(self.llm.component, "trained_in_run", False) else []
+        return [*first, *self.curriculum]
+
+
+def to_dict(value: Any) -> Any:
+    """Plain containers of an experiment (or a part of one), as saved in a run's `config.yaml`."""
+    if isinstance(value, Slot):
+        return {"name": value.name, **to_dict(value.config)}
+    if is_dataclass(value):
+        return {f.name: to_dict(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): to_dict(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_dict(v) for v in value]
+    return value

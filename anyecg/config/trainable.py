@@ -1,0 +1,71 @@
+"""Whether the parts of an experiment can be trained together, said before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anyecg.config.checks import meant
+from anyecg.config.schema import GROUPS, LANGUAGE, Experiment, StageConfig
+from anyecg.types import ConfigError
+
+Problem = tuple[tuple[str, ...], str]  # a key, and what is wrong
+EVENLY = "change batch_size or micro_batch of the stage, or trainer.devices and trainer.num_nodes"
+
+
+def untrainable(experiment: Experiment) -> Iterator[Problem]:
+    """What is in the way of training an experiment whose settings make sense one by one."""
+    if not experiment.corpora and not experiment.dataset:
+        yield ("corpora",), "there is none to train on; name one, or in dataset the folder of a built one"
+    for name, stage in experiment.stages.items():
+        for part, pool in [("tasks", pool) for pool in stage.tasks] + [("replay", pool) for pool in stage.replay]:
+            if pool not in experiment.questions.KNOWN:
+                yield ("stages", name, part, pool), f"no pool of questions is called '{pool}'{meant(pool, experiment.questions.KNOWN)}"
+    if experiment.curriculum and not experiment.stages:
+        yield ("stages",), f"defines none of those that curriculum names: {', '.join(experiment.curriculum)}"
+    if LANGUAGE in experiment.trained() and LANGUAGE not in experiment.stages:
+        yield ("stages", LANGUAGE), f"is missing: llm '{experiment.llm.name}' is trained in the run and learns to read in this stage"
+    for name in dict.fromkeys(experiment.trained()):
+        if name in experiment.stages:
+            for key, what in _of_stage(experiment, experiment.stages[name]):
+                yield ("stages", name, *key), what
+
+
+def _of_stage(experiment: Experiment, stage: StageConfig) -> Iterator[Problem]:
+    """The problems of one stage that runs, by its own keys."""
+    trainer, questions = experiment.trainer, experiment.questions
+    weights = [("tasks", pool, weight) for pool, weight in stage.tasks.items()]
+    weights += [("replay", pool, weight * experiment.replay) for pool, weight in stage.replay.items()]
+    asked = [(part, pool) for part, pool, weight in weights if weight > 0]
+    if not asked:
+        yield ("tasks",), f"the stage asks nothing; give a pool of questions a weight (known: {', '.join(questions.KNOWN)})"
+    for part, pool in asked:
+        if not experiment.dataset and pool in questions.KNOWN and pool not in questions.pools:
+            yield (part, pool), "questions.pools leaves this pool out; add it there, or give it no weight here"
+    if not stage.trains:
+        yield ("trains",), f"the stage trains nothing (known: {', '.join(GROUPS)})"
+    if {"llm", "llm_weights"} <= {*stage.trains} and experiment.llm and getattr(experiment.llm.config, "tuning", None) == "full":
+        yield ("trains",), "with llm.tuning: full, llm and llm_weights are the same parameters; name one"
+    try:
+        samples_a_pass(stage, trainer.devices * trainer.num_nodes)
+    except ConfigError as error:
+        yield ("micro_batch" if stage.micro_batch else "batch_size",), f"{error}; {EVENLY}"
+    if trainer.strategy == "deepspeed" and stage.on_spike == "skip":
+        yield ("on_spike",), "DeepSpeed cannot leave a step out; choose warn or stop"
+
+
+def samples_a_pass(stage: StageConfig, devices: int) -> int | None:
+    """Samples that a device takes at a time; None: as many as `tokens` allow. ConfigError where a step cannot be spread evenly.
+
+    Where there are more devices than micro batches in a step, several share one, so that a step's samples stay the same; not
+    a contrastive stage's, whose pairs are each other's negatives.
+    """
+    if stage.tokens is not None:
+        if stage.batch_size < devices:
+            raise ConfigError(f"batch_size {stage.batch_size} has no sample for each of {devices} devices")
+        return None
+    together = stage.micro_batch or stage.batch_size
+    whole = stage.objective == "contrastive" and stage.micro_batch is not None
+    micro = together if whole else min(together, stage.batch_size // devices)
+    if micro == 0 or stage.batch_size % (micro * devices) or stage.batch_size % together or together % micro:
+        raise ConfigError(f"batch_size {stage.batch_size} is not a multiple of micro_batch {stage.micro_batch or micro} times {devices} device(s)")
+    return micro

@@ -1,0 +1,1 @@
+"""Built datasets: questions, manifest, card, and the release's interchange format."""

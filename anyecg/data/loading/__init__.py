@@ -1,0 +1,1 @@
+"""From stored recordings and questions to batches: sampling, collation, the loader."""

@@ -1,0 +1,104 @@
+"""Items become one batch: text tokens, exact places for ECG tokens, labels, and all clips in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from anyecg.data.loading.dataset import Item
+from anyecg.data.store.store import digest
+from anyecg.types import CLIP_SAMPLES, ECG_ID, END_ID, IGNORED_LABEL, START_ID, DataError, ECGBatch, ECGSample
+
+
+class Collator:
+    """Builds an ECGBatch; knows the model only as plain integers and the chat format.
+
+    chat: turns a conversation into pieces of token ids and ECG slots; prefix, patches: tokens a record and tokens a
+    clip; context: the longest sequence the LLM takes; generate: stop before the last answer and pad on the left.
+    """
+
+    def __init__(self, chat, prefix: int, patches: int, context: int, generate: bool = False) -> None:
+        self.chat, self.prefix, self.patches, self.context, self.generate = chat, prefix, patches, context, generate
+
+    def tokens(self, sample: ECGSample, clip_counts: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Token ids and labels of one sample; without clip counts, evidence text stands for each ECG."""
+        ids: list[int] = []
+        labels: list[int] = []
+        record = 0
+        for piece in self.chat.segments(sample.conversation, for_generation=self.generate):
+            if piece.ecg:
+                if clip_counts:
+                    inside = [ECG_ID] * (self.prefix + self.patches * clip_counts[record])
+                else:
+                    inside = list(self.chat.text_ids(sample.evidence[record]))
+                ids += [START_ID, *inside, END_ID]
+                labels += [IGNORED_LABEL] * (len(inside) + 2)
+                record += 1
+            else:
+                ids += piece.ids
+                labels += piece.ids if piece.answer else [IGNORED_LABEL] * len(piece.ids)
+        if record != len(sample.records):
+            raise DataError(f"question {sample.id}: {len(sample.records)} ECGs for {record} places in its text")
+        return ids, labels
+
+    def measure(self, sample: ECGSample, clip_counts: Sequence[int]) -> tuple[int, int]:
+        """How many tokens the sample takes, and how many of them are learned, without reading a signal."""
+        ids, labels = self.tokens(sample, clip_counts)
+        return len(ids), sum(label != IGNORED_LABEL for label in labels[1:])
+
+    def length(self, sample: ECGSample, clip_counts: Sequence[int]) -> int:
+        """How many tokens the sample takes, without reading a signal."""
+        return len(self.tokens(sample, clip_counts)[0])
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that decides how many tokens a sample takes: tokenizer, chat template, tokens of an ECG."""
+        tokenizer = self.chat.tokenizer
+        words = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else sorted(tokenizer.get_vocab().items())
+        return digest([type(tokenizer).__name__, words, self.chat.template, self.prefix, self.patches, self.generate])
+
+    def __call__(self, items: Sequence[Item]) -> ECGBatch:
+        rows = []
+        for item in items:
+            ids, labels = self.tokens(item.sample, [len(clips) for clips in item.clips])
+            if len(ids) > self.context:
+                raise DataError(
+                    f"question {item.sample.id}: {len(ids)} tokens, the LLM's context holds {self.context}; "
+                    "lower input.max_seconds or input.max_ecgs, or choose an LLM with a longer context"
+                )
+            if not self.generate and all(label == IGNORED_LABEL for label in labels):
+                raise DataError(f"question {item.sample.id}: has no answer to learn from")
+            rows.append((ids, labels))
+        width = max(len(ids) for ids, _ in rows)
+        input_ids = torch.zeros(len(rows), width, dtype=torch.long)
+        labels_out = torch.full((len(rows), width), IGNORED_LABEL)
+        attention = torch.zeros(len(rows), width, dtype=torch.bool)
+        for row, (ids, labels) in enumerate(rows):
+            where = slice(width - len(ids), None) if self.generate else slice(len(ids))
+            input_ids[row, where] = torch.tensor(ids)
+            labels_out[row, where] = torch.tensor(labels)
+            attention[row, where] = True
+        learned = labels_out[:, 1:] != IGNORED_LABEL
+        sample, token = learned.nonzero(as_tuple=True)
+        clips = [clip for item in items for clip in item.clips]
+        counts = [len(clip) for clip in clips]
+        masks = [mask for item in items for mask in item.lead_masks]
+        signal = np.concatenate(clips) if clips else np.zeros((0, 12, CLIP_SAMPLES), np.float32)
+        owner = torch.repeat_interleave(torch.arange(len(clips)), torch.tensor(counts, dtype=torch.long))
+        lead_mask = torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, 12, dtype=torch.bool)
+        return ECGBatch(
+            signal=torch.from_numpy(signal),
+            lead_mask=lead_mask[owner],
+            owner=owner,
+            input_ids=input_ids,
+            labels=labels_out,
+            attention_mask=attention,
+            places=(input_ids.flatten() == ECG_ID).nonzero()[:, 0],
+            answers=sample * width + token,
+            targets=labels_out[:, 1:][learned],
+            learned=torch.tensor(len(sample)),
+            passes=torch.tensor(1),
+            ids=tuple(item.sample.id for item in items),
+        )

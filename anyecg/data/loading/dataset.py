@@ -1,0 +1,107 @@
+"""Questions with their clips: the map-style dataset a loader draws from, in one of several views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from anyecg.config.schema import InputConfig
+from anyecg.data.store.preprocess import clip_count, normalize, segment
+from anyecg.tasks.questions import Questions
+from anyecg.data.chance import chance
+from anyecg.data.store.store import Stores
+from anyecg.types import CLIP_SAMPLES, MARKER, SAMPLING_RATE, ConfigError, ECGSample, Turn, Window
+
+# The paper's zero-shot single lead (Figure 2): view -> which of the leads that are there is withheld, None for a drawn one.
+MASKED_LEADS = {"first_lead_masked": 0, "second_lead_masked": 1, "random_lead_masked": None}
+VIEWS = ("signal", "blind", "text", *MASKED_LEADS)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question ready to collate.
+
+    clips: a float32 array `[S, 12, 1000]` a record; lead_masks: bool `[12]` a record; in the "text" view both are
+    empty and `sample.evidence` stands for the ECGs.
+    """
+
+    sample: ECGSample
+    clips: tuple[np.ndarray, ...] = ()
+    lead_masks: tuple[np.ndarray, ...] = ()
+
+
+def limited(sample: ECGSample, max_ecgs: int) -> ECGSample:
+    """The sample with its first `max_ecgs` ECGs; the markers of the others leave the text."""
+    if len(sample.records) <= max_ecgs:
+        return sample
+    turns, left = [], max_ecgs
+    for turn in sample.conversation:
+        text, *rest = turn.text.split(MARKER)
+        for piece in rest:
+            text += (MARKER if left > 0 else "") + piece
+            left -= 1
+        turns.append(Turn(turn.role, text))
+    return replace(sample, records=sample.records[:max_ecgs], evidence=sample.evidence[:max_ecgs], conversation=tuple(turns))
+
+
+class QuestionDataset(Dataset):
+    """Samples by position; reads windows from the store when asked, holds no signal.
+
+    view: "signal" as recorded; "blind" every ECG withheld, as zeros with every lead absent, in places of the same
+    number; "text" the evidence in words in each ECG's place; "first_lead_masked", "second_lead_masked",
+    "random_lead_masked" as recorded but for one lead, zeros and absent: of the leads that are there, in canonical order,
+    the first, the second, or one drawn by the seed and the question's id. An ECG of one lead keeps it.
+    """
+
+    def __init__(self, samples: Questions | Sequence[ECGSample], rows: Sequence[int], stores: Stores, limits: InputConfig,
+                 view: str = "signal", seed: int = 0) -> None:
+        if view not in VIEWS:
+            raise ConfigError(f"view '{view}' is unknown (known: {', '.join(VIEWS)})")
+        self.samples, self.rows, self.stores, self.limits = samples, rows, stores, limits
+        self.view, self.seed = view, seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def sample(self, index: int) -> ECGSample:
+        """A sample as its limits leave it: few enough ECGs, each no longer than `max_seconds`."""
+        sample = limited(self.samples[int(self.rows[index])], self.limits.max_ecgs)
+        return replace(sample, records=tuple(self._cut(window) for window in sample.records))
+
+    def clip_counts(self, sample: ECGSample) -> list[int]:
+        """Clips of each of the sample's records, without reading a signal."""
+        if self.view == "text":
+            return []
+        return [clip_count(round(self.stores.seconds(window) * SAMPLING_RATE)) for window in sample.records]
+
+    def _cut(self, window: Window) -> Window:
+        long = self.stores.seconds(window) > self.limits.max_seconds
+        return replace(window, end=window.start + self.limits.max_seconds) if long else window
+
+    def __getitem__(self, index: int) -> Item:
+        sample = self.sample(index)
+        if self.view == "text":
+            return Item(sample)
+        clips, masks = [], []
+        for window, count in zip(sample.records, self.clip_counts(sample), strict=True):
+            if self.view == "blind":
+                clips.append(np.zeros((count, 12, CLIP_SAMPLES), np.float32))
+                masks.append(np.zeros(12, bool))
+                continue
+            signal, mask = self.stores.read(window)
+            if self.view in MASKED_LEADS:
+                withheld = self._masked(sample.id, len(masks), mask)
+                signal[withheld], mask[withheld] = 0.0, False
+            clips.append(segment(normalize(signal), mask))
+            masks.append(mask)
+        return Item(sample, tuple(clips), tuple(masks))
+
+    def _masked(self, id: str, record: int, mask: np.ndarray) -> np.ndarray:
+        """Which lead of a question's record the view withholds: its index in an array, empty where there is but one lead."""
+        leads, place = np.flatnonzero(mask), MASKED_LEADS[self.view]
+        if place is None:
+            place = chance(self.seed, "masked lead", id, record).randrange(max(1, len(leads)))
+        return leads[place : place + 1] if len(leads) > 1 else leads[:0]

@@ -1,0 +1,92 @@
+"""What figures are drawn from, as `metrics.json` keeps it: loss curves, localizations with their traces, resamples to compare runs by."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from anyecg.data.store.store import Stores
+from anyecg.plots.trace import rhythm_leads
+from anyecg.evaluation import published
+from anyecg.evaluation.controls import SIGNAL
+from anyecg.tasks.base import Task
+from anyecg.types import CANONICAL_LEADS, DataError, ECGSample
+
+POINTS = 200  # of a loss curve at most
+EXAMPLES, POSITIVE = 4, 3  # localizations drawn, and how many of them have something to find, where there are as many
+LONGEST = 20  # s of a localization that is drawn
+LEADS = 3  # of it at most
+UNIT = 100  # of a trace, to a mV: whole numbers
+
+
+def loss_curve(path: Path) -> dict[str, list[float]]:
+    """{"step": [...], "loss": [...]} of a stage's `loss.csv`, and of other columns whose name holds "loss"; means over stretches where there are more than `POINTS`.
+
+    Losses that are missing are None. DataError for a file without such columns.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: no loss curve can be read ({error})") from error
+    columns = [name for name in table if "loss" in name]
+    if "step" not in table or not columns:
+        raise DataError(f"{path}: a loss curve needs a column 'step' and a column with 'loss' in its name, found {list(table)}")
+    stretch = np.arange(len(table)) * min(POINTS, len(table)) // max(len(table), 1)
+    thinned = table[["step", *columns]].groupby(stretch).mean()
+    return {name: [None if np.isnan(value) else round(float(value), 5) for value in thinned[name]] for name in thinned}
+
+
+def examples(samples: Sequence[ECGSample], task: Task, given: Mapping[tuple[str, str, str], str], stores: Stores, seed: int) -> list[dict[str, Any]]:
+    """Localizations as they are drawn, chosen by seed and not by outcome: question, traces, truth and answer in seconds, None where it could not be read.
+
+    given: (task, view, id) -> text; the traces are in 1/`UNIT` mV at 100 Hz.
+    """
+    found = []
+    for sample in chosen(samples, seed):
+        signal, mask = stores.read(sample.records[0])  # [12, T], [12]
+        leads = np.flatnonzero(mask).tolist() if mask.sum() <= LEADS else rhythm_leads(signal, mask, LEADS)
+        said = task.parse(given[task.name, SIGNAL, sample.id], sample)
+        found.append({
+            "title": f"{sample.subset}: {sample.meta['name']}",
+            "leads": [CANONICAL_LEADS[lead] for lead in leads],
+            "signal": np.rint(np.nan_to_num(signal[leads]) * UNIT).astype(int).tolist(),
+            "truth": [[float(end) for end in interval] for interval in sample.meta["intervals"]],
+            "answer": None if said is None else said.tolist(),
+        })
+    return found
+
+
+def chosen(samples: Sequence[ECGSample], seed: int) -> list[ECGSample]:
+    """`EXAMPLES` samples short enough to be drawn, `POSITIVE` of them with something to find; fewer of one kind make room for more of the other."""
+    short = sorted((sample for sample in samples if sample.meta["seconds"] <= LONGEST), key=lambda sample: sample.id)
+    drawn = [short[place] for place in np.random.default_rng(seed).permutation(len(short))]
+    positive, negative = ([sample for sample in drawn if bool(len(sample.meta["intervals"])) == there] for there in (True, False))
+    first = [*positive[:POSITIVE], *negative[: EXAMPLES - POSITIVE]]
+    return [*first, *positive[POSITIVE:], *negative[EXAMPLES - POSITIVE :]][:EXAMPLES]
+
+
+def compared(task: Task, drawn: pd.DataFrame) -> dict[str, list[float | None]]:
+    """Resamples of the metrics that runs are compared by: the task's headline, and the one that the paper's ablations have; None where undefined.
+
+    drawn: `bootstrap.replicates` of the answers with the ECG. Another run over the same questions is resampled alike, so
+    the differences of two such lists are those of the paired bootstrap.
+    """
+    metrics = dict.fromkeys([task.primary, *published.load().metrics.get(task.name, ())])
+    return {metric: [None if np.isnan(value) else float(value) for value in drawn[metric]] for metric in metrics if metric in drawn}
+
+
+def read_metrics(run: Path) -> Mapping[str, Any]:
+    """A run's `metrics.json`; DataError where there is none to be read."""
+    path = run / "metrics.json"
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        if not all({"primary", "views", "n"} <= task.keys() for task in metrics["tasks"].values()):
+            raise ValueError("its tasks lack primary, views or n")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} cannot be drawn ({error}); give the folder of a finished run") from error
+    return metrics

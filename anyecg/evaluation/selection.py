@@ -1,0 +1,53 @@
+"""Which questions an evaluation asks, and what is missing where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from anyecg.data.dataset.data import Data
+from anyecg.evaluation.conversation import Script
+from anyecg.config.schema import EvaluationConfig
+from anyecg.types import SPLITS, DataError, ECGSample
+
+# task -> what the data needs for it
+NEEDS = {
+    "report": "it asks for the reports of mimic, or of ptbxl without its test records where mimic is not there: add corpora.mimic, or name others in questions.report_corpora",
+    "classification": "it asks of the test records of corpora with labels: add corpora.ptbxl, evaluation.corpora.cpsc2018 or evaluation.corpora.csn",
+    "localization": "it asks of corpora with annotated beats: add corpora.mit_bih_arrhythmia, corpora.mit_bih_st or corpora.european_st_t",
+    "multi_ecg": "it asks of corpora with several reported ECGs of a patient: add corpora.mimic or corpora.ptbxl",
+    "ecg_qa": "set evaluation.ecg_qa.ptbxl (questions.ecg_qa.ptbxl if a stage is to learn it too) to simulated, or to a folder of the ECG-QA release such as ecgqa/ptbxl",
+}
+
+
+def require_questions(data: Data, settings: EvaluationConfig, scripts: Sequence[Script] = ()) -> None:
+    """DataError with every task of the evaluation that has no question, and every conversation that none opens, before anything is trained."""
+    wrong = []
+    for task in settings.tasks:
+        counts = {split: len(data.questions.select(split=split, task=task)) for split in SPLITS}
+        if not counts[settings.split]:
+            elsewhere = [f"{split} has {count}" for split, count in counts.items() if count]
+            advice = f"evaluation.split is another one: {', '.join(elsewhere)}" if elsewhere else NEEDS.get(task, "no corpus gives one")
+            wrong.append(f"evaluation.tasks: {task} has no question in the split {settings.split}; {advice}")
+    for script in scripts:
+        if script.opens not in settings.tasks:
+            wrong.append(f"evaluation.conversations: '{script.name}' opens with a question of {script.opens}; add {script.opens} to evaluation.tasks")
+    if wrong:
+        raise DataError("\n".join(wrong))
+
+
+def test_samples(data: Data, task: str, split: str, limit: int | None, seed: int) -> list[ECGSample]:
+    """A task's questions of a split; with a limit, drawn evenly over subsets and patients."""
+    samples = [data.questions[int(row)] for row in data.questions.select(split=split, task=task)]
+    if limit is None or len(samples) <= limit:
+        return samples
+    order = np.random.default_rng(seed).permutation(len(samples))
+    seen: dict[tuple, int] = {}
+    ranked = []
+    for index in order:
+        sample = samples[index]
+        for group in ((sample.subset,), (sample.subset, sample.patient)):
+            seen[group] = seen.get(group, 0) + 1
+        ranked.append((seen[(sample.subset, sample.patient)], seen[(sample.subset,)], int(index)))
+    return [samples[index] for _, _, index in sorted(ranked)[:limit]]

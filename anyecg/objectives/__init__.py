@@ -1,0 +1,1 @@
+"""What a stage minimises, one file an objective."""

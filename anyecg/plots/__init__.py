@@ -1,0 +1,1 @@
+"""ECG paper: traces and pages."""

@@ -1,0 +1,85 @@
+"""Questions about one's own ECGs, turn after turn, in the form that a model was trained on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anyecg.data.loading.dataset import Item
+from anyecg.data.own import read_ecg
+from anyecg.data.store.preprocess import SCALINGS, canonical, segment
+from anyecg.types import MARKER, SAMPLING_RATE, ConfigError, DataError, ECGRecord, ECGSample, Turn, Window
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of one's own ECGs a model takes, and how it wants them put."""
+
+    max_seconds: float = 60.0  # a longer ECG is cut to its first seconds, with a warning
+    max_ecgs: int = 6  # ECGs in a dialogue
+    scaling: str = "median"  # of a lead to [-1, 1]: "median", as anyecg trains, or "minmax", as the released checkpoints were trained
+    gap: str = "\n"  # between an ECG and the question that follows it
+
+    def __post_init__(self) -> None:
+        if self.scaling not in SCALINGS:
+            raise ConfigError(f"scaling '{self.scaling}' is unknown (known: {', '.join(SCALINGS)})")
+
+
+@dataclass
+class Dialogue:
+    """Turns so far, and the clips `[S, 12, 1000]` and present leads `[12]` of every ECG shown in them.
+
+    encoded: the model that answered last and the tokens it made of these ECGs, so that it makes them once.
+    """
+
+    turns: list[Turn] = field(default_factory=list)
+    clips: list[np.ndarray] = field(default_factory=list)
+    lead_masks: list[np.ndarray] = field(default_factory=list)
+    encoded: tuple[Any, Any] = (None, None)
+
+    def question(self, text: str, ecgs: Sequence[ECGRecord | Path | str], reading: Reading) -> Item:
+        """The dialogue with a next question over further ECGs, ready to collate; the dialogue itself stays as it is.
+
+        Each `<ecg>` of the text is the place of one ECG. Without any, one ECG stands before the question and several
+        stand one a line, "ECG 1:" and so on, as in MultiECG. DataError where their numbers differ, where there are more
+        ECGs than the model takes, or where one cannot be read.
+        """
+        if isinstance(ecgs, (str, Path, ECGRecord)):
+            raise DataError(f"ecgs: give a list, such as [{str(getattr(ecgs, 'id', ecgs))!r}]")
+        before, after = len(self.clips), len(self.clips) + len(ecgs)
+        if after > reading.max_ecgs:
+            raise DataError(f"{after} ECGs in one dialogue; this model takes {reading.max_ecgs}. Begin a new one")
+        marked = text.count(MARKER)
+        if marked not in (0, len(ecgs)):
+            raise DataError(f"the question has {marked} {MARKER} markers for {len(ecgs)} ECGs; give one each, or none")
+        if ecgs and not marked:
+            names = [""] if after == 1 else [f"ECG {number + 1}: " for number in range(before, after)]
+            text = "\n".join(f"{name}{MARKER}" for name in names) + reading.gap + text
+        shown = [_clips(ecg if isinstance(ecg, ECGRecord) else read_ecg(ecg), reading) for ecg in ecgs]
+        clips, masks = [*self.clips, *(one for one, _ in shown)], [*self.lead_masks, *(mask for _, mask in shown)]
+        windows = tuple(Window(f"ecg{number + 1}") for number in range(after))
+        sample = ECGSample("own", "own", windows, (*self.turns, Turn("user", text)))
+        return Item(sample, tuple(clips), tuple(masks))
+
+    def answered(self, item: Item, answer: str, model: Any, tokens: Any) -> None:
+        """Take a question that `question` made, and a model's answer from its tokens of the ECGs, into the dialogue."""
+        self.turns = [*item.sample.conversation, Turn("assistant", answer)]
+        self.clips, self.lead_masks, self.encoded = list(item.clips), list(item.lead_masks), (model, tokens)
+
+
+def _clips(record: ECGRecord, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    """float32 `[S, 12, 1000]` in [-1, 1] and bool `[12]` of a record at its own rate, in mV."""
+    signal, mask, broken = canonical(record)
+    longest = round(reading.max_seconds * SAMPLING_RATE)
+    if signal.shape[1] > longest:
+        log.warning("record %s: %.1f s long; the first %g s are read", record.id, signal.shape[1] / SAMPLING_RATE, reading.max_seconds)
+    if broken:
+        log.warning("record %s: %d invalid samples are interpolated", record.id, broken)
+    return segment(SCALINGS[reading.scaling](signal[:, :longest]), mask), mask

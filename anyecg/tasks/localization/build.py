@@ -1,0 +1,221 @@
+"""Localization: in which seconds of a window the beats of a class lie."""
+
+from __future__ import annotations
+
+import math
+import random
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+
+from anyecg.data.corpora import corpora
+from anyecg.data.corpora.base import BEATS, SPLITS
+from anyecg.tasks.config import QuestionsConfig
+from anyecg.data.chance import chance
+from anyecg.tasks.phrasings import LOCALIZATION
+from anyecg.tasks.subsample import within
+from anyecg.data.store.store import Store, Stores
+from anyecg.types import MARKER, ConfigError, ECGSample, Turn, Window
+
+# PhysioNet's names of its beat codes, as the released questions use them. Normal beats are never asked for, nor are
+# those an annotator could not classify ("Q", "?").
+NAMES = {
+    "L": "Left bundle branch block beat", "R": "Right bundle branch block beat", "B": "Bundle branch block beat (unspecified)",
+    "A": "Atrial premature beat", "a": "Aberrated atrial premature beat", "J": "Nodal (junctional) premature beat",
+    "S": "Supraventricular premature or ectopic beat (atrial or nodal)", "V": "Premature ventricular contraction",
+    "r": "R-on-T premature ventricular contraction", "F": "Fusion of ventricular and normal beat",
+    "e": "Atrial escape beat", "j": "Nodal (junctional) escape beat", "n": "Supraventricular escape beat (atrial or nodal)",
+    "E": "Ventricular escape beat", "/": "Paced beat", "f": "Fusion of paced and normal beat",
+}
+TRIES = 30  # random windows looked at before a record is said to have none without the class
+
+
+@dataclass(frozen=True)
+class Strip:
+    """An annotated record: its annotations in order of time (s), and what is asked of it."""
+
+    id: str
+    patient: str
+    seconds: float
+    times: np.ndarray
+    symbols: np.ndarray
+
+    def beats(self, start: float, end: float) -> str:
+        """The beats of a window as text, "0.4s N, 1.2s V": seconds from the window's start."""
+        first, last = np.searchsorted(self.times, (start, end))
+        return ", ".join(
+            f"{time - start:.1f}s {symbol}" for time, symbol in zip(self.times[first:last], self.symbols[first:last]) if symbol in BEATS
+        )
+
+
+def spans(times: np.ndarray, symbols: np.ndarray, symbol: str, seconds: float) -> np.ndarray:
+    """Where a class lies in a record of that many seconds: float64 `[n, 2]`, s.
+
+    A labelled beat spans from the annotation before it to the one after it (to the record's edge where there is
+    none); spans that touch are one. Every annotation bounds, a rhythm change too, as in the released data.
+    """
+    where = np.flatnonzero(symbols == symbol)
+    edges = np.concatenate([[0.0], times, [seconds]])
+    merged: list[list[float]] = []
+    for begin, end in zip(edges[where], edges[where + 2]):
+        if merged and begin <= merged[-1][1]:
+            merged[-1][1] = max(end, merged[-1][1])
+        else:
+            merged.append([begin, end])
+    return np.array(merged, dtype=np.float64).reshape(-1, 2)
+
+
+def clipped(spans: np.ndarray, start: float, end: float) -> list[tuple[float, float]]:
+    """The spans inside a window, in seconds from its start to one decimal; none that rounds to nothing, and those that
+    touch once rounded (a rhythm label lies a few hundredths before its beat) are one."""
+    first = np.searchsorted(spans[:, 1], start, side="right")
+    last = np.searchsorted(spans[:, 0], end, side="left")
+    inside = np.clip(spans[first:last], start, end) - start
+    rounded = [(float(a), float(b)) for a, b in np.round(inside, 1)]  # halves to even, as the release has them
+    merged: list[tuple[float, float]] = []
+    for a, b in rounded:
+        if merged and a <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(b, merged[-1][1]))
+        elif b > a:
+            merged.append((a, b))
+    return merged
+
+
+def untouched(begins: list[float], ends: list[float], start: float, end: float) -> bool:
+    """Whether `clipped` leaves nothing of a window: the same arithmetic without an array, as most windows that are tried are thrown away."""
+    for n in range(bisect_right(ends, start), bisect_left(begins, end)):
+        if round(10 * (min(ends[n], end) - start)) > round(10 * (max(begins[n], start) - start)):
+            return False
+    return True
+
+
+def answer_text(name: str, intervals: list[tuple[float, float]]) -> str:
+    """ "Duration: 0.4s-3.7s, 4.6s-9.3s", or "No <name> Found"."""
+    if not intervals:
+        return f"No {name} Found"
+    return "Duration: " + ", ".join(f"{a:.1f}s-{b:.1f}s" for a, b in intervals)
+
+
+def localization_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+    """(split, question) for the windows of each annotated record with and without each class of its corpus.
+
+    Short windows make the pool localization_short and the subset of the corpus's name, long ones localization_long
+    and the name with "_long" (Table 2); of a subset in `cfg.localization_sizes` no more are taken than it says. Positives
+    and negatives of a class are paired within a split, and a negative has the length of its positive, so neither the
+    class nor the length gives the answer away. ConfigError for a size of a subset that no corpus has.
+    """
+    if not cfg.localization_sizes:
+        yield from _windows(stores, cfg, seed, dropped)
+        return
+    known = {f"{corpus}{long}" for corpus in {*corpora.table(), *(store.summary["corpus"] for store in stores)} for long in ("", "_long")}
+    unknown = [subset for subset in cfg.localization_sizes if subset not in known]
+    if unknown:
+        close = get_close_matches(unknown[0], sorted(known), n=1)
+        raise ConfigError(f"questions.localization_sizes.{unknown[0]}: no subset is called so{f'; did you mean {close[0]}?' if close else ''}")
+    yield from within(lambda dropped: _windows(stores, cfg, seed, dropped), cfg.localization_sizes, seed, dropped)
+
+
+def _windows(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+    """Every question of every subset."""
+    for store in stores:
+        corpus = store.summary["corpus"]
+        for split in SPLITS:
+            strips = list(_strips(store, split))
+            present = {symbol for strip in strips for symbol in set(strip.symbols)}
+            for symbol in (symbol for symbol in NAMES if symbol in present):
+                where = [spans(strip.times, strip.symbols, symbol, strip.seconds) for strip in strips]
+                for pool in ("localization_short", "localization_long"):
+                    if pool in cfg.pools:
+                        subset = corpus if pool == "localization_short" else f"{corpus}_long"
+                        for sample in _class_questions(strips, where, symbol, pool, subset, cfg, seed, dropped):
+                            yield split, sample
+
+
+def _strips(store: Store, split: str) -> Iterator[Strip]:
+    columns = ["id", "patient", "split", "seconds", "annotation_times", "annotation_symbols"]
+    for record, patient, where, seconds, times, symbols in store.rows(columns):
+        if times and where == split:
+            yield Strip(record, patient, seconds, np.asarray(times, dtype=np.float64), np.asarray(symbols, dtype=object))
+
+
+def _class_questions(strips: list[Strip], where: list[np.ndarray], symbol: str, pool: str, subset: str,
+                     cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[ECGSample]:
+    """The positives of one class in one split, each followed by its negatives, half of them from records with the class."""
+    have = [n for n, found in enumerate(where) if len(found)]
+    lack = [n for n, found in enumerate(where) if not len(found)]
+    bounds = [(found[:, 0].tolist(), found[:, 1].tolist()) for found in where]
+    debt, taken = 0.0, Counter()
+    for n in have:
+        for number in range(cfg.windows_per_record):
+            key = f"{pool}/{strips[n].id}/{symbol}/{number}"
+            rng = chance(seed, key)
+            seconds = _length(strips[n].seconds, pool, cfg, rng)
+            if seconds is None:
+                dropped[pool, "record shorter than a window"] += 1
+                continue
+            start = _around(strips[n], symbol, seconds, rng)
+            yield _question(strips[n], where[n], symbol, start, seconds, key, pool, subset, rng)
+            debt += cfg.negatives_per_positive
+            while debt >= 1:
+                debt -= 1
+                order = [rng.sample(have, len(have)), rng.sample(lack, len(lack))]
+                found = _without(strips, bounds, sum(order if rng.random() < 0.5 else order[::-1], []), seconds, rng)
+                if found is None:
+                    dropped[pool, f"no window without {NAMES[symbol]} for a positive one"] += 1
+                    continue
+                m, start = found
+                taken[m] += 1
+                key = f"{pool}/{strips[m].id}/no{symbol}/{taken[m]}"
+                yield _question(strips[m], where[m], symbol, start, seconds, key, pool, subset, rng)
+
+
+def _length(record_seconds: float, pool: str, cfg: QuestionsConfig, rng: random.Random) -> float | None:
+    """A window's length in s, whole tenths (so that no rounded answer leaves it); None where the record is shorter."""
+    if pool == "localization_short":
+        low = high = cfg.short_seconds
+    else:
+        low, high = cfg.long_seconds
+    if record_seconds < low:
+        return None
+    return math.floor(10 * rng.uniform(low, min(high, record_seconds))) / 10
+
+
+def _around(strip: Strip, symbol: str, seconds: float, rng: random.Random) -> float:
+    """Where a window starts that has a beat of the class anywhere inside; no place of the window is likelier."""
+    beat = rng.choice(strip.times[strip.symbols == symbol].tolist())
+    return _fitted(beat - rng.random() * seconds, strip.seconds, seconds)
+
+
+def _without(strips: list[Strip], bounds: list[tuple[list[float], list[float]]], order: list[int], seconds: float,
+             rng: random.Random) -> tuple[int, float] | None:
+    """A record, in the order given, and the start of a window of it that no span of the class reaches into."""
+    for m in order:
+        if strips[m].seconds < seconds:
+            continue
+        for _ in range(TRIES):
+            start = _fitted(rng.uniform(0, strips[m].seconds - seconds), strips[m].seconds, seconds)
+            if untouched(*bounds[m], start, start + seconds):
+                return m, start
+    return None
+
+
+def _fitted(start: float, record_seconds: float, seconds: float) -> float:
+    return round(min(max(start, 0.0), record_seconds - seconds), 2)
+
+
+def _question(strip: Strip, where: np.ndarray, symbol: str, start: float, seconds: float, key: str, pool: str,
+              subset: str, rng: random.Random) -> ECGSample:
+    name, end = NAMES[symbol], round(start + seconds, 2)
+    intervals = clipped(where, start, end)
+    question = rng.choice(LOCALIZATION).format(name=name)
+    return ECGSample(
+        id=key, task="localization", pool=pool, subset=subset, patient=strip.patient,
+        records=(Window(strip.id, start, end),),
+        conversation=(Turn("user", f"{MARKER}\n{question}"), Turn("assistant", answer_text(name, intervals))),
+        evidence=(strip.beats(start, end),),
+        meta={"name": name, "symbol": symbol, "seconds": seconds, "intervals": [list(pair) for pair in intervals]},
+    )

@@ -1,0 +1,171 @@
+"""Localization: at which seconds of an ECG is an abnormality (the paper's Figure 2)?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from anyecg.findings import FINDINGS
+from anyecg.tasks.base import Task
+from anyecg.types import ECGSample
+
+_NUMBER = r"(\d++(?:\.\d++)?+)"
+_SECONDS = r"(?:s|secs?|seconds?)"
+_UNIT = rf"\s*{_SECONDS}?"
+_OTHER = r"(?!\s*(?:ms|mv|mm|hz|bpm|min(?:utes?)?|beats?|PVCs?|PACs?|complex(?:es)?|contractions?|times|leads?)\b|\s*[%/])"  # no seconds
+_INTERVALS = tuple(re.compile(pattern, re.IGNORECASE) for pattern in (
+    rf"(?<![\w.]){_NUMBER}{_UNIT}\s*(?:-|–|—|~|to|until|through)\s*{_NUMBER}{_OTHER}{_UNIT}(?!\w)",
+    rf"\bbetween\s+{_NUMBER}{_UNIT}\s+and\s+{_NUMBER}\s*{_SECONDS}(?!\w)",
+    rf"[\[(](?=[^\])]{{0,40}}(?:\d\.\d|\d\s*s))\s*{_NUMBER}{_UNIT}\s*,\s*{_NUMBER}{_UNIT}\s*[\])]",  # a list of whole numbers may be of leads
+    rf"\b(?:starts?|begins?)\s+(?:at|from)\s+{_NUMBER}{_UNIT}\s*,?\s*(?:and\s+)?(?:ends?|stops?)\s+at\s+{_NUMBER}{_OTHER}{_UNIT}(?!\w)",
+))  # fmt: skip
+_NONE = re.compile(
+    r"\bno(?:ne)?\b(?!\s+(?:doubt|other|more|further)\b)[^.;\n]{0,200}\b(?:found|detected|present|seen|identified|observed)\b"
+    r"|\b(?:not|isn't|aren't)\s+(?:found|detected|present|seen|identified|observed)\b|\babsent\b|^\W*(?:duration\W+)?none\W*$",
+    re.IGNORECASE,
+)
+_ANYTHING = r"abnormalit(?:y|ies)|such\s+(?:beats?|abnormalit(?:y|ies)|findings?)"
+_SIGN = r"(?:(?:evidence|signs?|episodes?|instances?|occurrences?)\s+of\s+)?"
+_PLACE = r"(?:\s+(?:anywhere\s+)?(?:in|on|during|within)\s+(?:this|the)\s+(?:whole\s+|entire\s+)?(?:ECG|EKG|recording|tracing|strip|record|signal|window|segment))?"
+
+
+class Localization(Task):
+    """Where an abnormality is: intersection over union of the intervals said and the intervals true.
+
+    The paper's mean IoU (Figure 2) depends on how many questions have nothing to find: a model that always answers
+    "No X Found" scores their share, which a real corpus sets anew for each abnormality and a bootstrap for each
+    resample. The headline is therefore `iou_balanced`, where such a model scores 0.5 whatever the share; it equals
+    `iou_macro` where each abnormality has as many positive questions as negative ones, as they are built here.
+    """
+
+    name = "localization"
+    primary = "iou_balanced"
+    metrics = {
+        "iou_balanced": "mean over abnormalities of the mean of positive and negative IoU, 0 to 1; always \"No X Found\" gets 0.5",
+        "iou_macro": "mean over abnormalities of their mean IoU, 0 to 1 (Figure 2)",
+        "iou_micro": "mean IoU over questions, 0 to 1",
+        "iou_positive": "mean IoU of questions whose abnormality is there, 0 to 1; always \"No X Found\" gets 0",
+        "iou_negative": "mean IoU of questions whose abnormality is not there: the share answered \"No X Found\", 0 to 1",
+        "sensitivity": "share of positive questions answered with an interval, 0 to 1",
+        "specificity": "share of negative questions answered \"No X Found\", 0 to 1",
+        "unparsed": "share of answers that the parser could not read, 0 to 1; they score 0 everywhere",
+        "onset_error": "mean |onset said - onset true| of intervals that overlap one to one, s",
+        "offset_error": "mean |offset said - offset true| of intervals that overlap one to one, s",
+    }
+    groups = {"subset": "subset", "abnormality": "name", "subset and abnormality": "subset_name"}
+    shown = ("iou_macro", "iou_micro", "iou_positive", "iou_negative", "sensitivity", "specificity", "onset_error", "offset_error", "unparsed")
+    single_lead = True
+
+    def parse(self, text: str, sample: ECGSample) -> np.ndarray | None:
+        """Disjoint intervals `[k, 2]` in seconds, sorted; k = 0 for "No X Found"; None if unreadable.
+
+        Read: "Duration: 0.4s-3.7s, 4.6s-9.3s", "2.0s - 4.0s.", "2.0-4.0 s", "from 2 to 4 seconds", "between 2 and 4 seconds",
+        "[2.0, 4.0]", "starts at 2.0 s and ends at 4.0 s"; "There are no PVCs." of what was asked. Overlapping intervals are
+        merged and all are cut to the window. Unreadable: an interval that ends before it starts, intervals beside a denial
+        ("No X Found"), intervals that leave nothing inside the window.
+        """
+        said = np.array([(float(start), float(end)) for pattern in _INTERVALS for start, end in pattern.findall(text)]).reshape(-1, 2)
+        denial, whole = _denials(str(sample.meta["name"]))
+        none = _NONE.search(text) is not None
+        if not len(said):
+            return said if none or whole.fullmatch(text) else None
+        if none or denial.search(text) or (said[:, 1] < said[:, 0]).any():
+            return None
+        inside = union(said, float(sample.meta["seconds"]))
+        return inside if len(inside) else None
+
+    def agrees(self, sample: ECGSample) -> bool:
+        said, window, seconds = self.parse(sample.answer, sample), sample.records[0], sample.meta["seconds"]
+        whole = window.end is None or round(window.end - window.start, 2) == round(seconds, 2)
+        return whole and said is not None and np.array_equal(said, np.asarray(sample.meta["intervals"], float).reshape(-1, 2))
+
+    def measure(self, samples: Sequence[ECGSample], answers: Sequence[np.ndarray | None]) -> pd.DataFrame:
+        return pd.DataFrame([_measure(sample, answer) for sample, answer in zip(samples, answers)])
+
+    def compute(self, rows: pd.DataFrame) -> dict[str, float]:
+        values, positive = rows["iou"].to_numpy(), rows["positive"].to_numpy(bool)
+        codes, names = pd.factorize(rows["name"])
+        overall = _means(values, codes, len(names))
+        sides = [_means(values[side], codes[side], len(names)) for side in (positive, ~positive)]
+        detected = rows["detected"].to_numpy(bool)
+        pairs = rows["pairs"].to_numpy().sum()
+        both = np.mean(sides, axis=0)  # NaN for an abnormality without positives or without negatives
+        found = {} if np.isnan(both).all() else {"iou_balanced": np.nanmean(both)}
+        found |= {"iou_macro": overall.mean(), "iou_micro": values.mean(), "unparsed": 1 - rows["parsed"].to_numpy(bool).mean()}
+        for side, iou, rate in ((positive, "iou_positive", "sensitivity"), (~positive, "iou_negative", "specificity")):
+            if side.any():
+                found |= {iou: values[side].mean(), rate: detected[side].mean()}
+        if pairs:
+            found |= {f"{edge}_error": rows[f"{edge}_error"].to_numpy().sum() / pairs for edge in ("onset", "offset")}
+        return {name: float(value) for name, value in found.items()}
+
+    def notes(self, rows: pd.DataFrame) -> list[str]:
+        notes = []
+        for side, word in ((rows["positive"], "positive"), (~rows["positive"], "negative")):
+            lacking = sorted(set(rows["name"]) - set(rows.loc[side, "name"]))
+            if lacking:
+                notes.append(f"iou_balanced leaves out what has no {word} question: {', '.join(lacking)}")
+        if not rows["pairs"].sum():
+            notes.append("no interval said overlaps a true one one to one: onset_error and offset_error are left out")
+        return notes
+
+
+@cache
+def _denials(name: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """Match where a text says that there is none of an abnormality, and a text that says so and nothing else.
+
+    It goes by its name, in one or many, and by the other names of the same finding ("PVC").
+    """
+    names = [re.escape(name).replace(r"\ ", r"\s+") + "s?", *(finding.pattern.pattern for finding in FINDINGS if finding.pattern.fullmatch(name))]
+    denial = rf"\bno\s+{_SIGN}(?:{'|'.join([*names, _ANYTHING])})(?!\w)"
+    whole = rf"\W*(?:(?:duration|answer)\s*:\s*)?(?:no\s*[,.]\s*)?(?:there\s+(?:is|are)\s+)?{denial}{_PLACE}\W*"
+    return re.compile(denial, re.IGNORECASE), re.compile(whole, re.IGNORECASE)
+
+
+def union(intervals: np.ndarray, seconds: float) -> np.ndarray:
+    """The union of intervals `[n, 2]` in seconds, cut to [0, seconds], as disjoint sorted intervals `[k, 2]`."""
+    merged: list[list[float]] = []
+    for start, end in sorted(np.clip(np.asarray(intervals, float).reshape(-1, 2), 0.0, seconds).tolist()):
+        if merged and start <= merged[-1][1]:
+            merged[-1][1] = max(merged[-1][1], end)
+        elif end > start:
+            merged.append([start, end])
+    return np.array(merged).reshape(-1, 2)
+
+
+def iou(said: np.ndarray, true: np.ndarray) -> float:
+    """Intersection over union of two unions of disjoint intervals, 0 to 1; 1 if both are empty."""
+    if not len(said) and not len(true):
+        return 1.0
+    shared = _overlap(said, true).sum()
+    return float(shared / (np.diff(said).sum() + np.diff(true).sum() - shared))
+
+
+def _overlap(said: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Seconds that interval i of `said` shares with interval j of `true`: `[len(said), len(true)]`."""
+    return np.maximum(0.0, np.minimum(said[:, None, 1], true[None, :, 1]) - np.maximum(said[:, None, 0], true[None, :, 0]))
+
+
+def _measure(sample: ECGSample, said: np.ndarray | None) -> dict:
+    true = union(sample.meta["intervals"], float(sample.meta["seconds"]))
+    name = str(sample.meta["name"])
+    row = {"name": name, "subset_name": f"{sample.subset}: {name}", "positive": len(true) > 0, "iou": 0.0, "detected": False,
+           "pairs": 0, "onset_error": 0.0, "offset_error": 0.0}  # fmt: skip
+    if said is None:
+        return row
+    touching = _overlap(said, true) > 0
+    alone = touching & (touching.sum(axis=0, keepdims=True) == 1) & (touching.sum(axis=1, keepdims=True) == 1)
+    i, j = np.nonzero(alone)
+    onset, offset = np.abs(said[i] - true[j]).sum(axis=0)
+    return row | {"iou": iou(said, true), "detected": (len(said) > 0) == (len(true) > 0),
+                  "pairs": len(i), "onset_error": onset, "offset_error": offset}  # fmt: skip
+
+
+def _means(values: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:
+    """Mean of `values` in each of k groups, NaN where a group is empty."""
+    counts = np.bincount(codes, minlength=k)
+    return np.where(counts > 0, np.bincount(codes, values, minlength=k) / np.maximum(counts, 1), np.nan)

@@ -1,0 +1,1 @@
+"""Questions over several ECGs of one patient."""

@@ -1,0 +1,86 @@
+"""Report generation: does the text read like the reference report, and does it say the same findings?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from anyecg.findings import find
+from anyecg.tasks import meteor
+from anyecg.tasks.base import Task
+from anyecg.tasks.bertscore import bert_f1
+from anyecg.tasks.metrics import finding_columns, finding_metrics, finding_notes
+from anyecg.tasks.ngram_metrics import ORDER, ROUGE, bleu, cider, overlap_columns
+from anyecg.types import ECGSample
+
+ORDERS = range(1, ORDER + 1)
+
+
+class Report(Task):
+    """A free-text report: overlap with the reference (Table 5) and findings that agree with it.
+
+    Texts are compared in lower case, without their "Report:". Each number says which library and which variant it is of:
+    the release of anyECG-chat has BLEU of single orders and ROUGE only (nltk, rouge) and leaves open which METEOR, CIDEr-D
+    and BERTScore Table 5 is of; here they are the usual ones (METEOR 1.5 and CIDEr-D of COCO captions).
+    """
+
+    name = "report"
+    primary = "finding_f1"
+    metrics = {
+        "finding_f1": "macro F1, 0 to 1, of the findings asserted, over the findings that references assert",
+        "finding_precision": "share of the findings said that the references assert, 0 to 1",
+        **{f"bleu_{n}": f"corpus BLEU up to {n}-grams, cumulative, 0 to 1 (torchmetrics; Table 5)" for n in ORDERS},
+        **{f"bleu_{n}_single": f"corpus BLEU of {n}-grams alone, 0 to 1 (as nltk's in the paper's release)" for n in ORDERS[1:]},
+        **{name: f"mean {key.upper().replace('ROUGE', 'ROUGE-')} F-measure, 0 to 1 (torchmetrics; Table 5)" for name, key in ROUGE.items()},
+        "meteor": "corpus METEOR 1.5, 0 to 1 (its own program, as pycocoevalcap has it; Table 5)",
+        "cider_d": "mean CIDEr-D, 0 to 10 (pycocoevalcap, document frequencies of these references; Table 5)",
+        "bert_score": "mean BERTScore F1, at most 1 (torchmetrics, last layer of the text encoder, no idf, no baseline; Table 5)",
+    }
+    shown = ("bleu_1", "bleu_4", "rouge_l")
+    groups = {"subset": "subset"}
+
+    def parse(self, text: str, sample: ECGSample) -> str | None:
+        """The report in lower case without its "Report:"; None if no word is left."""
+        report = plain(text).lower()
+        return report if re.search(r"\w", report) else None
+
+    def measure(self, samples: Sequence[ECGSample], answers: Sequence[str | None]) -> pd.DataFrame:
+        """Counts and scores of each report, NaN or no column where a library that a metric needs is not there."""
+        said = [answer or "" for answer in answers]
+        true = [plain(sample.answer).lower() for sample in samples]
+        encoder = getattr(self.text_encoder, "source", None)
+        likeness = bert_f1(said, true, encoder) if encoder else np.nan
+        single = pd.DataFrame({"cider_d": cider(said, true), "bert_score": likeness})
+        findings = finding_columns([find(text) for text in said], [find(text) for text in true])
+        return pd.concat([overlap_columns(said, true), meteor.meteor_columns(said, true), single, findings], axis=1)
+
+    def compute(self, rows: pd.DataFrame) -> dict[str, float]:
+        found = finding_metrics(rows)
+        found |= {f"bleu_{n}": bleu(rows, n) for n in ORDERS} | {f"bleu_{n}_single": bleu(rows, n, single=True) for n in ORDERS[1:]}
+        means = {name: rows[name].to_numpy().mean() for name in (*ROUGE, "cider_d", "bert_score")}
+        found |= {name: float(value) for name, value in means.items() if not np.isnan(value)}
+        return found | ({"meteor": meteor.meteor(rows)} if "meteor_chunks" in rows else {})
+
+    def notes(self, rows: pd.DataFrame) -> list[str]:
+        notes = finding_notes(rows)
+        if "meteor_chunks" not in rows:
+            notes.append(f"meteor is left out: it needs {meteor.missing() or 'rows that were scored with it'} (pip install 'anyecg[metrics]')")
+        if rows["cider_d"].isna().any():
+            notes.append("cider_d is left out: it needs two different references and the package pycocoevalcap (pip install 'anyecg[metrics]')")
+        if rows["bert_score"].isna().any():
+            notes.append("bert_score is left out: the text encoder has no transformer; choose text_encoder=sentence")
+        return notes
+
+
+def plain(text: str) -> str:
+    """A report without its leading "Report:" and without the blanks and stops around it."""
+    return re.sub(r"^\s*report\s*:", "", text, flags=re.IGNORECASE).strip(" \t\r\n.,;")
+
+
+def phrases(text: str) -> list[str]:
+    """The statements of a report: its parts between commas, semicolons, full stops and line ends."""
+    parts = re.split(r"[,;\n]|\.(?=\s|$)", plain(text))
+    return [part.strip() for part in parts if re.search(r"\w", part)]

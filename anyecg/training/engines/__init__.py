@@ -1,0 +1,1 @@
+"""How a stage is spread over devices: one device, DDP, DeepSpeed, FSDP."""

@@ -1,0 +1,104 @@
+"""What is asked: told before anything is trained where there is nothing, and no corpus of the evaluation reaches a stage."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from anyecg import config
+from anyecg.tasks.build import build_data
+from anyecg.evaluation.selection import NEEDS, require_questions
+from anyecg.evaluation.conversation import Script
+from anyecg.run import answers_key, claim_folder, data_of, evaluation_data, is_finished, main
+from anyecg.tasks import tasks
+from anyecg.training.pipeline import plan
+from anyecg.types import ConfigError, DataError
+from tests.conftest import SMALL
+
+EXPERIMENT, WHOLE = "experiments/anyecg_chat.yaml", "experiments/evaluation.yaml"
+FEW = ("evaluation.corpora.cpsc2018.patients=60", "evaluation.corpora.csn.patients=60", "evaluation.limit=10", "evaluation.max_new_tokens=4", "evaluation.bootstrap=20")
+
+
+def test_every_task_without_questions_is_told_with_what_helps(small_data):
+    settings = replace(config.load(EXPERIMENT, SMALL).evaluation, tasks=["multi_ecg", "ecg_qa"])
+    with pytest.raises(DataError, match="ecg_qa has no question in the split test; set evaluation.ecg_qa.ptbxl .*simulated, or to a folder") as error:
+        require_questions(small_data, settings)
+    assert "multi_ecg" not in str(error.value) and set(NEEDS) <= set(tasks.table())
+    with pytest.raises(DataError, match="classification has no question in the split val; evaluation.split is another one: test has [0-9]+"):
+        require_questions(small_data, replace(settings, tasks=["classification"], split="val"))
+    with pytest.raises(DataError, match="'talk' opens with a question of report; add report to evaluation.tasks"):
+        require_questions(small_data, replace(settings, tasks=["multi_ecg"]), [Script("talk", "report", ("Why?",))])
+
+
+@pytest.mark.parametrize(("override", "told"), [
+    ("evaluation.tasks=[ecg_qa]", "ecg_qa has no question"), ("evaluation.conversations=experiments/conversations.yaml", "add report to evaluation.tasks"),
+    ("evaluation.conversations=nowhere.yaml", "nowhere.yaml"),
+])  # fmt: skip
+def test_the_command_tells_it_before_training(small_cache, tmp_path, monkeypatch, capsys, override, told):
+    monkeypatch.setattr("anyecg.run.run_curriculum", lambda *_: pytest.fail("trained"))
+    assert main([EXPERIMENT, *SMALL, f"cache={small_cache}", f"output={tmp_path}", override]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_what_only_the_evaluation_sees_changes_no_stage(small_cache):
+    recipe, whole = (config.load(path, [*SMALL, *extra, f"cache={small_cache}"]) for path, extra in ((EXPERIMENT, ()), (WHOLE, FEW)))
+    data = data_of(whole)
+    assert data.fingerprint == data_of(recipe).fingerprint
+    assert [stage.key for stage in plan(whole, data.fingerprint)] == [stage.key for stage in plan(recipe, data.fingerprint)]
+    asked = evaluation_data(whole, data)
+    assert evaluation_data(recipe, data) is data and asked.fingerprint != data.fingerprint
+    assert answers_key(whole, [], asked) != answers_key(whole, [], data)
+    for split in ("train", "val", "test"):  # nothing of the recipe's is asked otherwise
+        before, after = ({q.id: q for q in map(part.questions.__getitem__, part.questions.select(split=split).tolist())} for part in (data, asked))
+        assert all(after[id] == question for id, question in before.items())
+        assert {q.task for id, q in after.items() if id not in before} == ({"ecg_qa"} if split != "test" else {"ecg_qa", "classification"})
+    assert {"cpsc2018", "csn"} <= {asked.questions[int(row)].subset for row in asked.questions.select(task="classification")}
+
+
+def test_corpora_of_twelve_lead_records_with_labels_add_no_training_question(small_cache, small_data):
+    """The same corpora under `corpora`: other stages' keys, but no other question to learn from."""
+    experiment = config.load(EXPERIMENT, [*SMALL, "corpora.cpsc2018.patients=60", "corpora.csn.patients=60"])
+    more = build_data({s.name: s.config for s in experiment.corpora.values()}, experiment.questions, small_cache, experiment.seed, progress=False)
+    train = [[questions[int(row)] for row in questions.select(split="train")] for questions in (small_data.questions, more.questions)]
+    assert train[0] == train[1]
+
+
+def test_a_built_dataset_has_its_own_questions(tmp_path):
+    with pytest.raises(ConfigError, match="build it with them"):
+        evaluation_data(config.load(WHOLE, [f"dataset={tmp_path}"]), None)
+
+
+def test_a_configuration_older_than_a_key_means_the_same(tmp_path):
+    experiment = config.load(EXPERIMENT)
+    folder = claim_folder(tmp_path / "run", experiment)
+    path = folder / "config.yaml"
+    lines = path.read_text().splitlines()
+    older = [line for line in lines if line.strip() not in ("corpora: {}", "ecg_qa: {}") or not line.startswith("  ")]
+    assert len(older) < len(lines)
+    path.write_text("\n".join(older))
+    claim_folder(tmp_path / "run", experiment)
+    assert [one.name for one in tmp_path.iterdir()] == ["run"] and path.read_text().splitlines() == lines
+    assert not is_finished(experiment, str(tmp_path / "run"))
+
+
+@pytest.mark.slow
+def test_the_whole_evaluation_from_one_command(small_cache, tmp_path, monkeypatch):
+    """Five tasks, six views, three corpora with labels and the shipped conversations, with and without the ECG, counted turn by turn."""
+    command = [WHOLE, *SMALL, *FEW, f"cache={small_cache}", f"output={tmp_path}", "curriculum=[stage1]"]
+    assert main(command) == 0
+    (run,) = tmp_path.iterdir()
+    metrics = json.loads((run / "metrics.json").read_text())["tasks"]
+    assert set(metrics) == {"report", "classification", "localization", "multi_ecg", "ecg_qa"}
+    assert {name: len(task["views"]) for name, task in metrics.items()} == dict.fromkeys(metrics, 3) | {"localization": 6}
+    scripts = json.loads((run / "conversations.json").read_text())["scripts"]
+    follow_ups = {"report_then_questions": [0, 10, 10, 0], "several_ecgs": [0, 10, 0], "localization_then_report": [0, 0, 0]}
+    for view in ("signal", "blind"):
+        turns = {name: script["views"][view]["turns"] for name, script in scripts.items()}
+        assert {name: [turn["yes_no"] for turn in found] for name, found in turns.items()} == follow_ups
+        assert all(turn["n"] == 10 for found in turns.values() for turn in found)
+    table = (run / "table.md").read_text()
+    assert "| report_then_questions, turn 2 | 10 | 10 |" in table and "accuracy blind (no ECG)" in table
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix in (".json", ".jsonl", ".md")}
+    monkeypatch.setattr("anyecg.model.ECGLanguageModel.answer", lambda *_: pytest.fail("asked again"))
+    assert main(command) == 0
+    assert before == {name: (run / name).read_bytes() for name in before}

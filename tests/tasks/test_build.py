@@ -1,0 +1,78 @@
+"""The whole way from corpora to questions: found again, resumed, and clear about what is wrong."""
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from anyecg.tasks import build
+from anyecg.tasks.build import build_data
+from anyecg.data.corpora import corpora
+from anyecg.tasks.questions import QuestionsConfig
+from anyecg.types import ConfigError, DataError
+
+MIMIC = corpora["mimic"].Config(patients=8, seed=1)
+RHYTHM = corpora["mit_bih_arrhythmia"].Config(patients=4, seed=1, seconds=60.0)
+QUESTIONS = QuestionsConfig(windows_per_record=2)
+
+
+def made(cache, seed=0, questions=QUESTIONS, corpora={"mimic": MIMIC, "mit_bih_arrhythmia": RHYTHM}):
+    return build_data(corpora, questions, cache, seed, progress=False)
+
+
+def tree(cache):
+    return {path.relative_to(cache): path.read_bytes() for path in sorted(cache.rglob("*")) if path.is_file() and path.name != ".lock"}
+
+
+def test_found_again_and_the_same_elsewhere(tmp_path, monkeypatch):
+    first = made(tmp_path / "one")
+    elsewhere = made(tmp_path / "two")
+    assert tree(tmp_path / "one") == tree(tmp_path / "two") and first.fingerprint == elsewhere.fingerprint
+    monkeypatch.setattr(build, "build_questions", None)  # nothing is built twice
+    assert made(tmp_path / "one").fingerprint == first.fingerprint
+
+
+def test_fingerprint_follows_everything(tmp_path):
+    base = made(tmp_path)
+    others = [
+        made(tmp_path, seed=1), made(tmp_path, questions=QuestionsConfig(windows_per_record=3)), made(tmp_path, corpora={"mimic": MIMIC}),
+        made(tmp_path, corpora={"mimic": corpora["mimic"].Config(patients=8, seed=2), "mit_bih_arrhythmia": RHYTHM}),
+    ]
+    assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 5
+    assert base.questions.info["data"] == base.stores.fingerprint
+
+
+def test_kill_at_any_moment(tmp_path):
+    """Killed again and again, each time a little later, a build ends as one that was left alone."""
+    cache, wait, kills = tmp_path / "cache", 0.1, 0
+    while True:
+        process = multiprocessing.get_context("fork").Process(target=made, args=(cache,))
+        process.start()
+        process.join(wait)
+        if process.exitcode is not None:
+            break
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        kills, wait = kills + 1, wait + 0.2
+    assert process.exitcode == 0 and kills
+    made(tmp_path / "whole")
+    left = {path: content for path, content in tree(cache).items() if not any(part.startswith(".") for part in path.parts)}
+    assert left == tree(tmp_path / "whole")
+
+
+def test_both_processes_of_two_builds_finish(tmp_path):
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=made, args=(tmp_path,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+
+
+def test_wrong_names_and_roots(tmp_path):
+    with pytest.raises(ConfigError, match="did you mean 'mimic'"):
+        made(tmp_path, corpora={"mimik": MIMIC})
+    with pytest.raises(DataError, match=r"corpora\.mimic\.root"):
+        made(tmp_path, corpora={"mimic": corpora["mimic"].Config(root=str(tmp_path / "nowhere"))})
