@@ -9,6 +9,23 @@ from importlib.metadata import entry_points
 
 from anyecg.types import ConfigError
 
+# Kind of component -> the registry of those that anyecg ships. A name is looked up here and nowhere else, so that a lower
+# layer (the configuration) can hold components of a higher one without importing it.
+KINDS = {
+    "encoder": "anyecg.encoders:encoders",
+    "connector": "anyecg.connectors:connectors",
+    "llm": "anyecg.llms:llms",
+    "text_encoder": "anyecg.text_encoders:text_encoders",
+    "corpus": "anyecg.data.corpora:corpora",
+    "task": "anyecg.tasks:tasks",
+}
+
+
+def registry(kind: str) -> Registry:
+    """The registry of one of `KINDS`."""
+    module, _, name = KINDS[kind].partition(":")
+    return getattr(importlib.import_module(module), name)
+
 
 class Registry:
     """The components of one kind, imported only when named.

@@ -29,9 +29,9 @@ FORMAT = 1
 class Architecture:
     """The parts of a model and how it wants its ECGs: the keys of an exported config.json that decide what is loaded."""
 
-    encoder: Slot = slot("anyecg.encoders:encoders")
-    connector: Slot = slot("anyecg.connectors:connectors")
-    llm: Slot = slot("anyecg.llms:llms")
+    encoder: Slot = slot("encoder")
+    connector: Slot = slot("connector")
+    llm: Slot = slot("llm")
     reading: Reading = field(default_factory=Reading)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 from omegaconf import OmegaConf
@@ -135,13 +135,20 @@ def _yielding(profile: dict, root: dict, path: tuple[str, ...] = ()) -> dict:
     return kept
 
 
-def slot_of(path: tuple[str, ...]) -> str | None:
-    """The default component name if `path` is a slot ("" if it has none), else None."""
-    for f in fields(Experiment):
-        if "slot" in f.metadata and path[:1] == (f.name,):
-            if f.metadata["many"]:
-                return path[1] if len(path) == 2 else None
-            return (f.default or "") if len(path) == 1 else None
+def slot_of(path: tuple[str, ...], cls: type = Experiment) -> str | None:
+    """The default component name if `path`, from a settings dataclass on, is a slot ("" if it has none), else None."""
+    f = next((f for f in fields(cls) if f.name == path[0]), None) if path else None
+    if f is None:
+        return None
+    if "slot" in f.metadata:
+        if f.metadata["many"]:
+            return path[1] if len(path) == 2 else None
+        return (f.default or "") if len(path) == 1 else None
+    hint = get_type_hints(cls)[f.name]
+    if is_dataclass(hint):
+        return slot_of(path[1:], hint)
+    if get_origin(hint) is dict and is_dataclass(part := get_args(hint)[1]):
+        return slot_of(path[2:], part)
     return None
 
 

@@ -7,6 +7,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from anyecg.config.checks import Checks, meant
+from anyecg.config.endpoint import EndpointConfig
 from anyecg.types import SPLITS
 
 OBJECTIVES = ("answer", "contrastive")
@@ -35,24 +36,24 @@ class Slot:
         return self.component(self.config, *args, **kwargs)
 
 
-def slot(registry: str, default: str | None = None, many: bool = False):
-    """A field filled by a registered component; `registry` is "module:registry", imported when needed."""
-    return field(default=default, metadata={"slot": registry, "many": many})
+def slot(kind: str, default: str | None = None) -> Any:
+    """A field filled by one component of a kind (a key of `registry.KINDS`): a name, or `{name: ..., key: value}`."""
+    return field(default=default, metadata={"slot": kind, "many": False})
 
 
-def names(registry: str, default: Sequence[str]):
+def slots(kind: str) -> Any:
+    """A field of any number of components of a kind, by a key of the user's; where no name is given, the key is the name."""
+    return field(default=None, metadata={"slot": kind, "many": True})
+
+
+def names(kind: str, default: Sequence[str]) -> Any:
     """A list of names of registered components, which the configuration looks up and does not build."""
-    return field(default_factory=lambda: list(default), metadata={"names": registry})
+    return field(default_factory=lambda: list(default), metadata={"names": kind})
 
 
-def settings(target: str):
+def settings(target: str) -> Any:
     """A field filled by a settings dataclass that another package owns ("module:Class")."""
     return field(default=None, metadata={"settings": target})
-
-
-def checked(target: str):
-    """A field whose value, where there is one, another package's function ("module:function") checks; it raises ConfigError."""
-    return field(default=None, metadata={"check": target})
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ class TrainerConfig:
 class EvaluationConfig:
     """What is measured at the end of a run, and with which controls."""
 
-    tasks: list[str] = names("anyecg.tasks:tasks", ["classification", "localization", "multi_ecg"])
+    tasks: list[str] = names("task", ["classification", "localization", "multi_ecg"])
     views: list[str] = field(default_factory=lambda: list(VIEWS[:3]))
     split: str = "test"
     limit: int | None = None  # questions a task, drawn evenly over patients (None: all)
@@ -178,8 +179,8 @@ class EvaluationConfig:
     bootstrap: int = 1000
     seed: int = 0
     conversations: str | None = None  # a file of scripted follow-up questions, held after the evaluation (None: none)
-    judge: Any = settings("anyecg.endpoint:EndpointConfig")  # the LLM that scores answers over several ECGs (without a url: none)
-    corpora: dict[str, Slot] = slot("anyecg.data.corpora:corpora", many=True)  # asked beside the experiment's `corpora`; no stage sees them
+    judge: EndpointConfig = field(default_factory=EndpointConfig)  # the LLM that scores answers over several ECGs (without a url: none)
+    corpora: dict[str, Slot] = slots("corpus")  # asked beside the experiment's `corpora`; no stage sees them
     ecg_qa: dict[str, str] = field(default_factory=dict)  # corpus -> ECG-QA, as in `questions.ecg_qa`; no stage sees it
 
     def __post_init__(self) -> None:
@@ -205,17 +206,17 @@ class Experiment:
 
     name: str = MISSING
     description: str = ""
-    paper_row: str | None = checked("anyecg.evaluation.published:check_row")  # the row of the paper's Table 8 that this setting stands beside
+    paper_row: str | None = None  # the row of the paper's Table 8 that this setting stands beside
     scale: str = "cpu"
     seed: int = 0
     output: str = "runs"  # a run leaves its folder here
     cache: str = "runs/cache"  # simulated corpora, stores and trained stages, shared by all runs
-    encoder: Slot = slot("anyecg.encoders:encoders", "vit")
-    connector: Slot = slot("anyecg.connectors:connectors", "mlp")
-    llm: Slot = slot("anyecg.llms:llms", "tiny")
-    text_encoder: Slot = slot("anyecg.text_encoders:text_encoders", "sentence")
+    encoder: Slot = slot("encoder", "vit")
+    connector: Slot = slot("connector", "mlp")
+    llm: Slot = slot("llm", "tiny")
+    text_encoder: Slot = slot("text_encoder", "sentence")
     dataset: str | None = None  # a folder that `python -m anyecg.data build` made; corpora and questions are then not read
-    corpora: dict[str, Slot] = slot("anyecg.data.corpora:corpora", many=True)
+    corpora: dict[str, Slot] = slots("corpus")
     questions: Any = settings("anyecg.tasks.questions:QuestionsConfig")
     input: InputConfig = field(default_factory=InputConfig)
     replay: float = 1.0  # factor on every stage's replayed part; 0: a stage sees only its new data

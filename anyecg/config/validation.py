@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from anyecg.config.checks import SettingsError, meant
 from anyecg.config.schema import Slot
+from anyecg.registry import registry
 from anyecg.types import ConfigError
 
 Key = tuple[str, ...]
@@ -106,27 +107,25 @@ def _items(value: Any, here: Key, problems: list[Problem]) -> list[tuple[Any, An
 
 
 def _leaf(f: dataclasses.Field, hint: Any, value: Any, here: Key, problems: list[Problem]) -> Any:
-    """`value` converted to the type `hint` by OmegaConf's own rules, and checked where the field says by what."""
+    """`value` converted to the type `hint` by OmegaConf's own rules."""
     holder = dataclasses.make_dataclass("Leaf", [(f.name, hint)])
     try:
         typed = OmegaConf.merge(OmegaConf.structured(holder), {f.name: value})
         value = OmegaConf.to_container(typed, throw_on_missing=True)[f.name]
-        if value is not None and "check" in f.metadata:
-            _resolve(f.metadata["check"])(value)
-    except (OmegaConfBaseException, ConfigError) as error:
+    except OmegaConfBaseException as error:
         problems.append((here, str(error).splitlines()[0]))
         return BAD
     unknown = []
     for name in value or () if "names" in f.metadata else ():
         try:
-            _resolve(f.metadata["names"]).target(name)
+            registry(f.metadata["names"]).target(name)
         except ConfigError as error:
             unknown.append((here, str(error)))
     problems += unknown
     return BAD if unknown else value
 
 
-def _slot(registry: str, value: Any, here: Key, default: str | None, problems: list[Problem]) -> Slot | None:
+def _slot(kind: str, value: Any, here: Key, default: str | None, problems: list[Problem]) -> Slot | None:
     """The component that a value names, with its settings; None where it cannot be had."""
     if value is not None and not isinstance(value, (str, Mapping)):
         problems.append((here, f"expected the name of a component, or keys and values, got {value!r}"))
@@ -136,7 +135,7 @@ def _slot(registry: str, value: Any, here: Key, default: str | None, problems: l
     try:
         if not isinstance(name, str):
             raise ConfigError(f"expected the name of a component, got {name!r}")
-        component = _resolve(registry)[name]
+        component = registry(kind)[name]
         if not is_dataclass(getattr(component, "Config", None)):
             raise ConfigError(f"'{name}' is no component: it has no dataclass Config of its settings")
     except ConfigError as error:
