@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and one message where a disk takes no more."""
+"""Atomic file writes, and one error message where writing fails."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from anyecg.types import AnyECGError
 
 
 @contextlib.contextmanager
-def saving(path: Path) -> Iterator[None]:
-    """AnyECGError where what is written to `path` inside fails: a full disk, a quota, a folder that is not ours."""
+def report_write_errors(path: Path) -> Iterator[None]:
+    """Raise AnyECGError where writing to `path` inside the block fails: a full disk, a quota, a folder without permission."""
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch tells a full disk as a RuntimeError with the OSError behind it
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch raises RuntimeError from the OSError of a full disk
         behind = error
         while behind is not None and not isinstance(behind, OSError):
             behind = behind.__cause__ or behind.__context__
@@ -28,11 +28,11 @@ def saving(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A name to write to, which becomes `path` once all of it is on the disk; where that fails, it is removed and AnyECGError says so."""
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary name to write to, renamed to `path` once it is synced to disk; on a failed write it is removed and AnyECGError is raised."""
     part = path.with_name(path.name + ".part")
     try:
-        with saving(path):
+        with report_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield part
             with part.open("rb") as file:

@@ -46,7 +46,7 @@ from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.report import write_report
 from anyecg.config.fingerprint import fingerprint, folder_name
 from anyecg.model import ECGLanguageModel
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.tasks import tasks as task_registry
 from anyecg.cli.terminal import guarded, logging_to
 from anyecg.training.pipeline import run_curriculum
@@ -144,7 +144,7 @@ def run(experiment: Experiment, name: str) -> Path:
             views = [view for view in (SIGNAL, BLIND) if view in settings.views]
             held = [turns.grid(conversation.hold(asking(keep=True), scripts, samples, folder, settings.seed, key, views, settings.bootstrap))]
         write_report(folder, experiment, metrics, stages, samples, tasks, asked.stores, held)
-        with whole(folder / FINISHED) as part:
+        with atomic_write(folder / FINISHED) as part:
             part.write_text(key)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # the kernel counts KiB
         log.info("done in %.1f minutes, peak memory %.1f GiB; see %s", (time.monotonic() - began) / 60, peak, folder / "table.md")
@@ -230,7 +230,7 @@ def claim_folder(folder: Path, experiment: Experiment) -> Path:
         os.rename(folder, aside)
         log.warning("%s held a run of another configuration; it is now %s", folder, aside)
     folder.mkdir(parents=True, exist_ok=True)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text)
     return folder
 

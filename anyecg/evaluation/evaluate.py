@@ -23,7 +23,7 @@ from anyecg.evaluation.wins import best
 from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.scores import asked, write_scores
 from anyecg.config.fingerprint import fingerprint
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample, Prediction
 
@@ -186,5 +186,5 @@ def _rounded(value: Any) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with sorted keys and no NaN, a list of numbers on one line, whole or not at all."""
     text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(_NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text), encoding="utf-8")

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from anyecg.plots.trace import TRUE, strips
 from anyecg.evaluation.figure_data import UNIT
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.types import DataError
 
 STYLE = {
@@ -137,7 +137,7 @@ def save(figure: Figure, target: str | Path) -> list[Path]:
     paths = []
     for kind, details in (("png", {}), ("pdf", {"CreationDate": None})):  # the same figure is the same bytes
         path = target.with_name(f"{target.name}.{kind}")
-        with whole(path) as part:
+        with atomic_write(path) as part:
             figure.savefig(part, format=kind, metadata=details)
         paths.append(path)
     return paths

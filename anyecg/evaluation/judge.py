@@ -13,7 +13,7 @@ from typing import TypeVar
 from anyecg import endpoint
 from anyecg.endpoint import Endpoint, EndpointConfig, Reply, Request
 from anyecg.config.fingerprint import fingerprint
-from anyecg.files import whole
+from anyecg.files import atomic_write
 
 log = logging.getLogger(__name__)
 Case = TypeVar("Case", bound=Hashable)
@@ -124,7 +124,7 @@ class Judge:
         return found
 
     def _keep(self, verdicts: Mapping[str, Verdict]) -> None:
-        with whole(self.folder / JUDGEMENTS) as part:
+        with atomic_write(self.folder / JUDGEMENTS) as part:
             part.write_text("".join(json.dumps({"asked": key, **asdict(verdict)}) + "\n" for key, verdict in sorted(verdicts.items())), encoding="utf-8")
 
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.types import DataError, ECGSample, Prediction
 
 log = logging.getLogger(__name__)
@@ -97,5 +97,5 @@ def _claim(path: Path, predictions: Path, key: str) -> None:
         raise DataError(f"{predictions} was written by another version of anyecg (this one writes '{FORMAT}'); move it away to have all asked again")
     if predictions.exists() and known != f"{FORMAT}\n{key}":
         raise DataError(f"{predictions} holds the answers of another model or set of questions; move it away or choose another folder")
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(f"{FORMAT}\n{key}")

@@ -16,7 +16,7 @@ from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.figure_data import examples, loss_curve, read_metrics
 from anyecg.evaluation.evaluate import write_json
 from anyecg.evaluation.tables import Grid, table, terminal
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.tasks.base import Task
 from anyecg.training.planning import PlannedStage
 from anyecg.types import ECGSample
@@ -35,7 +35,7 @@ def write_report(folder: Path, experiment: Experiment, metrics: Mapping[str, Any
     write_json(folder / "metrics.json", metrics)
     paper = published.load().beside(experiment.paper_row, metrics["tasks"]) if experiment.paper_row else None
     head = f"# {folder.name}\n\n{experiment.description}\n\nscale {experiment.scale}, seed {experiment.seed}; test split by patient; greedy decoding\n\n"
-    with whole(folder / "table.md") as part:
+    with atomic_write(folder / "table.md") as part:
         part.write_text(head + "\n".join([table(metrics, paper, published.of_tasks()), *(grid.markdown() for grid in more)]))
     list(bars.run_figures(read_metrics(folder), folder / "figures"))
     console = Console()

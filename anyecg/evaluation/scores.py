@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from anyecg.config.fingerprint import fingerprint
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.types import DataError, ECGSample
 
 FORMAT = "scores 2"  # another one where rows gain, lose or change a column
@@ -20,7 +20,7 @@ def write_scores(path: Path, samples: Sequence[ECGSample], rows: Mapping[str, pd
     known = {sample.id: asked(sample) for sample in samples}
     table = pd.concat([part.assign(view=view, **{QUESTION: part["id"].map(known).astype("int64")}) for view, part in rows.items()])
     table.attrs = {"format": FORMAT}
-    with whole(path) as part:
+    with atomic_write(path) as part:
         table.to_parquet(part, index=False)
 
 

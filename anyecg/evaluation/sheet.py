@@ -15,7 +15,7 @@ import pandas as pd
 from anyecg.evaluation.bootstrap import bounds, replicates
 from anyecg.evaluation.tables import MISSING, Grid, with_interval
 from anyecg.config.fingerprint import fingerprint
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.tasks.agreement import agreement, correlations
 from anyecg.tasks.multi_ecg.task import HIGHEST, shown
 from anyecg.types import MARKER, DataError, ECGSample
@@ -67,7 +67,7 @@ def write_sheet(path: Path, samples: Sequence[ECGSample], answers: Mapping[str, 
         question = question or sample.conversation[0].text.replace(MARKER, "[ECG]")
         cells = [code(sample.id, answers[sample.id]), ecgs, question, sample.answer, answers[sample.id], ""]
         writer.writerow([_harmless(cell) for cell in cells])
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(text.getvalue().encode("utf-8-sig", errors="replace"))  # with its mark, a spreadsheet reads it as UTF-8
 
 

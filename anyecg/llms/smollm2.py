@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufCo
 
 from anyecg.llms.base import LanguageModel, LLMConfig, context_of
 from anyecg.llms.chat import Chat
-from anyecg.files import saving
+from anyecg.files import report_write_errors
 from anyecg.types import ConfigError
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -80,7 +80,7 @@ def convert(folder: Path) -> None:
     """The package's 4-bit file as a folder of float32 weights and a tokenizer (once, 40 s; whole or not at all)."""
     source = packaged()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".smollm2-") as scratch, saving(folder):
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".smollm2-") as scratch, report_write_errors(folder):
         whole = Path(scratch) / "whole"
         AutoTokenizer.from_pretrained(source, gguf_file=GGUF).save_pretrained(whole)
         AutoModelForCausalLM.from_pretrained(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import get_total_norm
 
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.training.engines.fsdp import FSDP
 from anyecg.types import AnyECGError, ConfigError
 
@@ -185,7 +185,7 @@ class Guard(L.Callback):
             torch.distributed.all_gather_object(ranks, own)
         batches = [{"rank": rank, **batch} for rank, micro in enumerate(ranks) for batch in micro]
         if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
-            with whole(self.path) as part:
+            with atomic_write(self.path) as part:
                 part.write_text(json.dumps({"stage": self.stage, "step": judged.number, "why": what, "micro_batches": batches}, indent=1))
         if torch.distributed.is_initialized():
             torch.distributed.barrier()  # the first process to leave has the others killed, the one that writes among them

@@ -21,7 +21,7 @@ from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
 from anyecg.data.store.shards import LOCK, locked
 from anyecg.model import ECGLanguageModel
-from anyecg.files import saving, whole
+from anyecg.files import atomic_write, report_write_errors
 from anyecg.objectives.answer import AnsweringStage
 from anyecg.training.compiled import compiled
 from anyecg.objectives.contrastive import ContrastiveStage, PairCollator
@@ -187,15 +187,15 @@ def save_stage(model: ECGLanguageModel, stage: PlannedStage, folder: Path, facts
     parts = model.part_state(stage.cfg.trains, state)
     llm = {name.removeprefix("llm."): tensor for name, tensor in state.items() if name.startswith("llm.")}
     if parts:
-        with whole(folder / "parts.safetensors") as part:
+        with atomic_write(folder / "parts.safetensors") as part:
             save_file(parts, part)
-    with saving(folder):
+    with report_write_errors(folder):
         if "llm" in stage.cfg.trains:
             model.llm.save_tuned(folder, llm)
         if "llm_weights" in stage.cfg.trains:
             model.llm.save_weights(folder, llm)
     facts = {"name": stage.name, "key": stage.key, "config": to_dict(stage.cfg), **facts}
-    with whole(folder / DONE) as part:
+    with atomic_write(folder / DONE) as part:
         part.write_text(json.dumps(facts, indent=1))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
 
-from anyecg.files import saving, whole
+from anyecg.files import atomic_write, report_write_errors
 from anyecg.training.guard import Guard
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class LossCurve(L.Callback):
         if self.path.exists():
             with self.path.open(newline="") as file:
                 kept = [row for row in csv.DictReader(file) if row["loss"] and int(row["step"]) <= trainer.global_step]
-        with whole(self.path) as part, part.open("w", newline="") as file:
+        with atomic_write(self.path) as part, part.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="")
             writer.writeheader()
             writer.writerows(kept)
@@ -54,7 +54,7 @@ class LossCurve(L.Callback):
         rate = (step - self.first) * self.samples / (time.monotonic() - self.began)
         if trainer.is_global_zero:
             norm = f"{sum(norms) / len(norms):.4g}" if norms else ""
-            with saving(self.path), self.path.open("a", newline="") as file:
+            with report_write_errors(self.path), self.path.open("a", newline="") as file:
                 csv.writer(file).writerow([step, f"{loss:.5f}", norm, f"{trainer.optimizers[0].param_groups[0]['lr']:.3e}", f"{rate:.1f}"])
         if time.monotonic() - self.spoke > 10 or step == trainer.max_steps:
             self.spoke = time.monotonic()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.types import CheckpointError
 
 LAST = "last.ckpt"
@@ -49,7 +49,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoint file, visible only once it is whole; one that cannot be written or read is told by its name."""
 
     def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
-        with whole(Path(path)) as part, part.open("wb") as file:
+        with atomic_write(Path(path)) as part, part.open("wb") as file:
             torch.save(checkpoint, file)
 
     def load_checkpoint(self, path, map_location=None, weights_only=None) -> dict:

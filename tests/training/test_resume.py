@@ -13,7 +13,7 @@ from anyecg.training.guard import Step
 from anyecg.training.pipeline import save_stage
 from anyecg.training.planning import DONE, PlannedStage
 from anyecg.training.progress import LossCurve
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
 from anyecg.types import AnyECGError, CheckpointError
 from tests.conftest import make_model
@@ -80,10 +80,10 @@ def test_half_a_checkpoint_beside_is_never_read_and_makes_way(tmp_path):
 
 def test_a_file_is_whole_or_as_it_was(tmp_path):
     path = tmp_path / "facts.json"
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("one")
         assert not path.exists()
-    with pytest.raises(ZeroDivisionError), whole(path) as part:  # an error that is no disk's stays itself
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as part:  # an error that is no disk's stays itself
         part.write_text("two")
         1 / 0
     assert path.read_text() == "one"

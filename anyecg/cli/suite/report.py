@@ -17,7 +17,7 @@ from anyecg.evaluation.differences import Cell, Setting, Spread, changes_grid, c
 from anyecg.evaluation.wins import highest_grids
 from anyecg.evaluation.seeds import METHOD
 from anyecg.evaluation.tables import Grid
-from anyecg.files import whole
+from anyecg.files import atomic_write
 from anyecg.cli.suite.file import Member, Suite
 from anyecg.cli.suite.members import SuiteError
 from anyecg.cli.suite.plan import Step, totals
@@ -111,5 +111,5 @@ def _record(cell: Cell, first: str) -> dict:
 
 def _write(path: Path, text: str) -> None:
     """Write a file, whole or not at all."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
 from anyecg.data.store.shards import locked
-from anyecg.files import whole
+from anyecg.files import atomic_write
 
 UNKNOWN = -1  # of a question that no one has asked for
 TOGETHER = 512  # questions a worker counts at a time
@@ -67,7 +67,7 @@ class Lengths:
 
     def _write(self) -> None:
         if self.path:
-            with whole(self.path) as part:
+            with atomic_write(self.path) as part:
                 part.write_bytes(self.known.tobytes())
 
 
