@@ -10,7 +10,7 @@ import pandas as pd
 from anyecg.evaluation.bootstrap import paired_interval
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.tables import LABELS, MISSING, Grid, number, with_interval
-from anyecg.tasks.ecg_qa.task import plain
+from anyecg.tasks.ecg_qa.parser import plain
 
 
 def summary(rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:

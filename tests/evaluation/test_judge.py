@@ -12,8 +12,10 @@ import pytest
 
 from anyecg.endpoint import HOPELESS, EndpointConfig, EndpointError
 from anyecg.evaluation import judge as judging
+from anyecg.evaluation import score_parser
 from anyecg.evaluation.evaluate import best, evaluate
-from anyecg.evaluation.judge import Judge, Verdict, read_score
+from anyecg.evaluation.judge import Judge, Verdict
+from anyecg.evaluation.score_parser import read_score
 from anyecg.tasks.multi_ecg.task import SECOND_TURN, MultiECG
 from anyecg.types import ECGSample, Prediction, Turn, Window
 from tests.chat_server import ChatServer
@@ -30,10 +32,10 @@ def test_a_score_is_read_however_it_is_put(text, score):
 
 
 @pytest.mark.parametrize(("text", "why"), [
-    ("", judging.EMPTY), (" \n", judging.EMPTY), ("<think>maybe 3", judging.EMPTY), ("I cannot score this.", judging.NO_NUMBER), ("N/A", judging.NO_NUMBER),
-    ("nan", judging.NO_NUMBER), ("0 to 5", judging.NO_NUMBER), ("V5", judging.NO_NUMBER), ("7", judging.OUTSIDE), ("-1", judging.OUTSIDE), ("100", judging.OUTSIDE),
-    ("8/10", judging.OTHER_SCALE), ("80 %", judging.OTHER_SCALE), ("4 out of 50", judging.OTHER_SCALE), ("3-4", judging.SEVERAL), ("between 3 and 4", judging.SEVERAL),
-    ("4, 5", judging.SEVERAL), ("Score: 3. Score: 4", judging.SEVERAL), ("I found 1 error.", judging.IN_PROSE), ("Not without ECG 2", judging.IN_PROSE)])  # fmt: skip
+    ("", score_parser.EMPTY), (" \n", score_parser.EMPTY), ("<think>maybe 3", score_parser.EMPTY), ("I cannot score this.", score_parser.NO_NUMBER), ("N/A", score_parser.NO_NUMBER),
+    ("nan", score_parser.NO_NUMBER), ("0 to 5", score_parser.NO_NUMBER), ("V5", score_parser.NO_NUMBER), ("7", score_parser.OUTSIDE), ("-1", score_parser.OUTSIDE), ("100", score_parser.OUTSIDE),
+    ("8/10", score_parser.OTHER_SCALE), ("80 %", score_parser.OTHER_SCALE), ("4 out of 50", score_parser.OTHER_SCALE), ("3-4", score_parser.SEVERAL), ("between 3 and 4", score_parser.SEVERAL),
+    ("4, 5", score_parser.SEVERAL), ("Score: 3. Score: 4", score_parser.SEVERAL), ("I found 1 error.", score_parser.IN_PROSE), ("Not without ECG 2", score_parser.IN_PROSE)])  # fmt: skip
 def test_what_is_no_score_says_why(text, why):
     assert read_score(text) == (None, why)
 
@@ -49,21 +51,21 @@ def test_a_score_with_its_reasons_is_read(text, score):
 
 
 @pytest.mark.parametrize(("text", "why"), [
-    ("3/5 or 4/5 because ECG 2 is wrong", judging.SEVERAL), ("0/5 = wrong, 5/5 = perfect", judging.SEVERAL), ("4/5, maybe 3", judging.SEVERAL),
-    ("4/5 because it is right. No, 3.", judging.SEVERAL), ("4 - not quite a 5", judging.SEVERAL), ("1 - rhythm right\n2 - axis wrong", judging.SEVERAL),
-    ("3-4/5", judging.SEVERAL), ("between 3 and 4/5 because", judging.SEVERAL), ("Score: 3. I'd rate it 4/5.", judging.SEVERAL),
-    ("A score of 5 would need every ECG; 3", judging.SEVERAL), ("3 of 5 ECGs are right, so I give 4/5", judging.SEVERAL), ("4 - 5", judging.SEVERAL),
-    ("3 of 5 ECGs are right", judging.SEVERAL), ("It covers 3/5.", judging.IN_PROSE), ("Right in 3/5 ECGs", judging.IN_PROSE), ("ECG 4/5 is wrong", judging.IN_PROSE),
-    ("It would score 4/5 if ECG 2 were right", judging.SEVERAL), ("If ECG 2 were right, it would score 4/5", judging.SEVERAL), ("I would not give it 4/5", judging.IN_PROSE),
-    ("less than 4/5", judging.IN_PROSE), ("6/5 because it is perfect", judging.OUTSIDE), ("-1/5 = useless", judging.OUTSIDE), ("7 - the answer is right", judging.OUTSIDE),
-    ("-4 - the answer is wrong", judging.OUTSIDE), ("4/10 because ECG 2 is wrong", judging.OTHER_SCALE), ("4 of 50", judging.SEVERAL),
-    ("2-lead ECG", judging.IN_PROSE), ("three out of five", judging.NO_NUMBER), ("4,5", judging.NO_NUMBER)])  # fmt: skip
+    ("3/5 or 4/5 because ECG 2 is wrong", score_parser.SEVERAL), ("0/5 = wrong, 5/5 = perfect", score_parser.SEVERAL), ("4/5, maybe 3", score_parser.SEVERAL),
+    ("4/5 because it is right. No, 3.", score_parser.SEVERAL), ("4 - not quite a 5", score_parser.SEVERAL), ("1 - rhythm right\n2 - axis wrong", score_parser.SEVERAL),
+    ("3-4/5", score_parser.SEVERAL), ("between 3 and 4/5 because", score_parser.SEVERAL), ("Score: 3. I'd rate it 4/5.", score_parser.SEVERAL),
+    ("A score of 5 would need every ECG; 3", score_parser.SEVERAL), ("3 of 5 ECGs are right, so I give 4/5", score_parser.SEVERAL), ("4 - 5", score_parser.SEVERAL),
+    ("3 of 5 ECGs are right", score_parser.SEVERAL), ("It covers 3/5.", score_parser.IN_PROSE), ("Right in 3/5 ECGs", score_parser.IN_PROSE), ("ECG 4/5 is wrong", score_parser.IN_PROSE),
+    ("It would score 4/5 if ECG 2 were right", score_parser.SEVERAL), ("If ECG 2 were right, it would score 4/5", score_parser.SEVERAL), ("I would not give it 4/5", score_parser.IN_PROSE),
+    ("less than 4/5", score_parser.IN_PROSE), ("6/5 because it is perfect", score_parser.OUTSIDE), ("-1/5 = useless", score_parser.OUTSIDE), ("7 - the answer is right", score_parser.OUTSIDE),
+    ("-4 - the answer is wrong", score_parser.OUTSIDE), ("4/10 because ECG 2 is wrong", score_parser.OTHER_SCALE), ("4 of 50", score_parser.SEVERAL),
+    ("2-lead ECG", score_parser.IN_PROSE), ("three out of five", score_parser.NO_NUMBER), ("4,5", score_parser.NO_NUMBER)])  # fmt: skip
 def test_what_could_be_another_score_is_none(text, why):
     assert read_score(text) == (None, why)
 
 
 def test_a_reply_that_was_cut_is_not_taken_for_its_first_digits():
-    assert read_score("Score: 3", cut=True) == read_score("", cut=True) == read_score("Let me think", cut=True) == (None, judging.CUT)
+    assert read_score("Score: 3", cut=True) == read_score("", cut=True) == read_score("Let me think", cut=True) == (None, score_parser.CUT)
 
 
 def sample(i, ecgs=2):
@@ -155,8 +157,8 @@ def test_every_way_to_miss_a_score_is_counted_and_none_is_zero(tmp_path):
         again = judge(server, tmp_path)(cases)
         assert len(server.requests) == asked + 2 and again["q2"] == found["q2"]  # only what had no reply
     reasons = {id: verdict.unjudged for id, verdict in found.items() if verdict.score is None}
-    assert reasons == {"q0": judging.REFUSED, "q1": judging.LATE, "q2": judging.EMPTY, "q3": judging.NO_NUMBER, "q4": judging.OUTSIDE,
-                       "q6": judging.SEVERAL, "q7": judging.OTHER_SCALE, "bare": judging.NO_REPORT}  # fmt: skip
+    assert reasons == {"q0": judging.REFUSED, "q1": judging.LATE, "q2": score_parser.EMPTY, "q3": score_parser.NO_NUMBER, "q4": score_parser.OUTSIDE,
+                       "q6": score_parser.SEVERAL, "q7": score_parser.OTHER_SCALE, "bare": judging.NO_REPORT}  # fmt: skip
     assert found["q5"] == Verdict(4.0, "", "assessed", "4/5") and found["q19"].score == 2
     assert all((verdict.score is None) == bool(verdict.unjudged) for verdict in found.values())
 
@@ -165,17 +167,17 @@ def test_missing_scores_are_told_in_the_metrics(tmp_path):
     answer = lambda messages: "assessed" if len(messages) == 1 else "3" if "rhythm 1." in messages[0]["content"] else "No."  # noqa: E731
     with ChatServer(answer) as server:
         task = run(tmp_path, judge(server, tmp_path))
-    assert task["views"]["signal"]["unjudged"] == {judging.NO_NUMBER: 14} and task["views"]["signal"]["metrics"]["judge_score"] == 3
-    assert f"14 of 15 answers without a score of the LLM judge: {judging.NO_NUMBER} (14)" in task["views"]["signal"]["notes"]
+    assert task["views"]["signal"]["unjudged"] == {score_parser.NO_NUMBER: 14} and task["views"]["signal"]["metrics"]["judge_score"] == 3
+    assert f"14 of 15 answers without a score of the LLM judge: {score_parser.NO_NUMBER} (14)" in task["views"]["signal"]["notes"]
     with ChatServer(lambda messages: "No.") as server:
         task = run(tmp_path / "none", judge(server, tmp_path / "none"))
-    assert "judge_score" not in task["views"]["signal"]["metrics"] and task["views"]["signal"]["unjudged"] == {judging.NO_NUMBER: 15}
+    assert "judge_score" not in task["views"]["signal"]["metrics"] and task["views"]["signal"]["unjudged"] == {score_parser.NO_NUMBER: 15}
 
 
 def test_a_reply_cut_in_its_thoughts_is_no_assessment(tmp_path):
     body = json.dumps({"choices": [{"message": {"content": "<think>well"}, "finish_reason": "length"}]}).encode()
     with ChatServer(act=lambda number, _: body) as server:
-        assert judge(server, tmp_path)({"a": ("question", SECOND_TURN)})["a"] == Verdict(None, judging.CUT)
+        assert judge(server, tmp_path)({"a": ("question", SECOND_TURN)})["a"] == Verdict(None, score_parser.CUT)
         assert len(server.requests) == 1
 
 

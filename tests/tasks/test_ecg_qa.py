@@ -6,7 +6,8 @@ import json
 import pytest
 
 from anyecg.tasks import tasks
-from anyecg.tasks.ecg_qa.task import ECGQA, plain
+from anyecg.tasks.ecg_qa.parser import plain
+from anyecg.tasks.ecg_qa.task import ECGQA
 from anyecg.types import ECGSample, Prediction, Turn, Window
 
 from tests.data.native import REAL, real_data

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from anyecg.tasks.localization.task import Localization, iou, union
+from anyecg.tasks.localization.intervals import iou, union
+from anyecg.tasks.localization.task import Localization
 from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
 
 TASK = Localization()

@@ -8,7 +8,8 @@ from torchmetrics.functional.text import bleu_score, rouge_score
 
 from anyecg.tasks import meteor
 from anyecg.tasks.ngram_metrics import cider
-from anyecg.tasks.report.task import Report, phrases
+from anyecg.tasks.report.parser import phrases
+from anyecg.tasks.report.task import Report
 from anyecg.text_encoders import text_encoders
 from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
 

@@ -12,7 +12,7 @@ from anyecg.findings import find
 from anyecg.tasks.base import Task, counts
 from anyecg.tasks.classification.labels import LabelReader
 from anyecg.tasks.metrics import auc, finding_columns, finding_metrics, finding_notes, matrix
-from anyecg.tasks.report.task import phrases
+from anyecg.tasks.report.parser import phrases
 from anyecg.types import ConfigError, DataError, ECGSample
 
 

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from anyecg.tasks.base import Task
+from anyecg.tasks.ecg_qa.parser import VERIFY, plain, read_answers, read_verdict
 from anyecg.types import ECGSample
-
-VERIFY = ("not sure", "yes", "no")
-_LEAD_IN = re.compile(
-    r"^\W*(?:(?:(?:the|my|final|correct|ecg)\s+)*answers?\s*(?::|\bis\b|\bare\b)\s*:?\s*)?"
-    r"(?:(?:the|this)\s+(?:first\s+|second\s+)?(?:ecg|tracing)\s+(?:shows?|displays?|reveals?|exhibits?|has)\s+)?"
-)
-_SEPARATOR = r"(?:^|\n)\s*(?:[-*•]|\d+[.)])\s+|[,;&\n]|\.(?=\s)|(?<!\w)(?:and|both)(?!\w)"
-_AROUND = " \t\n.,;:!*\"'`"
 
 
 @dataclass(frozen=True)
@@ -64,14 +55,13 @@ class ECGQA(Task):
         Of a yes/no question it is the first word that counts ("not sure" only where it is an option). Elsewhere what
         stands between two separators is one answer; one that the vocabulary does not have makes the set wrong.
         """
-        said = plain(text)
         if _question_type(sample).endswith("verify"):
             allowed = VERIFY if "not sure" in (sample.meta.get("options") or VERIFY) else VERIFY[1:]
-            first = next((word for word in allowed if re.match(rf"{word}(?!\w)", said)), None)
-            return Answer(_as_published(text), frozenset({first})) if first else None
-        known = self._vocabulary | {plain(answer) for answer in sample.meta.get("answers", ())}
-        found = _items(said, known)
-        return Answer(_as_published(text), found) if (found & known if self._vocabulary else found) else None
+            found = read_verdict(text, allowed)
+        else:
+            more = frozenset(map(plain, sample.meta.get("answers", ())))
+            found = read_answers(text, self._vocabulary, more, _question(sample))
+        return Answer(_as_published(text), found) if found else None
 
     def agrees(self, sample: ECGSample) -> bool:
         said, true = self.parse(sample.answer, sample), self.reference(sample)
@@ -100,32 +90,13 @@ class ECGQA(Task):
         return found
 
 
-def plain(text: str) -> str:
-    """An answer as it is compared: in lower case, without what leads in to it and the blanks and stops around it."""
-    return _LEAD_IN.sub("", re.sub(r"[^\S\n]+", " ", text.casefold())).strip(_AROUND)
-
-
 def _as_published(text: str) -> str:
     """A text as the paper's release compares it."""
     return text.strip().lower()
 
 
-def _items(said: str, known: Iterable[str]) -> frozenset[str]:
-    """What stands between separators, save those inside an answer of the vocabulary."""
-    parts, start = [], 0
-    for match in _separators(frozenset(known)).finditer(said):
-        if match["separator"]:
-            parts.append(said[start : match.start()])
-            start = match.end()
-    return frozenset(part.strip(_AROUND) for part in [*parts, said[start:]] if re.search(r"\w", part))
-
-
-@lru_cache(maxsize=1024)
-def _separators(known: frozenset[str]) -> re.Pattern[str]:
-    """Matches whole answers, the longest first, and separators outside them."""
-    answers = "|".join(map(re.escape, sorted(known, key=lambda answer: (-len(answer), answer))))
-    whole = rf"(?<!\w)(?:{answers})(?!\w)|" if answers else ""
-    return re.compile(rf"{whole}(?P<separator>{_SEPARATOR})")
+def _question(sample: ECGSample) -> str:
+    return next((turn.text for turn in reversed(sample.conversation) if turn.role == "user"), "")
 
 
 def _question_type(sample: ECGSample) -> str:

@@ -18,6 +18,7 @@ from anyecg.tasks.config import QuestionsConfig
 from anyecg.tasks.multi_ecg.templates import Asked
 from anyecg.tasks.multi_ecg.build import make_sample
 from anyecg.tasks.multi_ecg.series import ORDINALS, Histories, Series
+from anyecg.tasks.reply import without_thoughts
 from anyecg.data.store.store import Stores
 from anyecg.endpoint import GARBLED, LATE, REFUSAL, Endpoint, Reply, Request
 from anyecg.types import MARKER, DataError, ECGSample
@@ -110,7 +111,7 @@ def checked(reply: Reply, pairs: int, why: Counter) -> Iterator[tuple[int, Asked
 
 def read_pairs(text: str) -> list[tuple[str, str]]:
     """Every {"question": ..., "answer": ...} in a reply, whatever stands around it; commas too many are forgiven."""
-    text = re.sub(r"<think>.*?</think>", "", text, flags=re.DOTALL)
+    text = without_thoughts(text)
     text = re.sub(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])', lambda part: part[0] if part[0] != "," else "", text, flags=re.DOTALL)
     decoder = json.JSONDecoder(strict=False)
     pairs, at = [], text.find("{")

@@ -14,6 +14,7 @@ from anyecg.tasks.base import Task
 from anyecg.tasks.bertscore import bert_f1
 from anyecg.tasks.metrics import finding_columns, finding_metrics, finding_notes
 from anyecg.tasks.ngram_metrics import ORDER, ROUGE, bleu, cider, overlap_columns
+from anyecg.tasks.report.parser import plain
 from anyecg.types import ECGSample
 
 ORDERS = range(1, ORDER + 1)
@@ -73,14 +74,3 @@ class Report(Task):
         if rows["bert_score"].isna().any():
             notes.append("bert_score is left out: the text encoder has no transformer; choose text_encoder=sentence")
         return notes
-
-
-def plain(text: str) -> str:
-    """A report without its leading "Report:" and without the blanks and stops around it."""
-    return re.sub(r"^\s*report\s*:", "", text, flags=re.IGNORECASE).strip(" \t\r\n.,;")
-
-
-def phrases(text: str) -> list[str]:
-    """The statements of a report: its parts between commas, semicolons, full stops and line ends."""
-    parts = re.split(r"[,;\n]|\.(?=\s|$)", plain(text))
-    return [part.strip() for part in parts if re.search(r"\w", part)]
