@@ -11,6 +11,8 @@ from safetensors import SafetensorError
 
 from anyecg.types import AnyECGError
 
+SIMULATED = "SIMULATED.json"  # in a folder of simulated recordings: how they were made
+
 
 @contextlib.contextmanager
 def report_write_errors(path: Path) -> Iterator[None]:

@@ -18,6 +18,7 @@ KINDS = {
     "text_encoder": "anyecg.text_encoders:text_encoders",
     "corpus": "anyecg.data.corpora:corpora",
     "task": "anyecg.tasks:tasks",
+    "simulator": "anyecg.simulate:simulators",
 }
 
 

@@ -29,9 +29,8 @@ BETWEEN_PARTS = {  # ... save along the way of a record, from its source to the 
     "data.own": {"data.corpora", "data.store"},
     "data.dataset": {"data.corpora", "data.store"},
     "data.loading": {"data.chance", "data.store", "data.clips", "data.dataset"},
-    "simulate": {"plots"},
 }
-SIMULATE = {"types", "files", "findings", "codes", "registry", "plots"}  # all that the simulator knows
+SIMULATE = {"types", "files", "findings", "codes", "registry"}  # all that the simulator knows
 DOORS = {"anyecg.registry", "anyecg.__main__", "anyecg.data.__main__"}  # may name modules in strings, and load them
 LOADERS = {  # load code by a name of their own
     "anyecg.config.validation",  # H5: `settings("module:Class")` of the schema, gone with `questions`
@@ -42,8 +41,7 @@ LOADERS = {  # load code by a name of their own
 ALLOWED = {
     "H1": {("objectives", "training"), ("training", "objectives")},  # one of the two
     "H4": {("model", "checkpoints"), ("checkpoints", "run"), ("checkpoints", "cli")},
-    "H5": {("data.dataset", "tasks"), ("data.loading", "tasks"), ("data.corpora", "simulate"), ("data.dataset", "simulate"),
-           ("simulate", "data.corpora")},
+    "H5": {("data.dataset", "tasks"), ("data.loading", "tasks")},
     "H6": {("run", "cli"), ("cli", "run")},  # one of the two
 }  # fmt: skip
 HIDDEN = {("anyecg.config.schema", "anyecg.tasks.questions")}  # H5: gone with `questions`

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from anyecg.simulate import snomed
+from anyecg.simulate.dataset import Simulator
 from anyecg.simulate.faults import Faults
 from anyecg.simulate.patient import draw, source
 from anyecg.simulate.record import record
 
-NAME = "cpsc2018"
 SHORTEST, USUAL, LONGEST = 6.0, 12.0, 60.0  # s
 NORMAL = ("426783006",)
 ECTOPY = {"premature_atrial_contraction": ("284470004",), "premature_ventricular_contraction": ("164884008",)}
@@ -23,24 +23,27 @@ CODES = {
 }
 
 
-def records(seed: int, index: int) -> int:
-    """One record a patient."""
-    return 1
+class CPSC2018(Simulator):
+    """CPSC2018, one record a patient."""
 
+    name = "cpsc2018"
 
-def write(root: Path, seed: int, index: int, first: int, seconds: float | None) -> list[dict]:
-    """Write one patient's record, which shows findings of the nine classes only."""
-    rng = source(seed, NAME, index)
-    patient = draw(index, rng, snomed.ONE_VISIT, 2018, 1)
-    findings = patient.visits[0].findings & CODES.keys()
-    shortest = 10.0 if findings & ECTOPY.keys() else SHORTEST  # an early beat must come within the record
-    length = seconds or float(np.clip(USUAL * rng.lognormal(0.0, 0.5), shortest, LONGEST))
-    drawn = record(findings, patient.anatomy, Faults.draw(rng, broken=0.02, mains_hz=50.0), length, snomed.FS, rng)
-    codes = snomed.codes_of(drawn.findings, CODES) or NORMAL
-    return [snomed.write(root, f"training/cpsc_2018/g{1 + index // 1000}", f"A{1 + index:04d}", drawn.signal, codes, patient,
-                         when=" 05-Feb-2020 11:39:16", mark="# ")]
+    def records(self, seed: int, index: int) -> int:
+        """One record a patient."""
+        return 1
 
+    def write(self, root: Path, seed: int, index: int, first: int, seconds: float | None) -> list[dict]:
+        """Write one patient's record, which shows findings of the nine classes only."""
+        rng = source(seed, self.name, index)
+        patient = draw(index, rng, snomed.ONE_VISIT, 2018, 1)
+        findings = patient.visits[0].findings & CODES.keys()
+        shortest = 10.0 if findings & ECTOPY.keys() else SHORTEST  # an early beat must come within the record
+        length = seconds or float(np.clip(USUAL * rng.lognormal(0.0, 0.5), shortest, LONGEST))
+        drawn = record(findings, patient.anatomy, Faults.draw(rng, broken=0.02, mains_hz=50.0), length, snomed.FS, rng)
+        codes = snomed.codes_of(drawn.findings, CODES) or NORMAL
+        return [snomed.write(root, f"training/cpsc_2018/g{1 + index // 1000}", f"A{1 + index:04d}", drawn.signal, codes, patient,
+                             when=" 05-Feb-2020 11:39:16", mark="# ")]
 
-def finish(root: Path, rows: list[dict]) -> None:
-    """Write `RECORDS`."""
-    snomed.write_records(root, rows)
+    def finish(self, root: Path, rows: list[dict]) -> None:
+        """Write `RECORDS`."""
+        snomed.write_records(root, rows)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from anyecg.data.corpora.csn import CONDITION_NAMES, CONDITIONS
+from anyecg.codes import CONDITION_NAMES, CONDITIONS
 from anyecg.simulate import snomed
+from anyecg.simulate.dataset import Simulator
 from anyecg.simulate.faults import Faults
 from anyecg.simulate.patient import draw, source
 from anyecg.simulate.record import record
 
-NAME = "csn"
 SECONDS = 10.0
 INFARCT = ("164865005", "164917005")  # and its Q wave
 CODES = {
@@ -27,23 +27,26 @@ CODES = {
 }
 
 
-def records(seed: int, index: int) -> int:
-    """One record a patient."""
-    return 1
+class CSN(Simulator):
+    """Chapman-Shaoxing-Ningbo, one record a patient."""
 
+    name = "csn"
 
-def write(root: Path, seed: int, index: int, first: int, seconds: float | None) -> list[dict]:
-    """Write one patient's record; a folder holds a hundred."""
-    rng = source(seed, NAME, index)
-    patient = draw(index, rng, snomed.ONE_VISIT, 2013, 6)
-    faults = Faults.draw(rng, broken=0.02, mains_hz=50.0)
-    drawn = record(patient.visits[0].findings, patient.anatomy, faults, seconds or SECONDS, snomed.FS, rng)
-    hundred = 10 + index // 100
-    codes = snomed.codes_of(drawn.findings, CODES)
-    return [snomed.write(root, f"WFDBRecords/{hundred // 10:02d}/{hundred:03d}", f"JS{1 + index:05d}", drawn.signal, codes, patient)]
+    def records(self, seed: int, index: int) -> int:
+        """One record a patient."""
+        return 1
 
+    def write(self, root: Path, seed: int, index: int, first: int, seconds: float | None) -> list[dict]:
+        """Write one patient's record; a folder holds a hundred."""
+        rng = source(seed, self.name, index)
+        patient = draw(index, rng, snomed.ONE_VISIT, 2013, 6)
+        faults = Faults.draw(rng, broken=0.02, mains_hz=50.0)
+        drawn = record(patient.visits[0].findings, patient.anatomy, faults, seconds or SECONDS, snomed.FS, rng)
+        hundred = 10 + index // 100
+        codes = snomed.codes_of(drawn.findings, CODES)
+        return [snomed.write(root, f"WFDBRecords/{hundred // 10:02d}/{hundred:03d}", f"JS{1 + index:05d}", drawn.signal, codes, patient)]
 
-def finish(root: Path, rows: list[dict]) -> None:
-    """Write `RECORDS` and the list of conditions."""
-    snomed.write_records(root, rows)
-    (root / CONDITION_NAMES).write_text(CONDITIONS)
+    def finish(self, root: Path, rows: list[dict]) -> None:
+        """Write `RECORDS` and the list of conditions."""
+        snomed.write_records(root, rows)
+        (root / CONDITION_NAMES).write_text(CONDITIONS)

@@ -7,15 +7,14 @@ import os
 import random
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 from rich.progress import track
 
-from anyecg.data.corpora import corpora
-from anyecg.data.corpora.base import Corpus, Entry
 from anyecg.findings import FINDINGS, find
 from anyecg.types import DataError
 
@@ -65,29 +64,45 @@ class Asked:
     attribute: list[str]
 
 
-def write_ecgqa(root: Path | str, corpus: str, out: Path | str, seed: int, *, entries: Iterable[Entry] | None = None,
-                progress: bool = True) -> None:
-    """Write an ECG-QA folder about the corpus at `root`: every ECG, every two consecutive ECGs of a patient, and every ECG
+class Shown(Protocol):
+    """What is asked of one recording of a corpus (`anyecg.data.corpora.base.Entry`)."""
+
+    id: str
+    patient: str
+    split: str
+    time: str
+    statements: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+class Source(Protocol):
+    """What is asked of a corpus (`anyecg.data.corpora.base.Corpus`)."""
+
+    name: str
+
+    def entries(self) -> Iterable[Shown]: ...
+    def info(self) -> Mapping: ...
+
+
+def write_ecgqa(corpus: Source, out: Path | str, seed: int, *, progress: bool = True) -> None:
+    """Write an ECG-QA folder about a corpus: every ECG, every two consecutive ECGs of a patient, and every ECG
     with one of another patient, once for each question type.
 
-    What an ECG shows is, for "ptbxl", the descriptions of its SCP codes, else the findings that its report asserts;
-    records that say neither are left out. Questions lie in the split of their ECGs' patients. `entries` are the corpus's,
-    where its settings are not the defaults. The same arguments give the same files, complete or not at all.
-    DataError where `out` is there already.
+    What an ECG shows is the statements of its codes where the corpus has them (`info()["statements"]`: PTB-XL), else the
+    findings that its report asserts; records that say neither are left out. Questions lie in the split of their ECGs'
+    patients. The same arguments give the same files, complete or not at all. DataError where `out` is there already.
     """
-    root, out = Path(root), Path(out)
+    out = Path(out)
     if out.exists():
         raise DataError(f"{out} is there already; delete it or choose another folder for the simulated ECG-QA")
-    if entries is None:
-        entries = corpora[corpus](corpora[corpus].Config(root=str(root)), root).entries()
-    named, splits = _naming(root, corpus), defaultdict(list)
-    for entry in track(entries, f"ECG-QA of {corpus}", disable=not progress):
+    named, splits = _naming(corpus.info().get("statements")), defaultdict(list)
+    for entry in track(corpus.entries(), f"ECG-QA of {corpus.name}", disable=not progress):
         if entry.statements:
             splits[entry.split].append(ECG(entry.id, entry.patient, entry.time, frozenset(named(entry))))
     part = out.with_name(f".{out.name}.part-{os.getpid()}")
     try:
         for split, folder in SPLITS.items():
-            drawn, worded = (random.Random(f"{seed}/{corpus}/{split}/{what}") for what in ("questions", "wordings"))
+            drawn, worded = (random.Random(f"{seed}/{corpus.name}/{split}/{what}") for what in ("questions", "wordings"))
             _write_questions(part, folder, _asked(splits[split], drawn), worded)
         _write_answers(part, sorted({name for ecgs in splits.values() for ecg in ecgs for name in ecg.names}))
         part.rename(out)
@@ -95,12 +110,12 @@ def write_ecgqa(root: Path | str, corpus: str, out: Path | str, seed: int, *, en
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _naming(root: Path, corpus: str) -> Callable[[Entry], Iterable[str]]:
-    """What names the things that an entry shows: by code, or as its report has them."""
-    if corpus != "ptbxl":
+def _naming(statements: Mapping[str, str] | None) -> Callable[[Shown], Iterable[str]]:
+    """What names the things that an entry shows: the statements of its codes but "normal ECG", or the findings of its report."""
+    if statements is None:
         shown = {finding.key: finding.name.lower() for finding in FINDINGS if finding.kind != "summary"}
         return lambda entry: (shown[key] for key in find(", ".join(entry.statements)) if key in shown)
-    described = pd.read_csv(root / "scp_statements.csv", index_col=0)["description"].drop("NORM", errors="ignore").str.lower().to_dict()
+    described = {code: text.lower() for code, text in statements.items() if code != "NORM"}
     return lambda entry: (described[code] for code in entry.labels if code in described)
 
 

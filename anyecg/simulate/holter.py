@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import wfdb
 
 from anyecg.simulate import wfdb_files
 from anyecg.simulate.beat import Anatomy
+from anyecg.simulate.dataset import Simulator
 from anyecg.simulate.faults import Faults
 from anyecg.simulate.heart import LEADS
 from anyecg.simulate.patient import burden, source
@@ -21,30 +22,22 @@ STORAGE = wfdb_files.Storage(212, 200.0, "200", 12)
 RHYTHM_BEFORE = 0.06  # s between a rhythm label and the first beat of the rhythm
 
 
-@dataclass(frozen=True)
-class Holter:
-    """One database's layout.
+class Holter(Simulator):
+    """A database of long two-lead records with beat annotations, one record a patient.
 
-    Attributes:
-        name: of the layout.
-        fs: Hz.
-        first: number of the first record; form: its file name.
-        leads: choices of leads, each (name in the header, lead of `heart.LEADS`) a signal, and their chances.
-        supraventricular: the symbol of an atrial ectopic beat.
-        rhythms: whether rhythm changes are annotated ("+").
-        storage: sample format.
-        mains_hz: of the country.
+    fs: Hz; first: number of the first record, form: its file name; leads: choices of leads, each its chance and (name in the
+    header, lead of `heart.LEADS`) a signal; supraventricular: the symbol of an atrial ectopic beat; rhythms: whether rhythm changes
+    are annotated ("+"); storage: sample format; mains_hz: of the country.
     """
 
-    name: str
-    fs: int
-    first: int
-    form: str
-    leads: tuple[tuple[float, tuple[tuple[str, str], ...]], ...]
-    supraventricular: str
-    rhythms: bool
-    storage: wfdb_files.Storage
-    mains_hz: float
+    fs: ClassVar[int]
+    first: ClassVar[int]
+    form: ClassVar[str] = "{}"
+    leads: ClassVar[tuple[tuple[float, tuple[tuple[str, str], ...]], ...]]
+    supraventricular: ClassVar[str] = "S"
+    rhythms: ClassVar[bool] = False
+    storage: ClassVar[wfdb_files.Storage] = STORAGE
+    mains_hz: ClassVar[float] = 60.0
 
     def records(self, seed: int, index: int) -> int:
         """One record a patient."""
@@ -104,16 +97,36 @@ def _in_run(kinds: list[str], i: int) -> bool:
     return right - left >= 2
 
 
-MIT_BIH_ARRHYTHMIA = Holter(
-    "mit_bih_arrhythmia", 360, 100, "{}",
-    ((0.80, (("MLII", "II"), ("V1", "V1"))), (0.10, (("MLII", "II"), ("V5", "V5"))),
-     (0.10, (("MLII", "II"), ("V2", "V2")))), "A", True,
-    wfdb_files.Storage(212, 200.0, "200", 11, 1024), 60.0)
-EUROPEAN_ST_T = Holter(
-    "european_st_t", 250, 103, "e{:04d}",
-    ((0.50, (("V4", "V4"), ("MLIII", "III"))), (0.30, (("V5", "V5"), ("MLIII", "III"))),
-     (0.20, (("D3", "III"), ("V4", "V4")))), "S", False,
-    STORAGE, 50.0)
-MIT_BIH_ST_CHANGE = Holter(
-    "mit_bih_st_change", 360, 300, "{}", ((1.0, (("ECG", "V5"), ("ECG", "II"))),), "S", False,
-    STORAGE, 60.0)
+class MITBIHArrhythmia(Holter):
+    """MIT-BIH Arrhythmia Database."""
+
+    name = "mit_bih_arrhythmia"
+    fs, first = 360, 100
+    leads = (
+        (0.80, (("MLII", "II"), ("V1", "V1"))),
+        (0.10, (("MLII", "II"), ("V5", "V5"))),
+        (0.10, (("MLII", "II"), ("V2", "V2"))),
+    )
+    supraventricular, rhythms = "A", True
+    storage = wfdb_files.Storage(212, 200.0, "200", 11, 1024)
+
+
+class EuropeanSTT(Holter):
+    """European ST-T Database."""
+
+    name = "european_st_t"
+    fs, first, form = 250, 103, "e{:04d}"
+    leads = (
+        (0.50, (("V4", "V4"), ("MLIII", "III"))),
+        (0.30, (("V5", "V5"), ("MLIII", "III"))),
+        (0.20, (("D3", "III"), ("V4", "V4"))),
+    )
+    mains_hz = 50.0
+
+
+class MITBIHSTChange(Holter):
+    """MIT-BIH ST Change Database."""
+
+    name = "mit_bih_st_change"
+    fs, first = 360, 300
+    leads = ((1.0, (("ECG", "V5"), ("ECG", "II"))),)

@@ -17,9 +17,8 @@ from anyecg.data.store.index import Index
 from anyecg.tasks.questions import VERSION, Questions, QuestionsConfig, build_questions, settings
 from anyecg.tasks.config import check
 from anyecg.data.store.shards import build_store, locked
-from anyecg.simulate import simulate
+from anyecg.registry import registry as registry_of
 from anyecg.simulate import ecgqa
-from anyecg.simulate.dataset import VERSION as SIMULATOR
 from anyecg.data.store.store import Store, Stores, digest
 from anyecg.types import ConfigError
 
@@ -82,8 +81,16 @@ def open_corpus(name: str, cfg: Corpus.Config, cache: Path, workers: int = 0, pr
     if cfg.root is not None:
         return kind(cfg, Path(cfg.root).expanduser())
     root = simulated_root(name, cfg, cache)
-    simulate(kind.layout, root, **_made(cfg), workers=max(workers, 1), progress=progress)
+    simulator(kind)().simulate(root, **_made(cfg), workers=max(workers, 1), progress=progress)
     return kind(cfg, root)
+
+
+def simulator(kind: type[Corpus]) -> type:
+    """The simulator of a corpus's layout; ConfigError where it has none."""
+    layout = getattr(kind, "layout", None)
+    if layout is None:
+        raise ConfigError(f"corpus {kind.__name__} has no simulator (no `layout`); set its root to the folder where it lies")
+    return registry_of("simulator")[layout]
 
 
 def _made(cfg: Corpus.Config) -> dict:
@@ -92,7 +99,7 @@ def _made(cfg: Corpus.Config) -> dict:
 
 def simulated_root(name: str, cfg: Corpus.Config, cache: Path) -> Path:
     """Where under `cache` a simulated corpus lies, or will."""
-    return Path(cache) / "corpora" / f"{registry[name].layout}-{digest([SIMULATOR, *sorted(_made(cfg).items())])}"
+    return Path(cache) / "corpora" / f"{registry[name].layout}-{digest([simulator(registry[name]).version, *sorted(_made(cfg).items())])}"
 
 
 def simulated_ecg_qa(name: str, stores: Stores, cache: Path, seed: int) -> Path:
@@ -125,7 +132,7 @@ def resolve_ecg_qa(questions: QuestionsConfig, opened: Mapping[str, Corpus], sto
         folder.parent.mkdir(exist_ok=True)
         with locked(folder.parent):
             if not folder.exists():
-                ecgqa.write_ecgqa(opened[name].root, name, folder, seed, entries=opened[name].entries(), progress=progress)
+                ecgqa.write_ecgqa(opened[name], folder, seed, progress=progress)
         folders[name] = str(folder)
     return replace(questions, ecg_qa=folders)
 

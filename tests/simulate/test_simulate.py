@@ -9,12 +9,12 @@ import pytest
 import wfdb
 
 from anyecg.findings import FINDINGS, find
-from anyecg.simulate import LAYOUTS, ecg, simulate
+from anyecg.simulate import ecg, simulate, simulators
 from anyecg.simulate.beat import Anatomy, end, normal_beat, onset
 from anyecg.simulate.faults import Faults
 from anyecg.simulate.heart import DOWER, LEADS, dipole, leads
 from anyecg.simulate.record import record
-from anyecg.types import DataError
+from anyecg.types import ConfigError, DataError
 
 REGIONS = {"inferior": ("II", "III", "aVF"), "anterior": ("V2", "V3"), "lateral": ("I", "V5", "V6")}
 KEYS = [finding.key for finding in FINDINGS if finding.kind != "summary"]
@@ -171,7 +171,7 @@ def test_r_peaks_are_peaks():
 def written(tmp_path_factory):
     """Every layout, small."""
     root = tmp_path_factory.mktemp("sets")
-    for layout in LAYOUTS:
+    for layout in simulators.table():
         simulate(layout, root / layout, patients=12, seed=1, workers=1, progress=False,
                  seconds=None if layout in ("mimic", "ptbxl") else 60)
     return root
@@ -247,7 +247,7 @@ def test_a_set_is_written_once_and_never_over_another(tmp_path):
     with pytest.raises(DataError, match="delete it"):
         simulate("ptbxl", root, patients=3, workers=1, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
-    with pytest.raises(DataError, match="mimic"):
+    with pytest.raises(ConfigError, match="mimic"):
         simulate("mimmic", tmp_path / "other", patients=1)
 
 

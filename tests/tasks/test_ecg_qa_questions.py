@@ -249,12 +249,13 @@ def test_nothing_is_asked_where_no_folder_is_named(data, tmp_path):
 
 def test_the_simulated_folder_is_never_written_over(cache, data, tmp_path):
     root = next((cache / "corpora").glob("ptbxl-*"))
+    corpus = corpora["ptbxl"](corpora["ptbxl"].Config(), root)
     for name in ("one", "two"):
-        write_ecgqa(root, "ptbxl", tmp_path / name, seed=3, progress=False)
+        write_ecgqa(corpus, tmp_path / name, seed=3, progress=False)
     files = [{path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.*")} for name in ("one", "two")]
     assert files[0] == files[1] and len(files[0]) == 8
     with pytest.raises(DataError, match="is there already"):
-        write_ecgqa(root, "ptbxl", tmp_path / "one", seed=4, progress=False)
+        write_ecgqa(corpus, tmp_path / "one", seed=4, progress=False)
 
 
 @real_data

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from anyecg.simulate import LAYOUTS, simulate
+from anyecg.simulate import simulate, simulators
 from anyecg.cli.terminal import place, whole
 from anyecg.types import DataError
 
@@ -13,7 +13,7 @@ SHORTEST, LONGEST = 1.0, 86_400.0  # s of a simulated record: a beat or two, a d
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("layout", choices=list(LAYOUTS), help="the source whose native layout is written")
+    parser.add_argument("layout", choices=list(simulators.table()), help="the source whose native layout is written")
     parser.add_argument("root", type=place, help="the folder to make")
     parser.add_argument("--patients", type=whole(1), default=100, help="how many patients (default 100)")
     parser.add_argument("--seed", type=whole(0), default=0, help="of everything random (default 0)")

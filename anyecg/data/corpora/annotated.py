@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import wfdb
 
 from anyecg.data.corpora.base import Corpus, Entry, log, split_by_patient
-from anyecg.simulate.dataset import MARK
+from anyecg.files import SIMULATED
 from anyecg.types import DataError
 
 # The two halves of the Arrhythmia Database of de Chazal, O'Dwyer and Reilly (2004).
@@ -44,7 +44,7 @@ class Annotated(Corpus):
     def entries(self) -> Iterator[Entry]:
         """One entry for each header in the folder, by name."""
         names = sorted(path.stem for path in self.root.glob("*.hea"))
-        same = self.same_patient if self.simulated_too or not (self.root / MARK).exists() else {}
+        same = self.same_patient if self.simulated_too or not (self.root / SIMULATED).exists() else {}
         patients = {name: same.get(name, name) for name in names}
         splits = self.splits(patients)
         return self.limited(Entry(name, name, patients[name], splits[name]) for name in names if name in splits)

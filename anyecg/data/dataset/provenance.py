@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from anyecg.simulate.dataset import MARK
+from anyecg.files import SIMULATED
 from anyecg.data.dataset.licences import LICENCES, SOURCES
 
 
@@ -20,7 +20,7 @@ def origin(name: str, simulated: Mapping | None = None) -> dict:
 def simulation(root: Path) -> dict | None:
     """How the corpus at a root was simulated (patients, seed, seconds); None where it was not."""
     try:
-        mark = json.loads((root / MARK).read_text())
+        mark = json.loads((root / SIMULATED).read_text())
     except FileNotFoundError:
         return None
     return {name: mark[name] for name in ("patients", "seed", "seconds")}

@@ -6,7 +6,7 @@ import wfdb
 
 from anyecg.data.corpora import corpora, header
 from anyecg.data.corpora.base import Entry
-from anyecg.simulate import LAYOUTS, simulate
+from anyecg.simulate import simulate, simulators
 from anyecg.types import DataError
 
 from tests.data.native import REAL, beat_train, real_data, write_annotated
@@ -56,7 +56,7 @@ def test_every_format_is_measured(tmp_path, form):
 @pytest.mark.parametrize("name", corpora.table())
 def test_the_simulated_sources_tell_the_truth(tmp_path, name):
     kind = corpora[name]
-    assert kind.layout in LAYOUTS
+    assert kind.layout in simulators.table()
     simulate(kind.layout, tmp_path / "s", patients=2, seconds=8.3, workers=1, progress=False)
     corpus = kind(kind.Config(), tmp_path / "s")
     assert all(corpus.read(entry).signal.size for entry in corpus.entries())
