@@ -1,8 +1,8 @@
-"""`python -m anyecg.export`: see `anyecg.checkpoints.export`."""
+"""`python -m anyecg.export`: see `anyecg.cli.export`."""
 
 import sys
 
-from anyecg.checkpoints.export import main
+from anyecg.cli.export import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -103,7 +103,8 @@ def build(corpus: Path, folder: Path, workers: int) -> list[str]:
 def train(dataset: str, cache: str) -> None:
     """A few steps of the first two stages on a dataset, through the pipeline, with a model that is small beside its data."""
     from anyecg import config
-    from anyecg.run import build_model, data_of, quieten
+    from anyecg.training.assembly import build_model, data_of
+    from anyecg.cli.terminal import quieten
     from anyecg.training import pipeline
 
     stages = ("contrastive", "stage1")

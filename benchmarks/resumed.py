@@ -17,7 +17,8 @@ from anyecg.data.dataset.data import Data
 from anyecg.tasks.questions import Questions
 from anyecg.data.store.store import Store, Stores
 from anyecg.llms import llms
-from anyecg.run import build_model, quieten
+from anyecg.training.assembly import build_model
+from anyecg.cli.terminal import quieten
 from anyecg.training import pipeline
 from anyecg.training.resume import LAST, AtomicCheckpointIO
 from anyecg.training.stage import Stage

@@ -1,19 +1,14 @@
-"""Write a finished run as one folder that can be kept, shared and read back, in the Hugging Face convention.
+"""A finished run as one folder that can be kept, shared and read back, in the Hugging Face convention.
 
-    python -m anyecg.export runs/anyecg_chat --to models/anyecg_chat
-
-The folder holds model.safetensors (encoder, connector, markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where its
-weights were trained in the run; otherwise config.json names the one it goes with), config.json, and README.md: a model card
-with the run's own table. In Python: ECGLanguageModel.from_pretrained("models/anyecg_chat").
+model.safetensors (encoder, connector, markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where its weights were trained in
+the run; otherwise config.json names the one it goes with), config.json, and README.md: a model card with the run's own table.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from importlib.metadata import version
@@ -30,30 +25,13 @@ from anyecg.llms.hf import HFConfig, HFLanguageModel
 from anyecg.model import GROUPS, ECGLanguageModel
 from anyecg.checkpoints.card import card
 from anyecg.checkpoints.load import CONFIG, FORMAT, LLM, WEIGHTS
-from anyecg.run import build_model, quieten
-from anyecg.cli.terminal import guarded
+from anyecg.evaluation.run import Run
+from anyecg.training.assembly import build_model
 from anyecg.training.pipeline import load_stage
 from anyecg.training.planning import DONE, PlannedStage
 from anyecg.types import CheckpointError, DataError
 
 CARD = "README.md"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m anyecg.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run, such as runs/anyecg_chat")
-    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="the folder to write; it appears when it is whole")
-    parser.add_argument("--overwrite", action="store_true", help="replace a model that was exported there before")
-    options = parser.parse_args(arguments)
-
-    def command() -> None:
-        export(options.run, options.to, options.overwrite)
-        for path in sorted(path for path in options.to.rglob("*") if path.is_file()):
-            print(f"{path.stat().st_size:>14,}  {path.relative_to(options.to)}")
-        print(f"{options.to} is a model: ECGLanguageModel.from_pretrained({str(options.to)!r}); its card: {options.to / CARD}")
-
-    return guarded(command)
 
 
 def export(run: Path | str, folder: Path | str, overwrite: bool = False) -> Path:
@@ -64,9 +42,9 @@ def export(run: Path | str, folder: Path | str, overwrite: bool = False) -> Path
     """
     run, folder = Path(run), Path(folder)
     _refuse_taken(folder, overwrite)
-    experiment, metrics, table = read(run)
-    stages = finished_stages(run, experiment)
-    quieten()
+    opened = Run.open(run)
+    experiment, (metrics, table) = opened.experiment, read(run)
+    stages = opened.finished_stages()
     model = assemble(experiment, stages)
     part, old = (folder.with_name(f".{folder.name}.{what}") for what in ("part", "old"))
     for left in (part, old):  # of an export that was killed
@@ -96,32 +74,15 @@ def _refuse_taken(folder: Path, overwrite: bool) -> None:
         raise DataError(f"{folder} holds an exported model already; choose another folder, or give --overwrite")
 
 
-def read(run: Path) -> tuple[Experiment, Mapping[str, Any], str]:
-    """A finished run's experiment, its metrics and its table; DataError where there is none, or it is not finished."""
-    if not (run / "config.yaml").exists():
-        raise DataError(f"{run} is not the folder of a run: it has no config.yaml (python -m anyecg.run leaves runs under runs/)")
-    experiment = config.load(run / "config.yaml")
+def read(run: Path) -> tuple[Mapping[str, Any], str]:
+    """A finished run's metrics and its table; DataError where it is not finished."""
     try:
-        return experiment, json.loads((run / "metrics.json").read_text(encoding="utf-8")), (run / "table.md").read_text(encoding="utf-8")
+        return json.loads((run / "metrics.json").read_text(encoding="utf-8")), (run / "table.md").read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise DataError(f"{run} is not finished: it has no {Path(error.filename).name} yet. Give the command of the run again; "
                         "it goes on where it stopped") from None
     except ValueError as error:
         raise DataError(f"{run / 'metrics.json'} cannot be read ({error}); delete it and give the command of the run again") from error
-
-
-def finished_stages(run: Path, experiment: Experiment) -> list[PlannedStage]:
-    """The run's stages in order, from the links that it left; CheckpointError names the one that is missing."""
-    stages = []
-    for name in experiment.trained():
-        link = run / "stages" / name
-        if not (link / DONE).exists():
-            where = f" ({link} points to {os.readlink(link)})" if link.is_symlink() else ""
-            raise CheckpointError(f"{run}: the output of stage '{name}' is missing{where}; put the stages back, or give the command of the run again to train it")
-        folder = link.resolve()
-        key = json.loads((folder / DONE).read_text())["key"]
-        stages.append(PlannedStage(name=name, cfg=experiment.stages[name], key=key, folder=folder, seed=experiment.seed))
-    return stages
 
 
 def assemble(experiment: Experiment, stages: Sequence[PlannedStage]) -> ECGLanguageModel:
@@ -177,7 +138,3 @@ def _without_places(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_places(part) for part in value]
     return Path(value).name if isinstance(value, str) and value.startswith("/") else value
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from anyecg.compare import read_run
+from anyecg.evaluation.comparison import read_run
 from anyecg.evaluation.predictions import read_predictions
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.sheet import agreement_table, draw, join, read_sheet, write_sheet
@@ -82,14 +82,9 @@ def answers(run: Path) -> dict[str, str]:
 
 def questions(run: Path) -> list[ECGSample]:
     """The questions over several ECGs that the run was asked."""
-    from anyecg import config  # reading scores back needs neither data nor torch
-    from anyecg.evaluation.selection import test_samples
-    from anyecg.run import data_of, evaluation_data
+    from anyecg.evaluation.run import Run  # reading scores back needs neither data nor torch
 
-    experiment = config.load(run / "config.yaml")
-    settings = experiment.evaluation
-    data = evaluation_data(experiment, data_of(experiment))
-    return test_samples(data, TASK, settings.split, settings.limit, settings.seed)
+    return Run.open(run).questions(TASK)
 
 
 if __name__ == "__main__":

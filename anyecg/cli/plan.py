@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +12,7 @@ from anyecg.data.dataset.data import Data
 from anyecg.tasks.build import find_data
 from anyecg.data.dataset.built import open_dataset
 from anyecg.config.schema import Experiment
+from anyecg.training.assembly import training_texts
 from anyecg.training.flops import FORMULA
 from anyecg.training.memory import PER_NODE, estimators
 from anyecg.training.planning import check_batches
@@ -28,15 +29,15 @@ WIDE = 150  # characters of a line where there is no terminal
 STATES = {True: "in the cache", False: "to train", None: "not known"}
 
 
-def show_plan(experiment: Experiment, texts: Callable[[Data], Iterable[str]], mfu: float = MFU, peak: float = PEAK) -> None:
-    """Print it. texts: the training texts of built data; mfu: share of the peak that goes into the model; peak: FLOP/s of a GPU."""
+def show_plan(experiment: Experiment, mfu: float = MFU, peak: float = PEAK) -> None:
+    """Print it. mfu: share of the peak that goes into the model; peak: FLOP/s of a GPU."""
     if not 0 < mfu <= 1:
         raise ConfigError(f"--mfu {mfu}: give a share above 0 and up to 1, such as {MFU}")
     if peak <= 0:
         raise ConfigError(f"--peak {peak}: give FLOP/s above 0, such as {PEAK:g} (an H100 in bfloat16)")
     check_batches(experiment)
     data, why = data_there(experiment)
-    projection = project(experiment, data, (lambda: texts(data)) if data else None)
+    projection = project(experiment, data, (lambda: training_texts(data)) if data else None)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     console.print(f"[bold]{experiment.name}[/] at scale={experiment.scale}; nothing was trained and no weights were read")
     console.print("  " + parameters_line(projection), "", sep="\n")

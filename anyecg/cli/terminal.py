@@ -7,6 +7,7 @@ import errno
 import logging
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def guarded(action: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
         return 130
+
+
+def quieten() -> None:
+    """Keep the libraries' own notes out of the terminal."""
+    import transformers  # slow to import, and most commands need none of it
+
+    warnings.filterwarnings("ignore", module="lightning|torch|transformers")
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
 
 
 def roots(pairs: Iterable[str]) -> dict[str, Path]:

@@ -12,9 +12,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from anyecg import config
 from anyecg.session import Dialogue
 from anyecg.answerers.language_model import Asker
-from anyecg.checkpoints.export import export, main
+from anyecg.checkpoints.export import export
+from anyecg.cli.export import main
 from anyecg.model import ECGLanguageModel
-from anyecg.run import build_model, run
+from anyecg.training.assembly import build_model
+from anyecg.run import run
 from anyecg.training.pipeline import load_stage, save_stage
 from anyecg.training.planning import plan
 from anyecg.types import CANONICAL_LEADS, CheckpointError, ConfigError, DataError, ECGRecord

@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from anyecg.compare import compare, main, read_run
+from anyecg.compare import main
+from anyecg.evaluation.comparison import compare, read_run
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.tasks.localization.task import Localization
 from anyecg.types import DataError, ECGSample, Prediction, Turn, Window

@@ -14,7 +14,7 @@ from anyecg.evaluation.differences import Setting, measure
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.figures import ablation_differences, panel
 from anyecg.evaluation.published import load
-from anyecg.compare import read_run
+from anyecg.evaluation.comparison import read_run
 from anyecg.types import DataError, Prediction
 from tests.evaluation.test_evaluate import SAMPLES, TASKS, localization
 

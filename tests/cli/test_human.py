@@ -14,7 +14,7 @@ from anyecg.cli import human
 from anyecg.tasks.build import build_data
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.sheet import COLUMNS, code, draw, join, read_sheet, write_sheet
-from anyecg.run import test_samples as questions_of
+from anyecg.evaluation.selection import test_samples as questions_of
 from anyecg.tasks.agreement import agreement, correlations
 from anyecg.tasks.multi_ecg.task import MultiECG
 from anyecg.types import DataError, ECGSample, Prediction, Turn, Window

@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from anyecg import compare, config
-from anyecg.run import claim_folder, main, run_name
+from anyecg.config.fingerprint import folder_name
+from anyecg.evaluation.run import claim_folder
+from anyecg.run import main
 from anyecg.types import AnyECGError
 from tests.chat_server import ChatServer
 from tests.conftest import SMALL
@@ -132,9 +134,9 @@ def test_a_disk_that_is_full_leaves_no_torn_configuration(tmp_path, seed):
 
 def test_the_name_of_a_run_tells_what_was_changed():
     experiment = config.load(EXPERIMENT)
-    assert run_name(experiment, []) == "anyecg_chat"
-    assert run_name(experiment, ["llm=smollm2", "output=x", "trainer.workers=2"]) == "anyecg_chat+llm=smollm2"
-    assert len(run_name(experiment, [f"stages.stage1.samples={i}" for i in range(50)])) < 120
+    assert folder_name(experiment.name, []) == "anyecg_chat"
+    assert folder_name(experiment.name, ["llm=smollm2", "output=x", "trainer.workers=2"]) == "anyecg_chat+llm=smollm2"
+    assert len(folder_name(experiment.name, [f"stages.stage1.samples={i}" for i in range(50)])) < 120
 
 
 def test_list_names_every_component(capsys):

@@ -15,14 +15,15 @@ from safetensors.torch import load_file
 from anyecg import config
 
 from anyecg.cli import suite
-from anyecg.compare import compare, read_run
+from anyecg.evaluation.comparison import compare, read_run
 from anyecg.evaluation.bootstrap import paired_interval
 from anyecg.evaluation.differences import AGREES, DISAGREES, UNDECIDED, UNKNOWN, UNMEASURED, Setting, measure, signs_grid
 from anyecg.evaluation.published import PublishedTable
 from anyecg.evaluation.published import load as load_published
 from anyecg.evaluation.seeds import pool
 from anyecg.config.schema import Experiment
-from anyecg.run import build_model, main
+from anyecg.run import main
+from anyecg.training.assembly import build_model
 from anyecg.cli.suite.members import SuiteError, run_members
 from anyecg.cli.suite.plan import plan_grids, sample_visits, saved, schedule
 from anyecg.training.pipeline import run_stages
@@ -254,7 +255,7 @@ def test_the_suite_as_its_user_runs_it(small_cache, tmp_path, capsys, monkeypatc
     (alone,) = (p for p in tmp_path.iterdir() if p.name.startswith("anyecg_chat"))
     before = (alone / "run.log").read_text()
 
-    import anyecg.run as command
+    import anyecg.evaluation.run as command
 
     real = command.evaluate
     monkeypatch.setattr(command, "evaluate", lambda *a, **k: (_ for _ in ()).throw(AnyECGError("no room")) if "lead_emb" in str(a[3]) else real(*a, **k))

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from anyecg.compare import compare, main, read_run
+from anyecg.compare import main
+from anyecg.evaluation.comparison import compare, read_run
 from anyecg.evaluation.differences import Setting, measure
 from anyecg.evaluation.published import load
 from anyecg.evaluation.scores import asked

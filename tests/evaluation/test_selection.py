@@ -9,7 +9,9 @@ from anyecg import config
 from anyecg.tasks.build import build_data
 from anyecg.evaluation.selection import NEEDS, require_questions
 from anyecg.evaluation.conversation import Script
-from anyecg.run import answers_key, claim_folder, data_of, evaluation_data, is_finished, main
+from anyecg.evaluation.run import Run, claim_folder
+from anyecg.run import is_finished, main
+from anyecg.training.assembly import data_of, evaluation_data
 from anyecg.tasks import tasks
 from anyecg.training.pipeline import plan
 from anyecg.types import ConfigError, DataError
@@ -35,7 +37,7 @@ def test_every_task_without_questions_is_told_with_what_helps(small_data):
     ("evaluation.conversations=nowhere.yaml", "nowhere.yaml"),
 ])  # fmt: skip
 def test_the_command_tells_it_before_training(small_cache, tmp_path, monkeypatch, capsys, override, told):
-    monkeypatch.setattr("anyecg.run.run_curriculum", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr("anyecg.evaluation.run.run_curriculum", lambda *_: pytest.fail("trained"))
     assert main([EXPERIMENT, *SMALL, f"cache={small_cache}", f"output={tmp_path}", override]) == 2
     assert told in capsys.readouterr().err
 
@@ -47,7 +49,10 @@ def test_what_only_the_evaluation_sees_changes_no_stage(small_cache):
     assert [stage.key for stage in plan(whole, data.fingerprint)] == [stage.key for stage in plan(recipe, data.fingerprint)]
     asked = evaluation_data(whole, data)
     assert evaluation_data(recipe, data) is data and asked.fingerprint != data.fingerprint
-    assert answers_key(whole, [], asked) != answers_key(whole, [], data)
+    run, other = (Run(whole, "folder") for _ in range(2))
+    run.data = other.data = other.evaluation_data = data
+    run.evaluation_data = asked
+    assert run.key() != other.key()
     for split in ("train", "val", "test"):  # nothing of the recipe's is asked otherwise
         before, after = ({q.id: q for q in map(part.questions.__getitem__, part.questions.select(split=split).tolist())} for part in (data, asked))
         assert all(after[id] == question for id, question in before.items())

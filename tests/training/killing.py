@@ -17,7 +17,7 @@ import torch
 
 from anyecg import config
 from anyecg.tasks.build import build_data
-from anyecg.run import build_model
+from anyecg.training.assembly import build_model
 from anyecg.training import pipeline
 from anyecg.objectives import contrastive
 from anyecg.training.resume import LAST

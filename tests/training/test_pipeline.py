@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from anyecg import config
 from anyecg.data.store.shards import LOCK, locked
-from anyecg.run import build_model
+from anyecg.training.assembly import build_model
 from anyecg.training.pipeline import _finish, load_stage, run_stages, train
 from anyecg.training.planning import plan
 from anyecg.types import CheckpointError

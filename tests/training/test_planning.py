@@ -80,7 +80,7 @@ def test_a_remainder_is_an_error(settings, devices, words):
 
 @pytest.mark.parametrize("option", [[], ["--plan"]])
 def test_all_uneven_stages_are_told_before_the_first_is_trained(option, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("anyecg.run.data_of", lambda *_: pytest.fail("went on"))
+    monkeypatch.setattr("anyecg.evaluation.run.data_of", lambda *_: pytest.fail("went on"))
     assert main([RECIPE, *SMALL, "trainer.devices=3", f"output={tmp_path}", f"cache={tmp_path}", *option]) == 2
     told = capsys.readouterr().err
     assert all(re.search(rf"stages\.{name}\.(micro_batch|batch_size): batch_size 16", told) for name in ("language", "contrastive", "stage1", "stage2", "stage3"))

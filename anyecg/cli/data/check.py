@@ -27,7 +27,8 @@ from anyecg.data.dataset.built import open_dataset
 from anyecg.data.dataset.manifest import sha256
 from anyecg.data.store.store import Store, shard_name
 from anyecg.config.schema import Experiment
-from anyecg.run import quieten, training_texts
+from anyecg.cli.terminal import quieten
+from anyecg.training.assembly import training_texts
 from anyecg.tasks import tasks as registry
 from anyecg.tasks.validation import Length, Report, validate
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from anyecg import config
-from anyecg.compare import flattened
+from anyecg.evaluation.comparison import flattened
 from anyecg.config.schema import Experiment
 from anyecg.config.fingerprint import folder_name
 from anyecg.types import ConfigError

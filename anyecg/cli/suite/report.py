@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from anyecg.compare import Run, config_diff, read_run, shared_tasks
+from anyecg.evaluation.comparison import Results, config_diff, read_run, shared_tasks
 from anyecg.evaluation import figures, published
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
 from anyecg.evaluation.differences import Cell, Setting, Spread, changes_grid, controls_grid, measure, signs_grid
@@ -67,7 +67,7 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
         Console(width=max(console.width, WIDTH)).print(grid.rich())
 
 
-def _settings(runs: Mapping[Member, Run]) -> list[Setting]:
+def _settings(runs: Mapping[Member, Results]) -> list[Setting]:
     """The runs by experiment, in the suite's order."""
     rows: dict[str, dict[int, Mapping]] = {}
     paper = {}
@@ -77,9 +77,9 @@ def _settings(runs: Mapping[Member, Run]) -> list[Setting]:
     return [Setting(name, paper[name], by_seed) for name, by_seed in rows.items()]
 
 
-def changed_keys(runs: Mapping[Member, Run]) -> Grid:
+def changed_keys(runs: Mapping[Member, Results]) -> Grid:
     """The keys in which each experiment differs from the first, with the first seed that both finished."""
-    by_seed: dict[int, dict[str, Run]] = {}
+    by_seed: dict[int, dict[str, Results]] = {}
     for member, run in runs.items():
         by_seed.setdefault(member.experiment.seed, {})[member.experiment.name] = run
     first = next(iter(runs)).experiment.name

@@ -17,7 +17,7 @@ from anyecg import config
 from anyecg.data.loading.loader import StageData
 from anyecg.data.loading.sampling import Turns
 from anyecg.config.schema import InputConfig, StageConfig, TrainerConfig
-from anyecg.run import build_model
+from anyecg.training.assembly import build_model
 from anyecg.training import distributed as ranks
 from anyecg.objectives.contrastive import sigmoid_loss
 from anyecg.training.planning import plan

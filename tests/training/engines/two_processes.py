@@ -18,7 +18,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel, _optim_utils
 
 from anyecg import config
 from anyecg.tasks.build import build_data
-from anyecg.run import build_model
+from anyecg.training.assembly import build_model
 from anyecg.training import pipeline
 from anyecg.training.engines import strategies
 from anyecg.training.distributed import is_first, join, wait

@@ -1,0 +1,57 @@
+"""What an experiment names, built: its data, the evaluation's data, and the model before its first stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from anyecg.config.fingerprint import fingerprint
+from anyecg.config.schema import Experiment
+from anyecg.data.dataset.built import open_dataset
+from anyecg.data.dataset.data import Data
+from anyecg.model import ECGLanguageModel
+from anyecg.tasks.build import build_data
+from anyecg.types import ConfigError
+
+
+def build_model(experiment: Experiment, data: Data) -> ECGLanguageModel:
+    """Encoder, connector and LLM wired by their sizes; each initialised from its own seed, so one never shifts another."""
+
+    def seeded(part: str, build):
+        torch.manual_seed(int(fingerprint(experiment.seed, part, length=8), 16))
+        return build()
+
+    encoder = seeded("encoder", experiment.encoder.build)
+    llm = seeded("llm", lambda: experiment.llm.build(texts=lambda: training_texts(data), cache=Path(experiment.cache)))
+    connector = seeded("connector", lambda: experiment.connector.build(encoder.dim, llm.dim))
+    return seeded("markers", lambda: ECGLanguageModel(encoder, connector, llm))
+
+
+def data_of(experiment: Experiment) -> Data:
+    """The dataset that the experiment names, or one of its corpora, built where it is not in the cache yet."""
+    if experiment.dataset:
+        return open_dataset(experiment.dataset)
+    corpora = {slot.name: slot.config for slot in experiment.corpora.values()}
+    return build_data(corpora, experiment.questions, Path(experiment.cache), experiment.seed)
+
+
+def evaluation_data(experiment: Experiment, data: Data) -> Data:
+    """What the evaluation asks of: `data`, which the stages learn from, or that with corpora and ECG-QA which only the evaluation sees."""
+    corpora, ecg_qa = experiment.evaluation.corpora, experiment.evaluation.ecg_qa
+    if not corpora and not ecg_qa:
+        return data
+    if experiment.dataset:
+        raise ConfigError("evaluation.corpora, evaluation.ecg_qa: a built dataset is asked what was built into it; build it with them, or leave them out here")
+    questions = replace(experiment.questions, ecg_qa=experiment.questions.ecg_qa | ecg_qa)
+    return build_data({slot.name: slot.config for slot in (experiment.corpora | corpora).values()}, questions, Path(experiment.cache), experiment.seed)
+
+
+def training_texts(data: Data) -> Iterator[str]:
+    """Every text of the training questions, for a tokenizer that is trained in the run."""
+    for row in data.questions.select(split="train"):
+        sample = data.questions[int(row)]
+        yield from (turn.text for turn in sample.conversation)
+        yield from sample.evidence
