@@ -14,6 +14,7 @@ from anyecg.types import ConfigError
 KINDS = {
     "encoder": "anyecg.encoders:encoders",
     "connector": "anyecg.connectors:connectors",
+    "fusion": "anyecg.fusion:fusions",
     "llm": "anyecg.llms:llms",
     "text_encoder": "anyecg.text_encoders:text_encoders",
     "corpus": "anyecg.data.corpora:corpora",

@@ -6,13 +6,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import Item
 from anyecg.data.own import read_ecg
 from anyecg.data.store.preprocess import SCALINGS, canonical, segment
+from anyecg.model import ECGLanguageModel
 from anyecg.types import MARKER, SAMPLING_RATE, ConfigError, DataError, ECGRecord, ECGSample, Turn, Window
 
 log = logging.getLogger(__name__)
@@ -34,15 +37,11 @@ class Reading:
 
 @dataclass
 class Dialogue:
-    """Turns so far, and the clips `[S, 12, 1000]` and present leads `[12]` of every ECG shown in them.
-
-    encoded: the model that answered last and the tokens it made of these ECGs, so that it makes them once.
-    """
+    """Turns so far, and the clips `[S, 12, 1000]` and present leads `[12]` of every ECG shown in them."""
 
     turns: list[Turn] = field(default_factory=list)
     clips: list[np.ndarray] = field(default_factory=list)
     lead_masks: list[np.ndarray] = field(default_factory=list)
-    encoded: tuple[Any, Any] = (None, None)
 
     def question(self, text: str, ecgs: Sequence[ECGRecord | Path | str], reading: Reading) -> Item:
         """The dialogue with a next question over further ECGs, ready to collate; the dialogue itself stays as it is.
@@ -68,10 +67,43 @@ class Dialogue:
         sample = ECGSample("own", "own", windows, (*self.turns, Turn("user", text)))
         return Item(sample, tuple(clips), tuple(masks))
 
-    def answered(self, item: Item, answer: str, model: Any, tokens: Any) -> None:
-        """Take a question that `question` made, and a model's answer from its tokens of the ECGs, into the dialogue."""
+    def answered(self, item: Item, answer: str) -> None:
+        """Take a question that `question` made, and its answer, into the dialogue."""
         self.turns = [*item.sample.conversation, Turn("assistant", answer)]
-        self.clips, self.lead_masks, self.encoded = list(item.clips), list(item.lead_masks), (model, tokens)
+        self.clips, self.lead_masks = list(item.clips), list(item.lead_masks)
+
+
+class Session:
+    """A model and one dialogue with it; every ECG is encoded once.
+
+    reading: how the model wants its ECGs, as its checkpoint says; dialogue: one to go on with (default: a new one).
+    """
+
+    def __init__(self, model: ECGLanguageModel, reading: Reading | None = None, dialogue: Dialogue | None = None) -> None:
+        self.model, self.reading, self.dialogue = model, reading or Reading(), dialogue or Dialogue()
+        self._tokens: list[Tensor] = []  # of each ECG of the dialogue that was encoded
+
+    @torch.inference_mode()
+    def ask(self, question: str, ecgs: Sequence[ECGRecord | Path | str] = (), max_new_tokens: int = 256) -> str:
+        """The greedy answer to a question about earlier ECGs of the dialogue and further ones: files that `read_ecg` reads, or records in mV.
+
+        An `<ecg>` in the question is the place of an ECG; without any, they stand before it. DataError where an ECG cannot be
+        read, or the dialogue is too long for the LLM's context; the dialogue then stays as it was.
+        """
+        model, item = self.model, self.dialogue.question(question, ecgs, self.reading)
+        collate = Collator(model.llm.chat, model.places, model.llm.context - max_new_tokens, generate=True)
+        batch = collate([item]).to(model.device)
+        model.eval()
+        known = len(self._tokens)
+        tokens = [*self._tokens, *model.encode_records(item.clips[known:], item.lead_masks[known:])]
+        answer = model.answer(batch, max_new_tokens, torch.cat(tokens) if tokens else None)[0].text
+        self.dialogue.answered(item, answer)
+        self._tokens = tokens
+        return answer
+
+    def restart(self) -> None:
+        """Begin a new dialogue."""
+        self.dialogue, self._tokens = Dialogue(), []
 
 
 def _clips(record: ECGRecord, reading: Reading) -> tuple[np.ndarray, np.ndarray]:

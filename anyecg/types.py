@@ -108,12 +108,26 @@ class ECGSample:
         return next((turn.text for turn in reversed(self.conversation) if turn.role == "assistant"), "")
 
 
+@dataclass(frozen=True)
+class Places:
+    """Positions that an ECG takes in the text: `record` of them and `clip` more for each of its clips, between two markers if `markers`."""
+
+    record: int
+    clip: int
+    markers: bool = True
+
+    def inside(self, clips: int) -> int:
+        """Positions of an ECG of so many clips, without its markers."""
+        return self.record + self.clip * clips
+
+
 @dataclass
 class ECGBatch:
     """A batch as the model eats it: N clips of R records, owned by B samples; A answer tokens, P places of ECG tokens.
 
     signal: `[N, 12, 1000]` in [-1, 1]; lead_mask: bool `[N, 12]`, False where a lead is absent;
-    owner: int64 `[N]`, the record of each clip, counted over the batch in the order of the text;
+    owner: int64 `[N]`, the record of each clip, counted over the batch in the order of the text; rows: int64 `[R]`, the sample of
+    each record; clip_counts: of each sample, the clips of each of its records (B tuples of ints, on the host);
     input_ids: int64 `[B, T]`, a tokenizer's ids or one of ECG_ID, START_ID, END_ID;
     labels: `[B, T]`, IGNORED_LABEL outside answers; attention_mask: bool `[B, T]`; ids: B strings.
     places, answers: int64 `[P]` and `[A]`, positions in the `B * T` tokens: of ECG tokens, and of those that an answer
@@ -126,6 +140,7 @@ class ECGBatch:
     signal: Tensor
     lead_mask: Tensor
     owner: Tensor
+    rows: Tensor
     input_ids: Tensor
     labels: Tensor
     attention_mask: Tensor
@@ -135,6 +150,7 @@ class ECGBatch:
     learned: Tensor
     passes: Tensor
     ids: tuple[str, ...]
+    clip_counts: tuple[tuple[int, ...], ...]
 
     @property
     def ecg_mask(self) -> Tensor:
@@ -153,7 +169,7 @@ class ECGBatch:
         return self._mapped(lambda tensor: tensor.pin_memory())
 
     def _mapped(self, function: Callable[[Tensor], Tensor]) -> ECGBatch:
-        return replace(self, **{name: function(value) for name, value in vars(self).items() if name != "ids"})
+        return replace(self, **{name: function(value) for name, value in vars(self).items() if name not in ("ids", "clip_counts")})
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def measure(side: str, llm: str, size: str, questions: int, tokens: int) -> None
     """One side: questions a second; a warm-up question first."""
     model, made = build(llm, size).eval(), items(questions)
     model.llm.stops = [len(model.llm.tokenizer) + 1]  # nothing ends before the limit: the same work on every side
-    collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context, generate=True)
+    collate = Collator(model.llm.chat, model.places, model.llm.context, generate=True)
     lengths = [collate.length(item.sample, [len(clips) for clips in item.clips]) for item in made]
     if side == "fast":
         plan = by_length(lengths, [item.sample.id for item in made], BATCH)

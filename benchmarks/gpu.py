@@ -20,6 +20,7 @@ from anyecg.connectors import connectors
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.sampling import batches
 from anyecg.encoders import encoders
+from anyecg.fusion import fusions
 from anyecg.llms.base import LanguageModel, LLMConfig
 from anyecg.llms.lora import LoRAConfig
 from anyecg.llms.smollm2 import converted
@@ -42,7 +43,8 @@ def build(shape: str, device: str, checkpointing: bool) -> ECGLanguageModel:
         joint = connectors["mlp"](connectors["mlp"].Config(), vit.dim, config.hidden_size).bfloat16()
     cfg = LLMConfig(lora=LoRAConfig(float32=False), gradient_checkpointing=checkpointing)
     language = LanguageModel(cfg, llm, AutoTokenizer.from_pretrained(converted(None)), shape)
-    model = ECGLanguageModel(vit, joint, language).to(device)
+    fusion = fusions["tokens"](fusions["tokens"].Config(), language, *joint.tokens(vit.prefix, vit.patches))
+    model = ECGLanguageModel(vit, joint, fusion, language).to(device)
     model.train_only(["encoder", "connector", "markers", "llm"])
     return model.train()
 
@@ -72,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("no GPU here: nothing was measured; --shape tiny --device cpu runs the same code without a figure that means anything")
     model = build(options.shape, options.device, options.checkpointing)
-    collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
+    collate = Collator(model.llm.chat, model.places, model.llm.context)
     made = items(EVERY * -(-options.batch // 8))
     lengths = [collate.length(item.sample, [len(clips) for clips in item.clips]) for item in made]
     plan = batches(lengths, options.batch, np.random.default_rng(0))

@@ -10,6 +10,7 @@ import torch
 from anyecg.connectors import connectors
 from anyecg.data.loading.dataset import Item
 from anyecg.encoders import encoders
+from anyecg.fusion import fusions
 from anyecg.llms import llms
 from anyecg.llms.lora import LoRAConfig
 from anyecg.model import ECGLanguageModel
@@ -67,6 +68,8 @@ def build(llm: str, size: str, attention: str = "sdpa", cache: Path | None = Non
     texts = [turn.text for item in items(EVERY) for turn in item.sample.conversation]
     language = kind(kind.Config(lora=LoRAConfig(dropout=0.0)), texts=lambda: texts, cache=cache)
     language.lm.set_attn_implementation(attention)
-    model = ECGLanguageModel(encoder, connectors["mlp"](connectors["mlp"].Config(), encoder.dim, language.dim), language)
+    connector = connectors["mlp"](connectors["mlp"].Config(), encoder.dim, language.dim)
+    fusion = fusions["tokens"](fusions["tokens"].Config(), language, *connector.tokens(encoder.prefix, encoder.patches))
+    model = ECGLanguageModel(encoder, connector, fusion, language)
     model.train_only(["encoder", "connector", "markers", "llm"])
     return model.train()

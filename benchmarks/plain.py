@@ -41,13 +41,14 @@ def _written_out(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None = Non
 def plain_embed(model: ECGLanguageModel, batch: ECGBatch) -> Tensor:
     """Input embeddings `[B, T, d_llm]`, record by record and clip by clip."""
     embeds = model.llm.embed(batch.input_ids.clamp(min=0))
-    embeds = torch.where((batch.input_ids == START_ID)[..., None], model.markers[0], embeds)
-    embeds = torch.where((batch.input_ids == END_ID)[..., None], model.markers[1], embeds)
+    embeds = torch.where((batch.input_ids == START_ID)[..., None], model.fusion.markers[0], embeds)
+    embeds = torch.where((batch.input_ids == END_ID)[..., None], model.fusion.markers[1], embeds)
     tokens = []
     for record in batch.owner.unique().tolist():
         clips = [n for n, owner in enumerate(batch.owner.tolist()) if owner == record]
         parts = [model.connector(model.encoder(batch.signal[n : n + 1], batch.lead_mask[n : n + 1]))[0] for n in clips]
-        tokens += [torch.stack([part[: model.prefix] for part in parts]).mean(0), *(part[model.prefix :] for part in parts)]
+        prefix = model.connector.tokens(model.encoder.prefix, model.encoder.patches)[0]
+        tokens += [torch.stack([part[:prefix] for part in parts]).mean(0), *(part[prefix:] for part in parts)]
     embeds = embeds.clone()
     if tokens:
         embeds[batch.ecg_mask] = torch.cat(tokens).to(embeds.dtype)

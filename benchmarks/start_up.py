@@ -26,7 +26,7 @@ from anyecg.data.dataset.questions_file import write_questions
 from anyecg.data.store.store import FORMAT, Store, Stores, shard_name
 from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.llms import llms
-from anyecg.types import CLIP_SAMPLES, MARKER, ECGSample, Turn, Window
+from anyecg.types import CLIP_SAMPLES, MARKER, ECGSample, Places, Turn, Window
 from benchmarks.mixture import STATEMENTS
 from benchmarks.resumed import save_llm
 from benchmarks.side import machine, report, run
@@ -68,7 +68,7 @@ def opened(folder: Path, samples: int, workers: int) -> StageData:
     kind = llms["tiny"]
     texts = [turn.text for number in range(2000) for turn in question(number * 500).conversation]
     chat, context = kind.reader(kind.Config(), lambda: texts, folder)
-    collate = Collator(chat, prefix=1, patches=60, context=context)
+    collate = Collator(chat, Places(1, 60), context=context)
     stage = StageConfig(tasks={"report": 1}, samples=samples, batch_size=BATCH)
     return StageData(data, stage, InputConfig(), replay=0.0, seed=0, collate=collate, measure=collate.measure, context=context,
                      workers=workers, lengths=folder / "lengths", reader=collate.fingerprint)  # fmt: skip

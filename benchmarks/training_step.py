@@ -55,7 +55,7 @@ def planned(side: str, lengths: np.ndarray) -> list[list[list[int]]]:
 def measure(side: str, llm: str, size: str, mixture: str) -> None:
     """One side: samples a second over 48 questions, and the summed loss of all answer tokens."""
     model, made = build(llm, size), items(EVERY, mixture=mixture)
-    collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
+    collate = Collator(model.llm.chat, model.places, model.llm.context)
     lengths = np.array([collate.length(item.sample, [len(clips) for clips in item.clips]) for item in made])
     plan = planned(side, lengths)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.0, fused=side not in ("plain", "plain_adamw"))

@@ -12,6 +12,7 @@ from anyecg.connectors import connectors
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import Item
 from anyecg.encoders import encoders
+from anyecg.fusion import fusions
 from anyecg.llms import llms
 from anyecg.model import ECGLanguageModel
 from anyecg.types import MARKER, ECGSample, Turn, Window
@@ -25,7 +26,7 @@ TEXTS = (
 )
 
 
-def make_model(seed=0, encoder="vit", connector="mlp", tuning="lora", context=2048, **encoder_settings):
+def make_model(seed=0, encoder="vit", connector="mlp", fusion="tokens", tuning="lora", context=2048, **encoder_settings):
     """An ECGLanguageModel of a few thousand parameters."""
     torch.manual_seed(seed)
     settings = {"dim": 32, "layers": 2, "heads": 2, "mlp": 64} if encoder == "vit" else {}
@@ -33,7 +34,12 @@ def make_model(seed=0, encoder="vit", connector="mlp", tuning="lora", context=20
     llm_class = llms["tiny"]
     llm = llm_class(llm_class.Config(dim=32, layers=2, heads=2, mlp=64, vocab=400, context=context, tuning=tuning), texts=lambda: TEXTS)
     joint = connectors[connector](connectors[connector].Config(), eye.dim, llm.dim)
-    return ECGLanguageModel(eye, joint, llm)
+    return ECGLanguageModel(eye, joint, fuse(eye, joint, llm, fusion), llm)
+
+
+def fuse(encoder, connector, llm, fusion="tokens"):
+    """A fusion by name, for these parts."""
+    return fusions[fusion](fusions[fusion].Config(), llm, *connector.tokens(encoder.prefix, encoder.patches))
 
 
 @pytest.fixture
@@ -42,7 +48,7 @@ def model():
 
 
 def collator(model, **settings):
-    return Collator(model.llm.chat, model.prefix, model.patches, model.llm.context, **settings)
+    return Collator(model.llm.chat, model.places, model.llm.context, **settings)
 
 
 def make_item(id="q", clips=(1,), answer="Report: Sinus rhythm", question="What is this?", leads=12, seed=0):

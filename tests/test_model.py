@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from anyecg.data.loading.collate import Collator
-from anyecg.types import END_ID, IGNORED_LABEL, START_ID, CheckpointError, ConfigError, DataError
+from anyecg.types import END_ID, IGNORED_LABEL, START_ID, CheckpointError, ConfigError, DataError, Places
 from tests.conftest import collator, make_item, make_model
 
 
@@ -17,14 +17,15 @@ def plain_embeddings(model, item):
     rows, records, places = [], iter(zip(item.clips, item.lead_masks)), iter(())
     for id in ids:
         if id == START_ID:
-            rows.append(model.markers[0])
+            rows.append(model.fusion.markers[0])
             clips, mask = next(records)
             tokens = [model.connector(model.encoder(torch.from_numpy(clip)[None], torch.from_numpy(mask)[None]))[0] for clip in clips]
-            cls = torch.stack([t[: model.prefix] for t in tokens]).mean(0)
-            places = iter(torch.cat([cls, *(t[model.prefix :] for t in tokens)]))
+            prefix = model.encoder.prefix
+            cls = torch.stack([t[:prefix] for t in tokens]).mean(0)
+            places = iter(torch.cat([cls, *(t[prefix:] for t in tokens)]))
         elif id == END_ID:
             assert next(places, None) is None, "places left over"
-            rows.append(model.markers[1])
+            rows.append(model.fusion.markers[1])
         elif id < 0:
             rows.append(next(places))
         else:
@@ -88,8 +89,16 @@ def test_the_ecg_reaches_the_answer(model):
 def test_a_count_that_does_not_match_raises(model):
     batch = collator(model)([make_item(clips=(2,))])
     short = dataclasses.replace(batch, signal=batch.signal[:1], lead_mask=batch.lead_mask[:1], owner=batch.owner[:1])
-    with pytest.raises(DataError, match="places for ECG tokens"):
-        model.embed(short)
+    for device in ("cpu", "meta"):  # the counts are on the host: nothing has to be read back
+        with pytest.raises(DataError, match="places for ECG tokens"):
+            model.to(device).embed(short.to(device))
+
+
+def test_a_batch_of_other_places_raises_on_any_device(model):
+    other = Collator(model.llm.chat, Places(1, 30), model.llm.context)([make_item(clips=(2,))])
+    for device in ("cpu", "meta"):
+        with pytest.raises(DataError, match="collate with this model's places"):
+            model.to(device)(other.to(device))
 
 
 def test_a_batch_without_labels_raises_instead_of_nan(model):
@@ -136,7 +145,7 @@ def test_an_unknown_group_is_named(model):
 def test_parts_of_another_model_are_refused(model):
     state = make_model(seed=1).part_state(["encoder", "connector", "markers"])
     model.load_part_state(state, "file")
-    assert torch.equal(model.markers, state["markers"])
+    assert torch.equal(model.fusion.markers, state["fusion.markers"])
     with pytest.raises(CheckpointError, match="file: .*encoder.*this model needs"):
         model.load_part_state(make_model(dim=48).part_state(["encoder"]), "file")
     with pytest.raises(CheckpointError, match="which this model does not have"):
@@ -147,13 +156,13 @@ def test_a_connector_of_another_kind_is_refused(model):
     from anyecg.model import ECGLanguageModel
 
     model.connector.enters = "kv"
-    with pytest.raises(ConfigError, match="'kv'"):
-        ECGLanguageModel(model.encoder, model.connector, model.llm)
+    with pytest.raises(ConfigError, match="'kv', the fusion takes 'tokens'"):
+        ECGLanguageModel(model.encoder, model.connector, model.fusion, model.llm)
 
 
 def test_a_sequence_that_is_too_long_names_its_question(mixed_items):
     model = make_model(context=128).eval()
     for generate in (False, True):
-        batch = Collator(model.llm.chat, model.prefix, model.patches, 10_000, generate=generate)(mixed_items)
+        batch = Collator(model.llm.chat, model.places, 10_000, generate=generate)(mixed_items)
         with pytest.raises(DataError, match="question q5: .* tokens do not fit into the 128"):
             model.answer(batch, 4) if generate else model(batch)

@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from anyecg import config
-from tests.conftest import collator, make_item, make_model
+from anyecg.model import ECGLanguageModel
+from tests.conftest import collator, fuse, make_item, make_model
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -16,9 +17,8 @@ def test_the_encoder_of_the_readme(tmp_path, monkeypatch):
     (tmp_path / "my_encoder.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     slot = config.load("experiments/anyecg_chat.yaml", ["encoder=my_encoder:ConvEncoder", "encoder.width=32"]).encoder
-    model = make_model()
-    model.encoder = slot.build()
-    model.prefix, model.patches = 0, 50
+    tiny, encoder = make_model(), slot.build()
+    model = ECGLanguageModel(encoder, tiny.connector, fuse(encoder, tiny.connector, tiny.llm), tiny.llm)
     batch = collator(model)([make_item(clips=(1, 2))])
     assert int(batch.ecg_mask.sum()) == 150
     model(batch).backward()

@@ -34,7 +34,7 @@ class Asker:
         self.model, self.stores, self.limits, self.keep = model, stores, limits, keep
         self.kept: tuple[object, dict[str, Tensor]] = (None, {})  # of which questions and view; id -> their tokens
         self.batch_size, self.max_new_tokens, self.seed = batch_size, max_new_tokens, seed
-        self.collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context, generate=True)
+        self.collate = Collator(model.llm.chat, model.places, model.llm.context, generate=True)
 
     def __call__(self, samples: list[ECGSample], view: str, answered: Collection[str] = frozenset()) -> Iterator[Prediction]:
         shown = view if view in (BLIND, *SINGLE_LEAD) else "signal"
@@ -78,7 +78,7 @@ class Asker:
             for positions in by_length(counts, [sample.id for sample in samples], self.batch_size):
                 items = [dataset[position] for position in positions]
                 records = iter(self.model.encode_records([clips for item in items for clips in item.clips], [mask for item in items for mask in item.lead_masks]))
-                none = self.model.markers.new_zeros(0, self.model.llm.dim)
+                none = self.model.no_tokens()
                 tokens |= {item.sample.id: torch.cat([none, *(next(records) for _ in item.clips)]).cpu() for item in items}
             self.kept = (known, tokens)
         return self.kept[1]

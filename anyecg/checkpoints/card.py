@@ -47,12 +47,12 @@ def _front(llm: str, inside: bool) -> list[str]:
 
 def _use(name: str, llm: str, inside: bool) -> list[str]:
     needs = [] if inside else [f"The LLM is not in this folder: it is `{llm}`, loaded from where config.json says. Where it lies elsewhere: "
-                               f'`ECGLanguageModel.from_pretrained("{name}", llm={{"path": "FOLDER"}})`.', ""]
+                               f'`load_session("{name}", llm={{"path": "FOLDER"}})`.', ""]
     return [
-        "## Use", "", "```python", "from anyecg.session import Dialogue", "from anyecg.model import ECGLanguageModel", "",
-        f'model = ECGLanguageModel.from_pretrained("{name}")', "history = Dialogue()",
-        'print(model.ask("Please provide the report for the following ECG.", ["ecg.dat"], history))',
-        'print(model.ask("Is the rhythm regular?", history=history))', "```", "", *needs,
+        "## Use", "", "```python", "from anyecg.checkpoints import load_session", "",
+        f'session = load_session("{name}")',
+        'print(session.ask("Please provide the report for the following ECG.", ["ecg.dat"]))',
+        'print(session.ask("Is the rhythm regular?"))', "```", "", *needs,
     ]
 
 
@@ -61,6 +61,7 @@ def _parts(experiment: Experiment, parameters: Mapping[str, int], llm: str, insi
     rows = [
         ["encoder", experiment.encoder.name, f"{parameters['encoder']:,}"],
         ["connector", experiment.connector.name, f"{parameters['connector']:,}"],
+        ["fusion", experiment.fusion.name, f"{parameters['fusion'] + parameters['markers']:,}"],
         ["LLM", f"{llm}{tuned}; {'in llm/' if inside else 'not in this folder'}", f"{parameters['llm_weights']:,}"],
     ]
     return [Grid("Parts", ["", "component", "parameters"], rows).markdown(), "The whole configuration is in `config.json`, under `experiment`.", ""]

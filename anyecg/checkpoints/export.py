@@ -1,6 +1,6 @@
 """A finished run as one folder that can be kept, shared and read back, in the Hugging Face convention.
 
-model.safetensors (encoder, connector, markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where its weights were trained in
+model.safetensors (encoder, connector, fusion with its markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where its weights were trained in
 the run; otherwise config.json names the one it goes with), config.json, and README.md: a model card with the run's own table.
 """
 
@@ -19,10 +19,10 @@ from safetensors.torch import save_file
 
 from anyecg import config
 from anyecg.session import Reading
-from anyecg.config.schema import Experiment, Slot
+from anyecg.config.schema import GROUPS, Experiment, Slot
 from anyecg.llms.base import LLMConfig
 from anyecg.llms.hf import HFConfig, HFLanguageModel
-from anyecg.model import GROUPS, ECGLanguageModel
+from anyecg.model import ECGLanguageModel
 from anyecg.checkpoints.card import card
 from anyecg.checkpoints.load import CONFIG, FORMAT, LLM, WEIGHTS
 from anyecg.evaluation.run import Run
@@ -88,7 +88,7 @@ def read(run: Path) -> tuple[Mapping[str, Any], str]:
 def assemble(experiment: Experiment, stages: Sequence[PlannedStage]) -> ECGLanguageModel:
     """The model as the run left it. An LLM that was trained in the run comes from its first stage, with the tokenizer: no data is read."""
     if experiment.llm.component.trained_in_run:
-        if not any("markers" in stage.cfg.trains for stage in stages):
+        if experiment.fusion.component.marked and not any("markers" in stage.cfg.trains for stage in stages):
             raise CheckpointError("no stage of this run trained the markers, so they cannot be told without its data")
         common = {f.name: getattr(experiment.llm.config, f.name) for f in fields(LLMConfig)}
         experiment = replace(experiment, llm=Slot("hf", HFLanguageModel, HFConfig(path=str(stages[0].folder), dtype="float32", **common)))
@@ -116,7 +116,7 @@ def write_model(folder: Path, model: ECGLanguageModel, experiment: Experiment, s
         encoder["pretrained"] = False  # where its first weights came from; these are the trained ones
     told = {
         "model_type": "anyecg", "anyecg": {"format": FORMAT, "version": version("anyecg")}, "encoder": encoder,
-        "connector": config.to_dict(experiment.connector), "llm": llm,
+        "connector": config.to_dict(experiment.connector), "fusion": config.to_dict(experiment.fusion), "llm": llm,
         "reading": config.to_dict(Reading(experiment.input.max_seconds, experiment.input.max_ecgs)),
         "experiment": _without_places(config.to_dict(experiment)),
     }

@@ -15,14 +15,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from anyecg import config
-from anyecg.session import Reading
-from anyecg.config.schema import Slot, slot
+from anyecg.model import ECGLanguageModel
+from anyecg.session import Reading, Session
+from anyecg.config.schema import GROUPS, Slot, slot
 from anyecg.llms.base import LanguageModel, LLMConfig
 from anyecg.checkpoints.anyecg_chat import CONNECTOR, MARKERS, READING, read_released
 from anyecg.types import CheckpointError
 
 CONFIG, WEIGHTS, LLM = "config.json", "model.safetensors", "llm"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Architecture:
 
     encoder: Slot = slot("encoder")
     connector: Slot = slot("connector")
+    fusion: Slot = slot("fusion", "tokens")
     llm: Slot = slot("llm")
     reading: Reading = field(default_factory=Reading)
 
@@ -41,10 +43,34 @@ class Parts:
 
     encoder: nn.Module
     connector: nn.Module
+    fusion: nn.Module
     llm: LanguageModel
     state: Mapping[str, Tensor]
     reading: Reading
     source: str
+
+
+def load_model(folder: Path | str, llm: Mapping[str, Any] | None = None) -> ECGLanguageModel:
+    """The model in a folder that `python -m anyecg.export` wrote, or in one of the released checkpoints; frozen, in eval mode.
+
+    llm: settings of the LLM that are others here, such as `{"path": "/models/llama3"}`. CheckpointError or ConfigError
+    names the file or key that is missing or does not fit (`open_folder`).
+    """
+    return _assembled(open_folder(folder, llm))
+
+
+def load_session(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Session:
+    """A new dialogue with the model in a folder, which gets its ECGs as it was trained on; arguments and errors as for `load_model`."""
+    parts = open_folder(folder, llm)
+    return Session(_assembled(parts), parts.reading)
+
+
+def _assembled(parts: Parts) -> ECGLanguageModel:
+    model = ECGLanguageModel(parts.encoder, parts.connector, parts.fusion, parts.llm)
+    if missing := sorted(model.part_state(GROUPS).keys() - parts.state.keys()):
+        raise CheckpointError(f"{parts.source}: '{missing[0]}' is missing; is the file complete, and of these components?")
+    model.load_part_state(parts.state, parts.source)
+    return model.requires_grad_(False).eval()
 
 
 def open_folder(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Parts:
@@ -67,12 +93,12 @@ def _exported(folder: Path, changes: Mapping[str, Any]) -> Parts:
     path = folder / CONFIG
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        known, values = told["anyecg"]["format"], {name: told[name] for name in ("encoder", "connector", "llm", "reading")}
+        if (known := told["anyecg"]["format"]) != FORMAT:
+            raise CheckpointError(f"{path}: format {known}; this version of anyecg reads format {FORMAT}: export the run again")
+        values = {name: told[name] for name in ("encoder", "connector", "fusion", "llm", "reading")}
         values["llm"] = _changed(values["llm"], changes)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: is no configuration that python -m anyecg.export wrote ({error!r})") from error
-    if known != FORMAT:
-        raise CheckpointError(f"{path}: format {known}; this version of anyecg reads format {FORMAT}")
     inside = values["llm"].get("path") == f"./{LLM}"
     if inside:
         values["llm"]["path"] = str(folder / LLM)
@@ -86,7 +112,9 @@ def _exported(folder: Path, changes: Mapping[str, Any]) -> Parts:
         state = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
-    return Parts(encoder, parts.connector.build(encoder.dim, llm.dim), llm, state, parts.reading, str(folder / WEIGHTS))
+    connector = parts.connector.build(encoder.dim, llm.dim)
+    fusion = parts.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches))
+    return Parts(encoder, connector, fusion, llm, state, parts.reading, str(folder / WEIGHTS))
 
 
 def _released(folder: Path, changes: Mapping[str, Any]) -> Parts:
@@ -94,13 +122,14 @@ def _released(folder: Path, changes: Mapping[str, Any]) -> Parts:
     values = _changed(found.llm, changes)
     if not values.get("path") or (Path(values["path"]).is_absolute() and not Path(values["path"]).is_dir()):
         raise CheckpointError(f"{folder}: its LLM is {values.get('path') or 'not named'}, which is not here; "
-                              'give its folder: from_pretrained(..., llm={"path": "/models/Meta-Llama-3-8B-Instruct"})')
+                              'give its folder: load_model(..., llm={"path": "/models/Meta-Llama-3-8B-Instruct"})')
     parts = config.build(Architecture, {"encoder": "vit", "connector": "mlp", "llm": values}, str(folder))
     encoder, llm = parts.encoder.component(found.encoder), parts.llm.build()
     connector = parts.connector.build(encoder.dim, llm.dim)
+    fusion = parts.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches))
     if found.adapter:
         load_adapter(llm, found.adapter, folder)
-    return Parts(encoder, connector, llm, found.state | {"markers": _markers(llm)}, READING, str(folder))
+    return Parts(encoder, connector, fusion, llm, found.state | {"fusion.markers": _markers(llm)}, READING, str(folder))
 
 
 def _changed(told: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

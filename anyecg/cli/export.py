@@ -4,7 +4,7 @@
 
 The folder holds model.safetensors (encoder, connector, markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where its
 weights were trained in the run; otherwise config.json names the one it goes with), config.json, and README.md: a model card
-with the run's own table. In Python: ECGLanguageModel.from_pretrained("models/anyecg_chat").
+with the run's own table. In Python: anyecg.checkpoints.load_session("models/anyecg_chat").
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         export(options.run, options.to, options.overwrite)
         for path in sorted(path for path in options.to.rglob("*") if path.is_file()):
             print(f"{path.stat().st_size:>14,}  {path.relative_to(options.to)}")
-        print(f"{options.to} is a model: ECGLanguageModel.from_pretrained({str(options.to)!r}); its card: {options.to / CARD}")
+        print(f"{options.to} is a model: anyecg.checkpoints.load_session({str(options.to)!r}); its card: {options.to / CARD}")
 
     return guarded(command)
 

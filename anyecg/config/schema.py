@@ -11,7 +11,7 @@ from anyecg.config.endpoint import EndpointConfig
 from anyecg.types import SPLITS
 
 OBJECTIVES = ("answer", "contrastive")
-GROUPS = ("encoder", "connector", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
+GROUPS = ("encoder", "connector", "fusion", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
 STAGE_VIEWS = ("signal", "blind", "text")
 ON_SPIKE = ("warn", "skip", "stop")
 LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
@@ -74,7 +74,7 @@ class StageConfig:
     """A stage of the curriculum as data: what trains, on which questions, for how long."""
 
     objective: str = "answer"  # "answer": next-token loss on answers; "contrastive": ECG against report
-    trains: list[str] = field(default_factory=list)  # encoder, connector, markers, llm (its tuning), llm_weights
+    trains: list[str] = field(default_factory=list)  # encoder, connector, fusion, markers, llm (its tuning), llm_weights
     tasks: dict[str, float] = field(default_factory=dict)  # pool of questions -> weight in the mixture
     replay: dict[str, float] = field(default_factory=dict)  # pools of earlier stages -> weight, times `replay` above
     view: str = "signal"  # "signal", "blind" (no ECG), or "text" (the ECG's evidence as words)
@@ -213,6 +213,7 @@ class Experiment:
     cache: str = "runs/cache"  # simulated corpora, stores and trained stages, shared by all runs
     encoder: Slot = slot("encoder", "vit")
     connector: Slot = slot("connector", "mlp")
+    fusion: Slot = slot("fusion", "tokens")  # how ECGs reach the LLM
     llm: Slot = slot("llm", "tiny")
     text_encoder: Slot = slot("text_encoder", "sentence")
     dataset: str | None = None  # a folder that `python -m anyecg.data build` made; corpora and questions are then not read

@@ -16,6 +16,8 @@ def untrainable(experiment: Experiment) -> Iterator[Problem]:
     """What is in the way of training an experiment whose settings make sense one by one."""
     if not experiment.corpora and not experiment.dataset:
         yield ("corpora",), "there is none to train on; name one, or in dataset the folder of a built one"
+    if experiment.connector and experiment.fusion and (given := getattr(experiment.connector.component, "enters", None)) != (taken := experiment.fusion.component.enters):
+        yield ("connector",), f"'{experiment.connector.name}' gives '{given}' and the fusion '{experiment.fusion.name}' takes '{taken}'; choose another connector or fusion"
     for name, stage in experiment.stages.items():
         for part, pool in [("tasks", pool) for pool in stage.tasks] + [("replay", pool) for pool in stage.replay]:
             if pool not in experiment.questions.KNOWN:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -42,6 +43,17 @@ class LLMConfig:
         """What an LLM with more settings checks as well."""
         check.among("tuning", TUNINGS)
         check.among("chat", TEMPLATES)
+
+
+class Beside:
+    """What an LLM's layers see beside the text, row by row, as a fusion brings it in. This one is empty."""
+
+    def keywords(self) -> dict[str, Any]:
+        """Keyword arguments for the body of the LLM, which hands them to its layers."""
+        return {}
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows of the batch, int64 `[k]`, as a cache of transformers does: the others have ended."""
 
 
 class LanguageModel(nn.Module):
@@ -99,17 +111,26 @@ class LanguageModel(nn.Module):
         """Token ids `[B, T]` -> embeddings `[B, T, dim]`."""
         return self.lm.get_input_embeddings()(ids)
 
-    def hidden(self, inputs_embeds: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    def embedding_scale(self) -> Tensor:
+        """How large the embeddings of text are, float32 scalar: the standard deviation within an embedding, on average over the vocabulary."""
+        table = self.lm.get_input_embeddings()
+        with gathered(table.parameters()), torch.no_grad():
+            device = table.weight.device
+            ids = torch.arange(table.num_embeddings, device=device).split(4096)  # a table of 128,000 tokens would be copied as a whole
+            return torch.cat([self.embed(part[None])[0].float().std(dim=1) for part in ids]).mean()
+
+    def hidden(self, inputs_embeds: Tensor, attention_mask: Tensor | None = None, beside: Beside | None = None) -> Tensor:
         """Embeddings `[B, T, dim]`, mask `[B, T]` (padded on either side) -> last hidden states `[B, T, dim]`.
 
         Without a mask, padding must be on the right: causal attention never looks there, and needs no mask to skip it.
         Raises DataError if T exceeds the context: nothing is cut here.
         """
         self._check_length(inputs_embeds.shape[1])
+        keywords = beside.keywords() if beside else {}
         if attention_mask is not None:
-            return self._states(inputs_embeds, attention_mask.long(), use_cache=False).last_hidden_state
+            return self._states(inputs_embeds, attention_mask.long(), use_cache=False, **keywords).last_hidden_state
         with one_text_a_row():
-            return self.lm.base_model(inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False).last_hidden_state
+            return self.lm.base_model(inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False, **keywords).last_hidden_state
 
     def head(self, hidden: Tensor) -> Tensor:
         """Hidden states `[M, dim]` -> logits `[M, V]`, the library's own (scaled or capped where the family does so)."""
@@ -135,7 +156,7 @@ class LanguageModel(nn.Module):
             raise ConfigError(f"trainer.fused_loss: needs torch 2.15 or newer, this is {torch.__version__}")
         self.fused_loss = on
 
-    def generate(self, inputs_embeds: Tensor, attention_mask: Tensor, max_new_tokens: int) -> list[str]:
+    def generate(self, inputs_embeds: Tensor, attention_mask: Tensor, max_new_tokens: int, beside: Beside | None = None) -> list[str]:
         """Left-padded embeddings `[B, T, dim]` and mask `[B, T]` -> B greedy answers, without special tokens.
 
         With a key-value cache; rows that have ended are dropped. The module must be in eval mode. Raises DataError if T + max_new_tokens exceeds the context.
@@ -143,11 +164,11 @@ class LanguageModel(nn.Module):
         self._check_length(inputs_embeds.shape[1] + max_new_tokens)
 
         def step(embeds: Tensor, mask: Tensor, cache) -> tuple[Tensor, Cache]:
-            out = self._states(embeds, mask, past_key_values=cache, use_cache=True)
+            out = self._states(embeds, mask, past_key_values=cache, use_cache=True, **(beside.keywords() if beside else {}))
             return self.head(out.last_hidden_state[:, -1]).float(), out.past_key_values
 
         stops = torch.tensor(self.stops, device=inputs_embeds.device)
-        ids = greedy(step, self.embed, inputs_embeds, attention_mask.long(), max_new_tokens, stops, self.tokenizer.pad_token_id)
+        ids = greedy(step, self.embed, inputs_embeds, attention_mask.long(), max_new_tokens, stops, self.tokenizer.pad_token_id, beside)
         return [text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)]
 
     def weights(self) -> Named:

@@ -47,7 +47,7 @@ class Forward:
     @classmethod
     def of(cls, model: ECGLanguageModel) -> Forward:
         """Of a model on any device, the meta device too. ConfigError for an encoder or connector that cannot run there."""
-        device = model.markers.device
+        device = model.device
         signal = torch.empty(1, len(CANONICAL_LEADS), CLIP_SAMPLES, device=device)
         mask = torch.ones(1, len(CANONICAL_LEADS), dtype=torch.bool, device=device)
         try:

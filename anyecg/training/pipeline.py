@@ -120,7 +120,7 @@ def _hold(work: Path, held: contextlib.ExitStack) -> None:
 def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLanguageModel, data: Data, text_encoder) -> None:
     L.seed_everything(stage.seed, verbose=False)
     trainer_cfg = experiment.trainer
-    collator = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
+    collator = Collator(model.llm.chat, model.places, model.llm.context)
     with first_alone():  # it measures the questions and embeds the reports for all
         loader = StageData(
             data, stage.cfg, limits(experiment, stage.cfg), replay=experiment.replay, seed=stage.seed, collate=collator,

@@ -19,7 +19,6 @@ from anyecg.types import CLIP_SECONDS, SAMPLING_RATE
 MEASURED = 256  # questions of a pool that are looked at
 WINDOWS = 11  # lengths that stand for all between the shortest and the longest
 TEMPLATE = 11  # tokens that Llama-3's chat template adds to a question and its answer
-MARKERS = 2  # tokens around an ECG
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ def stated(experiment: Experiment, model: ECGLanguageModel, pool: str, view: str
     words = WORDS.get(pool, OTHER)
     shapes = []
     for clips in _ecgs(experiment, pool):
-        inside = [words.evidence if view == "text" else model.prefix + model.patches * count for count in clips]
+        ecgs = [words.evidence if view == "text" else model.places.inside(count) for count in clips]
         text = TEMPLATE + words.question + words.answer
-        shapes.append(Shape(0 if view == "text" else sum(clips), sum(inside) + MARKERS * len(clips) + text, words.answer + 1))
+        shapes.append(Shape(0 if view == "text" else sum(clips), sum(ecgs) + 2 * model.places.markers * len(clips) + text, words.answer + 1))
     return shapes
 
 
@@ -73,7 +72,7 @@ def measured(experiment: Experiment, model: ECGLanguageModel, pool: str, view: s
     rows = data.questions.select(split="train", pool=pool)
     rows = np.random.default_rng(0).permutation(rows)[:MEASURED]
     dataset = QuestionDataset(data.questions, rows, data.stores, experiment.input, view)
-    collator = Collator(chat, model.prefix, model.patches, context=0)
+    collator = Collator(chat, model.places, context=0)
     shapes = []
     for index in range(len(rows)):
         sample = dataset.sample(index)

@@ -81,9 +81,9 @@ def _determinants(experiment: Experiment, cfg: StageConfig, tuned: bool) -> tupl
     parts["input"] = to_dict(limits(experiment, cfg))
     llm = {k: v for k, v in to_dict(experiment.llm).items() if tuned or k not in ("tuning", "lora")}
     if cfg.view == "text":
-        return parts | {"llm": llm}, {"markers", "llm", "llm_weights"}
-    parts |= {"llm": llm, "encoder": to_dict(experiment.encoder), "connector": to_dict(experiment.connector)}
-    return parts, {"encoder", "connector", "markers", "llm", "llm_weights"}
+        return parts | {"llm": llm, "marked": experiment.fusion.component.marked}, {"markers", "llm", "llm_weights"}
+    parts |= {"llm": llm, "encoder": to_dict(experiment.encoder), "connector": to_dict(experiment.connector), "fusion": to_dict(experiment.fusion)}
+    return parts, {"encoder", "connector", "fusion", "markers", "llm", "llm_weights"}
 
 
 def limits(experiment: Experiment, cfg: StageConfig) -> InputConfig:

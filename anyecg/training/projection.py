@@ -84,9 +84,11 @@ def outline(experiment: Experiment) -> ECGLanguageModel:
     try:
         with torch.device("meta"):
             encoder = experiment.encoder.build()
-            return ECGLanguageModel(encoder, experiment.connector.build(encoder.dim, llm.dim), llm)
+            connector = experiment.connector.build(encoder.dim, llm.dim)
+            fusion = experiment.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches))
+            return ECGLanguageModel(encoder, connector, fusion, llm)
     except (NotImplementedError, RuntimeError) as error:
-        raise ConfigError(f"encoder or connector: --plan cannot build them on the meta device ({str(error).splitlines()[0]})") from error
+        raise ConfigError(f"encoder, connector or fusion: --plan cannot build them on the meta device ({str(error).splitlines()[0]})") from error
 
 
 def project(experiment: Experiment, data: Data | None = None, texts: Callable[[], Iterable[str]] | None = None) -> Projection:
@@ -116,7 +118,8 @@ def project(experiment: Experiment, data: Data | None = None, texts: Callable[[]
         learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
         stages.append(StageProjection(stage.name, stage.cfg, stage.done if data else None, trains, total - learning, largest, *sample))
     groups = {name: sum(p.numel() for p in group.values()) for name, group in model.groups().items()}
-    return Projection(stages, groups, model.encoder.dim * PAPERS_HEAD, model.prefix + model.patches, lengths)
+    made = sum(model.connector.tokens(model.encoder.prefix, model.encoder.patches))
+    return Projection(stages, groups, model.encoder.dim * PAPERS_HEAD, made, lengths)
 
 
 def _learning(experiment: Experiment, model: ECGLanguageModel, cfg: StageConfig) -> dict[str, int]:

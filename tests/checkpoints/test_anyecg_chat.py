@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from anyecg.data.store.preprocess import stretch
 from anyecg.llms.tiny import train_tokenizer
-from anyecg.model import ECGLanguageModel
+from anyecg.checkpoints import load_model, load_session
 from anyecg.checkpoints.anyecg_chat import MARKERS, connector_state, encoder_state
 from anyecg.encoders.vit import ViT
 from anyecg.types import CANONICAL_LEADS, CheckpointError, ECGRecord
@@ -132,14 +132,14 @@ def release(tmp_path, llama):
 def test_a_released_folder_is_a_model(release, llama):
     """Encoder, projection, markers and LoRA give the logits that the official pieces give, put together by hand."""
     folder, language_model = release
-    model = ECGLanguageModel.from_pretrained(folder, llm={"path": str(llama), "dtype": "float32"})
+    model = load_model(folder, llm={"path": str(llama), "dtype": "float32"})
     item = make_item(clips=(2,), answer="")
     batch = collator(model, generate=True)([item])
     state = torch.load(folder / "ecg_model.pth")
     with torch.no_grad():
         tokens = published_projection(256, 32)(published_encode(state, torch.from_numpy(item.clips[0]), heads=8))
         ecg = torch.cat([tokens[:, 0].mean(0, keepdim=True), tokens[0, 1:], tokens[1, 1:]])
-        torch.testing.assert_close(model.ecg_tokens(batch.signal, batch.lead_mask, batch.owner)[: len(ecg)], ecg, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(model.encode(batch), ecg, atol=1e-5, rtol=1e-5)
         after_norm = F.layer_norm(published_encode(state, torch.from_numpy(item.clips[0]), heads=8), (256,), state["norm.weight"], state["norm.bias"])
         assert not torch.allclose(published_projection(256, 32)(after_norm)[0, 1:], ecg[1:61], atol=1e-2)
         start, end = (model.llm.tokenizer.convert_tokens_to_ids(name) for name in MARKERS)
@@ -155,12 +155,12 @@ def test_a_released_folder_is_a_model(release, llama):
 
 
 def test_a_released_model_reads_an_ecg_as_it_was_trained(release, llama):
-    model = ECGLanguageModel.from_pretrained(release[0], llm={"path": str(llama), "dtype": "float32"})
+    session = load_session(release[0], llm={"path": str(llama), "dtype": "float32"})
     record = ECGRecord(np.random.default_rng(0).normal(size=(12, 1000)).astype(np.float32), 100.0, CANONICAL_LEADS, "own", "")
-    assert isinstance(model.ask("What is this?", [record], max_new_tokens=4), str)
+    assert isinstance(session.ask("What is this?", [record], max_new_tokens=4), str)
     signal = np.stack([np.array([0.0, 1.0, 4.0]), np.full(3, 2.0)])
     np.testing.assert_allclose(stretch(signal), [[-1, -0.5, 1], [0, 0, 0]])
-    assert (model.reading.scaling, model.reading.gap) == ("minmax", "")
+    assert (session.reading.scaling, session.reading.gap) == ("minmax", "")
 
 
 def test_without_its_llm_a_released_folder_says_what_to_give(release):
@@ -168,7 +168,7 @@ def test_without_its_llm_a_released_folder_says_what_to_give(release):
     told = json.loads(path.read_text())
     path.write_text(json.dumps(told | {"base_model_name_or_path": "/home/xxxx/Meta-Llama-3-8B-Instruct"}))
     with pytest.raises(CheckpointError, match="its LLM is /home/xxxx/Meta-Llama-3-8B-Instruct, which is not here"):
-        ECGLanguageModel.from_pretrained(release[0])
+        load_model(release[0])
 
 
 def test_an_llm_without_the_markers_is_refused(release, llama, tmp_path_factory):
@@ -176,7 +176,7 @@ def test_an_llm_without_the_markers_is_refused(release, llama, tmp_path_factory)
     LlamaForCausalLM.from_pretrained(llama).save_pretrained(folder)
     train_tokenizer(TEXTS, 400, 512).save_pretrained(folder)
     with pytest.raises(CheckpointError, match="reserved_special_token_1"):
-        ECGLanguageModel.from_pretrained(release[0], llm={"path": str(folder), "dtype": "float32"})
+        load_model(release[0], llm={"path": str(folder), "dtype": "float32"})
 
 
 class Code:
@@ -192,7 +192,7 @@ def test_a_file_that_holds_code_is_refused_and_not_run(name, release, llama, tmp
     proof = tmp_path_factory.mktemp("proof") / "ran"
     torch.save({"0.weight": Code(f"touch {proof}")}, release[0] / name)
     with pytest.raises(CheckpointError, match=f"{name}: refused"):
-        ECGLanguageModel.from_pretrained(release[0], llm={"path": str(llama)})
+        load_model(release[0], llm={"path": str(llama)})
     assert not proof.exists()
 
 
@@ -226,7 +226,7 @@ def test_projections_and_adapters_that_do_not_fit_are_named(release, llama):
     folder, here = release[0], {"path": str(llama), "dtype": "float32"}
     torch.save(published_projection(256, 48).state_dict(), folder / "projection.pth")
     with pytest.raises(CheckpointError, match="connector.layers.0.weight.*this model needs"):
-        ECGLanguageModel.from_pretrained(folder, here)
+        load_model(folder, here)
     torch.save({"0.weight": torch.zeros(1)}, folder / "projection.pth")
     with pytest.raises(CheckpointError, match="projection.pth: a published projection holds .*'0.bias' is missing"):
         connector_state(folder / "projection.pth")
@@ -236,10 +236,10 @@ def test_projections_and_adapters_that_do_not_fit_are_named(release, llama):
                            ({"use_dora": True}, "plain LoRA is read, this is LORA with use_dora"), ({"lora_alpha": "a"}, "no configuration of a LoRA")):
         (folder / "adapter_config.json").write_text(json.dumps(told | changes))
         with pytest.raises(CheckpointError, match=words):
-            ECGLanguageModel.from_pretrained(folder, here)
+            load_model(folder, here)
     (folder / "ecg_model.pth").unlink()
     with pytest.raises(CheckpointError, match="copy it from the stage before"):
-        ECGLanguageModel.from_pretrained(folder, here)
+        load_model(folder, here)
 
 
 @pytest.mark.parametrize("damage", [lambda whole: whole[: len(whole) // 2], lambda whole: b"not a checkpoint", lambda whole: b""])

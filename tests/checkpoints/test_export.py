@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from anyecg import config
-from anyecg.session import Dialogue
+from anyecg.session import Dialogue, Reading, Session
 from anyecg.answerers.language_model import Asker
+from anyecg.checkpoints import load_model, load_session
 from anyecg.checkpoints.export import export
 from anyecg.cli.export import main
 from anyecg.model import ECGLanguageModel
@@ -43,7 +44,7 @@ def toy(small_cache, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def loaded(toy):
-    return ECGLanguageModel.from_pretrained(toy[2])
+    return load_model(toy[2])
 
 
 def run_of(experiment, model, toy, folder):
@@ -80,7 +81,7 @@ def test_the_folder_follows_the_convention(toy):
     assert {"README.md", "config.json", "model.safetensors", "adapter/adapter_config.json", "adapter/adapter_model.safetensors",
             "llm/config.json", "llm/model.safetensors", "llm/tokenizer.json"} <= held
     assert not [name for name in held if name.endswith((".bin", ".pth", ".pt", ".ckpt"))]
-    assert {key.split(".")[0] for key in load_file(toy[2] / "model.safetensors")} == {"encoder", "connector", "markers"}
+    assert {key.split(".")[0] for key in load_file(toy[2] / "model.safetensors")} == {"encoder", "connector", "fusion"}
     assert toy[2].stat().st_mode & 0o077 == toy[1].stat().st_mode & 0o077
     assert not list(toy[2].parent.glob(".*"))
 
@@ -124,7 +125,7 @@ def recording(stores, window):
 
 @pytest.mark.parametrize("task", ["localization", "multi_ecg"])
 def test_asked_directly_it_answers_as_evaluated(task, toy, loaded, small_data):
-    """`ask` puts one ECG, or several with markers in the question, to the model as the evaluation does."""
+    """A session puts one ECG, or several with markers in the question, to the model as the evaluation does."""
     experiment, stores = toy[0], small_data.stores
     rows = small_data.questions.select(split="test", task=task)[:4]
     samples = [small_data.questions[int(row)] for row in rows]
@@ -132,50 +133,61 @@ def test_asked_directly_it_answers_as_evaluated(task, toy, loaded, small_data):
     for sample in samples:
         text = sample.conversation[0].text
         text = text.removeprefix("<ecg>\n") if len(sample.records) == 1 else text
-        assert loaded.ask(text, [recording(stores, window) for window in sample.records], max_new_tokens=12) == expected[sample.id]
+        assert Session(loaded).ask(text, [recording(stores, window) for window in sample.records], max_new_tokens=12) == expected[sample.id]
+
+
+def test_a_session_gets_its_ecgs_as_the_folder_says(toy):
+    session = load_session(toy[2], llm={"dtype": "float32"})
+    assert session.reading == Reading(max_seconds=toy[0].input.max_seconds, max_ecgs=toy[0].input.max_ecgs)
+    assert not session.model.training and not any(p.requires_grad for p in session.model.parameters())
 
 
 def test_a_dialogue_goes_on(loaded, tmp_path, caplog):
-    path, history = write_wfdb(tmp_path), Dialogue()
-    first = loaded.ask("Please provide the report for the following ECG.", [path], history, max_new_tokens=8)
-    second = loaded.ask("Is it abnormal?", history=history, max_new_tokens=8)
-    loaded.ask("What changed?", [str(path)], history, max_new_tokens=8)
-    words = [turn.text for turn in history.turns]
+    path, session = write_wfdb(tmp_path), Session(loaded)
+    first = session.ask("Please provide the report for the following ECG.", [path], max_new_tokens=8)
+    second = session.ask("Is it abnormal?", max_new_tokens=8)
+    session.ask("What changed?", [str(path)], max_new_tokens=8)
+    words = [turn.text for turn in session.dialogue.turns]
     assert words[0] == "<ecg>\nPlease provide the report for the following ECG." and words[1:4] == [first, "Is it abnormal?", second]
-    assert words[4] == "ECG 2: <ecg>\nWhat changed?" and len(history.clips) == 2
-    alone = loaded.ask("Is it abnormal?", [path], max_new_tokens=8)
-    assert isinstance(alone, str) and len(history.turns) == 6
+    assert words[4] == "ECG 2: <ecg>\nWhat changed?" and len(session.dialogue.clips) == 2
+    session.restart()
+    assert isinstance(session.ask("Is it abnormal?", [path], max_new_tokens=8), str) and len(session.dialogue.turns) == 2
 
 
 def test_an_ecg_is_encoded_once_in_a_dialogue(loaded, tmp_path, monkeypatch):
-    path, history, seen = write_wfdb(tmp_path), Dialogue(), []
+    path, session, seen = write_wfdb(tmp_path), Session(loaded), []
     encode = ECGLanguageModel.ecg_tokens
     monkeypatch.setattr(ECGLanguageModel, "ecg_tokens", lambda self, signal, *rest: seen.append(len(signal)) or encode(self, signal, *rest))
-    loaded.ask("Please provide the report for the following ECG.", [path], history, max_new_tokens=8)
-    again = Dialogue(history.turns, history.clips, history.lead_masks)  # the same turns, nothing encoded
+    session.ask("Please provide the report for the following ECG.", [path], max_new_tokens=8)
+
+    def copied():
+        dialogue = session.dialogue
+        return Session(loaded, dialogue=Dialogue(dialogue.turns, dialogue.clips, dialogue.lead_masks))  # the same turns, nothing encoded
+
+    again = copied()
     for question in ("Is it abnormal?", "Is it normal?"):
-        assert loaded.ask(question, history=history, max_new_tokens=8) == loaded.ask(question, history=again, max_new_tokens=8)
+        assert session.ask(question, max_new_tokens=8) == again.ask(question, max_new_tokens=8)
     assert seen == [1, 1]
-    whole = Dialogue(history.turns, history.clips, history.lead_masks)
-    asked = [loaded.ask("What changed?", [path], dialogue, max_new_tokens=8) for dialogue in (history, whole)]
-    assert asked[0] == asked[1] and seen == [1, 1, 1, 2]  # a further ECG: it alone, or all of a dialogue that another model held
+    anew = copied()
+    answers = [one.ask("What changed?", [path], max_new_tokens=8) for one in (session, anew)]
+    assert answers[0] == answers[1] and seen == [1, 1, 1, 2]  # a further ECG: it alone, or all of a dialogue that was held elsewhere
 
 
 def test_what_cannot_be_asked_leaves_the_dialogue_as_it_was(loaded, tmp_path, caplog):
-    path, history = write_wfdb(tmp_path), Dialogue()
+    path, session = write_wfdb(tmp_path), Session(loaded)
     for ecgs, question, words in (([path] * 7, "What?", "7 ECGs in one dialogue; this model takes 6"), ([path], "<ecg> and <ecg>?", "2 <ecg> markers for 1"),
                                   (["nowhere.dat"], "What?", "nowhere.dat"), (path, "What?", "give a list"),
                                   ([path], "rhythm " * 2000, "context holds")):
         with pytest.raises(DataError, match=words):
-            loaded.ask(question, ecgs, history)
-    assert history == Dialogue()
+            session.ask(question, ecgs)
+    assert session.dialogue == Dialogue()
 
 
 def test_a_long_ecg_is_cut_with_a_warning(loaded, small_data, caplog):
     window = next(iter(small_data.questions[int(row)] for row in small_data.questions.select(pool="localization_long"))).records[0]
     whole = recording(small_data.stores, type(window)(window.record))
     with caplog.at_level("WARNING"):
-        loaded.ask("What is this?", [whole], max_new_tokens=2)
+        Session(loaded).ask("What is this?", [whole], max_new_tokens=2)
     assert whole.signal.shape[1] > 6000 and "the first 60 s are read" in caplog.text
 
 
@@ -183,7 +195,7 @@ def test_the_card_has_the_runs_table_and_no_path_of_this_machine(toy):
     card, written = (toy[2] / "README.md").read_text(), (toy[1] / "table.md").read_text()
     tables = written[written.index("### ") :]
     assert tables in card and "blind (no ECG)" in tables and "shuffled (another patient's ECG)" in tables
-    assert "simulated ECGs" in card and "model.ask(" in card and "| contrastive |" in card
+    assert "simulated ECGs" in card and "session.ask(" in card and "| contrastive |" in card
     for file in ("README.md", "config.json", "adapter/adapter_config.json", "llm/config.json", "llm/tokenizer_config.json"):
         assert str(toy[1].parents[1]) not in (toy[2] / file).read_text(), file
     told = json.loads((toy[2] / "config.json").read_text())
@@ -200,7 +212,7 @@ def test_full_tuning_is_exported_whole(toy, small_data, small_cache, tmp_path):
     model = shaken(build_model(experiment, small_data))
     folder = export(run_of(experiment, model, toy, tmp_path / "run"), tmp_path / "model")
     assert not (folder / "adapter").exists() and not (folder / "llm.safetensors").exists()
-    assert same(model, ECGLanguageModel.from_pretrained(folder))
+    assert same(model, load_model(folder))
 
 
 def test_an_llm_that_was_not_trained_here_is_named_not_copied(toy, small_cache, tmp_path):
@@ -215,11 +227,11 @@ def test_an_llm_that_was_not_trained_here_is_named_not_copied(toy, small_cache, 
             parameter.add_(0.01)
     folder = export(run_of(experiment, model, toy, tmp_path / "run"), tmp_path / "model")
     assert not (folder / "llm").exists() and str(base) in (folder / "README.md").read_text()
-    assert same(model, ECGLanguageModel.from_pretrained(folder))
+    assert same(model, load_model(folder))
     moved = base.rename(tmp_path / "moved")
     with pytest.raises(ConfigError, match="llm.path"):
-        ECGLanguageModel.from_pretrained(folder)
-    assert same(model, ECGLanguageModel.from_pretrained(folder, llm={"path": str(moved)}))
+        load_model(folder)
+    assert same(model, load_model(folder, llm={"path": str(moved)}))
 
 
 def test_a_view_that_was_not_evaluated_is_told(toy, tmp_path):
@@ -287,42 +299,42 @@ def test_a_stage_of_another_model_is_refused(toy, tmp_path, capsys):
 
 def test_a_folder_that_does_not_hold_together_is_told(damaged, toy):
     weights = load_file(damaged / "model.safetensors")
-    for spoilt, words in (({k: v for k, v in weights.items() if k != "markers"}, "'markers' is missing"),
-                          (weights | {"markers": torch.zeros(2, 7)}, r"'markers' is \(2, 7\), this model needs \(2, 32\)"),
+    for spoilt, words in (({k: v for k, v in weights.items() if k != "fusion.markers"}, "'fusion.markers' is missing"),
+                          (weights | {"fusion.markers": torch.zeros(2, 7)}, r"'fusion.markers' is \(2, 7\), this model needs \(2, 32\)"),
                           (weights | {"encoder.more": torch.zeros(1)}, "'encoder.more', which this model does not have")):
         save_file(spoilt, damaged / "model.safetensors")
         with pytest.raises(CheckpointError, match=words):
-            ECGLanguageModel.from_pretrained(damaged)
+            load_model(damaged)
     (damaged / "model.safetensors").write_bytes(b"cut")
     with pytest.raises(CheckpointError, match="model.safetensors: cannot be read"):
-        ECGLanguageModel.from_pretrained(damaged)
+        load_model(damaged)
     shutil.rmtree(damaged / "adapter")
     with pytest.raises(CheckpointError, match="adapter_model.safetensors: cannot be read"):
-        ECGLanguageModel.from_pretrained(damaged)
+        load_model(damaged)
     shutil.rmtree(damaged / "llm")
     with pytest.raises(CheckpointError, match="is the download whole"):
-        ECGLanguageModel.from_pretrained(damaged)
+        load_model(damaged)
 
 
 @pytest.mark.parametrize(("change", "words"), [
     (lambda told: told | {"encoder": told["encoder"] | {"name": "vitt"}}, "did you mean 'vit'"),
     (lambda told: told | {"encoder": told["encoder"] | {"dims": 3}}, "config.json: encoder.dims: unknown key"),
     (lambda told: told | {"reading": {"scaling": "loud"}}, "scaling 'loud'"),
-    (lambda told: told | {"anyecg": {"format": 2}}, "format 2; this version of anyecg reads format 1"),
+    (lambda told: told | {"anyecg": {"format": 1}}, "format 1; this version of anyecg reads format 2"),
     (lambda told: {"architectures": ["LlamaForCausalLM"]}, "is no configuration that python -m anyecg.export wrote"),
 ])
 def test_a_configuration_that_cannot_be_used_is_told(change, words, damaged):
     path = damaged / "config.json"
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     with pytest.raises((CheckpointError, ConfigError), match=words):
-        ECGLanguageModel.from_pretrained(damaged)
+        load_model(damaged)
 
 
 def test_a_run_is_not_taken_for_a_model(toy, tmp_path):
     with pytest.raises(CheckpointError, match="it is a run: python -m anyecg.export"):
-        ECGLanguageModel.from_pretrained(toy[1])
+        load_model(toy[1])
     with pytest.raises(CheckpointError, match="holds no model"):
-        ECGLanguageModel.from_pretrained(tmp_path)
+        load_model(tmp_path)
 
 
 def test_help_says_what_it_does(capsys):

@@ -53,8 +53,8 @@ def test_the_papers_hyperparameters_at_scale_paper():
     assert paper.curriculum == ["contrastive", "stage1", "stage2", "stage3"]
     assert [stage.batch_size for stage in stages] == [256, 256, 64, 64]
     assert {(stage.lr, stage.weight_decay, stage.warmup) for stage in stages} == {(1e-4, 1e-4, 0.1)} and not any(stage.lr_scale for stage in stages)
-    assert [stage.trains for stage in stages] == [["encoder"], ["encoder", "connector", "markers"], ["encoder", "connector", "markers", "llm"],
-                                                  ["connector", "markers", "llm"]]  # fmt: skip
+    assert [stage.trains for stage in stages] == [["encoder"], ["encoder", "connector", "fusion", "markers"], ["encoder", "connector", "fusion", "markers", "llm"],
+                                                  ["connector", "fusion", "markers", "llm"]]  # fmt: skip
     llm, encoder = paper.llm.config, paper.encoder.config
     assert (llm.path, llm.tuning, llm.lora.r, llm.lora.alpha, llm.lora.targets) == ("meta-llama/Meta-Llama-3-8B-Instruct", "lora", 8, 16, [])
     assert (encoder.size, encoder.shape, encoder.patch, encoder.stem, encoder.lead_embedding) == ("base", (768, 12, 12, 3072), 200, 0, True)

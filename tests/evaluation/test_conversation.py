@@ -62,7 +62,7 @@ def test_history_reaches_the_model(clips):
 
     (held,) = converse(answer, [item.sample], {"q": ["Where is it?"]})
     one, two = asked
-    assert one == first and two[: len(one)] == one and two.count(ECG_ID) == one.count(ECG_ID) == model.prefix * len(clips) + model.patches * sum(clips)
+    assert one == first and two[: len(one)] == one and two.count(ECG_ID) == one.count(ECG_ID) == sum(map(model.places.inside, clips))
     words = model.llm.tokenizer.decode([id for id in two[len(one):] if id >= 0])
     assert said in words and "Where is it?" in words and "Sinus rhythm" not in words
 

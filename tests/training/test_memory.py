@@ -48,7 +48,7 @@ def peak_and_kept(count, collator, folder):
 
 def test_a_question_takes_a_few_bytes(tmp_path):
     model = make_model()
-    collator = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
+    collator = Collator(model.llm.chat, model.places, model.llm.context)
     peak_and_kept(VISITS, collator, tmp_path)  # what is loaded and cached once
     few, many = (peak_and_kept(count, collator, tmp_path) for count in (FEW, MANY))
     peak, kept = (many - few) / (MANY - FEW)

@@ -71,8 +71,8 @@ def test_a_stage_leaves_what_it_trained_and_nothing_else(trained_run):
     assert {"parts.safetensors", "adapter"} <= held["stage3"]
     assert not any("last.ckpt" in names for names in held.values())
     parts = {stage.name: {key.split(".")[0] for key in load_file(stage.folder / "parts.safetensors")} for stage in stages}
-    assert parts == {"language": {"markers"}, "contrastive": {"encoder"}, "stage1": {"encoder", "connector", "markers"},
-                     "stage2": {"encoder", "connector", "markers"}, "stage3": {"connector", "markers"}}
+    assert parts == {"language": {"fusion"}, "contrastive": {"encoder"}, "stage1": {"encoder", "connector", "fusion"},
+                     "stage2": {"encoder", "connector", "fusion"}, "stage3": {"connector", "fusion"}}
     facts = json.loads((stages[3].folder / "stage.json").read_text())
     assert facts["steps"] == 3 and sum(facts["samples"].values()) == 48
 

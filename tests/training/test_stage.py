@@ -27,8 +27,8 @@ def test_decay_is_on_matrices_only():
     assert sum(p.numel() for g in groups for p in g["params"]) == sum(p.numel() for p in stage.parameters() if p.requires_grad)
     names = {id(p): name.removeprefix("model.") for name, p in stage.named_parameters()}
     decayed, others = ({names[id(p)] for g in groups if bool(g["weight_decay"]) == decay for p in g["params"]} for decay in (True, False))
-    assert {"encoder.embed.cls", "encoder.embed.position", "encoder.embed.lead", "markers"} <= decayed  # tables of vectors
-    assert all(name.endswith(".weight") for name in decayed - {"encoder.embed.cls", "encoder.embed.position", "encoder.embed.lead", "markers"})
+    assert {"encoder.embed.cls", "encoder.embed.position", "encoder.embed.lead", "fusion.markers"} <= decayed  # tables of vectors
+    assert all(name.endswith(".weight") for name in decayed - {"encoder.embed.cls", "encoder.embed.position", "encoder.embed.lead", "fusion.markers"})
     assert {"encoder.norm.weight", "encoder.norm.bias", "connector.layers.0.bias"} <= others and not others & decayed
 
 

@@ -59,7 +59,8 @@ def counting(experiment: Experiment, data: Data) -> tuple[Length, int]:
     with torch.device("meta"):
         encoder = experiment.encoder.build()
         connector = experiment.connector.build(encoder.dim, 8)
-    collator = Collator(chat, *connector.tokens(encoder.prefix, encoder.patches), context)
+    fusion = experiment.fusion
+    collator = Collator(chat, fusion.component.places_of(fusion.config, *connector.tokens(encoder.prefix, encoder.patches)), context)
     shown = QuestionDataset(data.questions, range(len(data.questions)), data.stores, experiment.input)
 
     def length(row: int) -> int:

@@ -1,4 +1,4 @@
-"""Items become one batch: text tokens, exact places for ECG tokens, labels, and all clips in a row."""
+"""Items become one batch: text tokens, exact positions for ECG tokens, labels, and all clips in a row."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 
 from anyecg.data.loading.dataset import Item
 from anyecg.data.store.store import digest
-from anyecg.types import CLIP_SAMPLES, ECG_ID, END_ID, IGNORED_LABEL, START_ID, DataError, ECGBatch, ECGSample
+from anyecg.types import CLIP_SAMPLES, ECG_ID, END_ID, IGNORED_LABEL, START_ID, DataError, ECGBatch, ECGSample, Places
 
 
 class Collator:
     """Builds an ECGBatch; knows the model only as plain integers and the chat format.
 
-    chat: turns a conversation into pieces of token ids and ECG slots; prefix, patches: tokens a record and tokens a
-    clip; context: the longest sequence the LLM takes; generate: stop before the last answer and pad on the left.
+    chat: turns a conversation into pieces of token ids and ECG slots; places: positions that an ECG takes in the text
+    (`model.places`); context: the longest sequence the LLM takes; generate: stop before the last answer and pad on the left.
     """
 
-    def __init__(self, chat, prefix: int, patches: int, context: int, generate: bool = False) -> None:
-        self.chat, self.prefix, self.patches, self.context, self.generate = chat, prefix, patches, context, generate
+    def __init__(self, chat, places: Places, context: int, generate: bool = False) -> None:
+        self.chat, self.places, self.context, self.generate = chat, places, context, generate
 
     def tokens(self, sample: ECGSample, clip_counts: Sequence[int]) -> tuple[list[int], list[int]]:
         """Token ids and labels of one sample; without clip counts, evidence text stands for each ECG."""
@@ -30,11 +30,12 @@ class Collator:
         for piece in self.chat.segments(sample.conversation, for_generation=self.generate):
             if piece.ecg:
                 if clip_counts:
-                    inside = [ECG_ID] * (self.prefix + self.patches * clip_counts[record])
+                    inside = [ECG_ID] * self.places.inside(clip_counts[record])
                 else:
                     inside = list(self.chat.text_ids(sample.evidence[record]))
-                ids += [START_ID, *inside, END_ID]
-                labels += [IGNORED_LABEL] * (len(inside) + 2)
+                inside = [START_ID, *inside, END_ID] if self.places.markers else inside
+                ids += inside
+                labels += [IGNORED_LABEL] * len(inside)
                 record += 1
             else:
                 ids += piece.ids
@@ -57,7 +58,7 @@ class Collator:
         """Of everything that decides how many tokens a sample takes: tokenizer, chat template, tokens of an ECG."""
         tokenizer = self.chat.tokenizer
         words = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else sorted(tokenizer.get_vocab().items())
-        return digest([type(tokenizer).__name__, words, self.chat.template, self.prefix, self.patches, self.generate])
+        return digest([type(tokenizer).__name__, words, self.chat.template, self.places, self.generate])
 
     def __call__(self, items: Sequence[Item]) -> ECGBatch:
         rows = []
@@ -83,7 +84,8 @@ class Collator:
         learned = labels_out[:, 1:] != IGNORED_LABEL
         sample, token = learned.nonzero(as_tuple=True)
         clips = [clip for item in items for clip in item.clips]
-        counts = [len(clip) for clip in clips]
+        clip_counts = tuple(tuple(len(clip) for clip in item.clips) for item in items)
+        counts = [count for row in clip_counts for count in row]
         masks = [mask for item in items for mask in item.lead_masks]
         signal = np.concatenate(clips) if clips else np.zeros((0, 12, CLIP_SAMPLES), np.float32)
         owner = torch.repeat_interleave(torch.arange(len(clips)), torch.tensor(counts, dtype=torch.long))
@@ -92,6 +94,7 @@ class Collator:
             signal=torch.from_numpy(signal),
             lead_mask=lead_mask[owner],
             owner=owner,
+            rows=torch.repeat_interleave(torch.tensor([len(row) for row in clip_counts], dtype=torch.long)),
             input_ids=input_ids,
             labels=labels_out,
             attention_mask=attention,
@@ -101,4 +104,5 @@ class Collator:
             learned=torch.tensor(len(sample)),
             passes=torch.tensor(1),
             ids=tuple(item.sample.id for item in items),
+            clip_counts=clip_counts,
         )

@@ -96,7 +96,7 @@ def test_limits_leave_the_words(small_data):
 
 def stage_data(data, cfg, context=2048, **settings):
     model = make_model()
-    collate = Collator(model.llm.chat, model.prefix, model.patches, model.llm.context)
+    collate = Collator(model.llm.chat, model.places, model.llm.context)
     return StageData(data, cfg, InputConfig(), replay=settings.pop("replay", 1.0), seed=0, collate=collate,
                      measure=collate.measure, context=context, **settings)
 

@@ -101,7 +101,7 @@ def train(data_cache: Path, folder: Path, name: str, stage: str, overrides: list
     facts = {
         "lora_b": max((float(p.abs().max()) for n, p in model.llm.tuned() if "lora_B" in n), default=0.0),
         "encoder": [float(p.std()) for p in model.encoder.parameters() if p.ndim > 1],
-        "markers": model.markers.tolist(),
+        "markers": model.fusion.markers.tolist(),
         "parts": sum(not p.numel() for p in model.llm.parameters()),
     }
     planned = next(s for s in pipeline.plan(experiment, data.fingerprint) if s.name == stage)
