@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, masking_utils
+from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import ModelOutput
 
 from anyecg.config.checks import Checks
+from anyecg.llms.cache import NoCache, allow_no_cache, takes_no_cache
 from anyecg.llms.chat import TEMPLATES, Chat
 from anyecg.llms.decoding import greedy
 from anyecg.llms.lora import LoRAConfig, add_lora
@@ -71,7 +71,9 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.config_name = name
         self.dim = model.get_input_embeddings().embedding_dim
-        self._positions = "position_ids" in inspect.signature(model.base_model.forward).parameters
+        parameters = inspect.signature(model.base_model.forward).parameters
+        self._positions = "position_ids" in parameters
+        self._no_cache = "past_key_values" in parameters and takes_no_cache(model.config)
         if tokenizer is not None:
             if tokenizer.pad_token_id is None:
                 tokenizer.pad_token = tokenizer.eos_token
@@ -82,6 +84,7 @@ class LanguageModel(nn.Module):
             model.generation_config = GenerationConfig(do_sample=False, eos_token_id=self.stops, pad_token_id=tokenizer.pad_token_id)
         if cfg.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
+            allow_no_cache(model)
         self.tuning = cfg.tuning
         self.model = add_lora(model, cfg.lora) if cfg.tuning == "lora" else model.requires_grad_(cfg.tuning == "full")
 
@@ -129,8 +132,9 @@ class LanguageModel(nn.Module):
         keywords = beside.keywords() if beside else {}
         if attention_mask is not None:
             return self._states(inputs_embeds, attention_mask.long(), use_cache=False, **keywords).last_hidden_state
-        with one_text_a_row():
-            return self.lm.base_model(inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False, **keywords).last_hidden_state
+        if self._no_cache:
+            keywords = {"past_key_values": NoCache(), **keywords}
+        return self.lm.base_model(inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False, **keywords).last_hidden_state
 
     def head(self, hidden: Tensor) -> Tensor:
         """Hidden states `[M, dim]` -> logits `[M, V]`, the library's own (scaled or capped where the family does so)."""
@@ -243,17 +247,6 @@ def stops_of(given: GenerationConfig, tokenizer: PreTrainedTokenizerBase, chat: 
     """The ids that end an answer: the model's own, the tokenizer's, the chat's."""
     own = given.eos_token_id if isinstance(given.eos_token_id, list) else [given.eos_token_id]
     return sorted({*own, tokenizer.eos_token_id, *chat.stop} - {None})
-
-
-@contextlib.contextmanager
-def one_text_a_row() -> Iterator[None]:
-    """Within it, transformers does not look whether a row holds several texts: none does here, and looking waits for the device."""
-    looks = masking_utils.find_packed_sequence_indices
-    masking_utils.find_packed_sequence_indices = lambda position_ids: None
-    try:
-        yield
-    finally:
-        masking_utils.find_packed_sequence_indices = looks
 
 
 def _peft_name(name: str) -> str:
