@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from anyecg.tasks.build import open_corpus
-from anyecg.data.corpora import corpora
+from anyecg.config.schema import Slot
 from anyecg.data.store.preprocess import canonical, normalize, segment
 from anyecg.data.store.shards import build_store
 from anyecg.data.store.store import Store
@@ -24,7 +24,7 @@ SIDES = {"plain": "WFDB, resample, normalise, segment", "fast": "store, normalis
 
 def prepared(folder: Path, records: int):
     """A simulated corpus of 12 leads, 10 s at 500 Hz, and its entries."""
-    corpus = open_corpus("mimic", corpora["mimic"].Config(patients=records // 2), folder, progress=False)
+    corpus = open_corpus("mimic", Slot.of("corpus", "mimic", patients=records // 2), folder, progress=False)
     return corpus, list(islice(corpus.entries(), records))
 
 

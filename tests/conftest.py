@@ -95,4 +95,4 @@ def small_data(small_cache):
     from anyecg.tasks.build import build_data
 
     experiment = config.load("experiments/anyecg_chat.yaml", SMALL)
-    return build_data({s.name: s.config for s in experiment.corpora.values()}, experiment.questions, small_cache, experiment.seed, progress=False)
+    return build_data(experiment.corpora, experiment.questions, small_cache, experiment.seed, progress=False)

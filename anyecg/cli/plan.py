@@ -63,8 +63,7 @@ def data_there(experiment: Experiment) -> tuple[Data | None, str]:
             return open_dataset(experiment.dataset), ""
         except DataError as error:
             return None, str(error)
-    corpora = {slot.name: slot.config for slot in experiment.corpora.values()}
-    data = find_data(corpora, experiment.questions, experiment.cache, experiment.seed)
+    data = find_data(experiment.corpora, experiment.questions, experiment.cache, experiment.seed)
     return data, "" if data else f"its data is not built in {experiment.cache}"
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from anyecg.config.checks import Checks, meant
 from anyecg.config.endpoint import EndpointConfig
+from anyecg.registry import registry
 from anyecg.types import SPLITS
 
 OBJECTIVES = ("answer", "contrastive")
@@ -21,6 +23,7 @@ PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-t
 VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")  # `evaluation.controls` says what they are
 STRATEGIES = ("auto", "single", "ddp", "deepspeed", "fsdp")
 OFFLOADS = ("none", "optimizer", "all")
+KEY = re.compile(r"\w[\w.+-]*")  # of a corpus
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class Slot:
     def build(self, *args, **kwargs):
         """The component itself: `component(config, ...)`."""
         return self.component(self.config, *args, **kwargs)
+
+    @classmethod
+    def of(cls, kind: str, name: str, **settings: Any) -> Slot:
+        """A slot filled from Python: the component of a kind (a key of `registry.KINDS`) by name or "module:Class", with settings."""
+        component = registry(kind)[name]
+        return cls(name, component, component.Config(**settings))
 
 
 def slot(kind: str, default: str | None = None) -> Any:
@@ -232,6 +241,9 @@ class Experiment:
             if self.stages:
                 check.among("curriculum", self.stages)
             for part, ours, theirs in self._corpora():
+                for place, keys in ((part, ours), (f"evaluation.{part}", theirs)):
+                    for key in (key for key in keys or {} if not KEY.fullmatch(key)):
+                        check.wrong(f"{place}.{key}", "a corpus's key is part of file names and of ids; use letters, digits and . _ - + only")
                 if twice := sorted((ours or {}).keys() & (theirs or {}).keys()):
                     check.wrong(f"evaluation.{part}", f"{', '.join(twice)} is there for training and evaluation already; leave it out here")
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from anyecg.data.corpora import corpora as registry
+from anyecg.config.schema import Slot
 from anyecg.data.corpora.base import Corpus
 from anyecg.data.dataset.data import Data
 from anyecg.findings import FINDINGS
@@ -17,25 +17,26 @@ from anyecg.data.store.index import Index
 from anyecg.tasks.questions import VERSION, Questions, QuestionsConfig, build_questions, settings
 from anyecg.tasks.config import check
 from anyecg.data.store.shards import build_store, locked
-from anyecg.registry import registry as registry_of
+from anyecg.registry import registry
 from anyecg.simulate import ecgqa
 from anyecg.data.store.store import Store, Stores, digest
-from anyecg.types import ConfigError
+from anyecg.types import ConfigError, DataError
 
 log = logging.getLogger(__name__)
 
 
-def build_data(corpora: Mapping[str, Corpus.Config], questions: QuestionsConfig, cache: Path | str, seed: int,
+def build_data(corpora: Mapping[str, Slot], questions: QuestionsConfig, cache: Path | str, seed: int,
                workers: int = 0, progress: bool = True) -> Data:
     """The data of an experiment, built under `cache` where it is not there yet.
 
-    corpora: registry name -> its Config (without a root the corpus is simulated); seed: of the questions; workers:
+    corpora: key -> reader and settings (without a root the corpus is simulated); seed: of the questions; workers:
     processes that simulate and store. What was built is found again by its content; a build that was killed goes on.
     """
     cache = Path(cache)
     check(questions)
-    opened = {name: open_corpus(name, cfg, cache, workers, progress) for name, cfg in corpora.items()}
+    opened = {key: open_corpus(key, slot, cache, workers, progress) for key, slot in corpora.items()}
     stores = Stores([_store(corpus, cache, workers, progress) for corpus in opened.values()])
+    check_patients(opened, stores)
     questions = resolve_ecg_qa(questions, opened, stores, cache, seed, progress)
     made = identity(stores, questions, seed)
     path = questions_path(made, cache)
@@ -45,13 +46,13 @@ def build_data(corpora: Mapping[str, Corpus.Config], questions: QuestionsConfig,
     return Data(stores, table, made)
 
 
-def find_data(corpora: Mapping[str, Corpus.Config], questions: QuestionsConfig, cache: Path | str, seed: int) -> Data | None:
+def find_data(corpora: Mapping[str, Slot], questions: QuestionsConfig, cache: Path | str, seed: int) -> Data | None:
     """What `build_data` would give if all of it is in the cache, else None; nothing is simulated, stored or written there."""
     cache = Path(cache)
     check(questions)
-    if not all(cfg.root is not None or simulated_root(name, cfg, cache).exists() for name, cfg in corpora.items()):
+    if not all(slot.config.root is not None or simulated_root(key, slot, cache).exists() for key, slot in corpora.items()):
         return None
-    opened = {name: open_corpus(name, cfg, cache) for name, cfg in corpora.items()}
+    opened = {key: open_corpus(key, slot, cache) for key, slot in corpora.items()}
     folders = [store_folder(corpus, _fingerprint(corpus), cache) for corpus in opened.values()]
     if not all((folder / "store.json").exists() for folder in folders):
         return None
@@ -75,31 +76,45 @@ def identity(stores: Stores, questions: QuestionsConfig, seed: int) -> str:
     return digest([VERSION, stores.fingerprint, sorted(settings(questions).items()), seed, vocabulary])
 
 
-def open_corpus(name: str, cfg: Corpus.Config, cache: Path, workers: int = 0, progress: bool = True) -> Corpus:
+def open_corpus(key: str, slot: Slot, cache: Path, workers: int = 0, progress: bool = True) -> Corpus:
     """A corpus at its root, or simulated under `cache` where its Config gives none."""
-    kind = registry[name]
-    if cfg.root is not None:
-        return kind(cfg, Path(cfg.root).expanduser())
-    root = simulated_root(name, cfg, cache)
-    simulator(kind)().simulate(root, **_made(cfg), workers=max(workers, 1), progress=progress)
-    return kind(cfg, root)
+    if slot.config.root is not None:
+        return slot.build(Path(slot.config.root).expanduser(), key)
+    root = simulated_root(key, slot, cache)
+    simulator(key, slot)().simulate(root, **_made(slot.config), workers=max(workers, 1), progress=progress)
+    return slot.build(root, key)
 
 
-def simulator(kind: type[Corpus]) -> type:
+def check_patients(opened: Mapping[str, Corpus], stores: Stores) -> None:
+    """DataError where corpora that one reader reads from one folder put a patient into two splits.
+
+    Other corpora are taken to have no patient in common.
+    """
+    homes: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+    for key, corpus in opened.items():
+        home = homes.setdefault((type(corpus).name, str(corpus.root.resolve())), {})
+        for patient, split in stores[key].rows(["patient", "split"]):
+            other, where = home.setdefault(patient.removeprefix(f"{key}/"), (key, split))
+            if where != split:
+                raise DataError(f"corpora.{key}: patient {patient} is in its {split} split, and in the {where} split of corpora.{other}, which reads the same "
+                                f"folder {corpus.root}; give both the same seed, limit and split, or leave one out")
+
+
+def simulator(key: str, slot: Slot) -> type:
     """The simulator of a corpus's layout; ConfigError where it has none."""
-    layout = getattr(kind, "layout", None)
+    layout = slot.component.layout
     if layout is None:
-        raise ConfigError(f"corpus {kind.__name__} has no simulator (no `layout`); set its root to the folder where it lies")
-    return registry_of("simulator")[layout]
+        raise ConfigError(f"corpora.{key}.root: is missing, and {slot.name} cannot be simulated (it has no `layout`); set it to the folder of the corpus")
+    return registry("simulator")[layout]
 
 
 def _made(cfg: Corpus.Config) -> dict:
     return {"patients": cfg.patients, "seed": cfg.seed, "seconds": cfg.seconds}
 
 
-def simulated_root(name: str, cfg: Corpus.Config, cache: Path) -> Path:
+def simulated_root(key: str, slot: Slot, cache: Path) -> Path:
     """Where under `cache` a simulated corpus lies, or will."""
-    return Path(cache) / "corpora" / f"{registry[name].layout}-{digest([simulator(registry[name]).version, *sorted(_made(cfg).items())])}"
+    return Path(cache) / "corpora" / f"{slot.component.layout}-{digest([simulator(key, slot).version, *sorted(_made(slot.config).items())])}"
 
 
 def simulated_ecg_qa(name: str, stores: Stores, cache: Path, seed: int) -> Path:
@@ -109,7 +124,7 @@ def simulated_ecg_qa(name: str, stores: Stores, cache: Path, seed: int) -> Path:
 
 def store_folder(corpus: Corpus, fingerprint: str, cache: Path) -> Path:
     """Where under `cache` a corpus's store lies, or will; fingerprint: of its index."""
-    return Path(cache) / "stores" / f"{corpus.name}-{fingerprint}"
+    return Path(cache) / "stores" / f"{corpus.key}-{fingerprint}"
 
 
 def questions_path(made: str, cache: Path) -> Path:
@@ -140,7 +155,7 @@ def resolve_ecg_qa(questions: QuestionsConfig, opened: Mapping[str, Corpus], sto
 def _store(corpus: Corpus, cache: Path, workers: int, progress: bool) -> Store:
     folder = cache / "stores"
     folder.mkdir(parents=True, exist_ok=True)
-    index = Index(corpus, folder / f".index-{corpus.name}-{os.getpid()}.arrow")
+    index = Index(corpus, folder / f".index-{corpus.key}-{os.getpid()}.arrow")
     try:
         return build_store(corpus, store_folder(corpus, index.fingerprint, cache), workers=workers, progress=progress, index=index)
     finally:

@@ -35,8 +35,7 @@ def data_of(experiment: Experiment) -> Data:
     """The dataset that the experiment names, or one of its corpora, built where it is not in the cache yet."""
     if experiment.dataset:
         return open_dataset(experiment.dataset)
-    corpora = {slot.name: slot.config for slot in experiment.corpora.values()}
-    return build_data(corpora, experiment.questions, Path(experiment.cache), experiment.seed)
+    return build_data(experiment.corpora, experiment.questions, Path(experiment.cache), experiment.seed)
 
 
 def evaluation_data(experiment: Experiment, data: Data) -> Data:
@@ -47,7 +46,7 @@ def evaluation_data(experiment: Experiment, data: Data) -> Data:
     if experiment.dataset:
         raise ConfigError("evaluation.corpora, evaluation.ecg_qa: a built dataset is asked what was built into it; build it with them, or leave them out here")
     questions = replace(experiment.questions, ecg_qa=experiment.questions.ecg_qa | ecg_qa)
-    return build_data({slot.name: slot.config for slot in (experiment.corpora | corpora).values()}, questions, Path(experiment.cache), experiment.seed)
+    return build_data(experiment.corpora | corpora, questions, Path(experiment.cache), experiment.seed)
 
 
 def training_texts(data: Data) -> Iterator[str]:

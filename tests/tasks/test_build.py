@@ -8,12 +8,12 @@ import pytest
 
 from anyecg.tasks import build
 from anyecg.tasks.build import build_data
-from anyecg.data.corpora import corpora
+from anyecg.config.schema import Slot
 from anyecg.tasks.questions import QuestionsConfig
 from anyecg.types import ConfigError, DataError
 
-MIMIC = corpora["mimic"].Config(patients=8, seed=1)
-RHYTHM = corpora["mit_bih_arrhythmia"].Config(patients=4, seed=1, seconds=60.0)
+MIMIC = Slot.of("corpus", "mimic", patients=8, seed=1)
+RHYTHM = Slot.of("corpus", "mit_bih_arrhythmia", patients=4, seed=1, seconds=60.0)
 QUESTIONS = QuestionsConfig(windows_per_record=2)
 
 
@@ -37,7 +37,7 @@ def test_fingerprint_follows_everything(tmp_path):
     base = made(tmp_path)
     others = [
         made(tmp_path, seed=1), made(tmp_path, questions=QuestionsConfig(windows_per_record=3)), made(tmp_path, corpora={"mimic": MIMIC}),
-        made(tmp_path, corpora={"mimic": corpora["mimic"].Config(patients=8, seed=2), "mit_bih_arrhythmia": RHYTHM}),
+        made(tmp_path, corpora={"mimic": Slot.of("corpus", "mimic", patients=8, seed=2), "mit_bih_arrhythmia": RHYTHM}),
     ]
     assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 5
     assert base.questions.info["data"] == base.stores.fingerprint
@@ -72,7 +72,30 @@ def test_both_processes_of_two_builds_finish(tmp_path):
 
 
 def test_wrong_names_and_roots(tmp_path):
-    with pytest.raises(ConfigError, match="did you mean 'mimic'"):
-        made(tmp_path, corpora={"mimik": MIMIC})
     with pytest.raises(DataError, match=r"corpora\.mimic\.root"):
-        made(tmp_path, corpora={"mimic": corpora["mimic"].Config(root=str(tmp_path / "nowhere"))})
+        made(tmp_path, corpora={"mimic": Slot.of("corpus", "mimic", root=str(tmp_path / "nowhere"))})
+
+
+def test_one_reader_under_two_keys(tmp_path):
+    """Two entries of one reader are two corpora, whatever order they come in, and each is found again by its own key."""
+    both = {"lo": MIMIC, "hi": Slot.of("corpus", "mimic", patients=6, seed=2)}
+    data = made(tmp_path, corpora=both)
+    assert len({record.partition("/")[0] for record in data.stores.records.index}) == 2
+    assert data.stores["lo"].summary["reader"] == "mimic" and len(data.stores["lo"]) != len(data.stores["hi"])
+    assert build.find_data(both, QUESTIONS, tmp_path, 0).fingerprint == data.fingerprint
+    assert build.find_data({"lo": MIMIC, "other": both["hi"]}, QUESTIONS, tmp_path, 0) is None
+
+
+def test_one_folder_under_two_keys_has_each_patient_in_one_split(tmp_path):
+    root = made(tmp_path, corpora={"mimic": MIMIC}) and next((tmp_path / "corpora").glob("mimic-*"))
+    same = {key: Slot.of("corpus", "mimic", root=str(root), seed=seed) for key, seed in (("one", 1), ("two", 1), ("three", 2))}
+    one, two = (made(tmp_path, corpora={key: same[key] for key in keys}) for keys in (("one",), ("one", "two")))
+    assert len(two.stores.records) == 2 * len(one.stores.records)
+    with pytest.raises(DataError, match=r"corpora\.three: patient three/\d+ is in its \w+ split, and in the \w+ split of corpora\.one.*same seed"):
+        made(tmp_path, corpora={key: same[key] for key in ("one", "three")})
+
+
+def test_a_reader_that_cannot_be_simulated_needs_a_root(tmp_path):
+    mine = Slot("mine", type("Mine", (MIMIC.component,), {"layout": None}), MIMIC.config)
+    with pytest.raises(ConfigError, match=r"corpora\.mine\.root: is missing, and mine cannot be simulated"):
+        made(tmp_path, corpora={"mine": mine})

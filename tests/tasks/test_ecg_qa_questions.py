@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from anyecg.tasks.build import build_data
-from anyecg.data.corpora import corpora
+from anyecg.config.schema import Slot
 from anyecg.findings import BY_KEY, find
 from anyecg.tasks.questions import QuestionsConfig, build_questions
 from anyecg.tasks.ecg_qa.build import BRIEFLY, ECGS
@@ -21,7 +21,7 @@ from anyecg.types import MARKER, ConfigError, DataError
 
 from tests.data.native import REAL, real_data
 
-CORPORA = {"ptbxl": corpora["ptbxl"].Config(patients=60, seed=2), "mimic": corpora["mimic"].Config(patients=24, seed=2)}
+CORPORA = {"ptbxl": Slot.of("corpus", "ptbxl", patients=60, seed=2), "mimic": Slot.of("corpus", "mimic", patients=24, seed=2)}
 SIMULATED = QuestionsConfig(pools=["ecg_qa"], ecg_qa={"ptbxl": "simulated", "mimic": "simulated"}, ecg_qa_share=1.0)
 
 
@@ -261,7 +261,7 @@ def test_the_simulated_folder_is_never_written_over(cache, data, tmp_path):
 @real_data
 def test_real_ecg_qa(cache, tmp_path, caplog):
     cfg = QuestionsConfig(pools=["ecg_qa"], ecg_qa={"ptbxl": str(REAL / "ecgqa" / "ptbxl")}, ecg_qa_share=1.0)
-    data = build_data({"ptbxl": corpora["ptbxl"].Config(root=str(REAL / "ptbxl"))}, cfg, cache, seed=0, progress=False)
+    data = build_data({"ptbxl": Slot.of("corpus", "ptbxl", root=str(REAL / "ptbxl"))}, cfg, cache, seed=0, progress=False)
     assert Counter(zip(data.questions.column("split"), data.questions.column("subset"))) == {
         ("train", "single-verify"): 211, ("train", "comparison_irrelevant-query"): 96, ("val", "single-verify"): 28,
         ("val", "comparison_irrelevant-query"): 2, ("test", "single-verify"): 86}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anyecg.tasks.build import build_data
-from anyecg.data.corpora import corpora
+from anyecg.config.schema import Slot
 from anyecg.data.corpora.base import BEATS
 from anyecg.findings import find
 from anyecg.tasks.questions import Questions, QuestionsConfig, build_questions
@@ -22,7 +22,7 @@ SIMULATED = {"mimic": 30, "ptbxl": 24, "mit_bih_arrhythmia": 12, "mit_bih_st": 6
 
 
 def configs(**changes):
-    return {name: corpora[name].Config(patients=patients, seconds=changes.get(name), seed=5) for name, patients in SIMULATED.items()}
+    return {name: Slot.of("corpus", name, patients=patients, seconds=changes.get(name), seed=5) for name, patients in SIMULATED.items()}
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +270,7 @@ def test_table_finds_rows_and_columns(tmp_path):
 @real_data
 def test_real_corpora(cache):
     real = {"ptbxl": REAL / "ptbxl", "mit_bih_arrhythmia": REAL / "mitdb"}
-    data = build_data({name: corpora[name].Config(root=str(root)) for name, root in real.items()}, QuestionsConfig(), cache, seed=0, progress=False)
+    data = build_data({name: Slot.of("corpus", name, root=str(root)) for name, root in real.items()}, QuestionsConfig(), cache, seed=0, progress=False)
     counts = Counter(zip(data.questions.column("pool"), data.questions.column("split")))
     assert counts["report", "train"] == 309 and counts["report", "test"] == 0 and counts["classification", "test"] == 81
     assert all(counts[pool, split] > 100 for pool in ("localization_short", "localization_long") for split in ("train", "val", "test"))

@@ -6,12 +6,12 @@ from collections import Counter
 import pytest
 
 from anyecg.tasks.build import build_data
-from anyecg.data.corpora import corpora
+from anyecg.config.schema import Slot
 from anyecg.tasks.questions import QuestionsConfig, build_questions, settings
 from anyecg.tasks.subsample import BEYOND, apportioned
 from anyecg.types import ConfigError
 
-SOURCES = {name: corpora[name].Config(patients=14, seconds=70.0, seed=3) for name in ("mit_bih_arrhythmia", "mit_bih_st", "european_st_t")}
+SOURCES = {name: Slot.of("corpus", name, patients=14, seconds=70.0, seed=3) for name in ("mit_bih_arrhythmia", "mit_bih_st", "european_st_t")}
 POOLS = ["localization_short", "localization_long"]
 
 

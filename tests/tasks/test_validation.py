@@ -6,7 +6,7 @@ import pytest
 
 from anyecg.data.dataset.data import Data
 from anyecg.tasks.build import build_data
-from anyecg.data.corpora import corpora
+from anyecg.config.schema import Slot
 from anyecg.tasks.questions import Questions, QuestionsConfig
 from anyecg.data.dataset.questions_file import write_questions
 from anyecg.tasks import tasks as registry
@@ -21,8 +21,8 @@ BEYOND = "window beyond its record's end"
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     sources = {
-        "mimic": corpora["mimic"].Config(patients=24, seed=2), "ptbxl": corpora["ptbxl"].Config(patients=24, seed=2),
-        "mit_bih_arrhythmia": corpora["mit_bih_arrhythmia"].Config(patients=8, seed=2, seconds=60.0),
+        "mimic": Slot.of("corpus", "mimic", patients=24, seed=2), "ptbxl": Slot.of("corpus", "ptbxl", patients=24, seed=2),
+        "mit_bih_arrhythmia": Slot.of("corpus", "mit_bih_arrhythmia", patients=8, seed=2, seconds=60.0),
     }
     cfg = QuestionsConfig(windows_per_record=2, ecg_qa={"mimic": "simulated"}, ecg_qa_share=0.2)
     return build_data(sources, cfg, tmp_path_factory.mktemp("cache"), seed=0, progress=False)

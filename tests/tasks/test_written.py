@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from anyecg.tasks.build import build_data
-from anyecg.data.corpora import corpora
+from anyecg.config.schema import Slot
 from anyecg.data.corpora.base import SPLITS
 from anyecg.findings import find
 from anyecg.tasks.questions import QuestionsConfig, build_questions
@@ -114,7 +114,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def stores(cache):
-    simulated = {"mimic": corpora["mimic"].Config(patients=60, seed=3)}
+    simulated = {"mimic": Slot.of("corpus", "mimic", patients=60, seed=3)}
     return build_data(simulated, QuestionsConfig(pools=["multi_ecg"]), cache, seed=0, workers=1, progress=False).stores
 
 
@@ -249,7 +249,7 @@ def served(tmp_path_factory):
 def test_a_real_server(served, tmp_path):
     """SmolLM2 (135 M parameters) seldom writes a pair that passes: what counts is that all it says is kept, read, checked and counted."""
     url, model, stop = served
-    simulated = {"mimic": corpora["mimic"].Config(patients=4, seed=3)}
+    simulated = {"mimic": Slot.of("corpus", "mimic", patients=4, seed=3)}
     stores = build_data(simulated, QuestionsConfig(pools=["multi_ecg"]), tmp_path, seed=0, workers=1, progress=False).stores
     llm = EndpointConfig(url=url, model=model, concurrency=2, timeout=300, retries=1, max_tokens=60)
     cfg = QuestionsConfig(pools=["multi_ecg"], runs_per_patient=1, questions_per_run=2, writer=llm)

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     given = roots(options.root)
     settings = [f"corpora.{name}.root={json.dumps(str(root.expanduser()))}" for name, root in given.items()]
     experiment = loaded(options.settings, settings)
-    corpora = {slot.name: slot.config for key, slot in experiment.corpora.items() if not given or key in given}
+    corpora = {key: slot for key, slot in experiment.corpora.items() if not given or key in given}
     ready(options.to)
     with logging_to(options.to / LOG):
         build_dataset(corpora, experiment.questions, options.to, seed=experiment.seed, workers=options.workers)

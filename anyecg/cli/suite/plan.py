@@ -77,7 +77,7 @@ def data_key(experiment: Experiment) -> tuple[str, bool]:
     """The fingerprint of an experiment's data and True; a stand-in and False where the data is not built yet."""
     if experiment.dataset:
         return open_dataset(experiment.dataset).fingerprint, True
-    found = find_data({slot.name: slot.config for slot in experiment.corpora.values()}, experiment.questions, experiment.cache, experiment.seed)
+    found = find_data(experiment.corpora, experiment.questions, experiment.cache, experiment.seed)
     return (found.fingerprint, True) if found else (_data_settings(experiment), False)
 
 

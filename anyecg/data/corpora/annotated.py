@@ -88,10 +88,10 @@ class MITBIHArrhythmia(Annotated):
         if self.cfg.split == "patients":
             return super().splits(patients)
         if self.cfg.split != "inter_patient":
-            raise DataError(f"corpus {self.name}: split is 'patients' or 'inter_patient', not {self.cfg.split!r}")
+            raise DataError(f"corpus {self.key}: split is 'patients' or 'inter_patient', not {self.cfg.split!r}")
         tested = {patient for name, patient in patients.items() if name in DS2}
         if not tested:
-            log.warning("corpus %s: no record of DS2 is in %s, so there is no test split", self.name, self.root)
+            log.warning("corpus %s: no record of DS2 is in %s, so there is no test split", self.key, self.root)
         trained = [patient for name, patient in patients.items() if name in DS1 and patient not in tested]
         few = {patient for patient, split in split_by_patient(trained, (0.8, 0.1, 0.1), self.cfg.seed).items() if split == "val"}
         halves = {}

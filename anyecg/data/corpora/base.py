@@ -59,13 +59,13 @@ class Rejected:
 class Corpus:
     """A source of recordings in its native layout.
 
-    name: what the registry calls it; layout: what the simulator calls it; shard_records: recordings of one store shard;
-    rate: Hz that every recording has, None where they may differ; rejected: the bad rows that were met so far while `entries`
+    name: what the registry calls its reader; layout: what the simulator calls it; shard_records: recordings of one store shard;
+    key: what a user calls this corpus, and with it its store, record ids and subset; rate: Hz that every recording has, None where they may differ; rejected: the bad rows that were met so far while `entries`
     was read, each once, in their order.
     """
 
     name: ClassVar[str]
-    layout: ClassVar[str]
+    layout: ClassVar[str | None] = None
     shard_records: ClassVar[int] = 128
     rate: float | None = None
 
@@ -86,14 +86,15 @@ class Corpus:
                 check.number("seconds", above=0)
                 check.number("seed", least=0)
 
-    def __init__(self, cfg: Config, root: Path | str) -> None:
+    def __init__(self, cfg: Config, root: Path | str, key: str | None = None) -> None:
         self.cfg = cfg
         self.root = Path(root)
+        self.key = key or self.name
         self.rejected: dict[Rejected, None] = {}
         if not self.root.is_dir():
             raise DataError(
-                f"corpus {self.name}: there is no folder {self.root}; "
-                f"set corpora.{self.name}.root to where it was downloaded, or to null to simulate it"
+                f"corpus {self.key}: there is no folder {self.root}; "
+                f"set corpora.{self.key}.root to where it was downloaded, or to null to simulate it"
             )
 
     def entries(self) -> Iterable[Entry]:
@@ -144,7 +145,7 @@ class Corpus:
         if np.isnan(scale).any():
             raise DataError(f"{path}: unit {record.units[int(np.isnan(scale).argmax())]!r} is no voltage")
         signal = np.ascontiguousarray(record.p_signal.T, dtype=np.float32) * scale[:, None]
-        return ECGRecord(signal, float(record.fs), tuple(name or "" for name in record.sig_name), f"{self.name}/{entry.id}", f"{self.name}/{entry.patient}")
+        return ECGRecord(signal, float(record.fs), tuple(name or "" for name in record.sig_name), f"{self.key}/{entry.id}", f"{self.key}/{entry.patient}")
 
     def limited(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """The first `cfg.limit` entries; DataError where there is none."""
@@ -152,9 +153,9 @@ class Corpus:
         first = next(kept, None)
         if first is None and self.rejected:
             reasons = "; ".join(row.reason for row in islice(self.rejected, 3))
-            raise DataError(f"corpus {self.name}: not one of {len(self.rejected)} rows in {self.root} can be used: {reasons}")
+            raise DataError(f"corpus {self.key}: not one of {len(self.rejected)} rows in {self.root} can be used: {reasons}")
         if first is None:
-            raise DataError(f"corpus {self.name}: {self.root} lists no recording; is it the right folder?")
+            raise DataError(f"corpus {self.key}: {self.root} lists no recording; is it the right folder?")
         return chain([first], kept)
 
     def columns(self, file: str, names: list[str], optional: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
@@ -182,11 +183,11 @@ class Corpus:
                     empty -= {name for name in empty if batch[name].null_count < len(batch)}
                     yield batch
         except FileNotFoundError as error:
-            raise DataError(f"corpus {self.name}: {path} is missing; download the corpus whole, or mend its root") from error
+            raise DataError(f"corpus {self.key}: {path} is missing; download the corpus whole, or mend its root") from error
         except (OSError, pa.ArrowInvalid) as error:
-            raise DataError(f"corpus {self.name}: {path} cannot be read ({error})") from error
+            raise DataError(f"corpus {self.key}: {path} cannot be read ({error})") from error
         if empty:
-            raise DataError(f"corpus {self.name}: {path} has no column {', '.join(sorted(empty))}, or nothing in it; download it again")
+            raise DataError(f"corpus {self.key}: {path} has no column {', '.join(sorted(empty))}, or nothing in it; download it again")
         for line in sorted(ragged):
             self.reject(line, path=file)
 
@@ -201,12 +202,12 @@ class Corpus:
                 lines, wrong = sound(text.readlines())
             table = pd.read_csv(io.StringIO("".join(lines)), dtype=str, **options)
         except FileNotFoundError as error:
-            raise DataError(f"corpus {self.name}: {path} is missing; download the corpus whole, or mend its root") from error
+            raise DataError(f"corpus {self.key}: {path} is missing; download the corpus whole, or mend its root") from error
         except (OSError, ValueError) as error:
-            raise DataError(f"corpus {self.name}: {path} cannot be read ({error})") from error
+            raise DataError(f"corpus {self.key}: {path} cannot be read ({error})") from error
         missing = [name for name in columns if name not in table]
         if missing:
-            raise DataError(f"corpus {self.name}: {path} has no column {', '.join(missing)}; download it again")
+            raise DataError(f"corpus {self.key}: {path} has no column {', '.join(missing)}; download it again")
         for line in wrong:
             self.reject(f"{file}, {line}", path=file)
         return table

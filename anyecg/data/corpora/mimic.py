@@ -91,7 +91,7 @@ class MIMIC(Corpus):
         reports = Reports(self.columns("machine_measurements.csv", ["study_id"], [f"report_{n}" for n in range(18)]))
         said = pc.fill_null(pc.index_in(index["study_id"], value_set=reports.studies), -1).to_numpy()
         if unsaid := int((said < 0).sum()):
-            log.warning("corpus mimic: %d of %d recordings have no row in %s, so they have no report", unsaid, len(said), self.root / "machine_measurements.csv")
+            log.warning("corpus %s: %d of %d recordings have no row in %s, so they have no report", self.key, unsaid, len(said), self.root / "machine_measurements.csv")
         times = pd.to_datetime(index["ecg_time"].to_pandas(), errors="coerce").to_numpy("datetime64[s]")
         order = pc.sort_indices(
             pa.table({"subject": index["subject_id"], "time": times, "study": index["study_id"]}),

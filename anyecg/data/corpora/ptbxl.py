@@ -65,13 +65,13 @@ class PTBXL(Corpus):
         """
         column = {"records100": "filename_lr", "records500": "filename_hr"}.get(self.cfg.records)
         if column is None:
-            raise DataError(f"corpus ptbxl: records is 'records100' or 'records500', not {self.cfg.records!r}")
+            raise DataError(f"corpus {self.key}: records is 'records100' or 'records500', not {self.cfg.records!r}")
         text = self.cfg.report == "text"
         index = self.table(INDEX, ["ecg_id", "patient_id", "recording_date", "scp_codes", "strat_fold", column, *(["report"] if text else [])])
         index["strat_fold"] = pd.to_numeric(index["strat_fold"], errors="coerce")
         test = 10 if (index["strat_fold"] == 10).any() else 9
         if test != 10:
-            log.warning("corpus ptbxl: fold 10 is not in %s, so fold 9 is the test split and fold 8 the validation split", self.root)
+            log.warning("corpus %s: fold 10 is not in %s, so fold 9 is the test split and fold 8 the validation split", self.key, self.root)
         split = {test: "test", test - 1: "val"}
         codes = self._statements()
         described = {code: shared(text[:1].upper() + text[1:]) for code, text in codes["description"].items()}

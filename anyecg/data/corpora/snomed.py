@@ -67,7 +67,7 @@ class Snomed(Corpus):
             yield Entry(name, paths[name], name, splits[name], statements=statements, labels=labels)
         if nameless:
             log.warning("corpus %s: %d times a header under %s gives a code that has no known name and is left out: %s",
-                        self.name, nameless.total(), self.root, ", ".join(code for code, _ in nameless.most_common(10)))
+                        self.key, nameless.total(), self.root, ", ".join(code for code, _ in nameless.most_common(10)))
 
     def _paths(self) -> dict[str, str]:
         """Record name -> its path below the root without extension, of every header and every signal file."""
@@ -82,7 +82,7 @@ class Snomed(Corpus):
                     twice.append(path)
         if twice:
             log.warning("corpus %s: %d record(s) under %s left out, as another folder has a record of the same name: %s",
-                        self.name, len(twice), self.root, ", ".join(twice[:3]) + (", ..." if len(twice) > 3 else ""))
+                        self.key, len(twice), self.root, ", ".join(twice[:3]) + (", ..." if len(twice) > 3 else ""))
         return paths
 
     def files(self, entry: Entry) -> list[Path]:

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from anyecg.data.store.duplicates import LISTED
 from anyecg.data.dataset.data import Data
-from anyecg.tasks.build import identity, open_corpus, resolve_ecg_qa
+from anyecg.config.schema import Slot
+from anyecg.tasks.build import check_patients, identity, open_corpus, resolve_ecg_qa
 from anyecg.data.dataset.card import card
-from anyecg.data.corpora import corpora as registry
 from anyecg.data.corpora.base import Corpus
 from anyecg.data.dataset.provenance import origin, simulation
 from anyecg.tasks.questions import VERSION, Questions, QuestionsConfig, build_questions, settings, write_counted
@@ -39,7 +39,7 @@ CARD, MANIFEST, QUESTIONS, COUNTS, ORIGIN = "README.md", "questions.parquet", "q
 LOG = "build.log"
 
 
-def build_dataset(corpora: Mapping[str, Corpus.Config], questions: QuestionsConfig, folder: Path | str, *, seed: int = 0,
+def build_dataset(corpora: Mapping[str, Slot], questions: QuestionsConfig, folder: Path | str, *, seed: int = 0,
                   workers: int = 0, progress: bool = True) -> Data:
     """Corpora in; a dataset at `folder` out. The same arguments give the same bytes, whatever the number of workers.
 
@@ -57,9 +57,10 @@ def build_dataset(corpora: Mapping[str, Corpus.Config], questions: QuestionsConf
             _refuse(folder, known, corpora, questions, seed)
         for left in [*folder.glob("corpora/.*.part-*"), *folder.glob("ecg_qa/.*.part-*")]:  # of builds that were killed
             shutil.rmtree(left)
-        opened = {name: open_corpus(name, cfg, folder, workers, progress) for name, cfg in corpora.items()}
+        opened = {key: open_corpus(key, slot, folder, workers, progress) for key, slot in corpora.items()}
         with Watch(folder) as watch:
             stores = Stores([_stored(corpus, folder, workers, progress) for corpus in opened.values()])
+            check_patients(opened, stores)
             released = {name: origin("ecgqa", {} if root == "simulated" else None) for name, root in questions.ecg_qa.items()}
             questions = resolve_ecg_qa(questions, opened, stores, folder, seed, progress)
             made = identity(stores, questions, seed)
@@ -139,11 +140,11 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _refuse(folder: Path, known: Mapping, corpora: Mapping[str, Corpus.Config], questions: QuestionsConfig, seed: int) -> None:
+def _refuse(folder: Path, known: Mapping, corpora: Mapping[str, Slot], questions: QuestionsConfig, seed: int) -> None:
     """DataError where a finished dataset is another one, as far as can be told before a recording is read, or has an edited store."""
     if "config" not in known["made_with"]:
         raise DataError(f"{folder} holds a dataset that was not built from corpora; choose another folder")
-    wanted, sources = {registry[name].name: cfg for name, cfg in corpora.items()}, known["sources"]
+    wanted, sources = {key: slot.config for key, slot in corpora.items()}, known["sources"]
     if wanted.keys() != sources.keys():
         raise DataError(f"{folder} holds a dataset of other corpora ({', '.join(sources)}, not {', '.join(wanted)}); choose another folder")
     for name, cfg in wanted.items():
@@ -185,10 +186,10 @@ def _missing(folder: Path, known: Mapping, made: str) -> list[str]:
 
 def _stored(corpus: Corpus, folder: Path, workers: int, progress: bool) -> Store:
     """A corpus's store, and beside it where the recordings come from."""
-    store = build_store(corpus, folder / "stores" / corpus.name, workers=workers, progress=progress)
+    store = build_store(corpus, folder / "stores" / corpus.key, workers=workers, progress=progress)
     for left in (*store.folder.glob("shard-*.parquet"), *store.folder.glob("shard-*.json")):  # of a build that was killed while it tidied up
         left.unlink()
-    write(store.folder / ORIGIN, json.dumps(origin(corpus.name, simulation(corpus.root)), indent=1) + "\n")
+    write(store.folder / ORIGIN, json.dumps(origin(type(corpus).name, simulation(corpus.root)), indent=1) + "\n")
     return store
 
 
@@ -214,5 +215,5 @@ def _finish(folder: Path, stores: Stores, made: str, released: Mapping) -> None:
 def _source(store: Store) -> dict:
     """What the card says of a store: its counts, and where its recordings come from (None where nobody wrote it down)."""
     path = store.folder / ORIGIN
-    counted = {name: value for name, value in store.summary.items() if name not in ("format", "info", "corpus", "shards")}
+    counted = {name: value for name, value in store.summary.items() if name not in ("format", "info", "corpus", "reader", "shards")}
     return {**counted, "origin": json.loads(path.read_text()) if path.exists() else None}

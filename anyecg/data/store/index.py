@@ -36,7 +36,9 @@ class Index:
 
     def _written(self, corpus: Corpus, writer: pa.RecordBatchWriter) -> Iterator:
         """Write every entry, and yield what the fingerprint is made of."""
-        yield FORMAT, corpus.name, json.dumps(corpus.info(), sort_keys=True)
+        yield FORMAT, corpus.key, json.dumps(corpus.info(), sort_keys=True)
+        if corpus.key != corpus.name:
+            yield corpus.name
         seen, rows = set(), []
         for entry in corpus.entries():
             if entry.id in seen:

@@ -61,7 +61,7 @@ def build_store(corpus: Corpus, folder: Path | str, *, workers: int = 0, progres
             index = Index(corpus, folder / "index.arrow") if own else index
             store = _checked(Store.open(folder), index.fingerprint) if (folder / "store.json").exists() else None
             if store and (damaged := store.damaged()):
-                log.warning("%s is missing or not as long as it was written; the recordings of %s are read once more", damaged[0], corpus.name)
+                log.warning("%s is missing or not as long as it was written; the recordings of %s are read once more", damaged[0], corpus.key)
                 (folder / "store.json").unlink()
             if not store or damaged:
                 _claim(folder, index.fingerprint)
@@ -108,7 +108,7 @@ def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int) -> int:
 
 
 def _skipped(corpus: Corpus, entry: Entry | Rejected, reason: str) -> dict:
-    return {"id": f"{corpus.name}/{entry.id}", "path": entry.path, "reason": reason}
+    return {"id": f"{corpus.key}/{entry.id}", "path": entry.path, "reason": reason}
 
 
 def _prepare(corpus: Corpus, entry: Entry) -> tuple[dict, np.ndarray]:
@@ -121,7 +121,7 @@ def _prepare(corpus: Corpus, entry: Entry) -> tuple[dict, np.ndarray]:
     rows, unknown = lead_rows(record.leads)
     steps = np.rint(signal[mask] / np.float32(STEP))
     row = {
-        "id": f"{corpus.name}/{entry.id}", "corpus": corpus.name, "path": entry.path, "fs": record.fs, "patient": f"{corpus.name}/{entry.patient}",
+        "id": f"{corpus.key}/{entry.id}", "corpus": corpus.key, "path": entry.path, "fs": record.fs, "patient": f"{corpus.key}/{entry.patient}",
         "split": entry.split, "time": entry.time,
         "seconds": signal.shape[1] / SAMPLING_RATE, "samples": signal.shape[1], "lead_mask": int(BITS[mask].sum()),
         "interpolated": interpolated, "clipped": int((np.abs(steps) > LIMIT).sum()), "outside": len(annotated) - len(annotations),
@@ -141,7 +141,7 @@ def _write_missing(corpus: Corpus, index: Index, folder: Path, workers: int, pro
     left = sum(min(corpus.shard_records, len(index) - n * corpus.shard_records) for n in missing)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not progress) as bar:
-        task = bar.add_task(f"store {corpus.name}", total=len(index), completed=len(index) - left)
+        task = bar.add_task(f"store {corpus.key}", total=len(index), completed=len(index) - left)
         if workers < 2 or len(missing) < 2:
             for n in missing:
                 bar.advance(task, write_shard(corpus, index.path, folder, n))
@@ -192,19 +192,19 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index) -> None:
         reasons = "; ".join(sorted({row["reason"] for row in skipped})[:3])
         for piece in pieces:
             piece.with_suffix(".json").unlink()
-        raise DataError(f"corpus {corpus.name}: not one of {len(skipped)} recordings in {corpus.root} can be used: {reasons}")
+        raise DataError(f"corpus {corpus.key}: not one of {len(skipped)} recordings in {corpus.root} can be used: {reasons}")
     partial.rename(folder / "records.parquet")
     summary = {
-        "format": FORMAT, "fingerprint": index.fingerprint, "corpus": corpus.name, **counts, "skipped": len(skipped),
+        "format": FORMAT, "fingerprint": index.fingerprint, "corpus": corpus.key, "reader": corpus.name, **counts, "skipped": len(skipped),
         "unknown_leads": dict(sorted(unknown.items())), "broken_leads": dict(sorted(broken.items())), "info": corpus.info(),
-        "shards": [shard["sha256"] for shard in finished], **({"disordered": disordered} if disordered else {}), **alike.told(folder, corpus.name),
+        "shards": [shard["sha256"] for shard in finished], **({"disordered": disordered} if disordered else {}), **alike.told(folder, corpus.key),
     }
     partial.write_text(json.dumps(summary, indent=1))
     partial.rename(folder / "store.json")
     for piece in pieces:
         piece.unlink()
         piece.with_suffix(".json").unlink()
-    log.info("store %s: %d records, %d skipped, unknown leads %s", corpus.name, counts["records"], len(skipped), dict(unknown) or "none")
+    log.info("store %s: %d records, %d skipped, unknown leads %s", corpus.key, counts["records"], len(skipped), dict(unknown) or "none")
 
 
 def _claim(folder: Path, identity: str) -> None:

@@ -290,10 +290,18 @@ def test_any_name_of_a_folder_is_a_root(tmp_path, monkeypatch, name):
     assert len(open_dataset("set").stores["mit_bih_arrhythmia"]) == 1
 
 
-def test_corpora_are_known_by_what_they_are_not_by_their_key(tmp_path):
-    settings = ["corpora.mine.name=mit_bih_arrhythmia", "corpora.mine.patients=5", "corpora.mine.seconds=30", "questions.windows_per_record=1"]
-    assert build(tmp_path / "set", *settings, *(f"corpora.{name}=null" for name in ("mimic", "ptbxl", "mit_bih_arrhythmia", "mit_bih_st", "european_st_t"))) == 0
-    assert set(facts(tmp_path / "set")["sources"]) == {"mit_bih_arrhythmia"}
+def test_two_corpora_of_one_reader_are_two_under_their_keys(tmp_path, capsys):
+    settings = [f"corpora.{key}.{setting}" for key, seed in (("mine", 1), ("theirs", 2)) for setting in
+                ("name=mit_bih_arrhythmia", "patients=5", "seconds=30", f"seed={seed}")]
+    settings += ["questions.windows_per_record=1", *(f"corpora.{name}=null" for name in ("mimic", "ptbxl", "mit_bih_arrhythmia", "mit_bih_st", "european_st_t"))]
+    assert build(tmp_path / "set", *settings) == 0
+    known, data = facts(tmp_path / "set"), open_dataset(tmp_path / "set")
+    assert known["sources"].keys() == {"mine", "theirs"} and len(data.stores["mine"]) == len(data.stores["theirs"]) == 5
+    assert {source["origin"]["title"] for source in known["sources"].values()} == {"MIT-BIH Arrhythmia Database"}
+    assert {id.partition("/")[0] for id in data.stores.records.index} == {"mine", "theirs"}
+    assert {subset.removesuffix("_long") for subset in data.questions.column("subset")} == {"mine", "theirs"}
+    assert build(tmp_path / "set", *settings) == 0  # found again
+    assert build(tmp_path / "set", *settings, "corpora.mine.patients=6") == 2 and "another corpus mine" in capsys.readouterr().err
 
 
 def test_the_experiment_of_a_command_line():

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from anyecg.data.__main__ import main
-from anyecg.data.corpora import corpora
+from anyecg.config.schema import Slot
 from anyecg.data.dataset.built import build_dataset, open_dataset
 from anyecg.tasks.questions import QuestionsConfig
 from anyecg.data.dataset.release import paths
@@ -20,7 +20,7 @@ UPSTREAM = [REAL / "upstream_json" / f"{name}.json" for name in ("stage1", "stag
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "built"
-    sources = {"mimic": corpora["mimic"].Config(patients=8, seed=1), "mit_bih_arrhythmia": corpora["mit_bih_arrhythmia"].Config(patients=4, seed=1, seconds=90.0)}
+    sources = {"mimic": Slot.of("corpus", "mimic", patients=8, seed=1), "mit_bih_arrhythmia": Slot.of("corpus", "mit_bih_arrhythmia", patients=4, seed=1, seconds=90.0)}
     build_dataset(sources, QuestionsConfig(windows_per_record=2), folder, progress=False)
     return folder
 

@@ -9,7 +9,7 @@ import pytest
 from anyecg.cli.data.stats import count, spread
 from anyecg.data.__main__ import main
 from anyecg.data.dataset.data import Data
-from anyecg.data.corpora import corpora
+from anyecg.config.schema import Slot
 from anyecg.data.dataset.built import build_dataset, open_dataset
 from anyecg.tasks.questions import Questions, QuestionsConfig
 from anyecg.data.dataset.questions_file import BATCH, write_questions
@@ -23,7 +23,7 @@ KEYS = ("records", "seconds", "workers", "bytes", "peak_bytes", "peak_bytes_work
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stats") / "dataset"
     questions = QuestionsConfig(windows_per_record=3, ecg_qa={"ptbxl": "simulated"})
-    build_dataset({name: corpora[name].Config(**of) for name, of in SOURCES.items()}, questions, folder, progress=False)
+    build_dataset({name: Slot.of("corpus", name, **of) for name, of in SOURCES.items()}, questions, folder, progress=False)
     return folder
 
 

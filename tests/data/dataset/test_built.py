@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from anyecg.data.dataset.card import table
-from anyecg.data.corpora import corpora
+from anyecg.config.schema import Slot
 from anyecg.data.dataset.built import build_dataset, facts, open_dataset, write_dataset
 from anyecg.tasks.questions import QuestionsConfig
 from anyecg.types import ConfigError, DataError
 
 from tests.data.native import beat_train, write_annotated
 
-MIMIC = corpora["mimic"].Config(patients=10, seed=1)
-RHYTHM = corpora["mit_bih_arrhythmia"].Config(patients=5, seed=1, seconds=40.0)
+MIMIC = Slot.of("corpus", "mimic", patients=10, seed=1)
+RHYTHM = Slot.of("corpus", "mit_bih_arrhythmia", patients=5, seed=1, seconds=40.0)
 SOURCES = {"mimic": MIMIC, "mit_bih_arrhythmia": RHYTHM}
 QUESTIONS = QuestionsConfig(windows_per_record=2, ecg_qa={"mimic": "simulated"})
 
@@ -60,8 +60,8 @@ def test_what_is_built_is_opened_and_found_again(built):
     ({"seed": 1}, "another seed"), ({"questions": QuestionsConfig(windows_per_record=3)}, "another questions.windows_per_record"),
     ({"questions": QuestionsConfig(windows_per_record=2)}, "another questions.ecg_qa"),
     ({"sources": {"mimic": MIMIC}, "questions": QuestionsConfig(windows_per_record=2)}, "other corpora .mimic, mit_bih_arrhythmia, not mimic."),
-    ({"sources": {**SOURCES, "ptbxl": corpora["ptbxl"].Config(patients=3)}}, "other corpora"),
-    ({"sources": {**SOURCES, "mimic": corpora["mimic"].Config(patients=11, seed=1)}}, "another corpus mimic .simulated with .'patients': 10"),
+    ({"sources": {**SOURCES, "ptbxl": Slot.of("corpus", "ptbxl", patients=3)}}, "other corpora"),
+    ({"sources": {**SOURCES, "mimic": Slot.of("corpus", "mimic", patients=11, seed=1)}}, "another corpus mimic .simulated with .'patients': 10"),
 ])
 def test_another_dataset_is_refused_and_nothing_is_touched(dataset, settings, words):
     before = tree(dataset)
@@ -223,7 +223,7 @@ def test_the_card_says_where_everything_comes_from(built, tmp_path):
     for source in known["sources"].values():
         assert source["origin"]["title"] and source["origin"]["version"] and source["origin"]["cite"]
     root = write_annotated(tmp_path / "real", "100", beat_train(40.0), beats=[(k + 0.5, "V" if k == 7 else "N") for k in range(40)])
-    build(tmp_path / "set", {"mit_bih_arrhythmia": corpora["mit_bih_arrhythmia"].Config(root=str(root))}, QuestionsConfig(windows_per_record=1))
+    build(tmp_path / "set", {"mit_bih_arrhythmia": Slot.of("corpus", "mit_bih_arrhythmia", root=str(root))}, QuestionsConfig(windows_per_record=1))
     card = (tmp_path / "set" / "README.md").read_text()
     assert "**mit_bih_arrhythmia**: MIT-BIH Arrhythmia Database 1.0.0; licence ODC-By 1.0 (credit the source" in card and "simulated" not in card
     assert "cite: Moody, Mark. The impact of the MIT-BIH Arrhythmia Database." in card and "doi:10.13026/C2F305" in card
