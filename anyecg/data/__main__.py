@@ -9,11 +9,12 @@ from keyword import iskeyword
 
 from anyecg.cli.terminal import guarded
 
-COMMANDS = {  # name -> one line; its file is anyecg/commands/<name>.py, <name>_.py where Python keeps the word for itself
+COMMANDS = {  # name -> one line; its file is anyecg/cli/data/<name>.py, <name>_.py where Python keeps the word for itself
     "build": "corpora in; stores, questions, manifest and card out",
     "check": "check every question of a dataset, and every byte of its store",
     "download": "download a source from PhysioNet; says first what its licence asks for",
     "export": "write a dataset's questions as JSON, as the release has them",
+    "findings": "a picture of every finding that the simulator draws",
     "import": "make a dataset of the questions of released JSON files",
     "show": "a page of plotted examples with their questions and answers",
     "simulate": "write a simulated source in its native layout",

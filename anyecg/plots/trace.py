@@ -97,8 +97,8 @@ def strips(signal: np.ndarray, names: Sequence[str], *, shaded: Intervals = (), 
     return Panel(width, lines * tall, draw)
 
 
-def twelve_leads(signal: np.ndarray, lead_mask: np.ndarray) -> Panel:
-    """The clinical page: three rows of four leads, a quarter of the time each, and lead II (or the next best) below.
+def twelve_leads(signal: np.ndarray, lead_mask: np.ndarray, *, rhythm: bool = True) -> Panel:
+    """The clinical page: three rows of four leads, a quarter of the time each, and lead II (or the next best) below if `rhythm`.
 
     signal: `[12, T]`, mV, 100 Hz, canonical order, about ten seconds; lead_mask: bool `[12]`.
     """
@@ -106,7 +106,8 @@ def twelve_leads(signal: np.ndarray, lead_mask: np.ndarray) -> Panel:
     samples = signal.shape[1]
     edges = [round(samples * quarter / 4) for quarter in range(5)]
     cells = [[(lead, edges[column], edges[column + 1]) for column, lead in enumerate(map(CANONICAL_LEADS.index, row))] for row in ROWS]
-    cells.append([(rhythm_leads(signal, lead_mask, 1)[0], 0, samples)])
+    if rhythm:
+        cells.append([(rhythm_leads(signal, lead_mask, 1)[0], 0, samples)])
     room = [np.max([_room(traces[lead, first:last]) for lead, first, last in row], axis=0) for row in cells]
     width = MARGIN + samples / SAMPLING_RATE * SPEED + END
 
