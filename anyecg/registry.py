@@ -20,6 +20,7 @@ KINDS = {
     "corpus": "anyecg.data.corpora:corpora",
     "task": "anyecg.tasks:tasks",
     "simulator": "anyecg.simulate:simulators",
+    "engine": "anyecg.training.engines:engines",
 }
 
 

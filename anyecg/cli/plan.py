@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -14,7 +14,8 @@ from anyecg.data.dataset.built import open_dataset
 from anyecg.config.schema import Experiment
 from anyecg.training.assembly import training_texts
 from anyecg.training.flops import FORMULA
-from anyecg.training.memory import PER_NODE, estimators
+from anyecg.training.engines import engines
+from anyecg.training.engines.base import PER_NODE, Estimate
 from anyecg.training.planning import check_batches
 from anyecg.training.projection import PAPERS_HEAD, Projection, project
 from anyecg.training.plan_lengths import MEASURED
@@ -42,9 +43,9 @@ def show_plan(experiment: Experiment, mfu: float = MFU, peak: float = PEAK) -> N
     console.print(f"[bold]{experiment.name}[/] at scale={experiment.scale}; nothing was trained and no weights were read")
     console.print("  " + parameters_line(projection), "", sep="\n")
     console.print(stages_table(projection), hours_table(projection, mfu, peak), sep="\n")
-    table = memory_table(projection)
-    console.print(table if table else "Memory a GPU: DeepSpeed's estimators are not installed; pip install 'anyecg[deepspeed]'", markup=False)
-    for note in notes(experiment, projection, why, mfu, peak):
+    memory, missing = estimates()
+    console.print(memory_table(projection, memory))
+    for note in [*missing, *notes(experiment, projection, why, mfu, peak)]:
         console.print(f"- {note}", markup=False)
 
 
@@ -91,16 +92,23 @@ def hours_table(projection: Projection, mfu: float, peak: float) -> Table:
     return table
 
 
-def memory_table(projection: Projection) -> Table | None:
-    """None where DeepSpeed is not installed."""
-    engines = estimators()
-    if engines is None:
-        return None
-    table = _table("GiB a GPU of weights, gradients and optimizer (DeepSpeed's estimators)", [ENGINE, *(f"{gpus} GPU{'s' * (gpus > 1)}" for gpus in GPUS)])
+def estimates() -> tuple[dict[str, Estimate], list[str]]:
+    """The memory estimates of every registered engine's variants by label, and a note for each engine that has none here."""
+    found, missing = {}, []
+    for name in engines.table():
+        try:
+            found |= engines[name].estimates()
+        except ConfigError as error:
+            missing.append(f"Memory under {name} is not estimated: {error}.")
+    return found, missing
+
+
+def memory_table(projection: Projection, memory: Mapping[str, Estimate]) -> Table:
+    table = _table("GiB a GPU of weights, gradients and optimizer", [ENGINE, *(f"{gpus} GPU{'s' * (gpus > 1)}" for gpus in GPUS)])
     for stage in projection.stages:
-        for number, (engine, estimate) in enumerate(engines.items()):
+        for number, (engine, estimate) in enumerate(memory.items()):
             row = [f"{estimate(stage.learning, stage.frozen, stage.largest, gpus) / 2**30:.1f}" for gpus in GPUS]
-            table.add_row(stage.name if number == 0 else "", engine, *row, end_section=number == len(engines) - 1)
+            table.add_row(stage.name if number == 0 else "", engine, *row, end_section=number == len(memory) - 1)
     return table
 
 
@@ -122,8 +130,9 @@ def notes(experiment: Experiment, projection: Projection, why: str, mfu: float, 
                     "By the usual definition an MFU leaves it out, so state one that was measured with it.")
     told.append(f"An MFU of {mfu:g} and a peak of {peak:.3g} FLOP/s are assumptions (--mfu, --peak); nothing here was timed. "
                 f"{PER_NODE} GPUs make a node; the time between GPUs is part of the MFU.")
-    told.append("Memory: DeepSpeed's estimators, for 16-bit training with Adam in float32, asked about the parameters that train; frozen weights are added at "
-                "2 bytes, whole on every GPU under ZeRO-2, a share under ZeRO-3, none with all on the CPU (offload: all). Activations are not in it: they grow with micro_batch and tokens.")
+    told.append("Memory: ZeRO by DeepSpeed's estimators (16-bit training, Adam in float32), given the number of parameters that train; the others by 16 bytes a parameter that "
+                "trains (float32 weight, gradient, two moments). Frozen weights are added at 2 bytes, under fsdp 4: whole on every GPU under ddp and ZeRO-2, a share under ZeRO-3 and "
+                "fsdp, none with all on the CPU (offload: all). Activations are not in it: they grow with micro_batch and tokens.")
     uneven = [stage.name for stage in projection.stages if any(stage.hours(gpus, mfu, peak) is None for gpus in GPUS)]
     if uneven:
         told.append(f"{MISSING} under hours: a batch that does not go evenly to so many GPUs ({', '.join(uneven)}).")

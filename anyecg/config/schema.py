@@ -21,8 +21,6 @@ ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 MATMULS = ("auto", "torch", "onednn")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "bf16", "64")
 VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")  # `evaluation.controls` says what they are
-STRATEGIES = ("auto", "single", "ddp", "deepspeed", "fsdp")
-OFFLOADS = ("none", "optimizer", "all")
 KEY = re.compile(r"\w[\w.+-]*")  # of a corpus
 
 
@@ -124,32 +122,16 @@ class StageConfig:
 
 
 @dataclass(frozen=True)
-class DeepSpeedConfig:
-    """What of DeepSpeed is chosen, with `strategy: deepspeed`."""
-
-    stage: int = 2  # ZeRO: each device keeps a share of 1 the optimizer's state, 2 and of the gradients, 3 and of the weights
-    offload: str = "none"  # to the CPU's memory: none, optimizer, all (stage 3: and the weights)
-    config: Any = None  # DeepSpeed's own configuration instead, keys and values or the name of a JSON file
-
-    def __post_init__(self) -> None:
-        with Checks(self) as check:
-            if self.stage not in (1, 2, 3):
-                check.wrong("stage", f"ZeRO has the stages 1, 2 and 3, not {self.stage}")
-            check.among("offload", OFFLOADS)
-            if self.offload == "all" and self.stage in (1, 2):
-                check.wrong("offload", "all moves the weights too, which needs stage: 3; choose optimizer")
-
-
-@dataclass(frozen=True)
 class TrainerConfig:
     """How Lightning runs a stage; none of it is part of what a stage's output is kept under, but `precision`."""
+
+    MOVED = {"deepspeed": "trainer.strategy"}
 
     accelerator: str = "auto"
     devices: int = 1  # GPUs (or processes) of a node
     num_nodes: int = 1
-    strategy: str = "auto"  # single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
-    deepspeed: DeepSpeedConfig = field(default_factory=DeepSpeedConfig)
-    precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true with deepspeed only
+    strategy: Slot = slot("engine", "auto")  # single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
+    precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true where the engine keeps float32 weights (deepspeed)
     compile: bool = False  # encoder and LLM through torch.compile while a stage trains
     matmul: str = "auto"  # float32 products on a CPU: torch, onednn; auto: onednn on an AMD CPU with AVX-512
     fused_loss: bool = False  # logits and cross-entropy in one kernel (torch 2.15), where the LLM's head is one product
@@ -164,15 +146,14 @@ class TrainerConfig:
             check.among("matmul", MATMULS)
             check.number("devices", "num_nodes", "checkpoint_every", "log_every", least=1)
             check.number("workers", least=0)
-            if self.strategy.startswith("deepspeed_stage_"):
-                check.wrong("strategy", f"'{self.strategy}' is now written strategy: deepspeed, deepspeed.stage: {self.strategy[16:17]}")
-            else:
-                check.among("strategy", STRATEGIES)
-            if self.strategy == "single" and self.devices * self.num_nodes > 1:
-                check.wrong("strategy", f"single runs on one device, not {self.devices * self.num_nodes}; choose ddp or deepspeed")
-            if self.precision in ("bf16-true", "16-true") and self.strategy != "deepspeed":
-                check.wrong("precision", f"{self.precision} rounds small updates of the weights away, where no float32 copy of them is kept; "
-                                         f"choose {self.precision.removesuffix('true')}mixed, or strategy: deepspeed, which keeps one")
+            if isinstance(self.strategy, Slot):
+                for key, what in self.strategy.component.problems(self.strategy.config, self):
+                    check.wrong(key, what)
+
+    @property
+    def processes(self) -> int:
+        """Over all nodes, one a device."""
+        return self.devices * self.num_nodes
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,11 @@ def _of_stage(experiment: Experiment, stage: StageConfig) -> Iterator[Problem]:
     if {"llm", "llm_weights"} <= {*stage.trains} and experiment.llm and getattr(experiment.llm.config, "tuning", None) == "full":
         yield ("trains",), "with llm.tuning: full, llm and llm_weights are the same parameters; name one"
     try:
-        samples_a_pass(stage, trainer.devices * trainer.num_nodes)
+        samples_a_pass(stage, trainer.processes)
     except ConfigError as error:
         yield ("micro_batch" if stage.micro_batch else "batch_size",), f"{error}; {EVENLY}"
-    if trainer.strategy == "deepspeed" and stage.on_spike == "skip":
-        yield ("on_spike",), "DeepSpeed cannot leave a step out; choose warn or stop"
+    if trainer.strategy and stage.on_spike == "skip" and not trainer.strategy.component.skips:
+        yield ("on_spike",), f"trainer.strategy: {trainer.strategy.name} cannot leave a step out; choose warn or stop"
 
 
 def samples_a_pass(stage: StageConfig, devices: int) -> int | None:

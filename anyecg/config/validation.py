@@ -25,6 +25,7 @@ BAD = object()  # in place of a value that cannot be used
 def fill(cls: type, values: Any, path: Key, problems: list[Problem]) -> Any:
     """An instance of the dataclass `cls` from plain values; what is wrong with them is added to `problems`.
 
+    `cls.MOVED`, where a dataclass has it, says of a key that is no more, and of the keys in it, where they are now.
     path: of the values. What has a problem is at its default in the instance, so that what depends on it is still looked at;
     there may be none (None), and it is of no other use.
     """
@@ -33,7 +34,13 @@ def fill(cls: type, values: Any, path: Key, problems: list[Problem]) -> Any:
         values = {}
     hints = typing.get_type_hints(cls)
     known = {f.name: f for f in fields(cls)}
-    problems += [((*path, str(key)), f"unknown key{meant(key, known)}") for key in values if key not in known]
+    moved = getattr(cls, "MOVED", {})
+    for key in (key for key in values if key not in known):
+        if key not in moved:
+            problems.append(((*path, str(key)), f"unknown key{meant(key, known)}"))
+            continue
+        inside = values[key] if isinstance(values[key], Mapping) else {}
+        problems += [((*path, key, str(name)), f"is now {moved[key]}.{name}") for name in inside] or [((*path, key), f"is now {moved[key]}")]
     built = {name: _field(f, hints[name], values, (*path, name), problems) for name, f in known.items()}
     return _instance(cls, {name: value for name, value in built.items() if value is not BAD}, path, problems)
 

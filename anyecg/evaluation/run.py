@@ -32,7 +32,7 @@ from anyecg.tasks import tasks as task_registry
 from anyecg.tasks.base import Task
 from anyecg.training.assembly import build_model, data_of, evaluation_data
 from anyecg.training.distributed import first_alone, is_first, join
-from anyecg.training.engines.strategies import check_machine
+from anyecg.training.machine import check_machine
 from anyecg.training.pipeline import run_curriculum
 from anyecg.training.planning import DONE, PlannedStage, check_batches, plan
 from anyecg.types import CheckpointError, ConfigError, DataError, ECGSample

@@ -25,7 +25,7 @@ def join(trainer: TrainerConfig) -> None:
     ConfigError where as many were started as the configuration does not ask for.
     """
     started = next((kind() for kind in (TorchElasticEnvironment, SLURMEnvironment) if kind.detect()), None)
-    asked = trainer.devices * trainer.num_nodes
+    asked = trainer.processes
     if started is None or (asked == 1 and started.global_rank() == 0 and not isinstance(started, TorchElasticEnvironment)):
         return
     if started.world_size() != asked:

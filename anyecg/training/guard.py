@@ -11,11 +11,10 @@ from pathlib import Path
 import lightning as L
 import torch
 from torch import Tensor
-from torch.nn.utils import get_total_norm
 
 from anyecg.files import atomic_write
-from anyecg.training.engines.fsdp import FSDP
-from anyecg.types import AnyECGError, ConfigError
+from anyecg.training.engines.base import Engine
+from anyecg.types import AnyECGError
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +52,13 @@ class Guard(L.Callback):
     nor a checkpoint ever hold what it would have done. A loss above `spike` times the median of the last 100 steps' losses:
     a warning ("warn"), the step left out and a warning ("skip"), or the same stop ("stop"); `spike` 0 looks for none.
 
-    Where the optimizer cannot leave a step out by itself (DeepSpeed, FSDP, float16), each step is settled before it is taken,
-    which waits for the device once a step. DeepSpeed alone knows its gradients' norm, and only afterwards: there a finite
-    loss with a gradient that is not stops the stage after the step, before any checkpoint; "skip" is a ConfigError.
+    Where the optimizer cannot leave a step out by itself (an `engine` without `found_inf`, float16), each step is settled before it
+    is taken, which waits for the device once a step. An engine that owns the step knows its gradients' norm only afterwards: there
+    a finite loss with a gradient that is not stops the stage after the step, before any checkpoint.
     """
 
-    def __init__(self, folder: Path, stage: str, spike: float, on_spike: str) -> None:
+    def __init__(self, folder: Path, stage: str, spike: float, on_spike: str, engine: Engine) -> None:
+        self.engine = engine
         self.path, self.stage, self.spike, self.on_spike = folder / STOPPED, stage, spike, on_spike
         self.recent, self.count = torch.zeros(WINDOW), 0
         self.bad: Tensor | None = None
@@ -69,11 +69,7 @@ class Guard(L.Callback):
         self.last: Judgement | None = None
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        self.engine = trainer.strategy.handles_gradient_accumulation  # DeepSpeed: gradients and optimizer are the engine's
-        self.fsdp = isinstance(trainer.strategy, FSDP)  # each rank holds a shard of every gradient
         self.scaled = trainer.precision.startswith("16")  # a loss scaler looks for gradients that overflow, and takes another scale
-        if self.engine and self.on_spike == "skip":
-            raise ConfigError(f"stages.{self.stage}.on_spike: DeepSpeed cannot leave a step out; choose warn or stop")
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch, batch_index: int) -> None:
         self.ids.append(tuple(batch.ids))
@@ -84,13 +80,13 @@ class Guard(L.Callback):
         self.losses.append(loss.detach().float() * (trainer.accumulate_grad_batches / scale))
 
     def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer: torch.optim.Optimizer) -> None:
-        if self.engine and len(self.losses) < trainer.accumulate_grad_batches:  # DeepSpeed is asked after every micro-batch
+        if self.engine.owns_step and len(self.losses) < trainer.accumulate_grad_batches:  # it comes here after every micro-batch
             return
         losses = torch.stack(self.losses)
         told = torch.stack([losses.sum() / trainer.accumulate_grad_batches, (~losses.isfinite()).any().float()])
         if trainer.world_size > 1:
             torch.distributed.all_reduce(told)
-        loss, norm = told[0] / trainer.world_size, self._norm(optimizer)
+        loss, norm = told[0] / trainer.world_size, self.engine.gradient_norm(optimizer)
         bad = (told[1] > 0) | ~loss.isfinite()
         if norm is None:
             norm = torch.full_like(loss, math.nan)
@@ -102,7 +98,7 @@ class Guard(L.Callback):
         left_out = self.bad | spike if self.on_spike == "skip" else self.bad
         self.pending.append(Judgement(trainer.global_step + 1, torch.stack([loss, norm, bad, spike, median]), losses, self.ids))
         self.losses, self.ids = [], []
-        if not self.engine and not self.fsdp and optimizer.defaults.get("fused"):  # DeepSpeed's wrapper has no defaults
+        if self.engine.found_inf and optimizer.defaults.get("fused"):
             optimizer.found_inf = left_out.float()
             return
         self.settle()
@@ -110,13 +106,13 @@ class Guard(L.Callback):
             optimizer.zero_grad(set_to_none=True)
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int) -> None:
-        """DeepSpeed's norm, once its step is taken."""
-        if self.engine and self.settled and self.settled[-1].norm is None and (norm := trainer.model.get_global_grad_norm()) is not None:
+        """The norm of an engine that knows it only once its step is taken."""
+        if self.settled and self.settled[-1].norm is None and (norm := self.engine.norm_after_step(trainer)) is not None:
             step = self.settled[-1]
-            step.norm = float(norm)
-            if not (math.isfinite(step.norm) and step.norm >= 0) and not self.scaled:  # DeepSpeed writes -1 for one that is not finite
-                self._stop(self.last, f"a gradient is not finite, with a loss of {step.loss:g}", "stopped right after the step, which DeepSpeed "
-                           "takes before it tells its gradients' norm: the weights in memory are spoilt and written nowhere")
+            step.norm = norm
+            if not (math.isfinite(norm) and norm >= 0) and not self.scaled:
+                self._stop(self.last, f"a gradient is not finite, with a loss of {step.loss:g}", "stopped right after the step, which the engine "
+                           "takes before it reports its gradients' norm: the weights in memory are spoilt and written nowhere")
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.settle()
@@ -153,17 +149,6 @@ class Guard(L.Callback):
     def load_state_dict(self, state: dict) -> None:
         self.recent, self.count = state["recent"], state["count"]
         self.settled = [Step(**step) for step in state["settled"]]
-
-    def _norm(self, optimizer: torch.optim.Optimizer) -> Tensor | None:
-        """The norm of all gradients before they are clipped; None under DeepSpeed, which keeps them to itself."""
-        if self.engine:
-            return None
-        norm = get_total_norm([p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]).float()
-        if not self.fsdp:
-            return norm
-        square = norm.square()
-        torch.distributed.all_reduce(square)
-        return square.sqrt()
 
     def _spike(self, loss: Tensor) -> tuple[Tensor, Tensor]:
         """The median of the last losses before this one, and whether it is a spike; both stay on the device."""

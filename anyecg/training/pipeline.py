@@ -25,14 +25,12 @@ from anyecg.files import atomic_write, report_write_errors
 from anyecg.objectives.answer import AnsweringStage
 from anyecg.training.compiled import compiled
 from anyecg.objectives.contrastive import ContrastiveStage, PairCollator
-from anyecg.training.engines.fsdp import FSDP, ClipSharded, unwrap
 from anyecg.training.guard import Guard
 from anyecg.training.matmul import matmul_by
 from anyecg.training.planning import DONE, PlannedStage, limits, plan
 from anyecg.training.progress import Bar, LossCurve
 from anyecg.training.distributed import first_alone, is_first
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
-from anyecg.training.engines.strategies import sharded_llm, shards, strategy_for
 from anyecg.types import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -56,9 +54,10 @@ def run_curriculum(experiment: Experiment, build: Callable[[], ECGLanguageModel]
     """The model at the end of the curriculum and its stages, by any strategy; on every process but the first there may be no model.
 
     build: the model before its first stage. An engine that shards keeps what it was given, so each stage begins with a model
-    built anew from the outputs of those before, of whose LLM a process may hold a part only (`sharded_llm`).
+    built anew from the outputs of those before, of whose LLM a process may hold a part only (`Engine.building`).
     """
-    if not shards(experiment.trainer):
+    engine = experiment.trainer.strategy.build(experiment.trainer)
+    if not engine.sharded:
         model = build()
         return model, run_stages(experiment, model, data, text_encoder)
     stages = plan(experiment, data.fingerprint)
@@ -66,7 +65,7 @@ def run_curriculum(experiment: Experiment, build: Callable[[], ECGLanguageModel]
         if reused(stage):
             log.info("%s: reused from %s", stage.name, stage.folder)
             continue
-        with sharded_llm(experiment.trainer):
+        with engine.building():
             model = _loaded(build(), stages[:number])
         train(experiment, stage, model, data, text_encoder)
     return _loaded(build(), stages) if is_first() else None, stages
@@ -125,7 +124,7 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
         loader = StageData(
             data, stage.cfg, limits(experiment, stage.cfg), replay=experiment.replay, seed=stage.seed, collate=collator,
             measure=collator.measure, context=model.llm.context, lengths=Path(experiment.cache) / "lengths", reader=collator.fingerprint,
-            devices=trainer_cfg.devices * trainer_cfg.num_nodes, workers=trainer_cfg.workers,
+            devices=trainer_cfg.processes, workers=trainer_cfg.workers,
         )
         if stage.cfg.objective == "contrastive":
             loader.collate = PairCollator(data.questions, loader.visited, text_encoder, work / EMBEDDINGS)
@@ -136,17 +135,17 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
     log.info("%s: trains %s; %d steps of %d samples: %s", stage.name,
              ", ".join(f"{group} ({count:,})" for group, count in module.trainable.items()), loader.steps, stage.cfg.batch_size,
              ", ".join(f"{pool} {count:,}" for pool, count in loader.counts.items()))
-    guard = Guard(work, stage.name, stage.cfg.spike, stage.cfg.on_spike)
+    engine = module.engine = trainer_cfg.strategy.build(trainer_cfg)
+    guard = Guard(work, stage.name, stage.cfg.spike, stage.cfg.on_spike, engine)
     curve = LossCurve(work / "loss.csv", stage.name, trainer_cfg.log_every, stage.cfg.batch_size, guard)
-    strategy = strategy_for(trainer_cfg, model)
     on_a_terminal = os.isatty(2)
-    by_itself = isinstance(strategy, FSDP) and stage.cfg.clip > 0  # Lightning clips no gradients for it
     trainer = L.Trainer(
         accelerator=trainer_cfg.accelerator, devices=trainer_cfg.devices, num_nodes=trainer_cfg.num_nodes,
-        strategy=strategy, precision=trainer_cfg.precision, max_steps=loader.steps, max_epochs=1,
-        accumulate_grad_batches=loader.accumulate, gradient_clip_val=None if by_itself else stage.cfg.clip, use_distributed_sampler=False,
+        strategy=engine.strategy(model), precision=trainer_cfg.precision, max_steps=loader.steps, max_epochs=1,
+        accumulate_grad_batches=loader.accumulate, gradient_clip_val=engine.clip_value(stage.cfg.clip), use_distributed_sampler=False,
         logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=on_a_terminal,
-        callbacks=[*([Bar(curve)] if on_a_terminal else []), guard, *([ClipSharded(stage.cfg.clip)] if by_itself else []), curve, RandomState(), Periodic(work, trainer_cfg.checkpoint_every)],
+        callbacks=[*([Bar(curve)] if on_a_terminal else []), guard, *engine.callbacks(stage.cfg.clip), curve, RandomState(),
+                   Periodic(work, trainer_cfg.checkpoint_every)],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=work,
     )
@@ -160,8 +159,7 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
     if trainer.global_step < loader.steps:
         raise KeyboardInterrupt(f"stage {stage.name} stopped at step {trainer.global_step} of {loader.steps}")
     model.eval()
-    state = trainer.strategy.lightning_module_state_dict()  # of all processes: an engine gathers what it sharded
-    unwrap(model)
+    state = engine.gather(trainer, model)
     with first_alone():
         if is_first():
             own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}

@@ -42,7 +42,7 @@ def check_batches(experiment: Experiment) -> None:
     problems = []
     for name in stage_names(experiment):
         try:
-            samples_a_pass(experiment.stages[name], experiment.trainer.devices * experiment.trainer.num_nodes)
+            samples_a_pass(experiment.stages[name], experiment.trainer.processes)
         except ConfigError as error:
             problems.append(f"stages.{name}: {error}")
     if problems:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import lightning as L
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from anyecg.config.schema import StageConfig
 from anyecg.llms.shards import shape_of
 from anyecg.model import ECGLanguageModel
-from anyecg.training.engines.fsdp import whole_names
+from anyecg.training.engines.base import Engine
 from anyecg.training.position import moved
 from anyecg.training.resume import LAST
 from anyecg.types import CheckpointError
@@ -24,6 +25,7 @@ class Stage(L.LightningModule):
     """
 
     strict_loading = False  # checkpoints hold only what trains
+    engine: Engine | None = None  # that trains it (None: not known yet)
 
     def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int) -> None:
         super().__init__()
@@ -83,12 +85,15 @@ class Stage(L.LightningModule):
         checkpoint["batches_a_step"] = self.trainer.accumulate_grad_batches if self._trainer is not None else 1
         if self._trainer is None or self.trainer.is_global_zero:  # an engine that shards gives whole tensors to the first rank alone
             self._check(checkpoint, "the engine (trainer.strategy) did not give it; what was saved before is untouched")
-        kept = self.learning() | whole_names(self.named_buffers())
+        kept = self.learning() | self._named(self.named_buffers())
         checkpoint["state_dict"] = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name in kept}
 
     def learning(self) -> dict[str, nn.Parameter]:
         """What learns, by the names it has in a checkpoint under any engine."""
-        return {name: p for name, p in whole_names(self.named_parameters()).items() if p.requires_grad}
+        return {name: p for name, p in self._named(self.named_parameters()).items() if p.requires_grad}
+
+    def _named(self, named: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+        return self.engine.names(named) if self.engine else dict(named)
 
     def _check(self, checkpoint: dict, why: str) -> None:
         """CheckpointError where a checkpoint lacks a tensor that learns: it would be left as it was, without a word."""

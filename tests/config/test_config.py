@@ -58,7 +58,7 @@ def test_the_papers_hyperparameters_at_scale_paper():
     llm, encoder = paper.llm.config, paper.encoder.config
     assert (llm.path, llm.tuning, llm.lora.r, llm.lora.alpha, llm.lora.targets) == ("meta-llama/Meta-Llama-3-8B-Instruct", "lora", 8, 16, [])
     assert (encoder.size, encoder.shape, encoder.patch, encoder.stem, encoder.lead_embedding) == ("base", (768, 12, 12, 3072), 200, 0, True)
-    assert (paper.trainer.strategy, paper.trainer.deepspeed.stage) == ("deepspeed", 2)
+    assert (paper.trainer.strategy.name, paper.trainer.strategy.config.stage) == ("deepspeed", 2)
 
 
 def test_the_resolved_configuration_loads_to_itself(tmp_path):

@@ -15,7 +15,7 @@ RECIPE = "experiments/anyecg_chat.yaml"
     (["stages.stage2.trains=[llm,llm_weights]", "llm.tuning=full"], ["command line: stages.stage2.trains: with llm.tuning: full, llm and llm_weights are the same"]),
     (["stages.stage1.trains=[]", "stages.stage1.tasks.report=0"], ["stages.stage1.trains: the stage trains nothing", "stages.stage1.tasks: the stage asks nothing"]),
     (["stages.stage1.micro_batch=5"], ["command line: stages.stage1.micro_batch: batch_size 16 is not a multiple of micro_batch 5"]),
-    (["trainer.strategy=deepspeed", "stages.stage2.on_spike=skip"], ["command line: stages.stage2.on_spike: DeepSpeed cannot leave a step out"]),
+    (["trainer.strategy=deepspeed", "stages.stage2.on_spike=skip"], ["command line: stages.stage2.on_spike: trainer.strategy: deepspeed cannot leave a step out"]),
 ])  # fmt: skip
 def test_parts_that_do_not_go_together(overrides, lines):
     with pytest.raises(ConfigError, match=f"{len(lines)} problem") as error:

@@ -45,7 +45,7 @@ WRONG = {  # an override -> what the message says of its key
     "trainer.precision=bf17-mixed": "'bf17-mixed' is unknown; did you mean 'bf16-mixed'?",
     "trainer.devices=0": "at least 1, not 0",
     "trainer.checkpoint_every=0": "at least 1, not 0",
-    "trainer.deepspeed=0": "expected keys and values, got 0",
+    "trainer.strategy=0": "expected the name of a component, or keys and values, got 0",
 }
 
 

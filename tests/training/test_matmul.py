@@ -6,10 +6,11 @@ from unittest import mock
 import pytest
 import torch
 
+from anyecg import config
 from anyecg.config.schema import TrainerConfig
 from anyecg.training import matmul
 from anyecg.training.matmul import matmul_by
-from anyecg.training.engines.strategies import check_machine
+from anyecg.training.machine import check_machine
 from anyecg.types import ConfigError
 from tests.conftest import collator, make_item, make_model
 
@@ -121,7 +122,7 @@ def test_auto_takes_it_where_mkl_falls_short(monkeypatch, tmp_path, maker, capab
 def test_a_torch_without_onednn_is_told(monkeypatch):
     monkeypatch.setattr("torch.backends.mkldnn.is_available", lambda: False)
     with pytest.raises(ConfigError, match="trainer.matmul: this torch was built without oneDNN"):
-        check_machine(TrainerConfig(matmul="onednn"))
-    check_machine(TrainerConfig())
+        check_machine(config.build(TrainerConfig, {"matmul": "onednn"}, "test"))
+    check_machine(config.build(TrainerConfig, {}, "test"))
     with matmul_by("auto"):
         assert torch.ones(1, 2) @ torch.ones(2, 1) == 2

@@ -8,7 +8,7 @@ from anyecg import config
 from anyecg.data.loading.collate import Collator
 from anyecg.llms.base import LanguageModel, LLMConfig
 from anyecg.training.flops import Forward, Shape, answering_flops
-from anyecg.training.memory import estimators, nodes
+from anyecg.training.engines.deepspeed import DeepSpeed, nodes
 from anyecg.training.planning import plan
 from anyecg.training.projection import outline, project
 from anyecg.training.plan_lengths import measured, shares, stated
@@ -137,7 +137,7 @@ def test_memory_is_deepspeeds_estimate_of_what_trains(gpus):
     from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs as zero3
     from deepspeed.runtime.zero.stage_1_and_2 import estimate_zero2_model_states_mem_needs as zero2
 
-    engines, trained, frozen, largest = estimators(), 10**8, 8 * 10**9, 5 * 10**8
+    engines, trained, frozen, largest = DeepSpeed.estimates(), 10**8, 8 * 10**9, 5 * 10**8
     each, machines = nodes(gpus)
     assert each * machines == gpus and each <= 8
     share = frozen / gpus

@@ -8,6 +8,7 @@ import torch
 
 from anyecg.config.schema import StageConfig
 from anyecg.objectives.answer import AnsweringStage
+from anyecg.training.engines.fsdp import FSDP
 from anyecg.training.stage import cosine
 from anyecg.types import CheckpointError
 from tests.conftest import collator, make_item, make_model
@@ -81,6 +82,7 @@ def test_a_checkpoint_that_lacks_what_learns_is_neither_written_nor_read(stage_w
 
 
 def test_names_in_a_checkpoint_are_those_without_the_engines_wrapper(stage_with_lora):
+    stage_with_lora.engine = FSDP(None, None)
     state, learning = stage_with_lora.state_dict(), stage_with_lora.learning().keys()
 
     class Wrapper(torch.nn.Module):

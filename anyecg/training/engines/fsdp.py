@@ -1,24 +1,65 @@
-"""FSDP as an engine of a stage: the weights of the LLM's layers in parts, checkpoints as any other engine writes them."""
+"""FSDP: the weights of the LLM's layers in parts over the devices, checkpoints as any other engine writes them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.fabric.strategies.fsdp import _get_full_state_dict_context as whole_tensors
 from lightning.pytorch.accelerators import CUDAAccelerator
-from lightning.pytorch.strategies import FSDPStrategy
+from lightning.pytorch.strategies import FSDPStrategy, Strategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from anyecg.model import ECGLanguageModel
+from anyecg.training.engines.base import ADAM, Engine, Estimate
 from anyecg.types import ConfigError
 
 WRAPPER = "_fsdp_wrapped_module."  # what FSDP puts into the names of the layers that it wraps
+FLOAT = 4  # bytes of a float32 weight
 
 
-class FSDP(FSDPStrategy):
+class FSDP(Engine):
+    """PyTorch's FullyShardedDataParallel: each device holds a part of the LLM's layers."""
+
+    sharded = True
+    gpus_only = True
+    found_inf = False
+
+    def strategy(self, model: ECGLanguageModel) -> Strategy | str:
+        return GatheringFSDP(model)
+
+    def clip_value(self, norm: float) -> None:
+        return None
+
+    def callbacks(self, clip: float) -> list[L.Callback]:
+        return [ClipSharded(clip)] if clip else []
+
+    def gradient_norm(self, optimizer: torch.optim.Optimizer) -> Tensor:
+        square = super().gradient_norm(optimizer).square()  # of this rank's parts
+        torch.distributed.all_reduce(square)
+        return square.sqrt()
+
+    def names(self, named: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+        return plain_names(named)
+
+    def gather(self, trainer: L.Trainer, model: ECGLanguageModel) -> dict[str, Tensor]:
+        state = super().gather(trainer, model)
+        for module in list(model.modules()):  # peft writes an adapter by the modules' names
+            for name, child in module.named_children():
+                if isinstance(child, FullyShardedDataParallel):
+                    setattr(module, name, child.module)
+        return state
+
+    @classmethod
+    def estimates(cls) -> Mapping[str, Estimate]:
+        """All weights in float32, cut over the GPUs, and the largest layer whole."""
+        return {"fsdp": lambda learning, frozen, largest, gpus: (ADAM * learning + FLOAT * frozen) / gpus + FLOAT * largest}
+
+
+class GatheringFSDP(FSDPStrategy):
     """Lightning's FSDP strategy with a checkpoint that no other strategy's differs from: Lightning's one file.
 
     Whole tensors are gathered onto the first rank, a layer at a time. Lightning would number AdamW's moments by all
@@ -70,7 +111,7 @@ class FSDP(FSDPStrategy):
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         ((saved,), (optimizer,)) = checkpoint["optimizer_states"], self.optimizers
-        known = {id(parameter): name for name, parameter in whole_names(self.lightning_module.named_parameters()).items()}
+        known = {id(parameter): name for name, parameter in plain_names(self.lightning_module.named_parameters()).items()}
         names = [[known[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
         name = dict(enumerate(name for group in names for name in group))
         stored = {
@@ -81,17 +122,9 @@ class FSDP(FSDPStrategy):
             optimizer.load_state_dict(FullyShardedDataParallel.optim_state_dict_to_load(self.model, optimizer, stored))
 
 
-def whole_names(named) -> dict[str, Tensor]:
+def plain_names(named: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
     """Named tensors by the names that they have without FSDP."""
     return {name.replace(WRAPPER, ""): tensor for name, tensor in named}
-
-
-def unwrap(model: nn.Module) -> None:
-    """Put the layers back in the place of their wrappers, when training is over: peft writes an adapter by the modules' names."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, FullyShardedDataParallel):
-                setattr(module, name, child.module)
 
 
 class ClipSharded(L.Callback):

@@ -14,22 +14,22 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from torch.distributed.fsdp import FullyShardedDataParallel, _optim_utils
 
 from anyecg import config
 from anyecg.tasks.build import build_data
 from anyecg.training.assembly import build_model
 from anyecg.training import pipeline
-from anyecg.training.engines import strategies
 from anyecg.training.distributed import is_first, join, wait
 from anyecg.training.resume import LAST, AtomicCheckpointIO
-from anyecg.training.engines.fsdp import FSDP
-from anyecg.training.engines.strategies import DDPStrategy, DeepSpeed
+from anyecg.training.engines.deepspeed import DeepSpeed, GatheringDeepSpeed
+from anyecg.training.engines.fsdp import FSDP, GatheringFSDP
 
 ROOT = Path(__file__).parents[3]
 
 
-class CPUDeepSpeed(DeepSpeed):
+class DeepSpeedStrategyOnCPU(GatheringDeepSpeed):
     """Lightning lets DeepSpeed run on GPUs only; the engine itself does not mind."""
 
     def __init__(self, **settings):
@@ -50,11 +50,18 @@ class CPUDeepSpeed(DeepSpeed):
         return torch.device("cpu", 0)
 
 
-class CPUFSDP(FSDP):
+class DeepSpeedOnCPU(DeepSpeed):
+    """An engine from outside the package."""
+
+    def strategy(self, model):
+        return DeepSpeedStrategyOnCPU(**self.settings())
+
+
+class FSDPStrategyOnCPU(GatheringFSDP):
     """Torch's FSDP runs on a CPU where it is told so; Lightning tells it the number of a GPU."""
 
     def setup_environment(self):
-        super(FSDP, self).setup_environment()
+        super(GatheringFSDP, self).setup_environment()
 
     def _setup_model(self, model):
         plain = FullyShardedDataParallel.__init__
@@ -79,6 +86,13 @@ class CPUFSDP(FSDP):
         return torch.device("cpu")
 
 
+class FSDPOnCPU(FSDP):
+    """An engine from outside the package."""
+
+    def strategy(self, model):
+        return FSDPStrategyOnCPU(model)
+
+
 def keep_the_checkpoint_of(step: int, target: Path) -> None:
     """Copy `last.ckpt` aside once it is that of `step`."""
     plain = AtomicCheckpointIO.save_checkpoint
@@ -95,7 +109,7 @@ def train(data_cache: Path, folder: Path, name: str, stage: str, overrides: list
     experiment = config.load(ROOT / "experiments/anyecg_chat.yaml", [*overrides, f"cache={folder / name}"])
     join(experiment.trainer)
     data = known.setdefault("data", build_data(experiment.corpora, experiment.questions, data_cache, experiment.seed, progress=False))
-    with strategies.sharded_llm(experiment.trainer):
+    with experiment.trainer.strategy.build(experiment.trainer).building():
         model = build_model(experiment, data)
     facts = {
         "lora_b": max((float(p.abs().max()) for n, p in model.llm.tuned() if "lora_B" in n), default=0.0),
@@ -119,7 +133,7 @@ def train(data_cache: Path, folder: Path, name: str, stage: str, overrides: list
 
 def main() -> None:
     data_cache, folder, cases = map(Path, sys.argv[1:])
-    strategies.DeepSpeed, strategies.FSDP, known = CPUDeepSpeed, CPUFSDP, {}
+    known = {}
     for name, (stage, overrides) in json.loads(cases.read_text()).items():
         train(data_cache, folder, name, stage, overrides, known)
         gc.collect()

@@ -1,89 +1,158 @@
-"""The engine of a stage: Lightning's strategy for `trainer.strategy`, with checkpoints that are the same under all of them."""
+"""DeepSpeed's ZeRO: optimizer state, gradients and weights in parts over the devices, checkpoints as any other engine writes them."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
 from lightning.pytorch.accelerators import CUDAAccelerator
-from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, Strategy
+from lightning.pytorch.strategies import DeepSpeedStrategy, Strategy
 from torch import Tensor, nn
 
-from anyecg.config.schema import TrainerConfig
+from anyecg.config.checks import Checks
 from anyecg.model import ECGLanguageModel
-from anyecg.training.engines.fsdp import FSDP
-from anyecg.training.matmul import has_onednn
+from anyecg.training.engines.base import HALF, PER_NODE, Engine, Estimate
 from anyecg.types import ConfigError
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
+OFFLOADS = ("none", "optimizer", "all")
 DERIVED = ("optimizer", "scheduler", "gradient_accumulation_steps", "train_batch_size", "gradient_clipping")  # a stage's own settings
+MISSING = "deepspeed is not installed; pip install 'anyecg[deepspeed]'"
 
 
-def check_machine(cfg: TrainerConfig) -> None:
-    """ConfigError where this machine cannot train as `trainer` says, told before any data is built: too few GPUs, no DeepSpeed, no oneDNN."""
-    wrong, gpus = [], torch.cuda.device_count()
-    if cfg.accelerator == "cuda" or (cfg.accelerator == "gpu" and not torch.backends.mps.is_available()):
-        if cfg.devices > gpus:
-            wrong.append(f"trainer.accelerator: {cfg.accelerator} with trainer.devices: {cfg.devices} needs as many GPUs on this machine, which has {gpus}; "
-                         "set trainer.accelerator=cpu, or fewer devices")
-    elif cfg.strategy in ("deepspeed", "fsdp") and (cfg.accelerator == "cpu" or not gpus):
-        wrong.append(f"trainer.strategy: {cfg.strategy} needs GPUs, and trainer.accelerator is {cfg.accelerator} on a machine that has {gpus}; choose ddp or single")
-    if cfg.matmul == "onednn" and not has_onednn():
-        wrong.append("trainer.matmul: this torch was built without oneDNN; choose torch or auto")
-    try:
-        if cfg.strategy == "deepspeed":
-            deepspeed_settings(cfg)
-    except ConfigError as error:
-        wrong.append(str(error))
-    if wrong:
-        raise ConfigError("\n".join(wrong))
+class DeepSpeed(Engine):
+    """DeepSpeed's ZeRO, stages 1 to 3 (the paper trains with it)."""
 
+    @dataclass(frozen=True)
+    class Config:
+        """What of DeepSpeed is chosen."""
 
-def strategy_for(cfg: TrainerConfig, model: ECGLanguageModel) -> Strategy | str:
-    """What Lightning's Trainer takes. ConfigError where this machine cannot: no GPU, or a package is missing."""
-    name = cfg.strategy if cfg.strategy != "auto" else "ddp" if cfg.devices * cfg.num_nodes > 1 else "single"
-    if name == "ddp":  # the ViT's last norm is not used by the LLM, nor is the encoder by a batch of text only
-        return DDPStrategy(find_unused_parameters=True)
-    if name == "deepspeed":
-        return DeepSpeed(**deepspeed_settings(cfg))
-    if name == "fsdp":
-        return FSDP(model)
-    return "auto"
+        stage: int = 2  # ZeRO: each device keeps a share of 1 the optimizer's state, 2 and of the gradients, 3 and of the weights
+        offload: str = "none"  # to the CPU's memory: none, optimizer, all (stage 3: and the weights)
+        config: Any = None  # DeepSpeed's own configuration instead, keys and values or the name of a JSON file
 
+        def __post_init__(self) -> None:
+            with Checks(self) as check:
+                if self.stage not in (1, 2, 3):
+                    check.wrong("stage", f"ZeRO has the stages 1, 2 and 3, not {self.stage}")
+                check.among("offload", OFFLOADS)
+                if self.offload == "all" and self.stage in (1, 2):
+                    check.wrong("offload", "all moves the weights too, which needs stage: 3; choose optimizer")
 
-def shards(cfg: TrainerConfig) -> bool:
-    """Whether the engine keeps a model that it trained: the next stage, and the evaluation, then build another."""
-    return cfg.strategy in ("deepspeed", "fsdp")
+    sharded = True
+    keeps_float32 = True
+    gpus_only = True
+    skips = False
+    found_inf = False
+    owns_step = True
 
-
-def deepspeed_settings(cfg: TrainerConfig) -> dict[str, Any]:
-    """DeepSpeedStrategy's arguments for `trainer.deepspeed`; ConfigError names a file or key that cannot be used."""
-    if importlib.util.find_spec("deepspeed") is None:
-        raise ConfigError("trainer.strategy: deepspeed is not installed; pip install 'anyecg[deepspeed]'")
-    told = cfg.deepspeed
-    if told.config is None:
-        offload = {"offload_optimizer": told.offload != "none", "offload_parameters": told.offload == "all"}
-        return {"stage": told.stage, "logging_batch_size_per_gpu": 1, **offload}
-    given = told.config
-    if isinstance(given, str):
+    def check(self) -> Iterator[str]:
+        yield from super().check()
         try:
-            given = json.loads(Path(given).read_text())
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"trainer.deepspeed.config: {told.config} cannot be read as JSON ({error})") from error
-    if not isinstance(given, Mapping):
-        raise ConfigError(f"trainer.deepspeed.config: expected keys and values of DeepSpeed's configuration, or the name of a JSON file, got {given!r}")
-    if taken := [key for key in DERIVED if key in given]:
-        raise ConfigError(f"trainer.deepspeed.config: leave out {', '.join(taken)}: the stage's own settings say it (lr, batch_size, clip, ...)")
-    defaults = {"zero_allow_untested_optimizer": True, "train_micro_batch_size_per_gpu": 1}
-    return {"config": defaults | json.loads(json.dumps(dict(given)))}
+            self.settings()
+        except ConfigError as error:
+            yield str(error)
+
+    def strategy(self, model: ECGLanguageModel) -> Strategy | str:
+        return GatheringDeepSpeed(**self.settings())
+
+    def settings(self) -> dict[str, Any]:
+        """DeepSpeedStrategy's arguments; ConfigError names a file or key that cannot be used, or the extra to install."""
+        if importlib.util.find_spec("deepspeed") is None:
+            raise ConfigError(f"trainer.strategy: {MISSING}")
+        if self.cfg.config is None:
+            offload = {"offload_optimizer": self.cfg.offload != "none", "offload_parameters": self.cfg.offload == "all"}
+            return {"stage": self.cfg.stage, "logging_batch_size_per_gpu": 1, **offload}
+        given = self.cfg.config
+        if isinstance(given, str):
+            try:
+                given = json.loads(Path(given).read_text())
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"trainer.strategy.config: {self.cfg.config} cannot be read as JSON ({error})") from error
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"trainer.strategy.config: expected keys and values of DeepSpeed's configuration, or the name of a JSON file, got {given!r}")
+        if taken := [key for key in DERIVED if key in given]:
+            raise ConfigError(f"trainer.strategy.config: leave out {', '.join(taken)}: the stage's own settings say it (lr, batch_size, clip, ...)")
+        defaults = {"zero_allow_untested_optimizer": True, "train_micro_batch_size_per_gpu": 1}
+        return {"config": defaults | json.loads(json.dumps(dict(given)))}
+
+    @contextlib.contextmanager
+    def building(self) -> Iterator[None]:
+        """Within it, transformers' `from_pretrained` leaves each process its part of the weights (ZeRO-3, processes connected).
+
+        Everything else is built as ever: what `deepspeed.zero.Init` around the whole model would do to initialisation is
+        silent and wrong (LoRA's B not zero, twice the deviation). The engine cuts the rest when the stage begins.
+        """
+        settings = self.settings()
+        zero = settings.get("config", {}).get("zero_optimization", {"stage": settings.get("stage")})
+        if zero.get("stage") != 3 or not torch.distributed.is_initialized():
+            yield
+            return
+        import deepspeed
+        from transformers.integrations.deepspeed import HfDeepSpeedConfig, unset_hf_deepspeed_config
+
+        deepspeed.init_distributed()
+        bfloat16 = {"enabled": self.trainer.precision.startswith("bf16")}
+        alive = HfDeepSpeedConfig({"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero, "bf16": bfloat16})
+        try:
+            yield
+        finally:
+            unset_hf_deepspeed_config()
+            del alive
+
+    def gradient_norm(self, optimizer) -> None:
+        return None
+
+    def norm_after_step(self, trainer: L.Trainer) -> float | None:
+        norm = trainer.model.get_global_grad_norm()
+        return None if norm is None else float(norm)
+
+    @classmethod
+    def estimates(cls) -> Mapping[str, Estimate]:
+        """DeepSpeed's own estimators; ConfigError where it is not installed.
+
+        They take every parameter to learn: 16-bit weights and gradients, and in float32 the weights, the gradients and
+        Adam's two states. Here they are given the number of those that do. Frozen 16-bit weights are added: whole on every GPU
+        under ZeRO-2, a share under ZeRO-3, none where the weights are on the CPU.
+        """
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # its import prints
+                from deepspeed.runtime.zero.stage3 import estimate_zero3_model_states_mem_needs as zero3
+                from deepspeed.runtime.zero.stage_1_and_2 import estimate_zero2_model_states_mem_needs as zero2
+        except ImportError as error:
+            raise ConfigError(MISSING) from error
+
+        def second(offload: bool) -> Estimate:
+            return lambda learning, frozen, largest, gpus: zero2(learning, *nodes(gpus), cpu_offload=offload)[1] + HALF * frozen
+
+        def third(offload: bool) -> Estimate:
+            return lambda learning, frozen, largest, gpus: (
+                zero3(learning, largest, *nodes(gpus), cpu_offload=offload, cpu_offload_params=False)[1] + HALF * frozen / gpus
+            )
+
+        def all_on_cpu(learning: int, frozen: int, largest: int, gpus: int) -> float:
+            return zero3(learning, largest, *nodes(gpus), cpu_offload=True, cpu_offload_params=True)[1]
+
+        return {
+            "ZeRO-2": second(False), "ZeRO-2, optimizer on CPU": second(True),
+            "ZeRO-3": third(False), "ZeRO-3, optimizer on CPU": third(True), "ZeRO-3, all on CPU": all_on_cpu,
+        }
 
 
-class DeepSpeed(DeepSpeedStrategy):
+def nodes(gpus: int) -> tuple[int, int]:
+    """GPUs a node, and nodes."""
+    return min(gpus, PER_NODE), -(-gpus // PER_NODE)
+
+
+class GatheringDeepSpeed(DeepSpeedStrategy):
     """Lightning's DeepSpeed strategy with a checkpoint that no other strategy's differs from.
 
     DeepSpeed writes a folder with a file a rank, for the same number of ranks and the same stage of ZeRO. Here the
@@ -103,7 +172,7 @@ class DeepSpeed(DeepSpeedStrategy):
 
     @contextlib.contextmanager
     def model_sharded_context(self) -> Iterator[None]:
-        """Nothing is built inside `deepspeed.zero.Init`: initialisation would run on parts of tensors, and be another (see `sharded_llm`)."""
+        """Nothing is built inside `deepspeed.zero.Init`: initialisation would run on parts of tensors, and be another (see `DeepSpeed.building`)."""
         self._init_config_if_needed()
         yield
 
@@ -214,28 +283,3 @@ class DeepSpeed(DeepSpeedStrategy):
         padded = whole.new_zeros(size * self.world_size)
         padded[: whole.numel()] = whole.flatten()
         return padded[size * self.global_rank : size * (self.global_rank + 1)]
-
-
-@contextlib.contextmanager
-def sharded_llm(cfg: TrainerConfig) -> Iterator[None]:
-    """Within it, transformers' `from_pretrained` leaves each process its part of the weights (ZeRO-3, processes connected).
-
-    Everything else is built as ever: what `deepspeed.zero.Init` around the whole model would do to initialisation is
-    silent and wrong (LoRA's B not zero, twice the deviation). The engine cuts the rest when the stage begins.
-    """
-    settings = deepspeed_settings(cfg) if cfg.strategy == "deepspeed" else {}
-    zero = settings.get("config", {}).get("zero_optimization", {"stage": settings.get("stage")})
-    if zero.get("stage") != 3 or not torch.distributed.is_initialized():
-        yield
-        return
-    import deepspeed
-    from transformers.integrations.deepspeed import HfDeepSpeedConfig, unset_hf_deepspeed_config
-
-    deepspeed.init_distributed()
-    config = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero, "bf16": {"enabled": cfg.precision.startswith("bf16")}}
-    alive = HfDeepSpeedConfig(config)
-    try:
-        yield
-    finally:
-        unset_hf_deepspeed_config()
-        del alive

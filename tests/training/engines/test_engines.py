@@ -16,13 +16,15 @@ from safetensors.torch import load_file
 from anyecg import config
 from anyecg.data.loading.loader import StageData
 from anyecg.data.loading.sampling import Turns
-from anyecg.config.schema import InputConfig, StageConfig, TrainerConfig
+from anyecg.config.schema import InputConfig, StageConfig, TrainerConfig, to_dict
 from anyecg.training.assembly import build_model
 from anyecg.training import distributed as ranks
 from anyecg.objectives.contrastive import sigmoid_loss
 from anyecg.training.planning import plan
 from anyecg.training.position import moved
-from anyecg.training.engines.strategies import check_machine, deepspeed_settings, strategy_for
+from anyecg.training.engines import engines as registered
+from anyecg.training.engines.base import Engine
+from anyecg.training.machine import check_machine
 from anyecg.types import ConfigError
 from tests.conftest import SMALL
 from tests.training.engines import two_processes as engines
@@ -30,8 +32,8 @@ from tests.training.engines import two_processes as engines
 RECIPE = "experiments/anyecg_chat.yaml"
 STEPS = ["stages.stage2.samples=64", "stages.stage2.micro_batch=4", "stages.contrastive.micro_batch=null", "stages.contrastive.lead_dropout=0"]
 TWO = ["trainer.devices=2", "trainer.accelerator=cpu"]
-ZERO = ["trainer.strategy=deepspeed"]
-FSDP = ["trainer.strategy=fsdp"]
+ZERO = ["trainer.strategy=tests.training.engines.two_processes:DeepSpeedOnCPU"]
+FSDP = ["trainer.strategy=tests.training.engines.two_processes:FSDPOnCPU"]
 TOLERANCE = 2e-5  # of weights after four steps of AdamW at 1e-3, and relative, of losses; float32 sums in another order
 
 
@@ -39,15 +41,25 @@ def trainer(*overrides):
     return config.load(RECIPE, overrides).trainer
 
 
+def with_engine(strategy="auto", **settings):
+    return config.build(TrainerConfig, {"strategy": strategy, **settings}, "test")
+
+
+def engine(strategy, **settings):
+    cfg = with_engine(strategy, **settings)
+    return cfg.strategy.build(cfg)
+
+
 @pytest.mark.parametrize(("overrides", "words"), [
-    (["trainer.strategy=deepspead"], "'deepspead' is unknown; did you mean 'deepspeed'"),
-    (["trainer.strategy=deepspeed_stage_2"], "strategy: deepspeed, deepspeed.stage: 2"),
+    (["trainer.strategy=deepspead"], "no engine is called 'deepspead'; did you mean 'deepspeed'"),
+    (["trainer.strategy=deepspeed_stage_2"], "did you mean 'deepspeed'"),
+    (["trainer.deepspeed.stage=3"], "command line: trainer.deepspeed.stage: is now trainer.strategy.stage"),
     (["trainer.strategy=single", "trainer.devices=2"], "single runs on one device, not 2"),
     (["trainer.precision=bf16-true", "trainer.devices=2", "trainer.strategy=ddp"], "bf16-true rounds small updates of the weights away"),
     (["scale=paper", "trainer.strategy=fsdp"], "choose bf16-mixed, or strategy: deepspeed"),
-    (["trainer.deepspeed.stage=4"], "stages 1, 2 and 3, not 4"),
-    (["trainer.deepspeed.offload=cpu"], "offload: 'cpu' is unknown"),
-    (["trainer.deepspeed.offload=all"], "needs stage: 3"),
+    (["trainer.strategy={name: deepspeed, stage: 4}"], "stages 1, 2 and 3, not 4"),
+    (["trainer.strategy={name: deepspeed, offload: cpu}"], "offload: 'cpu' is unknown"),
+    (["trainer.strategy={name: deepspeed, offload: all}"], "needs stage: 3"),
 ])
 def test_a_strategy_that_is_none_is_among_the_problems(overrides, words):
     with pytest.raises(ConfigError, match="2 problem") as error:
@@ -57,14 +69,15 @@ def test_a_strategy_that_is_none_is_among_the_problems(overrides, words):
 
 def test_the_recipe_at_scale_paper_asks_for_zero_2():
     pytest.importorskip("deepspeed")
-    assert deepspeed_settings(trainer("scale=paper"))["stage"] == 2
+    cfg = trainer("scale=paper")
+    assert cfg.strategy.build(cfg).settings()["stage"] == 2
 
 
 def test_the_engine_is_in_no_key():
     def keys(*overrides):
         return [stage.key for stage in plan(config.load(RECIPE, [*SMALL, *overrides], trained=False), "data")]  # 16 devices are too many for SMALL's batches
 
-    assert keys() == keys("trainer.strategy=deepspeed", "trainer.devices=8", "trainer.num_nodes=2", "trainer.workers=4", "trainer.deepspeed.stage=3")
+    assert keys() == keys("trainer.strategy=deepspeed", "trainer.devices=8", "trainer.num_nodes=2", "trainer.workers=4", "trainer.strategy.stage=3")
     assert keys() != keys("trainer.precision=bf16-mixed")
 
 
@@ -72,19 +85,19 @@ def test_a_json_of_ones_own_goes_through(tmp_path):
     pytest.importorskip("deepspeed")
     path = tmp_path / "zero.json"
     path.write_text(json.dumps({"zero_optimization": {"stage": 1, "reduce_bucket_size": 1000}}))
-    by_file = deepspeed_settings(trainer(*ZERO, f"trainer.deepspeed.config={path}"))["config"]
-    by_keys = deepspeed_settings(trainer(*ZERO, "trainer.deepspeed.config={zero_optimization: {stage: 1, reduce_bucket_size: 1000}}"))["config"]
+    by_file = engine({"name": "deepspeed", "config": str(path)}).settings()["config"]
+    by_keys = engine({"name": "deepspeed", "config": {"zero_optimization": {"stage": 1, "reduce_bucket_size": 1000}}}).settings()["config"]
     assert by_file == by_keys and by_file["zero_optimization"]["reduce_bucket_size"] == 1000
-    with pytest.raises(ConfigError, match="trainer.deepspeed.config: nowhere.json cannot be read"):
-        deepspeed_settings(trainer(*ZERO, "trainer.deepspeed.config=nowhere.json"))
+    with pytest.raises(ConfigError, match="trainer.strategy.config: nowhere.json cannot be read"):
+        engine({"name": "deepspeed", "config": "nowhere.json"}).settings()
     with pytest.raises(ConfigError, match="leave out optimizer, gradient_clipping"):
-        deepspeed_settings(trainer(*ZERO, "trainer.deepspeed.config={optimizer: {type: Adam}, gradient_clipping: 1}"))
+        engine({"name": "deepspeed", "config": {"optimizer": {"type": "Adam"}, "gradient_clipping": 1}}).settings()
 
 
 def test_deepspeed_that_is_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"anyecg\[deepspeed\]"):
-        check_machine(TrainerConfig(strategy="deepspeed"))
+        check_machine(with_engine("deepspeed"))
 
 
 def test_what_this_machine_cannot_run_is_told_at_once(monkeypatch):
@@ -93,14 +106,14 @@ def test_what_this_machine_cannot_run_is_told_at_once(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     for accelerator in ("auto", "cpu"):
         with pytest.raises(ConfigError, match="trainer.strategy: fsdp needs GPUs"):
-            check_machine(TrainerConfig(strategy="fsdp", accelerator=accelerator))
+            check_machine(with_engine("fsdp", accelerator=accelerator))
     with pytest.raises(ConfigError, match="trainer.accelerator: gpu with trainer.devices: 8 needs .* which has 0(.|\n)*nowhere.json"):
-        check_machine(trainer("scale=paper", "trainer.deepspeed.config=nowhere.json"))
-    check_machine(TrainerConfig())
+        check_machine(trainer("scale=paper", "trainer.strategy.config=nowhere.json"))
+    check_machine(with_engine())
 
 
 def test_fsdp_on_a_cpu_is_refused(model):
-    strategy = strategy_for(TrainerConfig(strategy="fsdp", accelerator="cpu"), model)
+    strategy = engine("fsdp", accelerator="cpu").strategy(model)
     strategy.accelerator = CPUAccelerator()
     with pytest.raises(ConfigError, match="trainer.strategy: fsdp needs GPUs"):
         strategy.setup_environment()
@@ -109,7 +122,7 @@ def test_fsdp_on_a_cpu_is_refused(model):
 def test_fsdp_with_weights_of_two_kinds_says_what_to_set(model):
     model.llm.lm.get_input_embeddings().to(torch.bfloat16)
     with pytest.raises(ConfigError, match="bfloat16 and float32; set llm.dtype=float32"):
-        strategy_for(TrainerConfig(strategy="fsdp"), model)._setup_model(model)
+        engine("fsdp").strategy(model)._setup_model(model)
 
 
 def test_as_many_processes_as_the_configuration_asks_for(monkeypatch):
@@ -190,12 +203,12 @@ def trained(small_data, small_cache, tmp_path_factory):
     cases = {
         "ddp": ["stage2", [*base, *TWO]],
         "ddp_contrastive": ["contrastive", [*base, *TWO]],
-        "zero1": ["stage2", [*base, *TWO, *ZERO, "trainer.deepspeed.stage=1"]],
+        "zero1": ["stage2", [*base, *TWO, *ZERO, "trainer.strategy.stage=1"]],
         "zero2": ["stage2", [*base, *TWO, *ZERO]],
-        "zero2_offload": ["stage2", [*base, *TWO, *ZERO, "trainer.deepspeed.offload=optimizer"]],
-        "zero3": ["stage2", [*base, *TWO, *ZERO, "trainer.deepspeed.stage=3"]],
-        "zero3_from_single": ["stage2", [*base, *TWO, *ZERO, "trainer.deepspeed.stage=3"]],
-        "zero3_hf": ["stage2", [*hf, *TWO, *ZERO, "trainer.deepspeed.stage=3"]],
+        "zero2_offload": ["stage2", [*base, *TWO, *ZERO, "trainer.strategy.offload=optimizer"]],
+        "zero3": ["stage2", [*base, *TWO, *ZERO, "trainer.strategy.stage=3"]],
+        "zero3_from_single": ["stage2", [*base, *TWO, *ZERO, "trainer.strategy.stage=3"]],
+        "zero3_hf": ["stage2", [*hf, *TWO, *ZERO, "trainer.strategy.stage=3"]],
         "fsdp": ["stage2", [*base, *TWO, *FSDP]],
         "fsdp_from_single": ["stage2", [*base, *TWO, *FSDP]],
     }
@@ -278,5 +291,19 @@ def test_a_checkpoint_is_one_file_with_what_learns_and_the_same_under_every_engi
 
 
 def test_ddp_looks_for_what_a_batch_of_text_only_leaves_out():
-    strategy = strategy_for(TrainerConfig(devices=2, accelerator="cpu"), None)
+    strategy = engine("auto", devices=2, accelerator="cpu").strategy(None)
     assert strategy._ddp_kwargs["find_unused_parameters"]
+
+
+@pytest.mark.parametrize("name", registered.table())
+def test_every_engine_keeps_the_contract(name):
+    made = engine(name)
+    assert isinstance(made, Engine) and type(made).__doc__
+    assert config.build(TrainerConfig, to_dict(with_engine(name)), "again") == with_engine(name)
+    clips = made.callbacks(1.0)
+    assert (made.clip_value(1.0) == 1.0) != bool(clips)  # by Lightning or by the engine, never by both or neither
+    assert made.clip_value(0.0) is None and not made.callbacks(0.0)
+    assert all(isinstance(message, str) for message in made.check())
+    if name != "deepspeed":
+        for label, estimate in made.estimates().items():
+            assert 0 < estimate(10**6, 10**8, 10**5, 8) <= estimate(10**6, 10**8, 10**5, 2), label
