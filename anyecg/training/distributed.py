@@ -13,7 +13,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from torch import distributed
 
 from anyecg.config.schema import TrainerConfig
-from anyecg.types import ConfigError
+from anyecg.types import AnyECGError, ConfigError
 
 PATIENCE = timedelta(days=7)  # that the others wait for one that builds a dataset
 
@@ -51,16 +51,43 @@ def is_first() -> bool:
 def wait() -> None:
     """Until every process is here; nothing where they are not connected (yet)."""
     if distributed.is_initialized():
-        if not hasattr(wait, "group"):
-            wait.group = distributed.new_group(backend="gloo", timeout=PATIENCE)
-        distributed.barrier(group=wait.group)
+        distributed.barrier(group=_patient())
 
 
 @contextlib.contextmanager
 def first_alone() -> Iterator[None]:
-    """The first process goes through what is inside alone, then the others do, who find it done."""
+    """The first process goes through what is inside alone, then the others do, who find it done.
+
+    Where the first one fails inside, the others stop at once with AnyECGError that gives its reason.
+    """
     if not is_first():
-        wait()
-    yield
-    if is_first():
-        wait()
+        if reason := _from_first(None):
+            raise AnyECGError(f"the first process stopped, so this one does too: {reason}")
+        yield
+        return
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(AnyECGError):  # where the others are gone too, the error that counts is this one
+            _from_first(f"{type(error).__name__}: {error}")
+        raise
+    _from_first(None)
+
+
+def _from_first(failure: str | None) -> str | None:
+    """On every process what the first one gives; None where they are not connected (yet). Waits for the others."""
+    if not distributed.is_initialized():
+        return None
+    given = [failure]
+    try:
+        distributed.broadcast_object_list(given, src=0, group=_patient())
+    except RuntimeError as error:
+        raise AnyECGError(f"another process of the run ended ({str(error).splitlines()[0]}); its own message says why") from error
+    return given[0]
+
+
+def _patient() -> distributed.ProcessGroup:
+    """All processes, over gloo, with a timeout that outlasts the building of a dataset."""
+    if not hasattr(_patient, "group"):
+        _patient.group = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    return _patient.group

@@ -18,7 +18,6 @@ from anyecg.data.loading.loader import StageData
 from anyecg.data.loading.sampling import Turns
 from anyecg.config.schema import InputConfig, StageConfig, TrainerConfig, to_dict
 from anyecg.training.assembly import build_model
-from anyecg.training import distributed as ranks
 from anyecg.objectives.contrastive import sigmoid_loss
 from anyecg.training.planning import plan
 from anyecg.training.position import moved
@@ -123,24 +122,6 @@ def test_fsdp_with_weights_of_two_kinds_says_what_to_set(model):
     model.llm.lm.get_input_embeddings().to(torch.bfloat16)
     with pytest.raises(ConfigError, match="bfloat16 and float32; set llm.dtype=float32"):
         engine("fsdp").strategy(model)._setup_model(model)
-
-
-def test_as_many_processes_as_the_configuration_asks_for(monkeypatch):
-    for key, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "1", "LOCAL_RANK": "1", "GROUP_RANK": "0"}.items():
-        monkeypatch.setenv(key, value)
-    with pytest.raises(ConfigError, match=r"trainer.devices \(2\) times trainer.num_nodes \(1\) is 2, but 4 processes"):
-        ranks.join(TrainerConfig(devices=2))
-
-
-def test_the_others_find_what_the_first_process_did(monkeypatch):
-    seen = []
-    monkeypatch.setattr(ranks, "wait", lambda: seen.append("wait"))
-    for first, order in ((True, ["work", "wait"]), (False, ["wait", "work"])):
-        monkeypatch.setattr(ranks, "is_first", lambda first=first: first)
-        seen.clear()
-        with ranks.first_alone():
-            seen.append("work")
-        assert seen == order
 
 
 def staged(data, devices, **settings):
