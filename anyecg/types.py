@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -170,6 +170,17 @@ class ECGBatch:
 
     def _mapped(self, function: Callable[[Tensor], Tensor]) -> ECGBatch:
         return replace(self, **{name: function(value) for name, value in vars(self).items() if name not in ("ids", "clip_counts")})
+
+
+class Beside:
+    """What an LLM's layers see beside the text, row by row, as a fusion brings it in. This one is empty."""
+
+    def keywords(self) -> dict[str, Any]:
+        """Keyword arguments for the body of the LLM, which hands them to its layers."""
+        return {}
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows of the batch, int64 `[k]`, as a cache of transformers does: the others have ended."""
 
 
 @dataclass(frozen=True)

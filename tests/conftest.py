@@ -26,20 +26,20 @@ TEXTS = (
 )
 
 
-def make_model(seed=0, encoder="vit", connector="mlp", fusion="tokens", tuning="lora", context=2048, **encoder_settings):
+def make_model(seed=0, encoder="vit", connector="mlp", fusion="tokens", tuning="lora", context=2048, checkpointing=False, fusion_settings=None, **encoder_settings):
     """An ECGLanguageModel of a few thousand parameters."""
     torch.manual_seed(seed)
     settings = {"dim": 32, "layers": 2, "heads": 2, "mlp": 64} if encoder == "vit" else {}
     eye = encoders[encoder](encoders[encoder].Config(**settings | encoder_settings))
     llm_class = llms["tiny"]
-    llm = llm_class(llm_class.Config(dim=32, layers=2, heads=2, mlp=64, vocab=400, context=context, tuning=tuning), texts=lambda: TEXTS)
+    llm = llm_class(llm_class.Config(dim=32, layers=2, heads=2, mlp=64, vocab=400, context=context, tuning=tuning, gradient_checkpointing=checkpointing), texts=lambda: TEXTS)
     joint = connectors[connector](connectors[connector].Config(), eye.dim, llm.dim)
-    return ECGLanguageModel(eye, joint, fuse(eye, joint, llm, fusion), llm)
+    return ECGLanguageModel(eye, joint, fuse(eye, joint, llm, fusion, **fusion_settings or {}), llm)
 
 
-def fuse(encoder, connector, llm, fusion="tokens"):
+def fuse(encoder, connector, llm, fusion="tokens", **settings):
     """A fusion by name, for these parts."""
-    return fusions[fusion](fusions[fusion].Config(), llm, *connector.tokens(encoder.prefix, encoder.patches))
+    return fusions[fusion](fusions[fusion].Config(**settings), llm, *connector.tokens(encoder.prefix, encoder.patches))
 
 
 @pytest.fixture

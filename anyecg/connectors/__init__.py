@@ -6,4 +6,5 @@ connectors = Registry("connector", {
     "mlp": "anyecg.connectors.mlp:MLP",
     "linear": "anyecg.connectors.linear:Linear",
     "qformer": "anyecg.connectors.qformer:QFormer",
+    "resampler": "anyecg.connectors.resampler:Resampler",
 })

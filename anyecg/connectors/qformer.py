@@ -47,6 +47,7 @@ class QFormer(Connector):
         dim = cfg.dim or dim_in
         if dim % cfg.heads:
             raise ConfigError(f"connector.heads: {cfg.heads} do not divide the encoder's width of {dim}; set connector.heads or connector.dim")
+        self.number = cfg.queries
         self.queries = nn.Parameter(torch.randn(1, cfg.queries, dim) * 0.02)
         self.transformer = Blip2QFormerModel(Blip2QFormerConfig(
             hidden_size=dim, num_hidden_layers=cfg.layers, num_attention_heads=cfg.heads, intermediate_size=cfg.mlp or 4 * dim,
@@ -56,7 +57,7 @@ class QFormer(Connector):
         self.out = nn.Linear(dim, dim_out)
 
     def tokens(self, prefix: int, patches: int) -> tuple[int, int]:
-        return 0, self.queries.shape[1]
+        return 0, self.number
 
     def forward(self, x: Tensor) -> Tensor:
         seen = x if len(x) else F.pad(x, (0, 0, 0, 0, 0, 1))  # a blank clip: the library does not take none, and every parameter keeps a gradient

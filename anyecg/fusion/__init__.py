@@ -4,4 +4,5 @@ from anyecg.registry import Registry
 
 fusions = Registry("fusion", {
     "tokens": "anyecg.fusion.tokens:Tokens",
+    "cross": "anyecg.fusion.cross:Cross",
 })

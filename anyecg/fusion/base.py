@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from anyecg.types import END_ID, START_ID, ECGBatch, Places
+from anyecg.types import END_ID, START_ID, Beside, ECGBatch, Places
 
 
 class Fusion(nn.Module):
@@ -54,8 +54,8 @@ class Fusion(nn.Module):
         return torch.where((batch.input_ids == END_ID)[..., None], markers[1], embeds)
 
     @contextlib.contextmanager
-    def beside(self, llm: Any, batch: ECGBatch, tokens: Tensor) -> Iterator[Any]:
-        """Within it, the LLM's layers see the batch's ECGs beside the text. Yields an `anyecg.llms.base.Beside`, or None. Here: nothing."""
+    def beside(self, llm: Any, batch: ECGBatch, tokens: Tensor) -> Iterator[Beside | None]:
+        """Within it, the LLM's layers see the batch's ECGs beside the text. Yields a `Beside`, or None. Here: nothing."""
         yield None
 
     def forward(self, llm: Any, batch: ECGBatch, tokens: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import ModelOutput
 
 from anyecg.config.checks import Checks
@@ -22,7 +22,7 @@ from anyecg.llms.chat import TEMPLATES, Chat
 from anyecg.llms.decoding import greedy
 from anyecg.llms.lora import LoRAConfig, add_lora
 from anyecg.llms.shards import gathered, shape_of
-from anyecg.types import CheckpointError, ConfigError, DataError
+from anyecg.types import Beside, CheckpointError, ConfigError, DataError
 
 Named = list[tuple[str, nn.Parameter]]
 TUNINGS = ("lora", "full", "none")
@@ -43,17 +43,6 @@ class LLMConfig:
         """What an LLM with more settings checks as well."""
         check.among("tuning", TUNINGS)
         check.among("chat", TEMPLATES)
-
-
-class Beside:
-    """What an LLM's layers see beside the text, row by row, as a fusion brings it in. This one is empty."""
-
-    def keywords(self) -> dict[str, Any]:
-        """Keyword arguments for the body of the LLM, which hands them to its layers."""
-        return {}
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep these rows of the batch, int64 `[k]`, as a cache of transformers does: the others have ended."""
 
 
 class LanguageModel(nn.Module):
@@ -85,7 +74,7 @@ class LanguageModel(nn.Module):
         if cfg.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
             allow_no_cache(model)
-        self.tuning = cfg.tuning
+        self.tuning, self.checkpointing = cfg.tuning, cfg.gradient_checkpointing
         self.model = add_lora(model, cfg.lora) if cfg.tuning == "lora" else model.requires_grad_(cfg.tuning == "full")
 
     @classmethod
@@ -121,6 +110,17 @@ class LanguageModel(nn.Module):
             device = table.weight.device
             ids = torch.arange(table.num_embeddings, device=device).split(4096)  # a table of 128,000 tokens would be copied as a whole
             return torch.cat([self.embed(part[None])[0].float().std(dim=1) for part in ids]).mean()
+
+    def layers(self) -> tuple[list[nn.Module], int]:
+        """The layers of the body in order, and the width of the hidden states between them; ConfigError where they cannot be found."""
+        config = self.lm.config.get_text_config()
+        count = config.num_hidden_layers
+        lists = [module for module in self.lm.base_model.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
+        alike = [module for module in lists if len({type(layer) for layer in module}) == 1 and isinstance(module[0], GradientCheckpointingLayer)]
+        if len(alike) != 1:
+            raise ConfigError(f"{self.config_name}: the {count} layers of the family '{config.model_type}' cannot be found ({len(alike)} lists look like "
+                              "them); choose fusion=tokens or another LLM")
+        return list(alike[0]), config.hidden_size
 
     def hidden(self, inputs_embeds: Tensor, attention_mask: Tensor | None = None, beside: Beside | None = None) -> Tensor:
         """Embeddings `[B, T, dim]`, mask `[B, T]` (padded on either side) -> last hidden states `[B, T, dim]`.

@@ -215,6 +215,21 @@ def test_full_tuning_is_exported_whole(toy, small_data, small_cache, tmp_path):
     assert same(model, load_model(folder))
 
 
+def test_another_fusion_is_exported_with_its_blocks(toy, small_data, small_cache, tmp_path):
+    """The LLM stays the library's: its folder and its adapter hold nothing of the fusion."""
+    experiment = config.load("experiments/fusion_cross.yaml", [*SMALL, *FEW, f"cache={small_cache}", f"output={tmp_path}"])
+    model = shaken(build_model(experiment, small_data))
+    folder = export(run_of(experiment, model, toy, tmp_path / "run"), tmp_path / "model")
+    held = load_file(folder / "model.safetensors")
+    assert any(name.startswith("fusion.blocks.") for name in held) and "fusion.markers" in held
+    for name in ("llm/model.safetensors", "adapter/adapter_model.safetensors"):
+        assert not [key for key in load_file(folder / name) if "fusion" in key or "blocks" in key]
+    assert same(model, load_model(folder)) and "| fusion | cross |" in (folder / "README.md").read_text()
+    session = load_session(folder)
+    first = session.ask("What is this?", [write_wfdb(tmp_path)], max_new_tokens=8)
+    assert isinstance(session.ask("Is it abnormal?", max_new_tokens=8), str) and session.dialogue.turns[1].text == first
+
+
 def test_an_llm_that_was_not_trained_here_is_named_not_copied(toy, small_cache, tmp_path):
     """llm=hf: the folder holds what was trained; the LLM comes from where it lies, or from where it is said to lie."""
     base = tmp_path / "base"

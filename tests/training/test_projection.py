@@ -12,7 +12,7 @@ from anyecg.training.engines.deepspeed import DeepSpeed, nodes
 from anyecg.training.planning import plan
 from anyecg.training.projection import outline, project
 from anyecg.training.plan_lengths import measured, shares, stated
-from anyecg.types import ConfigError
+from anyecg.types import ConfigError, Places
 from tests.conftest import SMALL, TEXTS
 
 EXPERIMENT = "experiments/anyecg_chat.yaml"
@@ -110,7 +110,7 @@ def test_built_data_is_measured_and_its_stages_are_found(small_cache, small_data
     shapes = measured(experiment, small, "multi_ecg", "signal", small_data, chat)
     row = int(small_data.questions.select(split="train", pool="multi_ecg")[0])
     sample = small_data.questions[row]
-    assert Shape(len(sample.records), *Collator(chat, 1, 60, 0).measure(sample, [1] * len(sample.records))) in shapes
+    assert Shape(len(sample.records), *Collator(chat, Places(1, 60), 0).measure(sample, [1] * len(sample.records))) in shapes
     last = found.stages[-1]
     assert last.tokens > 61 and last.answers < last.tokens
 
