@@ -7,10 +7,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
-from anyecg.evaluation.comparison import compare, read_run
-from anyecg.types import AnyECGError, DataError
+from anyecg.cli.terminal import guarded
+from anyecg.files import atomic_write
+from anyecg.types import DataError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,18 +20,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="resamples of patients (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     options = parser.parse_args(arguments)
-    try:
+
+    def command() -> None:
+        from rich.console import Console
+
+        from anyecg.evaluation.comparison import compare, read_run  # pandas and scipy: not for --help
+
         if len(options.runs) < 2:
             raise DataError("give at least two runs to compare")
         grids = compare([read_run(folder) for folder in options.runs], options.bootstrap, options.seed)
         if options.out:
-            options.out.write_text("\n".join(grid.markdown() for grid in grids), encoding="utf-8")
-    except (AnyECGError, OSError) as error:
-        print(f"anyecg.compare: {error}", file=sys.stderr)
-        return 2
-    for grid in grids:
-        Console().print(grid.rich())
-    return 0
+            with atomic_write(options.out) as part:
+                part.write_text("\n".join(grid.markdown() for grid in grids), encoding="utf-8")
+        for grid in grids:
+            Console().print(grid.rich())
+
+    return guarded(command)
 
 
 if __name__ == "__main__":

@@ -11,27 +11,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import logging
-import resource
 import sys
-import time
-from pathlib import Path
+from collections.abc import Sequence
 
-from anyecg import config
-from anyecg.cli import suite
-from anyecg.cli.plan import MFU, PEAK, show_plan
-from anyecg.cli.terminal import guarded, logging_to, quieten
-from anyecg.config.fingerprint import folder_name
-from anyecg.config.schema import Experiment
-from anyecg.evaluation.run import Run
-from anyecg.registry import KINDS, registry
-from anyecg.training.distributed import is_first
-
-log = logging.getLogger("anyecg")
+from anyecg.cli.terminal import guarded
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m anyecg.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment", nargs="?", help="an experiment file, e.g. experiments/anyecg_chat.yaml, or a suite of them, experiments/table8.yaml")
@@ -40,68 +26,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--show", action="store_true", help="print the resolved configuration and leave")
     parser.add_argument("--plan", action="store_true", help="say what an experiment's stages would take (parameters, tokens, FLOPs, memory, hours), or what "
                         "a suite would train and what it would reuse, and leave")
-    parser.add_argument("--mfu", type=float, default=MFU, help="with --plan: share of the peak that goes into the model (default: %(default)s)")
-    parser.add_argument("--peak", type=float, default=PEAK, metavar="FLOPS", help="with --plan: FLOP/s of one GPU (default: %(default)s, an H100 in bfloat16)")
+    parser.add_argument("--mfu", type=float, default=0.4, help="with --plan: share of the peak that goes into the model (default: %(default)s)")
+    parser.add_argument("--peak", type=float, default=989e12, metavar="FLOPS", help="with --plan: FLOP/s of one GPU (default: %(default)s, an H100 in bfloat16)")
     options = parser.parse_intermixed_args(arguments)
-    return guarded(lambda: dispatch(parser, options))
-
-
-def dispatch(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """What the command line asks for."""
-    if options.list:
-        list_components()
-    elif not options.experiment:
+    if not options.list and not options.experiment:
         parser.error("which experiment? e.g. experiments/anyecg_chat.yaml")
-    elif suite.is_suite(options.experiment):
-        dispatch_suite(suite.load(options.experiment, options.overrides), options)
-    else:
-        experiment = config.load(options.experiment, options.overrides)
-        if options.show:
-            print(config.dump(experiment))
-        elif options.plan:
-            quieten()
-            show_plan(experiment, options.mfu, options.peak)
-        else:
-            run(experiment, folder_name(experiment.name, options.overrides))
 
+    def command() -> None:
+        from anyecg.cli.run import dispatch  # torch and all that needs it: not for --help
 
-def dispatch_suite(loaded: suite.Suite, options: argparse.Namespace) -> None:
-    """What the command line asks for of a suite."""
-    if options.show:
-        print(loaded.dump())
-    elif options.plan:
-        suite.show_plan(loaded)
-    else:
-        suite.run_suite(loaded, run, is_finished)
+        dispatch(options)
 
-
-def run(experiment: Experiment, name: str) -> Path:
-    """Run an experiment to its table; returns the run's folder. Interrupted, the same call goes on where it stopped."""
-    began = time.monotonic()
-    one = Run.named(experiment, name)
-    one.claim()
-    quieten()
-    with logging_to(one.folder / "run.log") if is_first() else contextlib.nullcontext():
-        log.info("%s (scale %s, seed %d) -> %s", experiment.name, experiment.scale, experiment.seed, one.folder)
-        one.train()
-        if is_first():  # one process evaluates
-            one.evaluate()
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # the kernel counts KiB
-            log.info("done in %.1f minutes, peak memory %.1f GiB; see %s", (time.monotonic() - began) / 60, peak, one.folder / "table.md")
-    return one.folder
-
-
-def is_finished(experiment: Experiment, name: str) -> bool:
-    """Whether a run has left all that it leaves, with this configuration, this data and these stages."""
-    return Run.named(experiment, name).is_finished()
-
-
-def list_components() -> None:
-    """Print the registered components of every kind, one line each."""
-    for kind in KINDS:
-        print(f"{kind}:")
-        for name, line in registry(kind).describe().items():
-            print(f"  {name:20} {line}")
+    return guarded(command)
 
 
 if __name__ == "__main__":

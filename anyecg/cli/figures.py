@@ -1,13 +1,4 @@
-"""Figures of finished runs, as PNG and PDF, from their `metrics.json` alone: `python -m anyecg.figures RUN...`.
-
-    python -m anyecg.figures runs/anyecg_chat                           into runs/anyecg_chat/figures
-    python -m anyecg.figures runs/anyecg_chat runs/ablation_no_replay   and what each changes, compared with the first
-    python -m anyecg.figures runs/anyecg_chat --to paper/figures
-
-loss (a panel a stage), controls (every task in every view), iou (localization by subset and abnormality, leads withheld
-among the views), scores (distributions over several ECGs), localization_1 ... (on the trace: truth and answer); of several
-runs also differences, with paired 95 % intervals by patient.
-"""
+"""What `anyecg figures` does: the figures of finished runs from their metrics.json, and the differences between them."""
 
 from __future__ import annotations
 
@@ -24,17 +15,7 @@ from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.figure_data import read_metrics
 from anyecg.evaluation.published import PublishedTable
 from anyecg.evaluation.published import load as load_published
-from anyecg.cli.terminal import guarded
 from anyecg.types import DataError
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m anyecg.figures", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a finished run; the others are compared with the first")
-    parser.add_argument("--to", type=Path, metavar="DIR", help="where to (default: figures/ in each run; with several runs a folder a run there)")
-    options = parser.parse_args(arguments)
-    return guarded(lambda: draw(options))
 
 
 def draw(options: argparse.Namespace) -> None:
@@ -89,7 +70,3 @@ def _paper(published: PublishedTable, metrics: Mapping[str, Any], reference: Map
     """The difference of the paper's two settings; None where it has no figure of one."""
     there = [published[row].get(task) if row else None for row in (metrics.get("paper_row"), reference.get("paper_row"))]
     return None if None in there else there[0] - there[1]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

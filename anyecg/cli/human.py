@@ -1,11 +1,4 @@
-"""Answers over several ECGs for people to score, and how far people and the judges agree.
-
-    python -m anyecg.human export runs/anyecg_chat --n 120 --to sheet.csv   a sheet to fill in: the column 'score', 0 to 5
-    python -m anyecg.human read sheet.csv runs/anyecg_chat                   Pearson, Spearman and agreement with each judge
-
-The sheet names no model: a row has the question, each ECG's report and date, the reference and the answer. Give the command where
-the run was given: its configuration names the data.
-"""
+"""What `anyecg human` does: a sheet of answers over several ECGs for people to score, and how far they and the judges agree."""
 
 from __future__ import annotations
 
@@ -20,30 +13,9 @@ from anyecg.evaluation.comparison import read_run
 from anyecg.evaluation.predictions import read_predictions
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.sheet import agreement_table, draw, join, read_sheet, write_sheet
-from anyecg.cli.terminal import guarded
 from anyecg.types import DataError, ECGSample
 
 TASK = "multi_ecg"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m anyecg.human", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    command = commands.add_parser("export", help="write a sheet of answers to score")
-    command.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
-    command.add_argument("--to", type=Path, required=True, metavar="SHEET.csv", help="where to; an existing file is not overwritten")
-    command.add_argument("--n", type=int, default=120, help="how many answers, evenly over the number of ECGs (default: 120, as the paper's)")
-    command.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
-    command.set_defaults(action=export)
-    command = commands.add_parser("read", help="read the scores back and compare them with the judges'")
-    command.add_argument("sheet", type=Path, metavar="SHEET.csv", help="the sheet, its column 'score' filled in")
-    command.add_argument("run", type=Path, metavar="RUN", help="the run it was exported from")
-    command.add_argument("--out", type=Path, metavar="FILE.md", help="write the table there as well, as markdown")
-    command.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="resamples of patients (default: 1000)")
-    command.set_defaults(action=read)
-    options = parser.parse_args(arguments)
-    return guarded(lambda: options.action(options))
 
 
 def export(options: argparse.Namespace) -> None:
@@ -85,7 +57,3 @@ def questions(run: Path) -> list[ECGSample]:
     from anyecg.evaluation.run import Run  # reading scores back needs neither data nor torch
 
     return Run.open(run).questions(TASK)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

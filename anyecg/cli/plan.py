@@ -22,20 +22,18 @@ from anyecg.training.plan_lengths import MEASURED
 from anyecg.types import ConfigError, DataError
 
 GPUS = (1, 2, 4, 8, 16, 32, 64)
-MFU = 0.4
-PEAK = 989e12  # FLOP/s of an H100 SXM in bfloat16, without sparsity
 MISSING = "–"
 TRAINS, ENGINE = "trains", "engine"
 WIDE = 150  # characters of a line where there is no terminal
 STATES = {True: "in the cache", False: "to train", None: "not known"}
 
 
-def show_plan(experiment: Experiment, mfu: float = MFU, peak: float = PEAK) -> None:
+def show_plan(experiment: Experiment, mfu: float, peak: float) -> None:
     """Print it. mfu: share of the peak that goes into the model; peak: FLOP/s of a GPU."""
     if not 0 < mfu <= 1:
-        raise ConfigError(f"--mfu {mfu}: give a share above 0 and up to 1, such as {MFU}")
+        raise ConfigError(f"--mfu {mfu}: give a share above 0 and up to 1, such as 0.4")
     if peak <= 0:
-        raise ConfigError(f"--peak {peak}: give FLOP/s above 0, such as {PEAK:g} (an H100 in bfloat16)")
+        raise ConfigError(f"--peak {peak}: give FLOP/s above 0, such as 989e12 (an H100 in bfloat16)")
     check_batches(experiment)
     data, why = data_there(experiment)
     projection = project(experiment, data, (lambda: training_texts(data)) if data else None)

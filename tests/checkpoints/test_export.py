@@ -14,10 +14,10 @@ from anyecg.session import Dialogue, Reading, Session
 from anyecg.answerers.language_model import Asker
 from anyecg.checkpoints import load_model, load_session
 from anyecg.checkpoints.export import export
-from anyecg.cli.export import main
+from anyecg.export import main
 from anyecg.model import ECGLanguageModel
 from anyecg.training.assembly import build_model
-from anyecg.run import run
+from anyecg.cli.run import run
 from anyecg.training.pipeline import load_stage, save_stage
 from anyecg.training.planning import plan
 from anyecg.types import CANONICAL_LEADS, CheckpointError, ConfigError, DataError, ECGRecord

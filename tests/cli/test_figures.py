@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import anyecg.figures as command
 from anyecg.cli import figures
 from anyecg.evaluation import bars, report
 from anyecg.evaluation import figure_data as drawn
@@ -61,7 +62,7 @@ def test_all_that_the_run_drew_is_drawn_again_from_its_metrics_alone_to_the_byte
     alone = tmp_path / "run"
     alone.mkdir()
     shutil.copy(runs / "recipe" / "metrics.json", alone)
-    assert figures.main([str(alone)]) == 0
+    assert command.main([str(alone)]) == 0
     assert names(alone / "figures") == EACH and len(capsys.readouterr().out.split()) == len(EACH)
     for name in EACH:
         assert (alone / "figures" / name).read_bytes() == (runs / "recipe" / "figures" / name).read_bytes(), name
@@ -71,7 +72,7 @@ def test_several_runs_get_a_folder_each_and_their_differences_from_their_metrics
     for name in ("recipe", "ablation"):
         (tmp_path / name).mkdir()
         shutil.copy(runs / name / "metrics.json", tmp_path / name)
-    assert figures.main([str(tmp_path / "recipe"), str(tmp_path / "ablation"), "--to", str(tmp_path / "out")]) == 0
+    assert command.main([str(tmp_path / "recipe"), str(tmp_path / "ablation"), "--to", str(tmp_path / "out")]) == 0
     assert names(tmp_path / "out") == ["ablation", "differences.pdf", "differences.png", "recipe"]
     assert names(tmp_path / "out" / "recipe") == names(tmp_path / "out" / "ablation") == EACH
     rows = figures.differences({name: drawn.read_metrics(tmp_path / name) for name in ("recipe", "ablation")}, load())
@@ -137,7 +138,7 @@ def test_the_metrics_hold_the_distributions_that_are_drawn(runs):
 def test_what_is_no_run_is_told(tmp_path, capsys, content, told):
     if content is not None:
         (tmp_path / "metrics.json").write_text(content)
-    assert figures.main([str(tmp_path)]) == 2
+    assert command.main([str(tmp_path)]) == 2
     assert told in capsys.readouterr().err
 
 
@@ -149,7 +150,7 @@ def test_what_cannot_be_drawn_is_left_out_and_told(runs, tmp_path, caplog, capsy
     paths = [path.name for path in bars.run_figures(metrics, tmp_path)]
     assert paths == ["controls.png", "controls.pdf", "iou.png", "iou.pdf"] and "scores is left out: there are no distributions" in caplog.text
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    assert figures.main([str(tmp_path)]) == 0 and "loss curves and localizations are left out" in capsys.readouterr().err
+    assert command.main([str(tmp_path)]) == 0 and "loss curves and localizations are left out" in capsys.readouterr().err
     with pytest.raises(DataError, match="no metrics"):
         bars.controls_figure({"tasks": {}}, tmp_path / "none")
     with pytest.raises(DataError, match="no breakdown with auc"):
@@ -164,5 +165,5 @@ def test_differences_without_intervals_or_a_paper_are_drawn_and_none_is_told(tmp
 
 
 def test_one_run_twice_is_told(runs, capsys):
-    assert figures.main([str(runs / "recipe")] * 2) == 2
+    assert command.main([str(runs / "recipe")] * 2) == 2
     assert "same name" in capsys.readouterr().err

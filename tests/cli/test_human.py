@@ -10,7 +10,7 @@ import pytest
 
 from anyecg import config
 
-from anyecg.cli import human
+from anyecg import human
 from anyecg.tasks.build import build_data
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.sheet import COLUMNS, code, draw, join, read_sheet, write_sheet

@@ -159,6 +159,6 @@ def test_a_full_disk_is_told_without_a_traceback(tmp_path, monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device", str(tmp_path))
 
-    monkeypatch.setattr("anyecg.run.run", full)
+    monkeypatch.setattr("anyecg.cli.run.run", full)
     assert main([EXPERIMENT, f"output={tmp_path}"]) == 2
     assert "disk is full" in capsys.readouterr().err

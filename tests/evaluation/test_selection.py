@@ -10,7 +10,8 @@ from anyecg.tasks.build import build_data
 from anyecg.evaluation.selection import NEEDS, require_questions
 from anyecg.evaluation.conversation import Script
 from anyecg.evaluation.run import Run, claim_folder
-from anyecg.run import is_finished, main
+from anyecg.cli.run import is_finished
+from anyecg.run import main
 from anyecg.training.assembly import data_of, evaluation_data
 from anyecg.tasks import tasks
 from anyecg.training.pipeline import plan
