@@ -21,6 +21,7 @@ _PLAIN = str.maketrans(
     "\uff0c\u3001\uff1b\uff1a\uff08\uff09\uff3b\uff3d\u3010\u3011\uff5b\uff5d\uff1d\uff5e\uff0b\uff05\uff1f\uff01\uff5c\u2022\u00b7\u25e6\u25aa\u2217",
     "-----" + "-----" + "///" + "''''" + "\"\"\"\"\"" + ",,;:()[][]{}=~+%?!|" + "\u2022\u2022\u2022\u2022*",
 ) | {0x2014: " - ", 0x2015: " - "}  # fmt: skip
+_GAP = re.compile(r"\n{3,}")
 _BLANKS = re.compile(r"[^\S\n]+")
 _ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&nbsp;": " ", "&quot;": '"', "&#39;": "'", "&ndash;": "-", "&mdash;": "-", "&minus;": "-"}
 _ENTITY = re.compile("|".join(map(re.escape, _ENTITIES)))
@@ -81,16 +82,24 @@ def plain_text(text: str) -> str:
     if boxed:
         text = "; ".join(dict.fromkeys(boxed))
     text = _EMPHASIS.sub("", _ESCAPE.sub(r"\1", _FENCE.sub("", text)))
-    return "\n".join(_BLANKS.sub(" ", line).strip() for line in text.splitlines()).strip()
+    return _GAP.sub("\n\n", "\n".join(_BLANKS.sub(" ", line).strip() for line in text.splitlines())).strip()
 
 
 def last_answer(text: str) -> str:
     """What follows the last "Answer:" of a plain text, and of that what follows the last self-correction ("wait, ..."); else the text."""
-    for pattern in (_ANSWER, _CORRECTION):
-        tail = pattern.split(text)[-1]
-        if re.search(r"[\w\[{]", tail):
-            text = tail if tail is text else _LEFT_OVER.sub("", tail)
-    return text.strip()
+    return corrected(_tail(_ANSWER, text))
+
+
+def corrected(text: str) -> str:
+    """What follows the last self-correction of a plain text, else the text."""
+    return _tail(_CORRECTION, text).strip()
+
+
+def _tail(pattern: re.Pattern[str], text: str) -> str:
+    """What follows the last match; the text where there is none or nothing follows it."""
+    end = max((found.end() for found in pattern.finditer(text)), default=0)
+    tail = text[end:]
+    return _LEFT_OVER.sub("", tail) if end and re.search(r"[\w\[{]", tail) else text
 
 
 def json_value(text: str) -> Any | None:

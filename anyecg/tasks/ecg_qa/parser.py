@@ -15,6 +15,7 @@ from anyecg.tasks.reply import json_value, last_answer, plain_text
 
 VERIFY = ("not sure", "yes", "no")
 LEADS = ("i", "ii", "iii", "avr", "avl", "avf", *(f"v{k}" for k in range(1, 7)))
+LONGEST = 2000  # characters of an answer, without its thoughts, that are read
 _AROUND = " \t\n.,;:!*\"'`"
 _KEYS = ("answer", "final_answer", "answers", "response", "result", "output", "prediction")
 
@@ -36,7 +37,7 @@ _LEAD_IN = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _SEPARATOR = r"[,;&|\n•+/]|\.(?=\s|$)|(?<!\w)(?:and|both|with|plus|as\s+well\s+as|along\s+with|together\s+with|in\s+addition\s+to|also)(?!\w)"
-_BECAUSE = re.compile(r"\s*[,.;:(-]*\s*\b(?:because|since|as\s+(?:the|there|it|shown|seen|evidenced|indicated)|due\s+to|given\s+(?:the|that)|evidenced\s+by|this\s+is\s+(?:because|based|due|shown|supported|indicated|evident)"
+_BECAUSE = re.compile(r"[\s,.;:(-]{0,4}\b(?:because|since|as\s+(?:the|there|it|shown|seen|evidenced|indicated)|due\s+to|given\s+(?:the|that)|evidenced\s+by|this\s+is\s+(?:because|based|due|shown|supported|indicated|evident)"
                       r"|(?:the\s+)?(?:explanation|reason(?:ing)?|rationale|justification|evidence|note)\s*(?::|is\b)|which\s+is|where\s+the)", re.IGNORECASE)  # fmt: skip
 _INSTEAD = re.compile(r"\s*,?\s*(?:\(\s*)?(?:and\s+|but\s+)?(?:not|rather\s+than|instead\s+of)\s+(?:the\s+)?$")
 _BOTH = re.compile(r"\W*both(?:\s+(?:of\s+(?:them|these|those)|are\s+(?:present|seen|correct)|findings?|options?|answers?))?\W*")
@@ -73,7 +74,7 @@ def read_verdict(text: str, allowed: Collection[str] = VERIFY, question: str = "
     A leading word counts ("No, the ..."), one that ends a sentence of glue ("Based on the ECG, yes."), and a sentence that states what the
     question names ("The ECG does not show static noise."). question: the user's text.
     """
-    said = last_answer(plain_text(text))
+    said = last_answer(plain_text(text))[:LONGEST]
     value = _unpacked(json_value(said))
     if isinstance(value, bool):
         said = "yes" if value else "no"
@@ -101,7 +102,7 @@ def _verdict(said: str, question: str) -> str | None:
     for found in _LONE.finditer(said):
         if leading and found.start() < leading.end():
             continue
-        sentence = re.split(r"[.;!?\n]", said[: found.start()])[-1]
+        sentence = re.split(r"[.;!?\n]", said[max(0, found.start() - 200) : found.start()])[-1]
         if leading and words or _GLUE.issuperset(re.findall(r"[\w']+", sentence)):
             words.append(_SAID[" ".join((found[1] or found[2]).split())])
     stated = _stated(said[leading.end() :].lstrip(_AROUND + "-") if leading and words else said, question)
@@ -132,7 +133,7 @@ def read_answers(text: str, vocabulary: Collection[str], more: Collection[str] =
     leads. Without a vocabulary, what stands between separators is an answer.
     """
     known = frozenset(vocabulary) | frozenset(more)
-    said = last_answer(plain_text(text))
+    said = last_answer(plain_text(text))[:LONGEST]
     value = _unpacked(json_value(said))
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         said = "\n".join(value)

@@ -127,6 +127,7 @@ _OTHERS = (  # beside the findings and the names of beats: what else an ECG's se
 )  # fmt: skip
 
 
+LONGEST = 2000  # characters of an answer, without its thoughts, that are read
 LONGEST_WAVE = 2.5  # s: no wave and no interval between two beats is longer
 
 
@@ -146,7 +147,7 @@ def read_intervals(text: str, name: str, seconds: float) -> np.ndarray | None:
     milliseconds, JSON and tables; "There are no PVCs." of what was asked. Overlapping intervals are merged and all are cut to the window.
     Unreadable: an interval that ends before it starts, alternatives, intervals beside a denial of what was asked, none inside the window.
     """
-    text = last_answer(plain_text(text))
+    text = last_answer(plain_text(text))[:LONGEST]
     value = json_value(text)
     if value is not None:
         found = _from_json(value)
