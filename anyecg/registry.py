@@ -21,6 +21,7 @@ KINDS = {
     "task": "anyecg.tasks:tasks",
     "simulator": "anyecg.simulate:simulators",
     "engine": "anyecg.training.engines:engines",
+    "objective": "anyecg.objectives:objectives",
 }
 
 
