@@ -11,8 +11,10 @@ from torch import Tensor
 from anyecg.config.schema import Experiment, InputConfig, StageConfig, to_dict
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
-from anyecg.objectives.base import Cost, Depends, Objective, Outlook, StageJob
+from anyecg.model import ECGLanguageModel
+from anyecg.objectives.base import Objective
 from anyecg.training.flops import answering_flops, recomputed_flops
+from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.plan_lengths import shares
 from anyecg.training.stage import Stage
 from anyecg.types import ECGBatch
@@ -37,7 +39,7 @@ class Answer(Objective):
         llm = {key: value for key, value in to_dict(experiment.llm).items() if tuned or key not in ("tuning", "lora")}
         llm.pop("gradient_checkpointing", None)
         parts = {"input": to_dict(limits(experiment, stage)), "llm": llm}
-        code = ["anyecg.model:ECGLanguageModel", experiment.llm.component]
+        code = [ECGLanguageModel, experiment.llm.component]
         groups = {"markers", "llm", "llm_weights"}
         if stage.view == "text":
             parts["marked"] = experiment.fusion.component.marked

@@ -26,9 +26,10 @@ from anyecg.data.loading.sampling import Plan
 from anyecg.data.store.shards import locked
 from anyecg.data.store.store import digest
 from anyecg.model import ECGLanguageModel
-from anyecg.objectives.base import Cost, Depends, Objective, Outlook, StageJob
+from anyecg.objectives.base import Objective
 from anyecg.text_encoders.base import TextEncoder
 from anyecg.training.flops import Forward
+from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
 from anyecg.types import AnyECGError, ECGSample
 

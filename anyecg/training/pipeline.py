@@ -20,9 +20,9 @@ from anyecg.data.dataset.data import Data
 from anyecg.data.store.shards import LOCK, locked
 from anyecg.model import ECGLanguageModel
 from anyecg.files import atomic_write, report_write_errors
-from anyecg.objectives.base import StageJob
 from anyecg.training.compiled import compiled
 from anyecg.training.guard import Guard
+from anyecg.training.job import StageJob
 from anyecg.training.matmul import matmul_by
 from anyecg.training.planning import DONE, PlannedStage, plan
 from anyecg.training.progress import Bar, LossCurve

@@ -13,8 +13,8 @@ from anyecg.config.schema import Experiment, StageConfig
 from anyecg.llms.chat import Chat
 from anyecg.model import ECGLanguageModel
 from anyecg.config.trainable import samples_a_pass
-from anyecg.objectives.base import Cost, Outlook
 from anyecg.training.flops import Forward, Shape
+from anyecg.training.job import Cost, Outlook
 from anyecg.training.planning import plan
 from anyecg.training.plan_lengths import measured, stated
 from anyecg.types import ConfigError
