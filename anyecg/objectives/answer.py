@@ -56,7 +56,7 @@ class Answer(Objective):
         return StageData(
             job.data, job.cfg, limits(experiment, job.cfg), replay=experiment.replay, seed=job.seed, collate=collate,
             measure=collate.measure, context=model.llm.context, lengths=Path(experiment.cache) / "lengths", reader=collate.fingerprint,
-            devices=experiment.trainer.devices * experiment.trainer.num_nodes, workers=experiment.trainer.workers,
+            devices=experiment.trainer.processes, workers=experiment.trainer.workers,
         )
 
     def module(self, job: StageJob, steps: int) -> AnsweringStage:

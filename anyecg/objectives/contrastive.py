@@ -74,7 +74,7 @@ class Contrastive(Objective):
         experiment = job.experiment
         return PairData(
             job.data, job.cfg, job.text_encoder, job.scratch, replay=experiment.replay, seed=job.seed, counted=Path(experiment.cache) / "lengths",
-            devices=experiment.trainer.devices * experiment.trainer.num_nodes, workers=experiment.trainer.workers,
+            devices=experiment.trainer.processes, workers=experiment.trainer.workers,
         )
 
     def module(self, job: StageJob, steps: int) -> ContrastiveStage:
