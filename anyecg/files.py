@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from anyecg.types import AnyECGError
+from anyecg.types import AnyECGError, DiskFullError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says of a disk that takes no more
 
 SIMULATED = "SIMULATED.json"  # in a folder of simulated recordings: how they were made
 
 
 @contextlib.contextmanager
 def report_write_errors(path: Path) -> Iterator[None]:
-    """Raise AnyECGError where writing to `path` inside the block fails: a full disk, a quota, a folder without permission."""
+    """Raise DiskFullError where writing to `path` inside the block fails on a full disk or quota, AnyECGError where for another reason."""
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch raises RuntimeError from the OSError of a full disk
         behind = error
         while behind is not None and not isinstance(behind, OSError):
             behind = behind.__cause__ or behind.__context__
-        raise AnyECGError(
+        raise (DiskFullError if behind is not None and behind.errno in FULL else AnyECGError)(
             f"{path}: could not be written ({behind or error}). What was written before is untouched: "
             "free some disk and give the same command again, it goes on from the last checkpoint"
         ) from error

@@ -19,9 +19,9 @@ KINDS = {
     "text_encoder": "anyecg.text_encoders:text_encoders",
     "corpus": "anyecg.data.corpora:corpora",
     "task": "anyecg.tasks:tasks",
+    "answerer": "anyecg.answerers:answerers",
     "simulator": "anyecg.simulate:simulators",
     "engine": "anyecg.training.engines:engines",
-    "objective": "anyecg.objectives:objectives",
 }
 
 

@@ -30,6 +30,10 @@ class AnyECGError(Exception):
     """Base of every error a user can mend; the message names the file or key and what to do."""
 
 
+class DiskFullError(AnyECGError):
+    """A disk, a quota or a limit on a file's size that takes no more: whatever is written next fails too."""
+
+
 class ConfigError(AnyECGError):
     """A configuration that cannot be used: every problem found, one a line."""
 
@@ -185,7 +189,11 @@ class Beside:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model said to one question."""
+    """What was predicted for one question.
+
+    scores: of a label ("ptbxl_super:hypertrophy") or an option, the higher the likelier, from an answerer that ranks; None from one that writes.
+    """
 
     id: str
     text: str
+    scores: Mapping[str, float] | None = None

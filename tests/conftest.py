@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from anyecg.answerers.base import Answerer
 from anyecg.connectors import connectors
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import Item
@@ -62,6 +63,19 @@ def make_item(id="q", clips=(1,), answer="Report: Sinus rhythm", question="What 
     mask = np.arange(12) < leads
     signals = tuple((rng.uniform(-1, 1, (n, 12, 1000)) * mask[None, :, None]).astype(np.float32) for n in clips)
     return Item(sample, signals, tuple(mask for _ in clips))
+
+
+class Answering(Answerer):
+    """An answerer of a function `(samples, view) -> predictions`, with a key of its own."""
+
+    converses = True
+
+    def __init__(self, function, key="k"):
+        super().__init__()
+        self.function, self.key = function, key
+
+    def answer(self, samples, view, answered=frozenset()):
+        yield from (prediction for prediction in self.function(samples, view) if prediction.id not in answered)
 
 
 MIXED = [((1,), 12), ((3,), 2), ((1, 1, 2), 12), ((6,), 2), ((), 12), ((1,) * 6, 12)]

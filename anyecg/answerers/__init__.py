@@ -1,1 +1,8 @@
-"""Whatever answers questions: a language model, a prior."""
+"""Whatever answers questions, by name: the experiment's language model, and what it is to be compared with."""
+
+from anyecg.registry import Registry
+
+answerers = Registry("answerer", {
+    "language_model": "anyecg.answerers.language_model:LanguageModel",
+    "prior": "anyecg.answerers.prior:Prior",
+})  # fmt: skip

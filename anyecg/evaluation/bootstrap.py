@@ -9,6 +9,8 @@ import pandas as pd
 
 from anyecg.types import DataError
 
+FEWEST = 20  # patients of an interval; of fewer, percentiles over resampled patients are too narrow
+
 Reduce = Callable[[pd.DataFrame], dict[str, float]]
 Interval = tuple[float, float, float]  # value, low, high
 

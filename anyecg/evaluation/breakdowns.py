@@ -7,11 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from anyecg.evaluation.bootstrap import bounds, paired_bounds, replicates
+from anyecg.evaluation.bootstrap import FEWEST, bounds, paired_bounds, replicates
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.tasks.base import Task
 
-FEWEST = 20  # patients of a group that has intervals; of fewer, percentiles are too narrow
 MOST = 200  # resamples of a group: there are many groups
 COUNTS = ("n", "n_patients", "n_unparsed")  # of a group, beside its metrics
 APART = "\0"  # between the words of a column's name

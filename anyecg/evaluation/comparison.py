@@ -31,6 +31,18 @@ class Results:
     metrics: Mapping[str, Any]
     rows: Mapping[str, Mapping[str, pd.DataFrame]]
 
+    @property
+    def answerer(self) -> str:
+        """The name of what answered."""
+        return str((self.config.get("answerer") or {}).get("name", MISSING))
+
+    @property
+    def trained_blind(self) -> bool:
+        """Whether every stage of the curriculum was trained without the ECG."""
+        stages = self.config.get("stages") or {}
+        views = [stages.get(name, {}).get("view") for name in self.config.get("curriculum") or []]
+        return bool(views) and all(view == "blind" for view in views)
+
 
 def read_run(folder: str | Path) -> Results:
     """The run in a folder; DataError names the file that is missing or cannot be read."""
@@ -51,21 +63,29 @@ def compare(runs: Sequence[Results], resamples: int = 1000, seed: int = 0) -> li
 
     Raises DataError, naming ids, where runs were not asked the same questions.
     """
-    settings = [Setting(run.name, run.config.get("paper_row"), {0: run.rows}) for run in runs]
+    settings = [Setting(run.name, run.config.get("paper_row"), {0: run.rows}, run.trained_blind) for run in runs]
     common, alone = shared_tasks(runs)
-    grids = [config_diff(runs)]
+    grids = [config_diff(runs), answerers_grid(runs)]
     for task in common:
-        cells = list(measure(settings, task, load_published(), n=resamples, seed=seed))
-        grids += [changes_grid(cells), controls_grid(cells), *highest_grids(settings, task)]
+        there = [setting for setting in settings if setting.answered(task)]
+        cells = list(measure(there, task, load_published(), n=resamples, seed=seed))
+        grids += [changes_grid(cells), controls_grid(cells), *highest_grids(there, task)]
     return [*grids, Grid("Tasks that not every run evaluated", ["task"], [[task] for task in alone])] if alone else grids
 
 
 def shared_tasks(runs: Sequence[Results]) -> tuple[list[str], list[str]]:
-    """The tasks that all runs evaluated with the ECG, and those that only some did; DataError if there are none of the first."""
-    common = [task for task in runs[0].rows if all(SIGNAL in run.rows.get(task, {}) for run in runs)]
+    """The tasks that the first run and another evaluated with the ECG, and those that not every run did; DataError if there are none of the first."""
+    there = {task: [run for run in runs if SIGNAL in run.rows.get(task, {})] for task in dict.fromkeys(task for run in runs for task in run.rows)}
+    common = [task for task, found in there.items() if runs[0] in found and (len(found) > 1 or len(runs) == 1)]
     if not common:
-        raise DataError(f"no task was evaluated in all of: {', '.join(run.name for run in runs)}")
-    return common, sorted({task for run in runs for task in run.rows} - set(common))
+        raise DataError(f"no task was evaluated both in {runs[0].name} and in another of: {', '.join(run.name for run in runs[1:])}")
+    return common, sorted(task for task, found in there.items() if len(found) < len(runs))
+
+
+def answerers_grid(runs: Sequence[Results]) -> Grid:
+    """Who answered in each run, and what it knew beforehand."""
+    rows = [[run.name, run.answerer, run.metrics.get("answerer", {}).get("knows", MISSING)] for run in runs]
+    return Grid("Answerers", ["run", "answerer", "knows beforehand"], rows)
 
 
 def config_diff(runs: Sequence[Results]) -> Grid:

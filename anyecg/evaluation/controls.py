@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -15,7 +16,7 @@ from anyecg.config.schema import VIEWS
 from anyecg.data.loading.dataset import MASKED_LEADS
 from anyecg.data.store.store import Stores
 from anyecg.tasks.base import Task
-from anyecg.types import DataError, ECGSample
+from anyecg.types import DataError, ECGSample, Window
 
 SIGNAL = "signal"  # every question with its own ECGs
 BLIND = "blind"  # every ECG withheld: zeros with all leads absent, the question's words unchanged
@@ -23,11 +24,14 @@ SHUFFLED = "shuffled"  # every question with the ECGs of another patient's quest
 CONTROLLED = (SIGNAL, BLIND, SHUFFLED)
 SINGLE_LEAD = tuple(MASKED_LEADS)  # the first, the second or a drawn lead withheld: asked of localization, whose ECGs have two
 
-# Who may lend ECGs to whom: the narrowest likeness first.
+ALIKE = 1.25  # windows are of one class of length where they differ by less than about this factor
+
+# Who may lend ECGs to whom: the narrowest likeness first. length: of a sample's windows, a class each.
 _LIKENESS = (
-    lambda s: (s.task, s.subset, len(s.records), s.meta.get("name", "")),
-    lambda s: (s.task, s.subset, len(s.records)),
-    lambda s: (s.task, len(s.records)),
+    lambda s, length: (s.task, s.subset, length, s.meta.get("name", "")),
+    lambda s, length: (s.task, s.subset, length),
+    lambda s, length: (s.task, length),
+    lambda s, length: (s.task, len(length)),
 )
 
 
@@ -47,13 +51,22 @@ def patients_of(samples: Sequence[ECGSample], stores: Stores) -> dict[str, str]:
     return found
 
 
-def shuffled(samples: Sequence[ECGSample], seed: int = 0, patients: Mapping[str, str] | None = None) -> list[ECGSample]:
-    """The samples in their order, each with the windows (and evidence) of other patients, as many as before.
+def shuffled(samples: Sequence[ECGSample], seed: int = 0, patients: Mapping[str, str] | None = None,
+             seconds: Callable[[Window], float] | None = None) -> list[ECGSample]:
+    """The samples in their order, each with the windows (and evidence) of its donor among `donors`."""
+    lent = donors(samples, seed, patients, seconds)
+    return [replace(sample, records=lent[sample.id].records, evidence=lent[sample.id].evidence) for sample in samples]
+
+
+def donors(samples: Sequence[ECGSample], seed: int = 0, patients: Mapping[str, str] | None = None,
+           seconds: Callable[[Window], float] | None = None) -> dict[str, ECGSample]:
+    """Question's id -> a sample of other patients with as many windows, which are shown in place of the question's own.
 
     patients: record -> patient, for questions over ECGs of two patients; a record that it does not know is the sample's
-    patient's. Whoever lends ECGs shares no patient and no record with the question.
+    patient's. seconds: of a window (`Stores.seconds`), needed for windows that go to their record's end. Whoever lends ECGs
+    shares no patient and no record with the question.
 
-    Donors come from the same task, subset, number of ECGs and abnormality. Where no patient owns more than half of such
+    Donors come from the same task, subset, number of ECGs of nearly the same length (`ALIKE`), and abnormality. Where no patient owns more than half of such
     a group, its ECGs are exchanged one to one; elsewhere each sample draws a donor, from a wider group if need be, and
     where no other patient has as many ECGs, single ECGs of any others; so does a sample to whom an exchange would give ECGs
     of its own second patient. The outcome depends on the set of samples and the seed, not on their order. DataError if
@@ -62,7 +75,8 @@ def shuffled(samples: Sequence[ECGSample], seed: int = 0, patients: Mapping[str,
     rng = np.random.default_rng(seed)
     ordered = sorted(samples, key=lambda sample: sample.id)
     apart = _Apart(ordered, patients or {})
-    wider = [_grouped(ordered, likeness) for likeness in _LIKENESS]
+    lengths = {sample.id: tuple(_length_class(window, seconds) for window in sample.records) for sample in ordered}
+    wider = [_grouped(ordered, lambda sample, alike=alike: alike(sample, lengths[sample.id])) for alike in _LIKENESS]
     lent: dict[str, ECGSample] = {}
     for members in wider[0].values():
         largest = max(Counter(member.patient for member in members).values())
@@ -70,9 +84,16 @@ def shuffled(samples: Sequence[ECGSample], seed: int = 0, patients: Mapping[str,
         for member in members:
             donor = exchanged.get(member.id)
             if donor is None or not apart(member, donor):
-                donor = _drawn(member, wider, apart, rng) or _mixed(member, ordered, apart, rng)
+                donor = _drawn(member, lengths[member.id], wider, apart, rng) or _mixed(member, ordered, apart, rng)
             lent[member.id] = donor
-    return [replace(sample, records=lent[sample.id].records, evidence=lent[sample.id].evidence) for sample in samples]
+    return lent
+
+
+def _length_class(window: Window, seconds: Callable[[Window], float] | None) -> int:
+    """Windows of a class are of nearly the same length; without `seconds`, one that ends with its record is of a class of its own."""
+    if window.end is None and seconds is None:
+        return -1
+    return round(math.log(seconds(window) if seconds else window.end - window.start, ALIKE))
 
 
 class _Apart:
@@ -90,7 +111,7 @@ class _Apart:
         return self._has[one.id].isdisjoint(self._has[other.id])
 
 
-def _grouped(samples: Sequence[ECGSample], likeness) -> dict[tuple, list[ECGSample]]:
+def _grouped(samples: Sequence[ECGSample], likeness: Callable[[ECGSample], tuple]) -> dict[tuple, list[ECGSample]]:
     groups: dict[tuple, list[ECGSample]] = defaultdict(list)
     for sample in samples:
         groups[likeness(sample)].append(sample)
@@ -106,10 +127,10 @@ def _exchanged(members: list[ECGSample], largest: int, rng: np.random.Generator)
     return {member.id: donor for member, donor in zip(members, members[largest:] + members[:largest])}
 
 
-def _drawn(sample: ECGSample, wider: list[dict], apart: _Apart, rng: np.random.Generator) -> ECGSample | None:
+def _drawn(sample: ECGSample, length: tuple[int, ...], wider: list[dict], apart: _Apart, rng: np.random.Generator) -> ECGSample | None:
     """A sample of another patient, as alike as can be; None if no other patient has as many ECGs."""
     for likeness, groups in zip(_LIKENESS, wider):
-        others = [other for other in groups[likeness(sample)] if apart(sample, other)]
+        others = [other for other in groups[likeness(sample, length)] if apart(sample, other)]
         if others:
             return others[rng.integers(len(others))]
     return None

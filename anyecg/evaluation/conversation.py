@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,19 @@ import yaml
 
 from anyecg.findings import BY_KEY, find
 from anyecg.data.chance import chance
-from anyecg.evaluation.predictions import Answer, Answers
+from anyecg.answerers.base import Answerer
+from anyecg.evaluation.predictions import PredictionStore
 from anyecg.evaluation.controls import BLIND, SIGNAL
 from anyecg.evaluation.evaluate import write_json
 from anyecg.evaluation.conversation_metrics import summary
-from anyecg.config.fingerprint import fingerprint
 from anyecg.types import MARKER, ConfigError, DataError, ECGSample, Prediction, Turn
 
 log = logging.getLogger(__name__)
 
 FINDING = "{finding}"  # stands in a follow-up for the name of a finding, which makes it a yes/no question with a known answer
-FILE, ANSWERS = "conversations.json", "conversations.jsonl"
+FILE = "conversations.json"
+
+Answer = Callable[[list[ECGSample], str], Iterable[Prediction]]  # (samples, view) -> a prediction for each
 
 
 @dataclass(frozen=True)
@@ -69,30 +71,28 @@ def converse(answer: Answer, samples: Sequence[ECGSample], follow_ups: Mapping[s
     return held
 
 
-def hold(answer: Answer, scripts: Sequence[Script], samples_by_task: Mapping[str, Sequence[ECGSample]], folder: Path, seed: int = 0,
-         key: str = "", views: Sequence[str] = (SIGNAL, BLIND), bootstrap: int = 1000) -> dict[str, Any]:
+def hold(answerer: Answerer, scripts: Sequence[Script], samples_by_task: Mapping[str, Sequence[ECGSample]], folder: Path, seed: int = 0,
+         store: PredictionStore | None = None, views: Sequence[str] = (SIGNAL, BLIND), bootstrap: int = 1000) -> dict[str, Any]:
     """Hold every script's conversations over the questions that open it, in each view; write `conversations.json` and return it.
 
     A follow-up with {finding} is asked of a finding that the ECGs' reports assert or, as often, of one that they do not,
-    drawn by seed and id; key: of whatever else determines the answers. The file::
+    drawn by seed and id; store: of predictions, None for one in `folder/kept`. The file::
 
         {"scripts": {NAME: {"n", "n_patients",
             "views": {VIEW: {"turns": [{"n", "empty", "yes_no": n, "unread", "accuracy"}],
                              "conversations": [{"id", "turns": [{"question", "answer", "truth"}]}]}},
             "differences": {VIEW: {TURN: [accuracy with the ECG - accuracy in this view, low, high]}}}}}
 
-    A turn without such a follow-up has no accuracy, and one patient or no bootstrap no differences. Each answer is written to
-    `conversations.jsonl` as it comes and not asked for again under the same key, seed and scripts. DataError for a script without
-    questions.
+    A turn without such a follow-up has no accuracy, and too few patients or no bootstrap no differences. Each answer is kept in the store
+    as it comes. DataError for a script without questions.
     """
-    identity = fingerprint(key, seed, [[script.name, script.opens, list(script.follow_ups)] for script in scripts])
-    answers = Answers(folder / ANSWERS, identity, anew=True)
+    store, answerer = store or PredictionStore(folder / "kept"), answerer.conversing()
     report: dict[str, Any] = {"scripts": {}}
     for script in scripts:
         samples = openings(script, samples_by_task)
         asked = {one.id: [_filled(text, one, number, seed) for number, text in enumerate(script.follow_ups)] for one in samples}
         follow_ups = {id: [text for text, _ in texts] for id, texts in asked.items()}
-        rows = {view: _rows(converse(_kept(answers, answer, script.name), samples, follow_ups, view), asked) for view in views}
+        rows = {view: _rows(converse(lambda held, shown: store.predict(answerer, held, shown).values(), samples, follow_ups, view), asked) for view in views}
         report["scripts"][script.name] = summary(rows, bootstrap, seed)
         log.info("conversation '%s': %d held over %d turns (%s)", script.name, len(samples), 1 + len(script.follow_ups), ", ".join(views))
     write_json(folder / FILE, report)
@@ -105,17 +105,6 @@ def openings(script: Script, samples_by_task: Mapping[str, Sequence[ECGSample]])
     if not samples:
         raise DataError(f"conversation '{script.name}': there are no questions of task {script.opens} to open it; add it to evaluation.tasks")
     return samples
-
-
-def _kept(answers: Answers, answer: Answer, script: str) -> Answer:
-    """An answerer for a script's turns that remembers what was answered."""
-
-    def ask(samples: list[ECGSample], view: str) -> Iterator[Prediction]:
-        turn = f"{script}, turn {sum(turn.role == 'user' for turn in samples[0].conversation)}"
-        answers.ask(answer, turn, view, samples)
-        return (Prediction(sample.id, answers.given[turn, view, sample.id]) for sample in samples)
-
-    return ask
 
 
 def _before_answer(conversation: Sequence[Turn]) -> tuple[Turn, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from anyecg.evaluation.bootstrap import paired_interval
+from anyecg.evaluation.bootstrap import FEWEST, paired_interval
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.tables import LABELS, MISSING, Grid, number, with_interval
 from anyecg.tasks.ecg_qa.parser import plain
@@ -26,7 +26,7 @@ def summary(rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict
         told = ["question", "answer", "truth"]
         held = [{"id": id, "turns": turns[told].to_dict("records")} for id, turns in part.groupby("id", sort=False)]
         found["views"][view] = {"turns": [_turn(turn) for _, turn in part.groupby("turn")], "conversations": held}
-        if view != SIGNAL and SIGNAL in rows and bootstrap and found["n_patients"] > 1:
+        if view != SIGNAL and SIGNAL in rows and bootstrap and found["n_patients"] >= FEWEST:
             found["differences"][view] = _differences(rows[SIGNAL], part, bootstrap, seed)
     return found
 
@@ -70,7 +70,7 @@ def _differences(signal: pd.DataFrame, other: pd.DataFrame, bootstrap: int, seed
     for turn in signal.loc[signal["truth"] != "", "turn"].unique().tolist():
         parts = [rows[(rows["turn"] == turn) & (rows["truth"] != "")] for rows in (signal, other)]
         parts = [part.assign(right=part["said"] == part["truth"])[["id", "patient", "right"]] for part in parts]
-        if parts[0]["patient"].nunique() > 1:
+        if parts[0]["patient"].nunique() >= FEWEST:
             change = paired_interval(*parts, lambda rows: {"accuracy": float(rows["right"].to_numpy().mean())}, n=bootstrap, seed=seed)["accuracy"]
             found[str(turn)] = [round(value, 6) for value in change]
     return found

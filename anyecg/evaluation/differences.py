@@ -10,11 +10,11 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from anyecg.evaluation.bootstrap import require_same_ids
-from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
+from anyecg.evaluation.bootstrap import FEWEST, require_same_ids
+from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL, VIEWS
 from anyecg.evaluation.published import PublishedTable
 from anyecg.evaluation.seeds import Pooled, pool
-from anyecg.evaluation.tables import LABELS, MISSING, PAPER, Grid, number, with_interval
+from anyecg.evaluation.tables import LABELS, MISSING, PAPER, TRAINED_BLIND, Grid, number, short, with_interval
 from anyecg.tasks import tasks
 from anyecg.types import DataError
 
@@ -32,13 +32,19 @@ class Setting:
     name: str
     paper_row: str | None
     rows: Mapping[int, Mapping[str, Mapping[str, pd.DataFrame]]]
+    trained_blind: bool = False  # its stages saw no ECG: its blind answers are the best that the words alone allow
+
+    def answered(self, task: str) -> bool:
+        """Whether every seed has rows of the task with the ECG."""
+        return bool(self.rows) and all(SIGNAL in views.get(task, {}) for views in self.rows.values())
 
 
 @dataclass(frozen=True)
 class Cell:
     """One task of one setting, over the seeds that it shares with the first.
 
-    metric: the task's headline, or the one that the published figures are of. views: view -> its value; controls: control -> with the ECG minus this; change: to the first setting, and
+    metric: the task's headline, or the one that the published figures are of. views: view, reference or `TRAINED_BLIND` -> its value;
+    controls: each of them but the signal -> with the ECG minus this; change: to the first setting, and
     by seed; None where nothing is to be said. paper, paper_change: the published figure and its difference to the first's.
     """
 
@@ -56,6 +62,11 @@ class Cell:
     by_seed: tuple[float, ...]
     paper: float | None
     paper_change: float | None
+
+    @property
+    def few(self) -> int | None:
+        """The patients, where they are too few for an interval."""
+        return min(self.patients) if self.patients and min(self.patients) < FEWEST else None
 
     @property
     def sign(self) -> str:
@@ -80,8 +91,13 @@ def measure(settings: Sequence[Setting], task: str, published: PublishedTable, *
     metric = published.metric(task, set.intersection(*scored), scorer.primary)
     meaning = published.metrics.get(task, {}).get(metric) or scorer.metrics[metric]
 
+    blind = next((place for place, setting in enumerate(settings) if setting.trained_blind), None)
+    others = [view for view in dict.fromkeys(view for setting in settings for rows in setting.rows.values() for view in rows[task]) if view not in VIEWS]
+
     @cache
     def pooled(place: int, view: str, seeds: tuple[int, ...]) -> Pooled | None:
+        if not all(number in settings[place].rows for number in seeds):
+            return None
         rows = {number: settings[place].rows[number][task] for number in seeds}
         if not all(view in views for views in rows.values()):
             return None
@@ -94,14 +110,17 @@ def measure(settings: Sequence[Setting], task: str, published: PublishedTable, *
     reference = _figure(published, first, task)
     for place, (setting, seeds) in enumerate(zip(settings, shared)):
         views = {view: pooled(place, view, seeds) for view in (SIGNAL, BLIND, SHUFFLED)}
-        controls = {view: minus(views[SIGNAL], views[view]) for view in (BLIND, SHUFFLED)}
+        if blind is not None:
+            views[TRAINED_BLIND] = pooled(blind, BLIND, seeds)
+        views |= {view: pooled(place, view, seeds) for view in others}
+        controls = {view: minus(views[SIGNAL], found) for view, found in views.items() if view != SIGNAL}
         change = minus(views[SIGNAL], pooled(0, SIGNAL, seeds)) if place else None
         paper = _figure(published, setting, task)
         rows = [setting.rows[number][task] for number in seeds]
         yield Cell(
             setting.name, task, metric, meaning, seeds,
             tuple(len(part[SIGNAL]) for part in rows), tuple(part[SIGNAL]["patient"].nunique() for part in rows),
-            {view: sum(int((~part[view]["parsed"]).sum()) for part in rows) for view in views if views[view]},
+            {view: sum(int((~part[view]["parsed"]).sum()) for part in rows) for view in views if views[view] and view != TRAINED_BLIND},
             _spreads(views), _spreads(controls), _spreads({"": change}).get(""), tuple(change.values.values()) if change else (),
             paper, None if paper is None or reference is None or not place else paper - reference,
         )
@@ -126,9 +145,9 @@ def _spreads(found: Mapping[str, Pooled | None]) -> dict[str, Spread]:
     return {name: (pooled.value, pooled.ends()) for name, pooled in found.items() if pooled}
 
 
-def shown(spread: Spread | None, sign: bool = False) -> str:
-    """"0.512 [0.430, 0.601]", with signs if asked; a dash for None."""
-    return with_interval(*(spread or (None, None)), sign=sign)
+def shown(spread: Spread | None, sign: bool = False, few: int | None = None) -> str:
+    """"0.512 [0.430, 0.601]", with signs if asked; a dash for None; few: the patients, where they are too few for an interval."""
+    return with_interval(*(spread or (None, None)), sign=sign, patients=few)
 
 
 def changes_grid(cells: Sequence[Cell]) -> Grid:
@@ -138,20 +157,22 @@ def changes_grid(cells: Sequence[Cell]) -> Grid:
     for cell in cells:
         seeds = [", ".join(f"{value:+.3f}" for value in cell.by_seed) or MISSING] if several else []
         paper = MISSING if cell.paper_change is None else f"{cell.paper_change:+.3f}"
-        rows.append([cell.setting, shown(cell.views.get(SIGNAL)), shown(cell.change, sign=True), *seeds, number(cell.paper), paper, cell.sign if cell is not head else MISSING])
+        rows.append([cell.setting, shown(cell.views.get(SIGNAL), few=cell.few), shown(cell.change, sign=True, few=cell.few), *seeds, number(cell.paper), paper, cell.sign if cell is not head else MISSING])
     header = ["run", f"{head.metric} [95 %]", "− first [95 %]", *(["− first, by seed"] if several else []), "paper", "paper: − first", "sign"]
     return Grid(f"{head.task}: {head.meaning}", header, rows, [*_asked(cells), PAPER, MEANING])
 
 
 def controls_grid(cells: Sequence[Cell]) -> Grid:
-    """One task: each setting with the ECG, blind and shuffled, and how sure the differences are."""
-    views = (SIGNAL, BLIND, SHUFFLED)
+    """One task: each setting with the ECG and in every control, and how sure the differences are."""
+    asked = (SIGNAL, BLIND, SHUFFLED)
+    views = [*asked, *dict.fromkeys(view for cell in cells for view in cell.views if view not in asked)]
     rows = [
-        [cell.setting, *(shown(cell.views.get(view)) for view in views), *(shown(cell.controls.get(view), sign=True) for view in views[1:]),
-         " / ".join(number(cell.unparsed.get(view)) for view in views)]
+        [cell.setting, *(shown(cell.views.get(view), few=cell.few) for view in views),
+         *(shown(cell.controls.get(view), sign=True, few=cell.few) for view in views[1:]), " / ".join(number(cell.unparsed.get(view)) for view in asked)]
         for cell in cells
     ]  # fmt: skip
-    header = ["run", *(f"{LABELS[view]} [95 %]" for view in views), "ECG − blind [95 %]", "ECG − shuffled [95 %]", "unparsed (ECG / blind / shuffled)"]
+    header = ["run", *(f"{LABELS.get(view, view)} [95 %]" for view in views), *(f"ECG − {short(view)} [95 %]" for view in views[1:]),
+              "unparsed (ECG / blind / shuffled)"]
     return Grid(f"{cells[0].task}: {cells[0].metric} and its controls", header, rows, _asked(cells))
 
 
@@ -161,12 +182,16 @@ def signs_grid(cells: Sequence[Cell], title: str) -> Grid:
     found = {(cell.setting, cell.task): cell for cell in cells if cell.setting != first}
     rows = []
     for setting in dict.fromkeys(setting for setting, _ in found):
-        row = [found[setting, task] for task in tasks_here]
-        papers = [MISSING if cell.paper_change is None else f"{cell.paper_change:+.3f}" for cell in row]
-        rows.append([setting, *(f"{shown(cell.change, sign=True)}; paper {paper}: {cell.sign}" for cell, paper in zip(row, papers))])
+        row = [found.get((setting, task)) for task in tasks_here]
+        rows.append([setting, *(MISSING if cell is None else _signed(cell) for cell in row)])
     counts = Counter(cell.sign for cell in found.values())
     told = ", ".join(f"{counts[sign]} {sign}" for sign in (AGREES, DISAGREES, UNDECIDED, UNKNOWN, UNMEASURED) if counts[sign])
     return Grid(title, ["", *(f"{task}: − {first} [95 %]" for task in tasks_here)], rows, [f"of {len(found)} cells: {told}", MEANING, PAPER])
+
+
+def _signed(cell: Cell) -> str:
+    paper = MISSING if cell.paper_change is None else f"{cell.paper_change:+.3f}"
+    return f"{shown(cell.change, sign=True, few=cell.few)}; paper {paper}: {cell.sign}"
 
 
 def _asked(cells: Sequence[Cell]) -> list[str]:

@@ -1,101 +1,158 @@
-"""Answers as they come: a line of JSON each, of one model to one set of questions, from which the same call goes on after a kill."""
+"""Predictions: kept once by all that determines them, shared by every run, and copied in order into the folder of each."""
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from anyecg.files import atomic_write
+from anyecg.answerers.base import Answerer
+from anyecg.config.fingerprint import fingerprint
+from anyecg.data.store.store import Stores
+from anyecg.files import atomic_write, report_write_errors
 from anyecg.types import DataError, ECGSample, Prediction
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[..., Iterator[Prediction]]  # (samples, view), and what is answered already as `answered=`, where anything is
 Key = tuple[str, str, str]  # task, view, question's id
-FORMAT = "predictions 1"  # of the file: begins the line beside it that says whose answers it holds
+FORMAT = "2"  # of the kept files: another one where a line or a key changes its meaning
+DIGITS = 6  # of a score
 
 
-class Answers:
-    """The answers kept in a file, and the way to those that are missing.
+class PredictionStore:
+    """A folder of predictions by content: a file an answerer and view, a JSON line `{"key", "id", "text"[, "scores"]}` a prediction.
 
-    given: (task, view, id) -> text. DataError, of a file that is there, where its answers are not those of `key`, another
-    version wrote it, or a line cannot be read; anew: answers of another key or version are dropped instead. Only one process may
-    hold a file so; `read_predictions` is for all others.
+    A prediction's key holds the question as it was put (words, windows, recordings) and the company that it was answered in
+    (`Answerer.company`), the file's name the answerer with its decoding (`Answerer.key`) and the view. Another statistic, task, view or
+    limit so asks for nothing that is kept, and what is kept changes nothing that is asked. Several runs may add to a file at once: a
+    line is written in one piece, and the same prediction twice is the same.
     """
 
-    def __init__(self, path: Path, key: str, anew: bool = False) -> None:
-        self.path = path
-        claim = path.with_suffix(".key")
-        if anew and not (claim.exists() and claim.read_text() == f"{FORMAT}\n{key}"):
-            path.unlink(missing_ok=True)
-        _claim(claim, path, key)
-        _mend(path)
-        self.given = read_predictions(path)
+    def __init__(self, folder: Path | str, stores: Stores | None = None) -> None:
+        self.folder, self.stores = Path(folder) / FORMAT, stores
 
-    def missing(self, task: str, view: str, samples: Sequence[ECGSample]) -> set[str]:
-        """The ids of the questions without an answer."""
-        return {sample.id for sample in samples if (task, view, sample.id) not in self.given}
+    def predict(self, answerer: Answerer, samples: Sequence[ECGSample], view: str, told: Callable[[], None] = lambda: None) -> dict[str, Prediction]:
+        """Id -> prediction in the order of the samples: what is kept, and what the answerer adds, kept as it comes; told: called for each.
 
-    def ask(self, answer: Answer, task: str, view: str, samples: Sequence[ECGSample], told: Callable[[], None] = lambda: None) -> None:
-        """Ask what is missing, writing each answer as it comes; told: called after each.
-
-        `answer` gets all samples and the ids of those answered before, so that it can ask the others in the company that they
-        would have had without the interruption. DataError for an answer too few or too many.
+        DataError for a prediction too few or too many.
         """
-        left = self.missing(task, view, samples)
-        if not left:
-            return
-        answered = {sample.id for sample in samples} - left
-        with self.path.open("a", encoding="utf-8") as file:
-            for prediction in answer(list(samples), view, **({"answered": answered} if answered else {})):
-                if prediction.id not in left:
-                    raise DataError(f"task {task}, view {view}: an answer to question {prediction.id}, which was not asked or is answered already")
-                left.discard(prediction.id)
-                self.given[task, view, prediction.id] = prediction.text
-                file.write(json.dumps({"id": prediction.id, "task": task, "view": view, "text": prediction.text}) + "\n")
-                file.flush()
-                told()
-        if left:
-            raise DataError(f"task {task}, view {view}: {len(left)} questions stayed without an answer: {', '.join(sorted(left)[:5])}")
+        path = self.folder / answerer.key / f"{fingerprint(answerer.variant(view))}-{view}.jsonl"
+        keys = self._keys(answerer, samples, view)
+        kept = read_kept(path)
+        found = {id: kept[key] for id, key in keys.items() if key in kept}
+        for _ in found:
+            told()
+        if len(found) < len(samples):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab", buffering=0) as file:
+                if path.stat().st_size and not _ends(path):
+                    file.write(b"\n")  # after a line that a kill cut short
+                for prediction in answerer.answer(list(samples), view, answered=set(found)):
+                    if prediction.id in found or prediction.id not in keys:
+                        raise DataError(f"view {view}: a prediction for question {prediction.id}, which was not asked or is answered already")
+                    prediction = found[prediction.id] = rounded(prediction)
+                    with report_write_errors(path):
+                        _write(file, _line({"key": keys[prediction.id], "id": prediction.id}, prediction))
+                    told()
+        missing = sorted(keys.keys() - found.keys())
+        if missing:
+            raise DataError(f"view {view}: {len(missing)} questions stayed without an answer: {', '.join(missing[:5])}")
+        return {sample.id: found[sample.id] for sample in samples}
+
+    def _keys(self, answerer: Answerer, samples: Sequence[ECGSample], view: str) -> dict[str, str]:
+        """Id -> the key of its prediction; DataError for two questions of one id."""
+        questions = {sample.id: self._question(sample) for sample in samples}
+        if len(questions) < len(samples):
+            raise DataError(f"{len(samples) - len(questions)} questions share an id with another; ids must be unique")
+        company: dict[tuple[str, ...], str] = {}  # the ids of a batch -> its fingerprint, taken once
+        keys = {}
+        together = answerer.company(samples, view)
+        for id, question in questions.items():
+            ids = tuple(together.get(id, ()))
+            if ids not in company:
+                company[ids] = fingerprint([questions[other] for other in ids])
+            keys[id] = fingerprint(question, company[ids], length=20)
+        return keys
+
+    def _question(self, sample: ECGSample) -> str:
+        """All of a question but what nobody is told before answering: the answer at its end and the evidence."""
+        turns = [[turn.role, turn.text] for turn in sample.conversation]
+        if turns and turns[-1][0] == "assistant":
+            turns.pop()
+        windows = [[window.record, window.start, window.end] for window in sample.records]
+        sources = [self.stores[window.record.partition("/")[0]].fingerprint for window in sample.records] if self.stores is not None else []
+        return fingerprint(sample.id, sample.task, sample.subset, windows, sources, turns, dict(sample.meta), length=20)
+
+
+def read_kept(path: Path) -> dict[str, Prediction]:
+    """Key -> prediction of a kept file; a line that cannot be read, such as one that a kill cut short, is asked again. A missing file is empty."""
+    if not path.exists():
+        return {}
+    kept, damaged = {}, 0
+    for line in path.read_bytes().split(b"\n"):
+        if not line:
+            continue
+        try:
+            row = json.loads(line)
+            kept[str(row["key"])] = _prediction(row)
+        except (ValueError, KeyError, TypeError):
+            damaged += 1
+    if damaged:
+        log.warning("%s: %d lines cannot be read, perhaps cut short by an interruption; their questions are asked again", path, damaged)
+    return kept
+
+
+def write_predictions(path: Path, predictions: Mapping[Key, Prediction]) -> None:
+    """A run's `predictions.jsonl`: a line `{"id", "task", "view", "text"[, "scores"]}` a prediction, in order."""
+    with atomic_write(path) as part, part.open("wb") as file:
+        for (task, view, id), prediction in predictions.items():
+            file.write(_line({"id": id, "task": task, "view": view}, prediction))
 
 
 def read_predictions(path: Path) -> dict[Key, str]:
-    """(task, view, id) -> text of a `predictions.jsonl`; a last line that is not whole, of a run that goes on or was killed, is passed over.
-
-    A missing file is empty. Raises DataError naming the line if any other line cannot be read.
-    """
+    """(task, view, id) -> text of a `predictions.jsonl`; a missing file is empty. Raises DataError naming the line that cannot be read."""
     if not path.exists():
         return {}
     given: dict[Key, str] = {}
-    for number, line in enumerate(path.read_bytes().decode("utf-8", errors="replace").split("\n")[:-1], start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         try:
             row = json.loads(line)
-            if not all(isinstance(row[name], str) for name in ("task", "view", "id", "text")):
-                raise ValueError("task, view, id and text must be words")
-            given[row["task"], row["view"], row["id"]] = row["text"]
+            given[str(row["task"]), str(row["view"]), str(row["id"])] = _prediction(row).text
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}, line {number}: not a prediction ({error}); delete the line to have it asked again") from error
+            raise DataError(f"{path}, line {number}: not a prediction ({error}); give the command of the run again, which writes it anew") from error
     return given
 
 
-def _mend(path: Path) -> None:
-    """Remove a last line that a kill cut short."""
-    content = path.read_bytes() if path.exists() else b""
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        log.warning("%s: the last line was cut short by an interruption and is asked again", path)
-        os.truncate(path, whole)
+def _prediction(row: Mapping[str, Any]) -> Prediction:
+    if not isinstance(row["id"], str) or not isinstance(row["text"], str):
+        raise ValueError("id and text must be words")
+    return Prediction(row["id"], row["text"], row.get("scores"))
 
 
-def _claim(path: Path, predictions: Path, key: str) -> None:
-    """Remember whose answers the file holds; refuse to add to another model's, or to those of another version's file."""
-    known = path.read_text() if path.exists() else ""
-    if predictions.exists() and not known.startswith(f"{FORMAT}\n"):
-        raise DataError(f"{predictions} was written by another version of anyecg (this one writes '{FORMAT}'); move it away to have all asked again")
-    if predictions.exists() and known != f"{FORMAT}\n{key}":
-        raise DataError(f"{predictions} holds the answers of another model or set of questions; move it away or choose another folder")
-    with atomic_write(path) as part:
-        part.write_text(f"{FORMAT}\n{key}")
+def rounded(prediction: Prediction) -> Prediction:
+    """The prediction as it is kept: scores of `DIGITS` digits, so that one read back is the one that was written."""
+    if prediction.scores is None:
+        return prediction
+    return replace(prediction, scores={name: round(float(value), DIGITS) for name, value in prediction.scores.items()})
+
+
+def _line(keys: Mapping[str, str], prediction: Prediction) -> bytes:
+    scores = {} if prediction.scores is None else {"scores": dict(prediction.scores)}
+    return (json.dumps({**keys, "text": prediction.text, **scores}) + "\n").encode()
+
+
+def _write(file: io.RawIOBase, line: bytes) -> None:
+    """Write all of a line, in one piece where the system takes it; OSError where it takes no more."""
+    while line:
+        line = line[file.write(line) :]
+
+
+def _ends(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"

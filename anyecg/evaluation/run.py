@@ -13,7 +13,8 @@ import torch
 import yaml
 
 from anyecg import config
-from anyecg.answerers.language_model import Asker
+from anyecg.answerers import answerers
+from anyecg.answerers.base import Answerer, Fitting, TrainingQuestions
 from anyecg.config.fingerprint import fingerprint
 from anyecg.config.schema import Experiment
 from anyecg.data.dataset.data import Data
@@ -23,9 +24,10 @@ from anyecg.evaluation.comparison import Results, read_run
 from anyecg.evaluation.controls import BLIND, SIGNAL, patients_of
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.judge import Judge
-from anyecg.evaluation.predictions import Key, read_predictions
-from anyecg.evaluation.report import write_report
-from anyecg.evaluation.selection import require_questions, test_samples
+from anyecg.evaluation.predictions import Key, PredictionStore, read_predictions
+from anyecg.evaluation.published import check_row
+from anyecg.evaluation.report import figure_data, write_report
+from anyecg.evaluation.selection import require_answers, require_questions, test_samples
 from anyecg.files import atomic_write
 from anyecg.model import ECGLanguageModel
 from anyecg.tasks import tasks as task_registry
@@ -75,6 +77,11 @@ class Run:
     def evaluation_data(self) -> Data:
         """What the evaluation's questions are of: `data`, or that with corpora which no stage sees."""
         return evaluation_data(self.experiment, self.data)
+
+    @cached_property
+    def answerer(self) -> Answerer:
+        """Who answers, not fitted yet."""
+        return self.experiment.answerer.build()
 
     @cached_property
     def text_encoder(self) -> Any:
@@ -130,7 +137,7 @@ class Run:
         """The key of everything that determines the run's metrics."""
         settings = {k: v for k, v in config.to_dict(self.experiment.evaluation).items() if k not in ("judge", "conversations", "corpora", "ecg_qa")}
         stages = self.stages or plan(self.experiment, self.data.fingerprint)
-        return fingerprint([stage.key for stage in stages], settings, self.evaluation_data.fingerprint)
+        return fingerprint(self.experiment.answerer, [stage.key for stage in stages], settings, self.evaluation_data.fingerprint)
 
     def is_finished(self) -> bool:
         """Whether the folder holds all that a run leaves, of this configuration, this data and these stages."""
@@ -139,7 +146,9 @@ class Run:
         return (self.folder / FINISHED).read_text() == self.key()
 
     def claim(self) -> None:
-        """Check the machine, connect the processes, and take the folder; an earlier run of another configuration is moved aside."""
+        """Check the configuration and the machine, connect the processes, and take the folder; an earlier run of another configuration is moved aside."""
+        if self.experiment.paper_row:
+            check_row(self.experiment.paper_row)
         check_machine(self.experiment.trainer)
         join(self.experiment.trainer)
         check_batches(self.experiment)
@@ -148,33 +157,54 @@ class Run:
             (self.folder / FINISHED).unlink(missing_ok=True)
 
     def train(self) -> None:
-        """Build the data and bring the model to the end of the curriculum; DataError, before anything is trained, for an evaluation without questions."""
+        """Build the data and bring the model to the end of the stages that the answerer needs.
+
+        DataError or ConfigError, before anything is trained, for an evaluation without questions or one that the answerer cannot answer.
+        """
         with first_alone():
             data, asked, text_encoder = self.data, self.evaluation_data, self.text_encoder
         require_questions(asked, self.experiment.evaluation, self.scripts)
-        self.model, self.stages = run_curriculum(self.experiment, partial(build_model, self.experiment, data), data, text_encoder)
+        require_answers(self.answerer, self.experiment.answerer.name, self.experiment.evaluation.tasks, self.scripts)
+        if self.answerer.uses is None or self.answerer.uses:
+            self.model, self.stages = run_curriculum(self.experiment, partial(build_model, self.experiment, data), data, text_encoder)
         if is_first():
             for stage in self.stages:
                 link(self.folder / "stages" / stage.name, stage.folder)
 
+    def fit(self) -> tuple[Answerer, dict[str, Answerer]]:
+        """The answerer, and by name those that stand beside it, ready to answer."""
+        if self.model is not None:
+            cuda = self.experiment.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
+            self.model.to("cuda" if cuda else "cpu")
+        fitting = Fitting(self.experiment, TrainingQuestions(self.data), self.evaluation_data.stores, self.tasks, self.model, self.stages, self.text_encoder)
+        self.answerer.fit(fitting)
+        references = {}
+        for name in self.experiment.evaluation.references:
+            reference = answerers[name]
+            if reference is not type(self.answerer):
+                references[name] = reference(reference.Config())
+                references[name].fit(fitting)
+        return self.answerer, references
+
     def evaluate(self) -> None:
-        """Ask, score and write everything that a run leaves; on the first process alone."""
-        settings, stores, key = self.experiment.evaluation, self.evaluation_data.stores, self.key()
-        cuda = self.experiment.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
-        self.model.to("cuda" if cuda else "cpu")
-        asking = partial(Asker, self.model, stores, self.experiment.input, settings.batch_size, settings.max_new_tokens, settings.seed)
-        patients = patients_of([sample for part in self.samples.values() for sample in part], stores)
+        """Predict, score and write everything that a run leaves; on the first process alone."""
+        experiment, settings, stores = self.experiment, self.experiment.evaluation, self.evaluation_data.stores
+        answerer, references = self.fit()
+        store = PredictionStore(Path(experiment.cache) / "predictions", stores)
         judge = Judge(settings.judge, self.folder) if settings.judge.url else None
-        metrics = evaluate(asking(), self.samples, self.tasks, self.folder, views=settings.views, bootstrap=settings.bootstrap, seed=settings.seed,
-                           key=key, patients=patients, judge=judge)
+        facts = {"answerer": {"name": experiment.answerer.name, "knows": answerer.knows}}
+        metrics = evaluate(
+            answerer, self.samples, self.tasks, self.folder, views=settings.views, bootstrap=settings.bootstrap, seed=settings.seed, store=store,
+            references=references, patients=patients_of([sample for part in self.samples.values() for sample in part], stores), seconds=stores.seconds,
+            judge=judge, more=lambda found: facts | figure_data(experiment, self.stages, self.samples, self.tasks, stores, found),
+        )
         held = []
         if self.scripts:
             views = [view for view in (SIGNAL, BLIND) if view in settings.views]
-            report = conversation.hold(asking(keep=True), self.scripts, self.samples, self.folder, settings.seed, key, views, settings.bootstrap)
-            held = [turns.grid(report)]
-        write_report(self.folder, self.experiment, metrics, self.stages, self.samples, self.tasks, stores, held)
+            held = [turns.grid(conversation.hold(answerer, self.scripts, self.samples, self.folder, settings.seed, store, views, settings.bootstrap))]
+        write_report(self.folder, experiment, metrics, held)
         with atomic_write(self.folder / FINISHED) as part:
-            part.write_text(key)
+            part.write_text(self.key())
 
 
 def claim_folder(folder: Path, experiment: Experiment) -> Path:

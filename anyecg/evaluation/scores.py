@@ -11,7 +11,7 @@ from anyecg.config.fingerprint import fingerprint
 from anyecg.files import atomic_write
 from anyecg.types import DataError, ECGSample
 
-FORMAT = "scores 2"  # another one where rows gain, lose or change a column
+FORMAT = "scores 3"  # another one where rows gain, lose or change a column
 QUESTION = "question"  # the column with the fingerprint, an int64
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from anyecg.evaluation.bootstrap import Reduce, bounds
-from anyecg.types import DataError
+from anyecg.evaluation.bootstrap import FEWEST, Reduce, bounds
 
 METHOD = (
     "With one seed, 95 % intervals are percentiles over resampled patients. With S seeds a value is the mean over seeds, and each resample draws patients "
@@ -24,6 +23,7 @@ class Pooled:
 
     values: Mapping[int, float]
     drawn: np.ndarray
+    patients: int = FEWEST  # of the seed with the fewest
 
     @property
     def value(self) -> float:
@@ -32,10 +32,12 @@ class Pooled:
 
     def __sub__(self, other: Pooled) -> Pooled:
         """The paired difference to another that was pooled over the same seeds, patients and questions."""
-        return Pooled({seed: value - other.values[seed] for seed, value in self.values.items()}, self.drawn - other.drawn)
+        return Pooled({seed: value - other.values[seed] for seed, value in self.values.items()}, self.drawn - other.drawn, min(self.patients, other.patients))
 
     def ends(self, level: float = 0.95) -> tuple[float, float] | None:
-        """The percentile interval of `level`; None where no resample defines the metric."""
+        """The percentile interval of `level`; None where no resample defines the metric, and over fewer than `FEWEST` patients."""
+        if self.patients < FEWEST:
+            return None
         found = bounds({"": self.value}, pd.DataFrame({"": self.drawn}), level)
         return found[""][1:] if found else None
 
@@ -45,15 +47,16 @@ def pool(rows: Mapping[int, pd.DataFrame], reduce: Reduce, metric: str, *, n: in
 
     rows: seed -> rows of `Task.score`. The draws depend on the ids, their patients, how many seeds there are and `seed`,
     so two models over the same questions are resampled alike; with one seed they are those of `bootstrap.replicates`.
-    n: resamples, 0 for none. DataError for a bootstrap over fewer than two patients.
+    n: resamples, 0 for none; of fewer than `FEWEST` patients there are none.
     """
     rows = {number: part.sort_values("id", kind="stable", ignore_index=True) for number, part in sorted(rows.items())}
     for part in rows.values():
         part.columns = part.columns.astype(object)  # as in bootstrap.replicates: Arrow's strings are slow to read n times
     members = {number: part.groupby("patient").indices for number, part in rows.items()}
     patients = sorted({patient for found in members.values() for patient in found})
-    if n and len(patients) < 2:
-        raise DataError(f"a bootstrap by patient needs at least two of them, got {len(patients)}; evaluate more, or set bootstrap to 0")
+    fewest = min(len(found) for found in members.values())
+    if fewest < FEWEST:
+        n = 0  # no interval is taken from them
     values = {number: reduce(part).get(metric) for number, part in rows.items()}
     if None in values.values():
         return None
@@ -64,4 +67,4 @@ def pool(rows: Mapping[int, pd.DataFrame], reduce: Reduce, metric: str, *, n: in
             places = [members[number][patient] for patient in chosen if patient in members[number]]
             resample[place] = reduce(part.take(np.concatenate(places))).get(metric, np.nan) if places else np.nan
     seeds = np.random.default_rng([seed, len(rows)]).integers(len(rows), size=(n, max(len(rows) - 1, 1)))
-    return Pooled(values, np.take_along_axis(drawn, seeds, axis=1).mean(axis=1))
+    return Pooled(values, np.take_along_axis(drawn, seeds, axis=1).mean(axis=1), fewest)

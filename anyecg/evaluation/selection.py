@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from anyecg.answerers.base import Answerer
 from anyecg.data.dataset.data import Data
 from anyecg.evaluation.conversation import Script
 from anyecg.config.schema import EvaluationConfig
-from anyecg.types import SPLITS, DataError, ECGSample
+from anyecg.types import SPLITS, ConfigError, DataError, ECGSample
 
 # task -> what the data needs for it
 NEEDS = {
@@ -37,11 +38,22 @@ def require_questions(data: Data, settings: EvaluationConfig, scripts: Sequence[
         raise DataError("\n".join(wrong))
 
 
+def require_answers(answerer: Answerer, name: str, tasks: Sequence[str], scripts: Sequence[Script] = ()) -> None:
+    """ConfigError where an answerer cannot answer a task of the evaluation, or hold its conversations, before anything is trained."""
+    wrong = [f"evaluation.tasks: answerer '{name}' does not answer {task} (it answers {', '.join(sorted(answerer.tasks))}); leave it out"
+             for task in tasks if answerer.tasks is not None and task not in answerer.tasks]
+    if scripts and not answerer.converses:
+        wrong.append(f"evaluation.conversations: answerer '{name}' holds no conversations; set it to null")
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+
+
 def test_samples(data: Data, task: str, split: str, limit: int | None, seed: int) -> list[ECGSample]:
-    """A task's questions of a split; with a limit, drawn evenly over subsets and patients."""
+    """A task's questions of a split, in an order drawn evenly over subsets and patients; with a limit, its first.
+
+    A larger limit so begins with the questions of a smaller one, in the same order: predictions that are kept stay of use.
+    """
     samples = [data.questions[int(row)] for row in data.questions.select(split=split, task=task)]
-    if limit is None or len(samples) <= limit:
-        return samples
     order = np.random.default_rng(seed).permutation(len(samples))
     seen: dict[tuple, int] = {}
     ranked = []

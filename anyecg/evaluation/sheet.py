@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from anyecg.evaluation.bootstrap import bounds, replicates
+from anyecg.evaluation.bootstrap import FEWEST, bounds, replicates
 from anyecg.evaluation.tables import MISSING, Grid, with_interval
 from anyecg.config.fingerprint import fingerprint
 from anyecg.files import atomic_write
@@ -127,7 +127,7 @@ def agreement_table(joined: pd.DataFrame, resamples: int = 1000, seed: int = 0) 
             part = joined[["id", "patient", one, other]].dropna()
             found = agreement(part[one], part[other])
             ends = {}
-            if resamples and "pearson" in found and part["patient"].nunique() > 1:
+            if resamples and "pearson" in found and part["patient"].nunique() >= FEWEST:
                 drawn = replicates(part, lambda rows: correlations(rows[one], rows[other]), n=resamples, seed=seed)
                 ends = {name: spread for name, (_, *spread) in bounds({name: found[name] for name in ("pearson", "spearman")}, drawn).items()}
             cells = [with_interval(found.get(name), ends.get(name)) for name in ("pearson", "spearman", "exact", "within_half", "kappa")]

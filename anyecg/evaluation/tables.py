@@ -9,12 +9,17 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from anyecg.evaluation.breakdowns import COUNTS, FEWEST, MOST
+from anyecg.evaluation.bootstrap import FEWEST
+from anyecg.evaluation.breakdowns import COUNTS, MOST
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL, SINGLE_LEAD
 from anyecg.evaluation.published import PublishedTable
 
 MISSING = "–"
+UNDEFINED = "undefined"  # by the rows at hand
+DONORS = {"same": "the donor's true answer the same", "other": "the donor's true answer another"}
+TRAINED_BLIND = "trained blind"  # a row of another run: blind answers of a model whose stages saw no ECG
 LABELS = {
+    TRAINED_BLIND: "trained blind (stages without ECG, asked without)",
     SIGNAL: "with the ECG", BLIND: "blind (no ECG)", SHUFFLED: "shuffled (another patient's ECG)",
     **{view: view.replace("_", " ") for view in SINGLE_LEAD},
 }
@@ -74,43 +79,72 @@ def short(view: str) -> str:
     return SHORT.get(view, view.replace("_", " "))
 
 
-def number(value: float | None) -> str:
+def number(value: float | None, without: str = MISSING) -> str:
     if value is None:
-        return MISSING
+        return without
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
-def with_interval(value: float | None, ends: Sequence[float] | None, sign: bool = False) -> str:
-    """"0.512 [0.430, 0.601]", the value alone without an interval or as a count, a dash without a value."""
+def with_interval(value: float | None, ends: Sequence[float] | None, sign: bool = False, patients: int | None = None) -> str:
+    """"0.512 [0.430, 0.601]", the value alone without an interval or as a count, a dash without a value.
+
+    patients: over whom the value is, where a missing interval is to be explained.
+    """
     if value is None:
         return MISSING
     if isinstance(value, int):
         return str(value)
     form = "+.3f" if sign else ".3f"
-    return f"{value:{form}}" + (f" [{ends[0]:{form}}, {ends[1]:{form}}]" if ends else "")
+    if ends:
+        return f"{value:{form}} [{ends[0]:{form}}, {ends[1]:{form}}]"
+    return f"{value:{form}}" + (f" [too few patients ({patients})]" if patients is not None and patients < FEWEST else "")
 
 
 def _headline(name: str, task: Mapping[str, Any], published: Beside | None) -> Grid:
-    primary, notes = task["primary"], []
-    rows = [
-        [LABELS[view], _value(found, primary), _difference(task, view, primary), str(task["n"]), str(task["n_patients"]), str(found["unparsed"])]
-        for view, found in task["views"].items()
-    ]
+    """A row a view and reference, those of the shuffled view split by the donor's true answer, and the paper's."""
+    primary, notes, rows = task["primary"], [], []
+    for view, found in task["views"].items():
+        counts = [str(task["n"]), str(task["n_patients"]), str(found["unparsed"])]
+        unchanged = f"{found['unchanged']:.0%}" if "unchanged" in found else MISSING
+        rows.append([label(view, found), _value(task, found, primary), _difference(task, view, primary), unchanged, *counts])
+        for same, words in DONORS.items():
+            if part := found.get("donors", {}).get(same):
+                difference, *ends = part.get("difference", [None])
+                change = with_interval(difference, ends, sign=True, patients=part["n_patients"])
+                of = f" ({part['metric']})" if part.get("metric", primary) != primary else ""
+                rows.append([f"… {words}{of}", number(part.get("value"), UNDEFINED), change, MISSING, str(part["n"]), str(part["n_patients"]), MISSING])
     if published is not None:
         metric, figure = published.get(name, (primary, None))
-        rows.append([PAPER, number(figure if metric == primary else None), *[MISSING] * 4])
+        rows.append([PAPER, number(figure if metric == primary else None), *[MISSING] * 5])
         if metric != primary and figure is not None:
             notes.append(f"the paper's {number(figure)} is of {metric}, beside ours in the table of all metrics")
-    header = ["", f"{primary} [95 %]", "ECG − this [95 %]", "questions", "patients", "unparsed"]
+    if any("unchanged" in found for found in task["views"].values()):
+        notes.append("unchanged: share of the answers that are word by word those given with the ECG")
+    if task["n_patients"] < FEWEST:
+        notes.append(f"no interval is taken from fewer than {FEWEST} patients")
+    header = ["", f"{primary} [95 %]", "ECG − this [95 %]", "unchanged", "questions", "patients", "unparsed"]
     return Grid(f"{name}: {task['meanings'].get(primary, primary)}", header, rows, notes)
 
 
-def _value(found: Mapping[str, Any], metric: str) -> str:
-    return with_interval(found["metrics"].get(metric), found["intervals"].get(metric))
+def label(view: str, found: Mapping[str, Any]) -> str:
+    """What a row of a view or of a reference is called."""
+    return found.get("label") or LABELS.get(view, view)
+
+
+def _value(task: Mapping[str, Any], found: Mapping[str, Any], metric: str) -> str:
+    """A view's metric with its interval; "undefined" where its rows do not define a metric that other views have."""
+    value = found["metrics"].get(metric)
+    return UNDEFINED if value is None else with_interval(value, found["intervals"].get(metric), patients=task["n_patients"])
 
 
 def _difference(task: Mapping[str, Any], view: str, metric: str) -> str:
-    value, *ends = task["differences"].get(view, {}).get(metric, [None])
+    values = task["differences"].get(view, {}).get(metric)
+    if values is None:  # without a bootstrap or with too few patients there are no intervals, and the difference is the values' own
+        pair = [task["views"].get(one, {"metrics": {}})["metrics"].get(metric) for one in (SIGNAL, view)]
+        if view == SIGNAL or None in pair:
+            return MISSING
+        return with_interval(pair[0] - pair[1], None, sign=True, patients=task["n_patients"])
+    value, *ends = values
     return with_interval(value, ends, sign=True)
 
 
@@ -122,9 +156,9 @@ def beside_published(task: Mapping[str, Any], published: PublishedTable) -> Grid
         columns = [column if prefix is None else prefix + column.removeprefix("judge_") for column in published.columns]
         told = f", {judge}" if judge else ""
         for view, found in task["views"].items():
-            cells = [_figure(found, column) for column in columns]
+            cells = [_figure(task, found, column) for column in columns]
             if any(cell != MISSING for cell in cells):
-                rows.append([LABELS[view] + told, *cells, *asked, str(found["unparsed"])])
+                rows.append([label(view, found) + told, *cells, *asked, str(found["unparsed"])])
         for view in task["differences"]:
             cells = [_figure_difference(task, view, column) for column in columns]
             if any(cell != MISSING for cell in cells):
@@ -137,11 +171,11 @@ def beside_published(task: Mapping[str, Any], published: PublishedTable) -> Grid
     return Grid(f"{published.task}: {published.caption} [95 %]", header, rows, notes)
 
 
-def _figure(found: Mapping[str, Any], column: str) -> str:
+def _figure(task: Mapping[str, Any], found: Mapping[str, Any], column: str) -> str:
     """A view's figure by the name of its metric, as BREAKDOWN/GROUP/METRIC, or as the count of the highest ("best", "judge_best")."""
     if column in ("best", "judge_best"):
         return number(found.get("best", {}).get("judge" if column.startswith("judge") else "score"))
-    return _group_value(found, *column.split("/")) if "/" in column else _value(found, column)
+    return _group_value(found, *column.split("/")) if "/" in column else _value(task, found, column) if column in found["metrics"] else MISSING
 
 
 def _figure_difference(task: Mapping[str, Any], view: str, column: str) -> str:
@@ -168,7 +202,9 @@ def _all_metrics(name: str, task: Mapping[str, Any], published: Beside | None) -
     of, figure = (published or {}).get(name, ("", None))
     for metric in dict.fromkeys(metric for found in views.values() for metric in found["metrics"]):
         for view, found in views.items():
-            rows.append([_once(metric, rows), short(view), _value(found, metric), _difference(task, view, metric), str(found["unparsed"])])
+            if "label" in found and metric not in found["metrics"]:
+                continue  # of a judge, who reads no reference's answers
+            rows.append([_once(metric, rows), short(view), _value(task, found, metric), _difference(task, view, metric), str(found["unparsed"])])
         if metric == of and figure is not None:
             rows.append(["", PAPER, number(figure), MISSING, MISSING])
     asked = f"asked: {task['n']} questions of {task['n_patients']} patients; a metric of some of them (a set of labels, a number of ECGs) is over those counted below"

@@ -27,6 +27,8 @@ class Task(ABC):
         metrics: metric -> what it means and its range, in one line.
         groups: title of a breakdown -> the column of the rows that it groups by.
         shown: metrics that tables show in a breakdown, beside the primary in every view.
+        kinds: keys of a sample's meta that say what kind of question it is, the widest kind first.
+        taught_by: the task whose training questions teach how to answer this one, where it has none of its own.
         single_lead: whether its questions are also asked with one of two leads withheld (Figure 2).
         ranked: columns whose higher value is better, by which rows of several models are ranked question by question.
         judged: whether an LLM judge can score the answers (`judging`). Rows then have two columns more: `judge`, its score
@@ -40,6 +42,8 @@ class Task(ABC):
     metrics: ClassVar[Mapping[str, str]]
     groups: ClassVar[Mapping[str, str]] = {}
     shown: ClassVar[tuple[str, ...]] = ()
+    kinds: ClassVar[tuple[str, ...]] = ()
+    taught_by: ClassVar[str] = ""
     single_lead: ClassVar[bool] = False
     ranked: ClassVar[Sequence[str]] = ()
     judged: ClassVar[bool] = False

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from anyecg import config
 from anyecg.session import Dialogue, Reading, Session
-from anyecg.answerers.language_model import Asker
+from anyecg.answerers.language_model import LanguageModel
 from anyecg.checkpoints import load_model, load_session
 from anyecg.checkpoints.export import export
 from anyecg.export import main
@@ -112,8 +112,9 @@ def test_the_answers_are_those_in_the_runs_predictions(toy, loaded, small_data):
     lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     given = {line["id"]: line["text"] for line in lines if line["view"] == "signal"}
     questions = {sample.id: sample for sample in (small_data.questions[int(row)] for row in small_data.questions.select(split="test"))}
-    asker = Asker(loaded, small_data.stores, experiment.input, experiment.evaluation.batch_size, experiment.evaluation.max_new_tokens)
-    answers = {p.id: p.text for p in asker([questions[id] for id in given], "signal")}
+    settings = experiment.evaluation
+    asker = LanguageModel().use(loaded, small_data.stores, experiment.input, batch_size=settings.batch_size, max_new_tokens=settings.max_new_tokens)
+    answers = {p.id: p.text for p in asker.answer([questions[id] for id in given], "signal")}
     assert answers == given and any(answers.values())
 
 
@@ -129,7 +130,7 @@ def test_asked_directly_it_answers_as_evaluated(task, toy, loaded, small_data):
     experiment, stores = toy[0], small_data.stores
     rows = small_data.questions.select(split="test", task=task)[:4]
     samples = [small_data.questions[int(row)] for row in rows]
-    expected = {p.id: p.text for p in Asker(loaded, stores, experiment.input, 4, 12)(samples, "signal")}
+    expected = {p.id: p.text for p in LanguageModel().use(loaded, stores, experiment.input, batch_size=4, max_new_tokens=12).answer(samples, "signal")}
     for sample in samples:
         text = sample.conversation[0].text
         text = text.removeprefix("<ecg>\n") if len(sample.records) == 1 else text

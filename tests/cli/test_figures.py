@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import anyecg.figures as command
+from anyecg.answerers.language_model import LanguageModel
 from anyecg.cli import figures
 from anyecg.evaluation import bars, report
 from anyecg.evaluation import figure_data as drawn
@@ -17,6 +19,7 @@ from anyecg.evaluation.figures import ablation_differences, panel
 from anyecg.evaluation.published import load
 from anyecg.evaluation.comparison import read_run
 from anyecg.types import DataError, Prediction
+from tests.conftest import Answering
 from tests.evaluation.test_evaluate import SAMPLES, TASKS, localization
 
 VIEWS = ["signal", "blind", "first_lead_masked"]
@@ -40,12 +43,15 @@ def runs(tmp_path_factory):
         (root / "cache" / stage / "loss.csv").write_text("step,loss\n" + lines)
         stages.append(SimpleNamespace(name=stage, folder=root / "cache" / stage))
     for name, row in (("recipe", "default"), ("ablation", "no_lead_emb")):
+        experiment = SimpleNamespace(paper_row=row, description="", scale="cpu", seed=0, evaluation=SimpleNamespace(views=VIEWS),
+                                     answerer=SimpleNamespace(name="language_model", component=LanguageModel))
+        more = partial(report.figure_data, experiment, stages, SAMPLES, TASKS, Stores())
+
         def answer(samples, view):
             return (Prediction(s.id, s.answer if (name, view) == ("recipe", "signal") or s.id[-1] in "036" else "No PVC Found") for s in samples)
 
-        metrics = evaluate(answer, SAMPLES, TASKS, root / name, views=VIEWS, bootstrap=20, progress=False)
-        experiment = SimpleNamespace(paper_row=row, description="", scale="cpu", seed=0)
-        report.write_report(root / name, experiment, metrics, stages, SAMPLES, TASKS, Stores())
+        metrics = evaluate(Answering(answer), SAMPLES, TASKS, root / name, views=VIEWS, bootstrap=20, progress=False, more=more)
+        report.write_report(root / name, experiment, metrics)
         (root / name / "config.yaml").write_text(f"paper_row: {row}\n")
     return root
 
@@ -131,7 +137,7 @@ def test_views_stand_in_the_order_they_are_asked_in_though_a_file_sorts_them(run
 def test_the_metrics_hold_the_distributions_that_are_drawn(runs):
     task = json.loads((runs / "recipe" / "metrics.json").read_text())["tasks"]["multi_ecg"]
     group = task["views"]["signal"]["blocks"]["number of ECGs"]["2"]
-    assert group["histogram"] == [0, 0, 0, 0, 0, 0, 18] and group["n"] == 18 and "judge_histogram" not in group
+    assert group["histogram"] == [0, 0, 0, 0, 0, 0, 24] and group["n"] == 24 and "judge_histogram" not in group
 
 
 @pytest.mark.parametrize(("content", "told"), [(None, "metrics.json cannot be drawn"), ("{", "cannot be drawn"), ('{"tasks": {"a": {}}}', "lack primary"), ("[]", "cannot be drawn")])

@@ -41,7 +41,7 @@ def test_a_run_leaves_everything_promised(finished):
     metrics = json.loads((recipe / "metrics.json").read_text())
     assert set(metrics["tasks"]) == {"classification", "localization", "multi_ecg"}
     for task in metrics["tasks"].values():
-        assert set(task["views"]) == {"signal", "blind", "shuffled"} and set(task["differences"]) == {"blind", "shuffled"}
+        assert set(task["views"]) == {"signal", "blind", "shuffled", "prior"}
     assert (recipe / "stages/stage1").resolve() == (ablation / "stages/stage1").resolve()  # trained once
     assert "blind (no ECG)" in (recipe / "table.md").read_text()
 
@@ -70,6 +70,7 @@ def test_a_judge_scores_a_finished_run_without_asking_the_model_again(finished, 
         assert main(command(small_cache, tmp_path, f"evaluation.judge.url={server.url}", "evaluation.judge.model=m")) == 0
     assert [path.name for path in tmp_path.iterdir()] == [run.name]
     before, after = (json.loads((folder / run.name / "metrics.json").read_text())["tasks"]["multi_ecg"]["views"] for folder in (run.parent, tmp_path))
+    assert "judge_score" not in after.pop("prior")["metrics"]
     for view, found in after.items():
         assert found["metrics"]["judge_score"] == 4 and found["unjudged"] == {}
         assert found["metrics"]["score"] == before[view]["metrics"]["score"] and "judge_score" not in before[view]["metrics"]
@@ -94,6 +95,7 @@ def test_a_resolved_configuration_runs_again(finished):
     ([EXPERIMENT, "seed=many"], "command line: seed"),
     ([EXPERIMENT, "scale=huge"], "scale 'huge'"),
     ([EXPERIMENT, "nonsense"], "nonsense"),
+    ([EXPERIMENT, "paper_row=no_lead"], "'no_lead' is no row of Table 8 (ablations); did you mean 'no_lead_emb'?"),
 ])
 def test_mistakes_are_told_in_one_message(arguments, words, capsys, tmp_path):
     assert main([*arguments, f"output={tmp_path}"]) == 2

@@ -105,3 +105,13 @@ def test_patients_are_those_of_the_stores(small_data):
 def test_without_another_patient_it_says_so():
     with pytest.raises(DataError, match="one patient.*evaluation.views"):
         shuffled([sample(0, "a"), sample(1, "a")])
+
+
+def test_lent_windows_are_of_nearly_the_same_length():
+    seconds = {f"r{i}": 10 * 1.3 ** (i % 5) for i in range(60)}
+    samples = [replace(sample(i, f"p{i % 12}"), records=(Window(f"r{i}"),)) for i in range(60)]
+    after = shuffled(samples, 0, seconds=lambda window: seconds[window.record])
+    ratios = [seconds[new.records[0].record] / seconds[old.records[0].record] for old, new in zip(samples, after)]
+    assert all(0.8 < ratio < 1.25 for ratio in ratios)
+    cut = [replace(one, records=(Window(one.records[0].record, 0.0, seconds[one.records[0].record]),)) for one in samples]  # windows that say where they end
+    assert [one.records[0].record for one in shuffled(cut, 0)] == [one.records[0].record for one in after]

@@ -7,12 +7,13 @@ from functools import partial
 
 import pytest
 
-from anyecg.answerers.language_model import Asker
+from anyecg.answerers.base import Answerer
+from anyecg.answerers.language_model import LanguageModel
 from anyecg.evaluation.conversation import Script, converse, hold, read_scripts
 from anyecg.evaluation.conversation_metrics import grid, yes_or_no
 from anyecg.config.schema import InputConfig
 from anyecg.types import ConfigError, DataError, ECG_ID, MARKER, ECGSample, Prediction, Turn, Window
-from tests.conftest import collator, make_item, make_model
+from tests.conftest import Answering, collator, make_item, make_model
 
 SCRIPT = Script("talk", "report", ("Does it show {finding}?", "And how do you know?"))
 
@@ -70,10 +71,10 @@ def test_history_reaches_the_model(clips):
 def test_a_model_converses_over_stored_ecgs(small_data):
     rows = [*small_data.questions.select(pool="report", split="test")[:2], *small_data.questions.select(pool="multi_ecg", split="test")[:2]]
     samples = [small_data.questions[int(row)] for row in rows]
-    asker = Asker(make_model(context=4096).eval(), small_data.stores, InputConfig(), batch_size=4, max_new_tokens=6)
+    answer = LanguageModel().use(make_model(context=4096).eval(), small_data.stores, InputConfig(), batch_size=4, max_new_tokens=6).answer
     follow_ups = {sample.id: ["Does it show atrial fibrillation?", "Where?"] for sample in samples}
-    held = converse(asker, samples, follow_ups)
-    assert held == converse(asker, samples, follow_ups)
+    held = converse(answer, samples, follow_ups)
+    assert held == converse(answer, samples, follow_ups)
     for before, after in zip(samples, held):
         assert after.records == before.records and [turn.text for turn in after.conversation[2::2]] == follow_ups[before.id]
 
@@ -85,22 +86,22 @@ def test_the_turns_of_a_conversation_encode_its_ecgs_once(small_data, view):
     model, follow_ups = make_model(context=4096).eval(), {sample.id: ["Where?", "Since when?"] for sample in samples}
     seen = []
     model.encoder.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
-    asking = partial(Asker, model, small_data.stores, InputConfig(), batch_size=4, max_new_tokens=6)
-    anew = converse(asking(), samples, follow_ups, view)
+    asking = partial(LanguageModel().use, model, small_data.stores, InputConfig(), batch_size=4, max_new_tokens=6)
+    anew = converse(asking().answer, samples, follow_ups, view)
     every, seen[:] = sum(seen), []
-    keeping = asking(keep=True)
+    keeping = asking().conversing().answer
     held = converse(keeping, samples, follow_ups, view)
     assert held == anew and sum(seen) * 3 == every
     seen.clear()
     (one,) = keeping([replace(sample, records=sample.records[::-1]) for sample in samples[-1:]], view)  # another question's ECGs
     assert sum(seen) == len(samples[-1].records) and one.id == samples[-1].id
     last = held[-1]
-    assert list(asking(keep=True)(held, view, {sample.id for sample in held[:-1]}))[0].text == last.conversation[-1].text  # after a kill
+    assert list(asking().conversing().answer(held, view, {sample.id for sample in held[:-1]}))[0].text == last.conversation[-1].text  # after a kill
 
 
 def test_a_script_is_counted_and_the_same_bytes_again(tmp_path):
     samples = {"report": [opening(i) for i in range(40)]}
-    report = hold(Echo(), [SCRIPT], samples, tmp_path, key="k", views=["signal"])
+    report = hold(Answering(Echo()), [SCRIPT], samples, tmp_path, views=["signal"])
     found = report["scripts"]["talk"]["views"]["signal"]
     (first, checked, free) = found["turns"]
     assert first == {"n": 40, "empty": 0, "yes_no": 0} == free and checked["yes_no"] == 40 and checked["unread"] == 0
@@ -108,11 +109,11 @@ def test_a_script_is_counted_and_the_same_bytes_again(tmp_path):
     assert truths["yes"] > 10 and truths["no"] > 10 and 0.5 < checked["accuracy"] < 1  # left axis deviation is denied
     content = (tmp_path / "conversations.json").read_bytes()
     echo = Echo()
-    assert hold(echo, [SCRIPT], samples, tmp_path, key="k", views=["signal"]) == json.loads(content) and not echo.calls
-    hold(echo, [SCRIPT], samples, tmp_path, key="other", views=["signal"])
+    assert hold(Answering(echo), [SCRIPT], samples, tmp_path, views=["signal"]) == json.loads(content) and not echo.calls
+    hold(Answering(echo, "other"), [SCRIPT], samples, tmp_path, views=["signal"])
     assert echo.calls
     (tmp_path / "again").mkdir()
-    hold(Echo(), [SCRIPT], samples, tmp_path / "again", key="k", views=["signal"])
+    hold(Answering(Echo()), [SCRIPT], samples, tmp_path / "again", views=["signal"])
     assert (tmp_path / "again" / "conversations.json").read_bytes() == content
 
 
@@ -122,7 +123,7 @@ def test_the_blind_control_stands_beside_the_conversations(tmp_path):
             yes = view == "signal" and any(words.lower() in sample.conversation[-1].text for words in sample.evidence[0].split(", "))
             yield Prediction(sample.id, "Yes" if yes else "No")
 
-    report = hold(answer, [SCRIPT], {"report": [opening(i) for i in range(40)]}, tmp_path, bootstrap=200)
+    report = hold(Answering(answer), [SCRIPT], {"report": [opening(i) for i in range(40)]}, tmp_path, bootstrap=200)
     script = report["scripts"]["talk"]
     seen, unseen = (script["views"][view]["turns"][1] for view in ("signal", "blind"))
     change, low, high = script["differences"]["blind"]["2"]
@@ -138,18 +139,21 @@ def test_the_blind_control_stands_beside_the_conversations(tmp_path):
 def test_killed_in_any_turn_nothing_is_asked_twice_and_the_bytes_are_the_same(tmp_path, answers):
     asked, samples = [], {"report": [opening(i) for i in range(10)]}
 
-    def answer(samples, view, answered=()):
-        for sample in samples:
-            if sample.id not in answered:
-                if len(asked) == left:
-                    raise KeyboardInterrupt
-                asked.append((view, sample.id, len(sample.conversation)))
-                yield Prediction(sample.id, f"No, {view}, turn {len(sample.conversation)}")
+    class Resumed(Answerer):
+        key = "k"
+
+        def answer(self, samples, view, answered=frozenset()):
+            for sample in samples:
+                if sample.id not in answered:
+                    if len(asked) == left:
+                        raise KeyboardInterrupt
+                    asked.append((view, sample.id, len(sample.conversation)))
+                    yield Prediction(sample.id, f"No, {view}, turn {len(sample.conversation)}")
 
     def run(folder):
         folder.mkdir(exist_ok=True)
-        hold(answer, [SCRIPT], samples, folder, key="k", bootstrap=20)
-        return {path.name: path.read_bytes() for path in folder.iterdir()}
+        hold(Resumed(), [SCRIPT], samples, folder, bootstrap=20)
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
     left = None
     whole = run(tmp_path / "whole")
@@ -159,8 +163,8 @@ def test_killed_in_any_turn_nothing_is_asked_twice_and_the_bytes_are_the_same(tm
     if answers < 60:
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / "killed")
-        with (tmp_path / "killed" / "conversations.jsonl").open("ab") as file:
-            file.write(b'{"id": "q3", "ta\xc3')
+        for file in (tmp_path / "killed").rglob("*.jsonl"):
+            file.write_bytes(file.read_bytes() + b'{"id": "q3", "ke\xc3')
     else:
         run(tmp_path / "killed")
     left = None
@@ -171,7 +175,7 @@ def test_silence_and_garble_are_counted(tmp_path):
     def answer(samples, view):
         return (Prediction(sample.id, "" if sample.id == "q0" else "\ufffd yes-ish") for sample in samples)
 
-    found = hold(answer, [SCRIPT], {"report": [opening(0), opening(1)]}, tmp_path)["scripts"]["talk"]["views"]
+    found = hold(Answering(answer), [SCRIPT], {"report": [opening(0), opening(1)]}, tmp_path)["scripts"]["talk"]["views"]
     for view in ("signal", "blind"):
         assert found[view]["turns"][1] == {"n": 2, "empty": 1, "yes_no": 2, "unread": 2, "accuracy": 0.0}
 
@@ -184,7 +188,7 @@ def test_what_is_wrong_is_named(tmp_path):
     with pytest.raises(DataError, match="turn 1: 1 questions stayed without an answer: q0"):
         converse(lambda samples, view: iter(()), [opening(0)], {"q0": ["a?"]})
     with pytest.raises(DataError, match="'talk': there are no questions of task report"):
-        hold(Echo(), [SCRIPT], {}, tmp_path)
+        hold(Answering(Echo()), [SCRIPT], {}, tmp_path)
     for text, message in (("conversations: 3", "no conversations"), ("conversations: [{name: a, opens: report, follow_ups: []}]", "'a'"),
                           (f"conversations: [{{name: a, opens: report, follow_ups: ['{MARKER} more']}}]", "'a'"),
                           ("conversations: [{name: a, opens: b, follow_ups: [c]}, {name: a, opens: b, follow_ups: [c]}]", "one name")):

@@ -67,7 +67,7 @@ def test_a_column_may_be_of_a_breakdown():
     view = {"metrics": {"exact_match": 0.5}, "intervals": {}, "unparsed": 1, "blocks": {"question type": {"single-verify": {"exact_match": 0.25}}},
             "block_intervals": {"question type": {"single-verify": {"exact_match": [0.2, 0.3]}}}}  # fmt: skip
     task = {"n": 9, "n_patients": 8, "views": {"signal": view}, "differences": {}}
-    assert beside_published(task, table).rows[0] == ["with the ECG", "0.250 [0.200, 0.300]", *["–"] * 6, "0.500", "9", "8", "1"]
+    assert beside_published(task, table).rows[0] == ["with the ECG", "0.250 [0.200, 0.300]", *["–"] * 6, "0.500 [too few patients (8)]", "9", "8", "1"]
 
 
 def test_table_8_has_the_metric_that_its_figure_is_of():

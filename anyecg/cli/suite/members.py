@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import logging
 import traceback
@@ -14,7 +13,8 @@ import torch
 from anyecg.config.schema import Experiment
 from anyecg.cli.suite.file import Member, Suite
 from anyecg.cli.terminal import logging_to
-from anyecg.types import AnyECGError
+from anyecg.files import FULL
+from anyecg.types import AnyECGError, DiskFullError
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def run_members(suite: Suite, run: Callable[[Experiment, str], Path], is_finishe
             finished.append(member)
             trace.unlink(missing_ok=True)
         except Exception as error:
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, DiskFullError) or (isinstance(error, OSError) and error.errno in FULL):
                 raise
             failed[member] = str(error) if isinstance(error, AnyECGError) else f"{type(error).__name__}: {error}"
             trace.parent.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from anyecg.evaluation.comparison import Results, config_diff, read_run, shared_tasks
+from anyecg.evaluation.comparison import Results, answerers_grid, config_diff, read_run, shared_tasks
 from anyecg.evaluation import figures, published
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
 from anyecg.evaluation.differences import Cell, Setting, Spread, changes_grid, controls_grid, measure, signs_grid
@@ -37,9 +37,10 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     if settings[0].name != first.name:
         raise SuiteError("\n".join([f"{first.name} failed with every seed, and there is nothing to compare the others with:", *failed.values()]))
     tasks, _ = shared_tasks(list(runs.values()))
+    there = {task: [setting for setting in settings if setting.answered(task)] for task in tasks}
     evaluation, table = first.evaluation, published.load()
     measured = {
-        task: list(track(measure(settings, task, table, n=evaluation.bootstrap, seed=evaluation.seed), f"comparing {task}", len(settings),
+        task: list(track(measure(there[task], task, table, n=evaluation.bootstrap, seed=evaluation.seed), f"comparing {task}", len(there[task]),
                          console=Console(stderr=True), transient=True))
         for task in tasks
     }  # fmt: skip
@@ -47,7 +48,8 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     signs = [signs_grid(cells, f"What each changes, and {table.caption}")] if len(settings) > 1 else []
     grids = [
         *signs,
-        *(grid for task, found in measured.items() for grid in (changes_grid(found), controls_grid(found), *highest_grids(settings, task))),
+        *(grid for task, found in measured.items() for grid in (changes_grid(found), controls_grid(found), *highest_grids(there[task], task))),
+        answerers_grid(list(runs.values())),
         changed_keys(runs),
         totals(steps),
         Grid("Runs", ["run", "seed", "folder"], [[m.experiment.name, str(m.experiment.seed), os.path.relpath(Path(m.experiment.output) / m.folder, suite.folder)] for m in runs]),
@@ -70,11 +72,11 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
 def _settings(runs: Mapping[Member, Results]) -> list[Setting]:
     """The runs by experiment, in the suite's order."""
     rows: dict[str, dict[int, Mapping]] = {}
-    paper = {}
+    paper, blind = {}, {}
     for member, run in runs.items():
         rows.setdefault(member.experiment.name, {})[member.experiment.seed] = run.rows
-        paper[member.experiment.name] = member.experiment.paper_row
-    return [Setting(name, paper[name], by_seed) for name, by_seed in rows.items()]
+        paper[member.experiment.name], blind[member.experiment.name] = member.experiment.paper_row, run.trained_blind
+    return [Setting(name, paper[name], by_seed, blind[name]) for name, by_seed in rows.items()]
 
 
 def changed_keys(runs: Mapping[Member, Results]) -> Grid:
@@ -104,6 +106,9 @@ def _record(cell: Cell, first: str) -> dict:
         "questions": sum(cell.questions), **{"unparsed" + (f"_{view}" if view != SIGNAL else ""): cell.unparsed.get(view) for view in (SIGNAL, BLIND, SHUFFLED)},
         **columns("value", cell.views.get(SIGNAL)), **columns("blind", cell.views.get(BLIND)), **columns("shuffled", cell.views.get(SHUFFLED)),
         **columns("minus_blind", cell.controls.get(BLIND)), **columns("minus_shuffled", cell.controls.get(SHUFFLED)),
+        **{key: value for view, spread in cell.views.items() if view not in (SIGNAL, BLIND, SHUFFLED) for key, value in columns(view.replace(" ", "_"), spread).items()},
+        **{key: value for view, spread in cell.controls.items() if view not in (BLIND, SHUFFLED)
+           for key, value in columns(f"minus_{view.replace(' ', '_')}", spread).items()},
         **columns("minus_first", cell.change), "minus_first_by_seed": " ".join(f"{value:.6f}" for value in cell.by_seed),
         "paper": cell.paper, "paper_minus_first": cell.paper_change, "sign": cell.sign if cell.setting != first else "",
     }  # fmt: skip

@@ -40,6 +40,7 @@ class Classification(Task):
     }
 
     shown = ("auc", "f1", "positives")
+    taught_by = "report"
 
     def parse(self, text: str, sample: ECGSample) -> list[str] | None:
         """The report's phrases; None if it has none."""

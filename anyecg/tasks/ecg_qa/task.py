@@ -43,6 +43,7 @@ class ECGQA(Task):
     }
     groups = {"question type": "question_type"}
     shown = ("accuracy", "exact_match")
+    kinds = ("question_type", "template_id")
 
     def __init__(self, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
         super().__init__(info, text_encoder)
@@ -57,10 +58,10 @@ class ECGQA(Task):
         """
         if _question_type(sample).endswith("verify"):
             allowed = VERIFY if "not sure" in (sample.meta.get("options") or VERIFY) else VERIFY[1:]
-            found = read_verdict(text, allowed, _question(sample))
+            found = read_verdict(text, allowed)
         else:
             more = frozenset(map(plain, sample.meta.get("answers", ())))
-            found = read_answers(text, self._vocabulary, more, _question(sample), ranges=_question_type(sample).endswith("query"))
+            found = read_answers(text, self._vocabulary, more, _question(sample))
         return Answer(_as_published(text), found) if found else None
 
     def agrees(self, sample: ECGSample) -> bool:

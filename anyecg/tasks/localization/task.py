@@ -39,6 +39,7 @@ class Localization(Task):
     groups = {"subset": "subset", "abnormality": "name", "subset and abnormality": "subset_name"}
     shown = ("iou_macro", "iou_micro", "iou_positive", "iou_negative", "sensitivity", "specificity", "onset_error", "offset_error", "unparsed")
     single_lead = True
+    kinds = ("name",)
 
     def parse(self, text: str, sample: ECGSample) -> np.ndarray | None:
         """Disjoint intervals `[k, 2]` in seconds, sorted; k = 0 for "No X Found"; None if unreadable (`read_intervals`)."""

@@ -62,6 +62,7 @@ class MultiECG(Task):
     shown = ("highest", "judge_score", "judge_highest")
     ranked = tuple(SCORES)
     judged = True
+    kinds = ("kind",)
 
     def parse(self, text: str, sample: ECGSample) -> Facts | None:
         """The facts that the answer states; None if there is none to be read."""
