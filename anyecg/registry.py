@@ -22,6 +22,7 @@ KINDS = {
     "answerer": "anyecg.answerers:answerers",
     "simulator": "anyecg.simulate:simulators",
     "engine": "anyecg.training.engines:engines",
+    "objective": "anyecg.objectives:objectives",
 }
 
 

@@ -18,7 +18,6 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from anyecg.connectors import connectors
 from anyecg.data.loading.collate import Collator
-from anyecg.data.loading.sampling import batches
 from anyecg.encoders import encoders
 from anyecg.fusion import fusions
 from anyecg.llms.base import LanguageModel, LLMConfig
@@ -76,8 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
     model = build(options.shape, options.device, options.checkpointing)
     collate = Collator(model.llm.chat, model.places, model.llm.context)
     made = items(EVERY * -(-options.batch // 8))
-    lengths = [collate.length(item.sample, [len(clips) for clips in item.clips]) for item in made]
-    plan = batches(lengths, options.batch, np.random.default_rng(0))
+    lengths = np.array([collate.length(item.sample, [len(clips) for clips in item.clips]) for item in made])
+    plan = np.argsort(lengths, kind="stable").reshape(-1, options.batch)  # passes of like length, as tokens make them of larger steps
     ready = [collate([made[row] for row in rows]) for rows in plan.tolist()]
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.0, fused=True)
     wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None

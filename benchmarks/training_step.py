@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from anyecg.data.loading.collate import Collator
-from anyecg.data.loading.sampling import batches, cut
+from anyecg.data.loading.sampling import cut, divide, passes_that_pay
 from anyecg.training.compiled import compiled
 from anyecg.training.matmul import matmul_by
 from benchmarks.mixture import EVERY, MIXTURES, build, items
@@ -31,7 +31,8 @@ BUDGET = 1024  # padded tokens a pass (stages.*.tokens), as experiments/scale/cp
 SIDES = {
     "plain": "the plain implementation",
     "fast": f"as training does it: steps as they come, in passes of {BUDGET} tokens (stages.*.tokens)",
-    "lengths": "fast, but whole batches of like length (stages.*.micro_batch null)",
+    "pays": "fast, but in as many passes as cost least (neither tokens nor micro_batch)",
+    "lengths": "fast, but whole batches of like length: no random mixtures, kept to compare with",
     "random": "fast, but whole batches as they come",
     "plain_adamw": "fast, AdamW(fused=False)",
     "fused_loss": "fast, torch's linear_cross_entropy in place of logits and loss (trainer.fused_loss)",
@@ -46,9 +47,14 @@ def planned(side: str, lengths: np.ndarray) -> list[list[list[int]]]:
     rng = np.random.default_rng(0)
     if side not in ("plain", "random", "lengths"):
         steps = rng.permutation(len(lengths)).reshape(-1, BATCH)
-        assigned, passes = cut(lengths[steps], BUDGET)
+        if side == "pays":
+            passes = passes_that_pay(lengths[steps])
+            assigned = divide(lengths[steps], passes)
+        else:
+            assigned, passes = cut(lengths[steps], BUDGET)
         return [[step[own == number].tolist() for number in range(passes)] for step, own in zip(steps, assigned)]
-    made = batches(lengths, BATCH, rng) if side == "lengths" else rng.permutation(len(lengths)).reshape(-1, BATCH)
+    order = np.argsort(lengths, kind="stable") if side == "lengths" else rng.permutation(len(lengths))
+    made = order.reshape(-1, BATCH)
     return [[step.tolist()] for step in made]
 
 
@@ -91,7 +97,7 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--llm", default="smollm2", choices=["tiny", "smollm2"])
     parser.add_argument("--size", default="base", help="of the ViT (default base)")
     parser.add_argument("--mixture", default="stage2", choices=MIXTURES, help="of questions (default stage2)")
-    parser.add_argument("--also", default="lengths", help="further sides, with commas: " + "; ".join(f"{name}: {what}" for name, what in list(SIDES.items())[2:]))
+    parser.add_argument("--also", default="pays,lengths", help="further sides, with commas: " + "; ".join(f"{name}: {what}" for name, what in list(SIDES.items())[2:]))
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.side:

@@ -113,7 +113,7 @@ def test_a_step_of_training_waits_for_nothing(tmp_path, objective):
         stage = AnsweringStage(model, StageConfig(trains=TRAINS), 4)
         batches = [collator(model)(questions("mixed", seed)) for seed in range(8)]
     else:
-        stage = ContrastiveStage(model, StageConfig(objective="contrastive", trains=["encoder"], lead_dropout=0.4), 4, 16)
+        stage = ContrastiveStage(model, StageConfig(objective="contrastive", trains=["encoder"]), 4, 16, lead_dropout=0.4)
         batches = [PairBatch(torch.randn(4, 12, 1000), torch.ones(4, 12, dtype=torch.bool), torch.randn(4, 16), torch.arange(4), ("a", "b", "c", "d"))] * 8
     guard = Guard(tmp_path, "stage2", 5.0, "warn")
     trainer = L.Trainer(

@@ -17,7 +17,7 @@ from anyecg.training.flops import FORMULA
 from anyecg.training.engines import engines
 from anyecg.training.engines.base import PER_NODE, Estimate
 from anyecg.training.planning import check_batches
-from anyecg.training.projection import PAPERS_HEAD, Projection, project
+from anyecg.training.projection import Projection, project
 from anyecg.training.plan_lengths import MEASURED
 from anyecg.types import ConfigError, DataError
 
@@ -48,11 +48,8 @@ def show_plan(experiment: Experiment, mfu: float, peak: float) -> None:
 
 
 def parameters_line(projection: Projection) -> str:
-    """Each part's parameters, and the encoder's as the paper counts them where it is trained against reports."""
-    told = {group: f"{group} {short(count)}" for group, count in projection.parameters.items()}
-    if any(stage.cfg.objective == "contrastive" for stage in projection.stages):
-        told["encoder"] += f" ({short(projection.parameters['encoder'] + projection.head)} with the paper's head)"
-    return ", ".join(told.values()) + " parameters"
+    """Each part's parameters."""
+    return ", ".join(f"{group} {short(count)}" for group, count in projection.parameters.items()) + " parameters"
 
 
 def data_there(experiment: Experiment) -> tuple[Data | None, str]:
@@ -73,9 +70,9 @@ def stages_table(projection: Projection) -> Table:
         batch = stage.cfg.batch_size
         table.add_row(
             stage.name, "\n".join(f"{group} {short(count)}" for group, count in stage.trains.items()), STATES[stage.trained],
-            f"{stage.samples:,}", f"{stage.steps:,} x {batch}", f"{stage.clips:.1f}",
-            *(f"{value:,.0f}" if value else MISSING for value in (stage.tokens, stage.answers, stage.tokens * batch)),
-            *(f"{value:.2e}" for value in (stage.flops * batch, stage.flops * stage.samples)),
+            f"{stage.samples:,}", f"{stage.steps:,} x {batch}", f"{stage.cost.clips:.1f}",
+            *(f"{value:,.0f}" if value else MISSING for value in (stage.cost.tokens, stage.cost.answers, stage.cost.tokens * batch)),
+            *(f"{value:.2e}" for value in (stage.cost.flops * batch, stage.cost.flops * stage.samples)),
         )
     return table
 
@@ -113,7 +110,7 @@ def memory_table(projection: Projection, memory: Mapping[str, Estimate]) -> Tabl
 def notes(experiment: Experiment, projection: Projection, why: str, mfu: float, peak: float) -> list[str]:
     """What the tables take for granted, a sentence or two each."""
     told = [f"Not known which stages the cache holds: {why}."] if why else []
-    told.append(f"A clip of 10 s makes {projection.clip_tokens} tokens; a contrastive stage reads one clip a sample and no text.")
+    told.append(f"A clip of 10 s makes {projection.clip_tokens} tokens.")
     stated = [pool for pool, number in projection.lengths.items() if not number]
     seen = [f"{pool} {number}" for pool, number in projection.lengths.items() if number]
     if seen:
@@ -121,8 +118,8 @@ def notes(experiment: Experiment, projection: Projection, why: str, mfu: float, 
     if stated:
         told.append(f"Lengths are assumed for {', '.join(stated)}: ECG tokens as the configuration makes them (windows of every length and series of every "
                     "size equally frequent), text as long as on the simulated corpora. Real reports and answers that an LLM wrote differ.")
-    told.append(f"FLOPs: {FORMULA}. Padding, the optimizer, reading data, evaluation and the reports' embeddings are not counted.")
-    recomputed = [f"{stage.name} {stage.recomputed / stage.flops:.0%}" for stage in projection.stages if stage.recomputed]
+    told.append(f"FLOPs: {FORMULA}. Padding, the optimizer, reading data and evaluation are not counted.")
+    recomputed = [f"{stage.name} {stage.cost.recomputed / stage.cost.flops:.0%}" for stage in projection.stages if stage.cost.recomputed]
     if recomputed:
         told.append(f"Gradient checkpointing computes as much again as this share of the model's FLOPs: {', '.join(recomputed)}. "
                     "By the usual definition an MFU leaves it out, so state one that was measured with it.")
@@ -134,11 +131,7 @@ def notes(experiment: Experiment, projection: Projection, why: str, mfu: float, 
     uneven = [stage.name for stage in projection.stages if any(stage.hours(gpus, mfu, peak) is None for gpus in GPUS)]
     if uneven:
         told.append(f"{MISSING} under hours: a batch that does not go evenly to so many GPUs ({', '.join(uneven)}).")
-    if contrastive := [stage for stage in projection.stages if stage.cfg.objective == "contrastive"]:
-        told.append(f"The paper counts a head of {PAPERS_HEAD} outputs among its encoder's parameters. Here the heads of contrastive pre-training (two projections, "
-                    "a scale and a bias) are no part of the encoder: they learn in that stage alone and are told as its heads.")
-    if any("heads" not in stage.trains for stage in contrastive):
-        told.append(f"How many parameters the heads have is not known before text_encoder '{experiment.text_encoder.name}' is loaded; they are left out.")
+    told += dict.fromkeys(note for stage in projection.stages for note in stage.notes)
     return told
 
 

@@ -12,7 +12,6 @@ from anyecg.config.endpoint import EndpointConfig
 from anyecg.registry import registry
 from anyecg.types import SPLITS
 
-OBJECTIVES = ("answer", "contrastive")
 GROUPS = ("encoder", "connector", "fusion", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
 STAGE_VIEWS = ("signal", "blind", "text")
 ON_SPIKE = ("warn", "skip", "stop")
@@ -80,16 +79,17 @@ class InputConfig:
 class StageConfig:
     """A stage of the curriculum as data: what trains, on which questions, for how long."""
 
-    objective: str = "answer"  # "answer": next-token loss on answers; "contrastive": ECG against report
+    MOVED = {"lead_dropout": "objective.lead_dropout"}
+
+    objective: Slot = slot("objective", "answer")  # what the stage minimises, with its own settings; from Python a name is enough
     trains: list[str] = field(default_factory=list)  # encoder, connector, fusion, markers, llm (its tuning), llm_weights
     tasks: dict[str, float] = field(default_factory=dict)  # pool of questions -> weight in the mixture
     replay: dict[str, float] = field(default_factory=dict)  # pools of earlier stages -> weight, times `replay` above
     view: str = "signal"  # "signal", "blind" (no ECG), or "text" (the ECG's evidence as words)
-    lead_dropout: float = 0.0  # contrastive: share of ECGs shown in two random leads, so that an encoder reads any leads
     samples: int = 10_000  # sample visits; rounded up to whole optimizer steps
     batch_size: int = 64  # samples an optimizer step, over all devices and accumulated micro-batches
-    micro_batch: int | None = None  # samples a forward pass on one device (None: no accumulation)
-    tokens: int | None = None  # instead: padded tokens a forward pass on one device, at most; samples of like length go together
+    micro_batch: int | None = None  # samples a forward pass on one device (None: as the objective cuts a step)
+    tokens: int | None = None  # instead: padded tokens a forward pass on one device, at most; a step's samples of like length go together
     lr: float = 1e-4  # peak learning rate of AdamW
     lr_scale: dict[str, float] = field(default_factory=dict)  # group -> factor on lr
     weight_decay: float = 0.01  # on matrices only
@@ -99,15 +99,16 @@ class StageConfig:
     on_spike: str = "warn"  # "warn"; "skip": leave the step out and warn; "stop": stop the stage
 
     def __post_init__(self) -> None:
+        if isinstance(self.objective, str):
+            object.__setattr__(self, "objective", Slot.of("objective", self.objective))
         with Checks(self) as check:
-            check.among("objective", OBJECTIVES)
             check.among("trains", GROUPS)
             check.among("view", STAGE_VIEWS)
             check.among("on_spike", ON_SPIKE)
             check.among("lr_scale", GROUPS)
             check.number("samples", "batch_size", "micro_batch", "tokens", least=1)
             check.number("tasks", "replay", "lr_scale", "weight_decay", "clip", "spike", least=0)
-            check.number("lead_dropout", "warmup", least=0, most=1)
+            check.number("warmup", least=0, most=1)
             check.number("lr", above=0)
             if 0 < self.spike <= 1:
                 check.wrong("spike", f"{self.spike:g} times the median is no spike; give a factor above 1, or 0 to look for none")
@@ -115,10 +116,16 @@ class StageConfig:
                 check.wrong("trains", "names a group twice")
             for group in (group for group in self.lr_scale if group in GROUPS and group not in self.trains):
                 check.wrong(f"lr_scale.{group}", f"the stage does not train the group '{group}' (it trains {', '.join(self.trains) or 'nothing'})")
-            if self.objective == "contrastive" and self.view != "signal":
-                check.wrong("view", f"a contrastive stage needs the ECG itself, not '{self.view}'; write signal")
-            if self.tokens is not None and (self.micro_batch is not None or self.objective == "contrastive"):
-                check.wrong("tokens", "cuts the steps of an 'answer' stage in place of micro_batch; set one of them to null (a contrastive stage: tokens)")
+            if self.tokens is not None and self.micro_batch is not None:
+                check.wrong("tokens", "cuts a step in place of micro_batch; set one of them to null")
+            if self.objective:
+                for key, what in self.objective.component.problems(self.objective.config, self):
+                    check.wrong(key, what)
+
+    def weights(self, replay: float) -> dict[str, float]:
+        """Pool -> its weight in the mixture, above 0; replay: the experiment's factor on what is replayed."""
+        mixed = self.tasks | {pool: weight * replay for pool, weight in self.replay.items()}
+        return {pool: weight for pool, weight in mixed.items() if weight > 0}
 
 
 @dataclass(frozen=True)

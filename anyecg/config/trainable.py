@@ -35,9 +35,7 @@ def untrainable(experiment: Experiment) -> Iterator[Problem]:
 def _of_stage(experiment: Experiment, stage: StageConfig) -> Iterator[Problem]:
     """The problems of one stage that runs, by its own keys."""
     trainer, questions = experiment.trainer, experiment.questions
-    weights = [("tasks", pool, weight) for pool, weight in stage.tasks.items()]
-    weights += [("replay", pool, weight * experiment.replay) for pool, weight in stage.replay.items()]
-    asked = [(part, pool) for part, pool, weight in weights if weight > 0]
+    asked = [("tasks" if pool in stage.tasks else "replay", pool) for pool in stage.weights(experiment.replay)]
     if not asked:
         yield ("tasks",), f"the stage asks nothing; give a pool of questions a weight (known: {', '.join(questions.KNOWN)})"
     for part, pool in asked:
@@ -59,14 +57,14 @@ def samples_a_pass(stage: StageConfig, devices: int) -> int | None:
     """Samples that a device takes at a time; None: as many as `tokens` allow. ConfigError where a step cannot be spread evenly.
 
     Where there are more devices than micro batches in a step, several share one, so that a step's samples stay the same; not
-    a contrastive stage's, whose pairs are each other's negatives.
+    where the objective compares the samples of a micro batch with each other.
     """
     if stage.tokens is not None:
         if stage.batch_size < devices:
             raise ConfigError(f"batch_size {stage.batch_size} has no sample for each of {devices} devices")
         return None
     together = stage.micro_batch or stage.batch_size
-    whole = stage.objective == "contrastive" and stage.micro_batch is not None
+    whole = stage.objective.component.compares and stage.micro_batch is not None
     micro = together if whole else min(together, stage.batch_size // devices)
     if micro == 0 or stage.batch_size % (micro * devices) or stage.batch_size % together or together % micro:
         raise ConfigError(f"batch_size {stage.batch_size} is not a multiple of micro_batch {stage.micro_batch or micro} times {devices} device(s)")

@@ -1,1 +1,8 @@
-"""What a stage minimises, one file an objective."""
+"""What a stage minimises, one file an objective: its batches, its loss, what its outcome depends on, what it costs."""
+
+from anyecg.registry import Registry
+
+objectives = Registry("objective", {
+    "answer": "anyecg.objectives.answer:Answer",
+    "contrastive": "anyecg.objectives.contrastive:Contrastive",
+})

@@ -2,10 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
 from torch import Tensor
 
+from anyecg.config.schema import Experiment, InputConfig, StageConfig, to_dict
+from anyecg.data.loading.collate import Collator
+from anyecg.data.loading.loader import StageData
+from anyecg.model import ECGLanguageModel
+from anyecg.objectives.base import Objective
+from anyecg.training.flops import answering_flops, recomputed_flops
+from anyecg.training.job import Cost, Depends, Outlook, StageJob
+from anyecg.training.plan_lengths import shares
 from anyecg.training.stage import Stage
 from anyecg.types import ECGBatch
+
+
+@dataclass(frozen=True)
+class AnswerConfig:
+    """No settings of its own."""
+
+
+class Answer(Objective):
+    """Next-token loss on the answers to questions about ECGs."""
+
+    Config = AnswerConfig
+
+    def settings(self, stage: StageConfig) -> dict:
+        """Neither `tokens` nor `micro_batch`: a step has the same samples and the same loss however it is cut."""
+        return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "micro_batch")}
+
+    def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
+        """Until the LLM's tuning has moved, adapters are the identity, as no adapters are."""
+        llm = {key: value for key, value in to_dict(experiment.llm).items() if tuned or key not in ("tuning", "lora")}
+        llm.pop("gradient_checkpointing", None)
+        parts = {"input": to_dict(limits(experiment, stage)), "llm": llm}
+        code = [ECGLanguageModel, experiment.llm.component]
+        groups = {"markers", "llm", "llm_weights"}
+        if stage.view == "text":
+            parts["marked"] = experiment.fusion.component.marked
+        else:
+            eye = {"encoder": experiment.encoder, "connector": experiment.connector, "fusion": experiment.fusion}
+            parts |= {name: to_dict(slot) for name, slot in eye.items()}
+            code += [slot.component for slot in eye.values()]
+            groups |= eye.keys()
+        return Depends(parts, frozenset(groups), tuple(code))
+
+    def batches(self, job: StageJob) -> StageData:
+        model, experiment = job.model, job.experiment
+        collate = Collator(model.llm.chat, model.places, model.llm.context)
+        return StageData(
+            job.data, job.cfg, limits(experiment, job.cfg), replay=experiment.replay, seed=job.seed, collate=collate,
+            measure=collate.measure, context=model.llm.context, lengths=Path(experiment.cache) / "lengths", reader=collate.fingerprint,
+            devices=experiment.trainer.processes, workers=experiment.trainer.workers,
+        )
+
+    def module(self, job: StageJob, steps: int) -> AnsweringStage:
+        return AnsweringStage(job.model, job.cfg, steps)
+
+    def cost(self, outlook: Outlook) -> Cost:
+        mixed = []
+        forward, tuning, again = outlook.forward, outlook.model.llm.tuning, outlook.experiment.llm.config.gradient_checkpointing
+        for pool, share in shares(outlook.cfg, outlook.experiment.replay).items():
+            costs = [
+                (shape.clips, shape.tokens, shape.answers, answering_flops(forward, shape, outlook.cfg.trains, tuning), again * recomputed_flops(forward, shape))
+                for shape in outlook.shapes(pool, outlook.cfg.view)
+            ]
+            mixed.append([share * fmean(column) for column in zip(*costs)])
+        return Cost(*map(sum, zip(*mixed)))
 
 
 class AnsweringStage(Stage):
@@ -13,3 +79,8 @@ class AnsweringStage(Stage):
 
     def loss(self, batch: ECGBatch) -> Tensor:
         return self.model(batch)
+
+
+def limits(experiment: Experiment, stage: StageConfig) -> InputConfig:
+    """What of a question's ECGs a stage sees; a stage over words, which sees none, reads about all of them."""
+    return InputConfig() if stage.view == "text" else experiment.input

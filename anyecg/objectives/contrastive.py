@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -14,15 +15,122 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anyecg.config.schema import StageConfig
-from anyecg.data.loading.dataset import Item
+from anyecg.config.checks import Checks
+from anyecg.config.schema import Experiment, InputConfig, StageConfig, to_dict
+from anyecg.config.trainable import samples_a_pass
+from anyecg.data.dataset.data import Data
+from anyecg.data.loading.dataset import Item, QuestionDataset
+from anyecg.data.loading.lengths import Lengths
+from anyecg.data.loading.loader import Batches, draw
+from anyecg.data.loading.sampling import Plan
 from anyecg.data.store.shards import locked
+from anyecg.data.store.store import digest
 from anyecg.model import ECGLanguageModel
+from anyecg.objectives.base import Objective
 from anyecg.text_encoders.base import TextEncoder
+from anyecg.training.flops import Forward
+from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
 from anyecg.types import AnyECGError, ECGSample
 
+log = logging.getLogger(__name__)
+
+UNCUT = 1e9  # seconds: a longer ECG is seen as it is, and passed over
 TOGETHER = 1024  # reports embedded between two writes
+PAPERS_HEAD = 512  # outputs of the head that the published encoder of 85.6 M parameters holds
+
+
+@dataclass(frozen=True)
+class ContrastiveConfig:
+    lead_dropout: float = 0.0  # share of ECGs shown in two random leads, so that an encoder reads any leads
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("lead_dropout", least=0, most=1)
+
+
+class Contrastive(Objective):
+    """Sigmoid loss between each ECG and the reports of a random batch (the paper's ECG Encoder section)."""
+
+    Config = ContrastiveConfig
+    compares = True
+
+    @classmethod
+    def problems(cls, cfg: ContrastiveConfig, stage: StageConfig) -> Iterator[tuple[str, str]]:
+        if stage.view != "signal":
+            yield "view", f"a contrastive stage needs the ECG itself, not '{stage.view}'; write signal"
+        if stage.tokens is not None:
+            yield "tokens", "a contrastive stage reads no tokens; set it to null, or micro_batch to the pairs that are held against each other"
+
+    def settings(self, stage: StageConfig) -> dict:
+        return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "view")}
+
+    def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
+        """Neither the LLM nor how questions are phrased: pairs are drawn at random."""
+        parts = {"encoder": to_dict(experiment.encoder), "text_encoder": to_dict(experiment.text_encoder)}
+        return Depends(parts, frozenset({"encoder"}), (experiment.encoder.component, experiment.text_encoder.component))
+
+    def batches(self, job: StageJob) -> PairData:
+        experiment = job.experiment
+        return PairData(
+            job.data, job.cfg, job.text_encoder, job.scratch, replay=experiment.replay, seed=job.seed, counted=Path(experiment.cache) / "lengths",
+            devices=experiment.trainer.processes, workers=experiment.trainer.workers,
+        )
+
+    def module(self, job: StageJob, steps: int) -> ContrastiveStage:
+        return ContrastiveStage(job.model, job.cfg, steps, job.text_encoder.dim, self.cfg.lead_dropout)
+
+    def trains(self, outlook: Outlook) -> dict[str, int]:
+        text = outlook.experiment.text_encoder.component.outline(outlook.experiment.text_encoder.config)
+        with torch.device("meta"):
+            stage = ContrastiveStage(outlook.model, outlook.cfg, 1, text or 1)
+        return stage.trainable if text else stage.declared
+
+    def cost(self, outlook: Outlook) -> Cost:
+        return Cost(clips=1.0, tokens=0.0, answers=0.0, flops=contrastive_flops(outlook.forward))
+
+    def notes(self, outlook: Outlook) -> Iterable[str]:
+        encoder = sum(p.numel() for p in outlook.model.encoder.parameters()) + outlook.model.encoder.dim * PAPERS_HEAD
+        yield (f"A contrastive stage reads one clip a sample and no text. The paper counts a head of {PAPERS_HEAD} outputs among its encoder's parameters "
+               f"({encoder / 1e6:.1f} M with it). Here the heads (two projections, a scale and a bias) are no part of the encoder: they learn in that stage "
+               "alone. What the reports' embeddings cost is not counted.")
+        slot = outlook.experiment.text_encoder
+        if not slot.component.outline(slot.config):
+            yield f"How many parameters the heads have is not known before text_encoder '{slot.name}' is loaded; they are left out."
+
+
+class PairData(Batches):
+    """Random batches of ECGs with their reports: a batch is the set of negatives, so nothing of a report decides which meet.
+
+    folder: keeps the reports' embeddings; counted: a folder that keeps which questions are one ECG of one clip with a report (None: not
+    kept). The others are passed over and counted; ConfigError for a pool that has no such question.
+    """
+
+    def __init__(self, data: Data, stage: StageConfig, text_encoder: TextEncoder, folder: Path, *, replay: float, seed: int,
+                 counted: Path | None = None, devices: int = 1, workers: int = 0) -> None:
+        micro = samples_a_pass(stage, devices)
+        dataset = QuestionDataset(data.questions, range(len(data.questions)), data.stores, InputConfig(max_seconds=UNCUT))
+
+        def count(row: int) -> tuple[int, int]:
+            """Clips of a question's one ECG, 0 where it has several, and characters of its report."""
+            sample = dataset.sample(row)
+            return (sum(dataset.clip_counts(sample)) if len(sample.records) == 1 else 0), sum(map(len, sample.evidence))
+
+        known = Lengths(count, len(data.questions), counted and counted / f"pairs-{digest([data.fingerprint])}.i4", workers)
+        asked = np.zeros(len(data.questions), bool)
+
+        def fits(rows: np.ndarray) -> np.ndarray:
+            asked[rows] = True
+            clips, characters = known(rows).T
+            return (clips == 1) & (characters > 0)
+
+        order, counts = draw(data, stage, replay, np.random.default_rng(seed), fits,
+                             "is about one ECG of at most one clip that has a report, as a contrastive stage needs; name another pool in stages.*.tasks")
+        collate = PairCollator(data.questions, np.unique(order), text_encoder, folder)
+        super().__init__(dataset, Plan(order, np.full(len(order) // micro, micro)), stage.batch_size // micro, collate, counts, devices=devices, workers=workers)
+        if left := int(asked.sum() - fits(np.flatnonzero(asked)).sum()):
+            self.skipped = {"not one ECG of one clip with a report": left}
+            log.warning("%d of %d questions drawn are not about one ECG of at most one clip with a report and are passed over", left, asked.sum())
 
 
 @dataclass
@@ -117,15 +225,16 @@ class ContrastiveStage(Stage):
     each device meets its own ECGs with the reports of all. So the loss is the same on any number of devices.
     """
 
-    def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int, text_dim: int) -> None:
+    def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int, text_dim: int, lead_dropout: float = 0.0) -> None:
         super().__init__(model, cfg, steps)
+        self.lead_dropout = lead_dropout
         self.ecg_head = nn.Linear(model.encoder.dim, text_dim)
         self.text_head = nn.Linear(text_dim, text_dim)
         self.scale = nn.Parameter(torch.tensor(10.0).log())
         self.bias = nn.Parameter(torch.tensor(-10.0))
 
     def loss(self, batch: PairBatch) -> Tensor:
-        signal, lead_mask = drop_leads(batch.signal, batch.lead_mask, self.cfg.lead_dropout)
+        signal, lead_mask = drop_leads(batch.signal, batch.lead_mask, self.lead_dropout)
         ecg = self.ecg_head(self.model.encoder.pooled(self.model.encoder(signal, lead_mask)))
         text, report = batch.text, batch.report
         if self.cfg.micro_batch is None and torch.distributed.is_initialized():  # embeddings are frozen: no gradient has to travel
@@ -144,11 +253,17 @@ def drop_leads(signal: Tensor, lead_mask: Tensor, share: float, kept: int = 2) -
 
 
 def sigmoid_loss(ecg: Tensor, text: Tensor, report: Tensor, scale: Tensor, bias: Tensor, others: Tensor | None = None) -> Tensor:
-    """SigLIP's pairwise loss over all N x M pairs, summed a row and averaged over rows; ecg `[N, d]`, text `[M, d]`.
+    """SigLIP's pairwise loss over all N x M pairs, in float32, summed a row and averaged over rows; ecg `[N, d]`, text `[M, d]`.
 
     report `[N]`, others `[M]` (None: the same): which report each ECG and each text is of.
     """
     others = report if others is None else others
-    logits = F.normalize(ecg, dim=-1) @ F.normalize(text, dim=-1).T * scale + bias
     sign = torch.where(report[:, None] == others[None, :], 1.0, -1.0)
-    return -F.logsigmoid(sign * logits).sum(1).mean()
+    with torch.autocast(ecg.device.type, enabled=False):  # in 16 bits a step at -10 is 0.06, and N of them are summed
+        logits = F.normalize(ecg.float(), dim=-1) @ F.normalize(text.float(), dim=-1).T * scale.float() + bias.float()
+        return -F.logsigmoid(sign * logits).sum(1).mean()
+
+
+def contrastive_flops(forward: Forward) -> float:
+    """FLOPs of one sample: an ECG of one clip, the encoder learning; the two projections are left out."""
+    return 3 * forward.encoder

@@ -74,11 +74,6 @@ def answering_flops(forward: Forward, shape: Shape, trains: Collection[str], tun
     return eye + text + 3 * forward.attention * shape.tokens**2
 
 
-def contrastive_flops(forward: Forward) -> float:
-    """FLOPs of one sample of a `contrastive` stage: an ECG of one clip, the encoder learning; the two projections are left out."""
-    return 3 * forward.encoder
-
-
 def recomputed_flops(forward: Forward, shape: Shape) -> float:
     """What gradient checkpointing adds to a sample: the LLM's layers once more."""
     return shape.tokens * (forward.body + forward.lora) + forward.attention * shape.tokens**2

@@ -17,17 +17,14 @@ from torch import Tensor
 from anyecg.config.schema import to_dict
 from anyecg.config.schema import Experiment
 from anyecg.data.dataset.data import Data
-from anyecg.data.loading.collate import Collator
-from anyecg.data.loading.loader import StageData
 from anyecg.data.store.shards import LOCK, locked
 from anyecg.model import ECGLanguageModel
 from anyecg.files import atomic_write, report_write_errors
-from anyecg.objectives.answer import AnsweringStage
 from anyecg.training.compiled import compiled
-from anyecg.objectives.contrastive import ContrastiveStage, PairCollator
 from anyecg.training.guard import Guard
+from anyecg.training.job import StageJob
 from anyecg.training.matmul import matmul_by
-from anyecg.training.planning import DONE, PlannedStage, limits, plan
+from anyecg.training.planning import DONE, PlannedStage, plan
 from anyecg.training.progress import Bar, LossCurve
 from anyecg.training.distributed import first_alone, is_first
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
@@ -35,7 +32,7 @@ from anyecg.types import CheckpointError
 
 log = logging.getLogger(__name__)
 
-EMBEDDINGS = "embeddings"  # of the reports, while a contrastive stage trains
+SCRATCH = "scratch"  # in a stage's work folder: what its objective needs while it trains
 
 
 def run_stages(experiment: Experiment, model: ECGLanguageModel, data: Data, text_encoder) -> list[PlannedStage]:
@@ -119,19 +116,10 @@ def _hold(work: Path, held: contextlib.ExitStack) -> None:
 def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLanguageModel, data: Data, text_encoder) -> None:
     L.seed_everything(stage.seed, verbose=False)
     trainer_cfg = experiment.trainer
-    collator = Collator(model.llm.chat, model.places, model.llm.context)
-    with first_alone():  # it measures the questions and embeds the reports for all
-        loader = StageData(
-            data, stage.cfg, limits(experiment, stage.cfg), replay=experiment.replay, seed=stage.seed, collate=collator,
-            measure=collator.measure, context=model.llm.context, lengths=Path(experiment.cache) / "lengths", reader=collator.fingerprint,
-            devices=trainer_cfg.processes, workers=trainer_cfg.workers,
-        )
-        if stage.cfg.objective == "contrastive":
-            loader.collate = PairCollator(data.questions, loader.visited, text_encoder, work / EMBEDDINGS)
-    if stage.cfg.objective == "contrastive":
-        module = ContrastiveStage(model, stage.cfg, loader.steps, text_encoder.dim)
-    else:
-        module = AnsweringStage(model, stage.cfg, loader.steps)
+    job, objective = StageJob(experiment, stage.cfg, stage.seed, model, data, text_encoder, work / SCRATCH), stage.cfg.objective.build()
+    with first_alone():  # it counts, and embeds, for all
+        loader = objective.batches(job)
+    module = objective.module(job, loader.steps)
     log.info("%s: trains %s; %d steps of %d samples: %s", stage.name,
              ", ".join(f"{group} ({count:,})" for group, count in module.trainable.items()), loader.steps, stage.cfg.batch_size,
              ", ".join(f"{pool} {count:,}" for pool, count in loader.counts.items()))
@@ -163,7 +151,7 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
     with first_alone():
         if is_first():
             own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
-            facts = {"steps": loader.steps, "samples": loader.counts, "too_long": loader.too_long, "trainable": module.trainable}
+            facts = {"steps": loader.steps, "samples": loader.counts, "skipped": loader.skipped, "trainable": module.trainable}
             save_stage(model, stage, work, facts, own)
             _finish(work, stage)
 
@@ -171,7 +159,7 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
 def _finish(work: Path, stage: PlannedStage) -> None:
     """Drop what only a resume needs, and give the folder its name last."""
     (work / LAST).unlink(missing_ok=True)
-    shutil.rmtree(work / EMBEDDINGS, ignore_errors=True)
+    shutil.rmtree(work / SCRATCH, ignore_errors=True)
     os.replace(work, stage.folder)
     (stage.folder / LOCK).unlink(missing_ok=True)
 

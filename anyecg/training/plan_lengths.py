@@ -43,8 +43,8 @@ OTHER = Words(20, 20, 20)
 
 def shares(stage: StageConfig, replay: float) -> dict[str, float]:
     """Pool -> its share of a stage's samples."""
-    weights = stage.tasks | {pool: weight * replay for pool, weight in stage.replay.items()}
-    return {pool: weight / sum(weights.values()) for pool, weight in weights.items() if weight > 0}
+    weights = stage.weights(replay)
+    return {pool: weight / sum(weights.values()) for pool, weight in weights.items()}
 
 
 def stated(experiment: Experiment, model: ECGLanguageModel, pool: str, view: str) -> list[Shape]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from anyecg.config.schema import to_dict
-from anyecg.config.schema import LANGUAGE, Experiment, InputConfig, StageConfig
+from anyecg.config.schema import LANGUAGE, Experiment, StageConfig
 from anyecg.config.fingerprint import fingerprint
 from anyecg.config.trainable import EVENLY, samples_a_pass
 from anyecg.types import ConfigError
@@ -52,40 +51,19 @@ def check_batches(experiment: Experiment) -> None:
 def plan(experiment: Experiment, data_fingerprint: str) -> list[PlannedStage]:
     """The stages in order with their keys; the same prefix has the same keys in every experiment.
 
-    A key holds the stage's own settings, the seed, the data, the components the stage computes with, and the keys of
-    the earlier stages that trained any of those. How many `tokens` a pass holds is not in it: a step has the same samples
-    and the same loss however it is cut. `micro_batch` is: it decides which samples of like length meet in a step.
+    A key holds those of the stage's settings that its outcome depends on, the seed, the data, what its objective says that it
+    computes with, and the keys of the earlier stages that trained any of those.
     """
     planned, trained_by = [], {}
     for name in stage_names(experiment):
         cfg = experiment.stages[name]
-        parts, groups = _determinants(experiment, cfg, tuned="llm" in cfg.trains or "llm" in trained_by)
-        parents = sorted({key for group, keys in trained_by.items() if group in groups for key in keys})
-        settings = to_dict(cfg) | ({} if cfg.tokens is None else {"tokens": "so many"})
-        key = fingerprint(name, settings, experiment.seed, data_fingerprint, parts, parents)
+        objective = cfg.objective.build()
+        depends = objective.depends(experiment, cfg, tuned="llm" in cfg.trains or "llm" in trained_by)
+        parents = sorted({key for group, keys in trained_by.items() if group in depends.groups for key in keys})
+        shared = {"precision": experiment.trainer.precision, "replay": experiment.replay if cfg.replay else None}
+        key = fingerprint(name, objective.settings(cfg), experiment.seed, data_fingerprint, shared | depends.parts, parents)
         for group in cfg.trains:
             trained_by.setdefault(group, []).append(key)
         folder = Path(experiment.cache) / "stages" / f"{name}-{key}"
         planned.append(PlannedStage(name, cfg, key, folder, int(fingerprint(experiment.seed, name, length=8), 16)))
     return planned
-
-
-def _determinants(experiment: Experiment, cfg: StageConfig, tuned: bool) -> tuple[dict, set[str]]:
-    """What a stage's outcome depends on beside its own settings: component settings, and groups of parameters.
-
-    tuned: whether the LLM's tuning has moved by the stage's end. Until then adapters are the identity, as no adapters are.
-    """
-    parts = {"precision": experiment.trainer.precision, "replay": experiment.replay if cfg.replay else None}
-    if cfg.objective == "contrastive":
-        return parts | {"encoder": to_dict(experiment.encoder), "text_encoder": to_dict(experiment.text_encoder)}, {"encoder"}
-    parts["input"] = to_dict(limits(experiment, cfg))
-    llm = {k: v for k, v in to_dict(experiment.llm).items() if tuned or k not in ("tuning", "lora")}
-    if cfg.view == "text":
-        return parts | {"llm": llm, "marked": experiment.fusion.component.marked}, {"markers", "llm", "llm_weights"}
-    parts |= {"llm": llm, "encoder": to_dict(experiment.encoder), "connector": to_dict(experiment.connector), "fusion": to_dict(experiment.fusion)}
-    return parts, {"encoder", "connector", "fusion", "markers", "llm", "llm_weights"}
-
-
-def limits(experiment: Experiment, cfg: StageConfig) -> InputConfig:
-    """What of a question's ECGs a stage sees; a stage over words, which sees none, reads about all of them."""
-    return InputConfig() if cfg.view == "text" else experiment.input

@@ -10,7 +10,10 @@ RECIPE = "experiments/anyecg_chat.yaml"
 
 WRONG = {  # an override -> what the message says of its key
     "stages.contrastive.view=blind": "a contrastive stage needs the ECG itself",
-    "stages.stage1.objective=guess": "'guess' is unknown (known: answer, contrastive)",
+    "stages.stage1.objective=guess": "stages.stage1.objective.name: no objective is called 'guess' (known: answer, contrastive",
+    "stages.contrastive.tokens=100": "stages.contrastive.tokens: a contrastive stage reads no tokens",
+    "stages.contrastive.lead_dropout=0.1": "stages.contrastive.lead_dropout: is now objective.lead_dropout",
+    "stages.contrastive.objective.lead_dropout=2": "stages.contrastive.objective.lead_dropout: at least 0 and at most 1, not 2",
     "stages.stage1.trains=[encodr]": "'encodr' is unknown; did you mean 'encoder'?",
     "stages.stage1.lr_scale.encodr=2": "'encodr' is unknown; did you mean 'encoder'?",
     "stages.stage1.warmup=5": "at least 0 and at most 1, not 5.0",

@@ -15,58 +15,12 @@ from anyecg.evaluation import judge as judging
 from anyecg.evaluation import score_parser, tables
 from anyecg.evaluation.evaluate import best, evaluate
 from anyecg.evaluation.judge import Judge, Verdict
-from anyecg.evaluation.score_parser import read_score
 from anyecg.tasks.multi_ecg.task import SECOND_TURN, MultiECG
 from anyecg.types import ECGSample, Prediction, Turn, Window
 from tests.conftest import Answering
 from tests.chat_server import ChatServer
 
 TASK = MultiECG()
-
-
-@pytest.mark.parametrize(("text", "score"), [
-    ("4", 4), ("4.5", 4.5), ("4/5", 4), ("4.0 / 5.0", 4), ("**Score: 3.5**", 3.5), ("Score: **3.5**/5", 3.5), ("The final score is 4.", 4), ("4 out of 5", 4),
-    ("On a scale from 0 to 5, I'd give it 2.", 2), ("score (0-5): 2", 2), ("\\boxed{1}", 1), ("Four.", 4), ("zero", 0), ("3½", 3.5), ("5 stars", 5), ("0", 0),
-    ("<think>3? No, 2 ECGs are wrong.</think>\n1", 1), ("The score is 4 because ECG 2 shows AF", 4), ("- 4", 4)])  # fmt: skip
-def test_a_score_is_read_however_it_is_put(text, score):
-    assert read_score(text) == (score, "")
-
-
-@pytest.mark.parametrize(("text", "why"), [
-    ("", score_parser.EMPTY), (" \n", score_parser.EMPTY), ("<think>maybe 3", score_parser.EMPTY), ("I cannot score this.", score_parser.NO_NUMBER), ("N/A", score_parser.NO_NUMBER),
-    ("nan", score_parser.NO_NUMBER), ("0 to 5", score_parser.NO_NUMBER), ("V5", score_parser.NO_NUMBER), ("7", score_parser.OUTSIDE), ("-1", score_parser.OUTSIDE), ("100", score_parser.OUTSIDE),
-    ("8/10", score_parser.OTHER_SCALE), ("80 %", score_parser.OTHER_SCALE), ("4 out of 50", score_parser.OTHER_SCALE), ("3-4", score_parser.SEVERAL), ("between 3 and 4", score_parser.SEVERAL),
-    ("4, 5", score_parser.SEVERAL), ("Score: 3. Score: 4", score_parser.SEVERAL), ("I found 1 error.", score_parser.IN_PROSE), ("Not without ECG 2", score_parser.IN_PROSE)])  # fmt: skip
-def test_what_is_no_score_says_why(text, why):
-    assert read_score(text) == (None, why)
-
-
-@pytest.mark.parametrize(("text", "score"), [
-    ("I'd rate this 4/5 because ECG 2 is wrong", 4), ("4 of 5", 4), ("4 - the answer is right", 4), ("5/5 = perfect", 5), ("4 – ECGs 1, 2 and 3 are right", 4),
-    ("3.5 — one finding is missing", 3.5), ("4/5 because it has 1 error in ECG 2", 4), ("It does not mention ECG 3, so I'd give it 2/5.", 2),
-    ("The rhythm is right. 4 out of 5, since the axis is missing.", 4), ("Final score: 3/5. ECG 2 is wrong.", 3), ("4/5. Overall 4/5.", 4), ("(4/5) mostly right", 4),
-    ("Score: 4/5, since 3 of 5 ECGs are right", 4), ("0/5 - completely wrong", 0), ("**4**/5 - ECG 1 is right", 4)])  # fmt: skip
-def test_a_score_with_its_reasons_is_read(text, score):
-    assert read_score(text) == (score, "")
-    assert read_score(f"{text} and so on", cut=True)[0] in (score, None)
-
-
-@pytest.mark.parametrize(("text", "why"), [
-    ("3/5 or 4/5 because ECG 2 is wrong", score_parser.SEVERAL), ("0/5 = wrong, 5/5 = perfect", score_parser.SEVERAL), ("4/5, maybe 3", score_parser.SEVERAL),
-    ("4/5 because it is right. No, 3.", score_parser.SEVERAL), ("4 - not quite a 5", score_parser.SEVERAL), ("1 - rhythm right\n2 - axis wrong", score_parser.SEVERAL),
-    ("3-4/5", score_parser.SEVERAL), ("between 3 and 4/5 because", score_parser.SEVERAL), ("Score: 3. I'd rate it 4/5.", score_parser.SEVERAL),
-    ("A score of 5 would need every ECG; 3", score_parser.SEVERAL), ("3 of 5 ECGs are right, so I give 4/5", score_parser.SEVERAL), ("4 - 5", score_parser.SEVERAL),
-    ("3 of 5 ECGs are right", score_parser.SEVERAL), ("It covers 3/5.", score_parser.IN_PROSE), ("Right in 3/5 ECGs", score_parser.IN_PROSE), ("ECG 4/5 is wrong", score_parser.IN_PROSE),
-    ("It would score 4/5 if ECG 2 were right", score_parser.SEVERAL), ("If ECG 2 were right, it would score 4/5", score_parser.SEVERAL), ("I would not give it 4/5", score_parser.IN_PROSE),
-    ("less than 4/5", score_parser.IN_PROSE), ("6/5 because it is perfect", score_parser.OUTSIDE), ("-1/5 = useless", score_parser.OUTSIDE), ("7 - the answer is right", score_parser.OUTSIDE),
-    ("-4 - the answer is wrong", score_parser.OUTSIDE), ("4/10 because ECG 2 is wrong", score_parser.OTHER_SCALE), ("4 of 50", score_parser.SEVERAL),
-    ("2-lead ECG", score_parser.IN_PROSE), ("three out of five", score_parser.NO_NUMBER), ("4,5", score_parser.NO_NUMBER)])  # fmt: skip
-def test_what_could_be_another_score_is_none(text, why):
-    assert read_score(text) == (None, why)
-
-
-def test_a_reply_that_was_cut_is_not_taken_for_its_first_digits():
-    assert read_score("Score: 3", cut=True) == read_score("", cut=True) == read_score("Let me think", cut=True) == (None, score_parser.CUT)
 
 
 def sample(i, ecgs=2):

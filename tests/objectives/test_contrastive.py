@@ -1,16 +1,20 @@
-"""The contrastive stage: the sigmoid loss, reports that say the same, and their embeddings on disk."""
+"""The contrastive stage: random batches, the sigmoid loss, reports that say the same, and their embeddings on disk."""
 
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from anyecg.text_encoders.lexical import LexicalEncoder
 from anyecg.objectives import contrastive
-from anyecg.objectives.contrastive import PairCollator, drop_leads, sigmoid_loss
-from anyecg.types import AnyECGError
+from anyecg.config.schema import StageConfig
+from anyecg.data.dataset.data import Data
+from anyecg.objectives.contrastive import PairCollator, PairData, drop_leads, sigmoid_loss
+from anyecg.types import AnyECGError, ConfigError
 from tests.conftest import make_item
 
 
@@ -125,3 +129,77 @@ def test_a_resumed_stage_reads_no_report(tmp_path):
     before = PairCollator(questions(MANY), range(70), Encoder(), tmp_path)
     again = PairCollator([], range(70), Encoder(), tmp_path)
     assert again.path == before.path and (again.hashes == before.hashes).all()
+
+
+def paired(data, folder, devices=1, **settings):
+    cfg = StageConfig(objective="contrastive", **{"tasks": {"report": 1}, "samples": 512, "batch_size": 16} | settings)
+    return PairData(data, cfg, Encoder(), folder, replay=0.0, seed=0, devices=devices)
+
+
+def equal_pairs(loader):
+    """Share of the pairs off the diagonal whose reports are the same."""
+    same, pairs = 0, 0
+    for batch in loader.train_dataloader():
+        n = len(batch.report)
+        same += int((batch.report[:, None] == batch.report[None]).sum()) - n
+        pairs += n * (n - 1)
+    return same / pairs
+
+
+def test_which_pairs_meet_is_chance(small_data, tmp_path):
+    """Batches of reports of like length held several times as many equal ones, which are no negatives."""
+    loader = paired(small_data, tmp_path)
+    questions = small_data.questions
+    reports = np.array([hash(questions[int(row)].evidence[0]) for row in loader.plan.rows])
+    chance = (reports[:, None] == reports[None]).mean() - 1 / len(reports)
+    assert equal_pairs(loader) == pytest.approx(chance, abs=0.02)
+    lengths = np.array([len(questions[int(row)].evidence[0]) for row in loader.plan.rows])
+    within = lengths.reshape(-1, 16).std(1).mean()
+    assert within > 0.85 * lengths.std()  # sorted by length it is a tenth
+
+
+def test_a_batch_is_a_micro_batch_or_the_whole_step_whatever_the_devices(small_data, tmp_path):
+    whole, shared, cut = paired(small_data, tmp_path), paired(small_data, tmp_path, devices=4), paired(small_data, tmp_path, micro_batch=8)
+    assert [made.accumulate for made in (whole, shared, cut)] == [1, 1, 2] and [len(made.plan[0]) for made in (whole, shared, cut)] == [16, 4, 8]
+    assert whole.plan.rows.tolist() == shared.plan.rows.tolist() == cut.plan.rows.tolist()
+
+
+@pytest.mark.parametrize("pool", ["multi_ecg", "localization_long"])
+def test_a_pool_without_pairs_is_refused(small_data, tmp_path, pool):
+    with pytest.raises(ConfigError, match=f"of the pool {pool} is about one ECG of at most one clip that has a report.*stages"):
+        paired(small_data, tmp_path, tasks={pool: 1})
+
+
+def test_a_long_recording_and_one_without_a_report_are_no_pairs(tmp_path):
+    items = pairs(["Sinus rhythm", "Atrial fibrillation", ""])
+    seconds = {0: 10.0, 1: 60.0, 2: 10.0}
+    samples = [replace(item.sample, pool="report", records=(replace(item.sample.records[0], record=str(n)),)) for n, item in enumerate(items)]
+
+    class Questions(list):
+        def distinct(self, name):
+            return {"report"}
+
+        def select(self, **wanted):
+            return np.arange(len(self))
+
+    stores = SimpleNamespace(seconds=lambda window: seconds[int(window.record)], read=lambda window: (np.ones((12, 1000), np.float32), np.ones(12, bool)))
+    loader = paired(Data(stores, Questions(samples), ""), tmp_path, samples=4, batch_size=4)
+    assert loader.plan.rows.tolist() == [0, 0, 0, 0] and list(loader.skipped.values()) == [2]
+
+
+def test_nothing_is_tokenised_for_a_pair(small_data, tmp_path, monkeypatch):
+    from anyecg.llms.chat import Chat
+
+    monkeypatch.setattr(Chat, "segments", lambda *_, **__: pytest.fail("tokenised"))
+    assert next(iter(paired(small_data, tmp_path).train_dataloader())).text.shape == (16, 64)
+
+
+def test_logits_are_float32_in_16_bits():
+    torch.manual_seed(0)
+    ecg, text, report = torch.randn(64, 32), torch.randn(64, 32), torch.arange(64)
+    scale, bias = torch.tensor(10.0), torch.tensor(-10.0)
+    half = [value.bfloat16() for value in (ecg, text)]
+    exact = sigmoid_loss(*(value.float() for value in half), report, scale, bias)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert sigmoid_loss(*half, report, scale.bfloat16(), bias.bfloat16()).dtype == torch.float32
+        torch.testing.assert_close(sigmoid_loss(*half, report, scale.bfloat16(), bias.bfloat16()), exact, rtol=1e-6, atol=0)

@@ -60,6 +60,7 @@ def metrics(samples, texts):
         ("No, there are no premature ventricular contractions in the recording.", []),
         ("No evidence of premature ventricular contraction", []),
         ("There are no abnormalities.", []),
+        ("No PVCs but PACs", []),
         ("Duration: none", []),
         ("Duration: None.", []),
     ],
@@ -73,7 +74,7 @@ def test_answers_are_read_tolerantly(text, intervals):
     [
         "", "A", "sinus rhythm", "Duration:", "Duration: 4.0s-2.0s", "Duration: 1.0s-2.0s, 5.0s-4.0s", "60-100 bpm", "200ms - 300ms",
         "in V1-4 there is", "No PVC Found, Duration: 1.0s-2.0s", "Duration: 30.0s-31.0s", "Duration: 2.0s-2.0s",
-        "Duration: 1.0s", "No atrial fibrillation", "No", "No PVCs after 4 s", "No other PVCs", "No further PVCs found", "There is no doubt that PVCs occur", "No PVCs but PACs",
+        "Duration: 1.0s", "No atrial fibrillation", "No", "No PVCs after 4 s", "No other PVCs", "No further PVCs found", "There is no doubt that PVCs occur",
         "There are no PVCs, 1.0s-2.0s", "between 1 and 2 seconds there are no PVCs", "[1.0, 2.0], no PVCs", "Duration: none, 1.0s-2.0s none found",
         "between 2 and 4 PVCs", "between 60 and 100 bpm", "between leads 2 and 4", "2-4 PVCs", "There are 2 to 4 beats", "[2, 4]", "leads (1, 2)",
         "(1.0, 2.0, 3.0)", "[2.0, 4.0", "starts at 60 bpm and ends at 100 bpm", "starts at 2.0 s", "starts at 4.0 s and ends at 2.0 s", "[4.0, 2.0]",

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from anyecg.training.flops import Forward, Shape, answering_flops, contrastive_flops, recomputed_flops
+from anyecg.objectives.contrastive import contrastive_flops
+from anyecg.training.flops import Forward, Shape, answering_flops, recomputed_flops
 from benchmarks.plain import plain_attention
 from tests.conftest import collator, make_item, make_model
 

@@ -4,6 +4,7 @@ import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from anyecg.data.dataset.data import Data
 from anyecg.data.loading.collate import Collator
@@ -12,7 +13,7 @@ from anyecg.tasks.questions import Questions
 from anyecg.data.dataset.questions_file import write_questions
 from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.text_encoders.lexical import LexicalEncoder
-from anyecg.objectives.contrastive import PairCollator
+from anyecg.objectives.contrastive import PairData
 from anyecg.types import CLIP_SAMPLES, MARKER, ECGSample, Turn, Window
 from tests.conftest import make_model
 
@@ -30,26 +31,29 @@ def question(n):
     )  # fmt: skip
 
 
-def peak_and_kept(count, collator, folder):
-    """Bytes at most and at the end of a contrastive stage's data path over `count` questions, VISITS of them visited."""
+def peak_and_kept(count, collator, folder, objective):
+    """Bytes at most and at the end of the data path of a stage over `count` questions, VISITS of them visited."""
     path = folder / f"{count}.arrow"
     write_questions(path, (("train", question(n)) for n in range(count)), {})
     encoder = LexicalEncoder(LexicalEncoder.Config(dim=64))
     tracemalloc.start()
     data = Data(STORES, Questions(path), "")
-    loader = StageData(data, StageConfig(tasks={"report": 1}, samples=VISITS, batch_size=16), InputConfig(), replay=0.0, seed=0,
-                       collate=collator, measure=collator.measure, context=2048)
-    loader.collate = PairCollator(data.questions, loader.visited, encoder, folder / f"{count}")
-    assert sum(len(batch.report) for batch in loader.train_dataloader()) == VISITS
+    cfg = StageConfig(tasks={"report": 1}, samples=VISITS, batch_size=16)
+    if objective == "contrastive":
+        loader = PairData(data, cfg, encoder, folder / f"{count}", replay=0.0, seed=0)
+    else:
+        loader = StageData(data, cfg, InputConfig(), replay=0.0, seed=0, collate=collator, measure=collator.measure, context=2048)
+    assert sum(len(batch.ids) for batch in loader.train_dataloader()) == VISITS
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return np.array([peak, kept])
 
 
-def test_a_question_takes_a_few_bytes(tmp_path):
+@pytest.mark.parametrize("objective", ["contrastive", "answer"])
+def test_a_question_takes_a_few_bytes(tmp_path, objective):
     model = make_model()
     collator = Collator(model.llm.chat, model.places, model.llm.context)
-    peak_and_kept(VISITS, collator, tmp_path)  # what is loaded and cached once
-    few, many = (peak_and_kept(count, collator, tmp_path) for count in (FEW, MANY))
+    peak_and_kept(VISITS, collator, tmp_path, objective)  # what is loaded and cached once
+    few, many = (peak_and_kept(count, collator, tmp_path, objective) for count in (FEW, MANY))
     peak, kept = (many - few) / (MANY - FEW)
     assert peak < BYTES and kept < BYTES

@@ -91,8 +91,19 @@ def keys(*overrides):
     return {stage.name: stage.key for stage in plan(config.load(RECIPE, [*SMALL, *overrides]), "data")}
 
 
-def test_a_budget_of_tokens_is_in_no_key_and_a_micro_batch_is():
-    """Which samples meet in a step depends on micro_batch (those of like length do) and not on how many tokens a pass holds."""
-    cut = keys("stages.stage2.micro_batch=null", "stages.stage2.tokens=800")
-    assert cut == keys("stages.stage2.micro_batch=null", "stages.stage2.tokens=4096")
-    assert len({keys()["stage2"], cut["stage2"], keys("stages.stage2.micro_batch=4")["stage2"], keys("stages.stage2.micro_batch=null")["stage2"]}) == 4
+def test_how_a_step_is_cut_is_in_no_key_but_where_its_samples_are_compared():
+    base = keys()
+    assert base == keys("stages.stage2.micro_batch=null", "stages.stage2.tokens=800") == keys("stages.stage2.micro_batch=4") == keys("stages.stage2.micro_batch=null")
+    assert base["contrastive"] != keys("stages.contrastive.micro_batch=4")["contrastive"]
+
+
+@pytest.mark.parametrize("override", ["llm.vocab=600", "llm.context=900", "llm.chat=plain", "connector=linear", "input.max_seconds=30", "llm.dim=64"])
+def test_a_contrastive_stage_depends_on_nothing_of_the_language_model(override):
+    """Pairs are drawn at random, so neither a tokenizer nor a context says which meet."""
+    other, base = keys(override), keys()
+    assert other["contrastive"] == base["contrastive"] and other["stage1"] != base["stage1"]
+
+
+@pytest.mark.parametrize("override", ["encoder.stem=10", "text_encoder.dim=32", "stages.contrastive.objective.lead_dropout=0.1", "stages.contrastive.batch_size=8", "seed=1"])
+def test_a_contrastive_stage_depends_on_what_it_computes_with(override):
+    assert keys(override)["contrastive"] != keys()["contrastive"]

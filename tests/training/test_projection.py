@@ -74,15 +74,15 @@ def test_heads_whose_size_is_not_known_are_left_out():
 
 def test_hours_are_flops_over_what_the_gpus_do(projection):
     stage = projection.stages[2]
-    assert stage.hours(8, 0.4, 1e15) == pytest.approx(stage.samples * stage.flops / (8 * 0.4 * 1e15) / 3600)
+    assert stage.hours(8, 0.4, 1e15) == pytest.approx(stage.samples * stage.cost.flops / (8 * 0.4 * 1e15) / 3600)
     assert stage.hours(8, 0.2, 1e15) == pytest.approx(2 * stage.hours(8, 0.4, 1e15))
     assert stage.hours(128, 0.4, 1e15) is None  # 64 samples are not one for each of 128
     assert stage.hours(64, 0.4, 1e15) == pytest.approx(stage.hours(8, 0.4, 1e15) / 8)
 
 
 def test_checkpointing_is_told_apart(projection):
-    assert not project(config.load(EXPERIMENT, ["scale=paper", "llm.gradient_checkpointing=false"])).stages[1].recomputed
-    assert 0.45 < projection.stages[1].recomputed / projection.stages[1].flops < 0.5  # one pass more to about two
+    assert not project(config.load(EXPERIMENT, ["scale=paper", "llm.gradient_checkpointing=false"])).stages[1].cost.recomputed
+    assert 0.45 < projection.stages[1].cost.recomputed / projection.stages[1].cost.flops < 0.5  # one pass more to about two
 
 
 def test_lengths_of_samples_without_data(paper, model):
@@ -112,7 +112,7 @@ def test_built_data_is_measured_and_its_stages_are_found(small_cache, small_data
     sample = small_data.questions[row]
     assert Shape(len(sample.records), *Collator(chat, Places(1, 60), 0).measure(sample, [1] * len(sample.records))) in shapes
     last = found.stages[-1]
-    assert last.tokens > 61 and last.answers < last.tokens
+    assert last.cost.tokens > 61 and last.cost.answers < last.cost.tokens
 
 
 def test_a_stage_in_the_cache_is_told(tmp_path, small_data):

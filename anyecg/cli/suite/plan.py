@@ -68,7 +68,7 @@ def schedule(suite: Suite) -> list[Step]:
 def _estimated(experiment: Experiment) -> dict[str, float]:
     """Stage -> FLOPs of training it; empty where the model has no outline."""
     try:
-        return {stage.name: stage.samples * (stage.flops + stage.recomputed) for stage in project(experiment).stages}
+        return {stage.name: stage.samples * (stage.cost.flops + stage.cost.recomputed) for stage in project(experiment).stages}
     except (ConfigError, NotImplementedError):
         return {}
 

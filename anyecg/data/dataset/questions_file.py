@@ -67,6 +67,10 @@ class Questions:
         """One of id, task, pool, subset, split, patient for every row."""
         return np.concatenate([part.to_numpy(zero_copy_only=False) for part in self._parts(name)] or [np.array([], dtype=object)])
 
+    def distinct(self, name: str) -> set[str]:
+        """The values that are in a column."""
+        return set().union(*(pc.unique(part).to_pylist() for part in self._parts(name)))
+
     def select(self, **wanted: str | Iterable[str]) -> np.ndarray:
         """int64 rows whose columns have the values given, or one of them: `select(split="test", task=["report"])`."""
         keep = np.ones(self._length, dtype=bool)

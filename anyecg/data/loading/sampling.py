@@ -8,16 +8,18 @@ import numpy as np
 
 from anyecg.types import ConfigError
 
-POOLED_BATCHES = 32  # batches sorted by length together
+PASS_COST = 128  # tokens that could be computed in the time that a pass takes beside its tokens (calls, launches), roughly
+MOST_PASSES = 8  # a device, where nothing says how a step is cut
+LOOKED_AT = 256  # steps from which the number of passes is chosen
 
 
 def visits(pools: Mapping[str, np.ndarray], weights: Mapping[str, float], samples: int, rng: np.random.Generator,
-           fits: Callable[[np.ndarray], np.ndarray] = lambda rows: np.ones(len(rows), bool)) -> np.ndarray:
+           fits: Callable[[np.ndarray], np.ndarray] = lambda rows: np.ones(len(rows), bool), why: str = "can be used") -> np.ndarray:
     """`samples` rows drawn from pools in proportion to their weights, every row of a pool once before any twice.
 
     pools: name -> row numbers; weights: name -> share (any positive scale); fits: rows -> bool, asked of no more rows than
-    are drawn: another row of its pool is visited in place of one that does not fit. Raises ConfigError for a pool that
-    is empty or in which nothing fits.
+    are drawn: another row of its pool is visited in place of one that does not fit; why: "not one of the questions ..." in the
+    message of a pool in which nothing fits. Raises ConfigError for such a pool and for an empty one.
     """
     weights = {name: weight for name, weight in weights.items() if weight > 0}
     empty = [name for name in weights if len(pools.get(name, ())) == 0]
@@ -26,11 +28,11 @@ def visits(pools: Mapping[str, np.ndarray], weights: Mapping[str, float], sample
         raise ConfigError(f"the mixture asks for {', '.join(empty) or 'nothing'}, the data has these pools of questions: {have}; check stages.*.tasks and corpora")
     total = sum(weights.values())
     edges = np.round(np.cumsum([0.0, *weights.values()]) / total * samples).astype(int)
-    drawn = [_drawn(name, pools[name], count, rng, fits) for name, count in zip(weights, np.diff(edges).tolist(), strict=True)]
+    drawn = [_drawn(name, pools[name], count, rng, fits, why) for name, count in zip(weights, np.diff(edges).tolist(), strict=True)]
     return rng.permutation(np.concatenate(drawn))
 
 
-def _drawn(name: str, rows: np.ndarray, count: int, rng: np.random.Generator, fits: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def _drawn(name: str, rows: np.ndarray, count: int, rng: np.random.Generator, fits: Callable[[np.ndarray], np.ndarray], why: str) -> np.ndarray:
     """`count` rows that fit: all of the pool in random order, then all again."""
     drawn, left = [rows[:0]], count
     while left:
@@ -40,38 +42,38 @@ def _drawn(name: str, rows: np.ndarray, count: int, rng: np.random.Generator, fi
             drawn.append(asked[fits(asked)])
             left -= len(drawn[-1])
         if left == before:
-            raise ConfigError(f"not one of the {len(rows)} questions of the pool {name} fits into the LLM's context; lower input.max_seconds or choose another LLM")
+            raise ConfigError(f"not one of the {len(rows)} questions of the pool {name} {why}")
     return np.concatenate(drawn)
 
 
-def batches(lengths: Sequence[int], size: int, rng: np.random.Generator) -> np.ndarray:
-    """Positions 0..n-1 in batches of like length, in random order: int64 `[n / size, size]`; n is a multiple of `size`."""
-    lengths = np.asarray(lengths)
-    groups, pooled = [], size * POOLED_BATCHES
-    for start in range(0, len(lengths), pooled):
-        block = np.arange(start, min(start + pooled, len(lengths)))
-        block = block[np.argsort(lengths[block], kind="stable")].reshape(-1, size)
-        groups.append(block[rng.permutation(len(block))])
-    return np.concatenate(groups)
-
-
 def cut(lengths: np.ndarray, budget: int, ranks: int = 1) -> tuple[np.ndarray, int]:
-    """Every step's samples in passes of at most `budget` padded tokens: (int32 `[steps, size]`, the passes of a step).
+    """Every step's samples in as few passes as a budget of padded tokens allows: (int32 `[steps, size]`, the passes of a step).
 
-    lengths `[steps, size]`; the array says which pass a sample is in. All steps have as many passes, a multiple of `ranks`;
-    in each, samples of like length are together, and the largest pass is as small as it can be, so that passes, and ranks,
-    do about the same work. Passes are numbered from the longest samples down. Raises ConfigError where a sample alone has more tokens.
+    lengths `[steps, size]`; the array says which pass a sample is in (`divide`); the passes are a multiple of `ranks`.
+    Raises ConfigError where a sample alone has more tokens.
     """
     if lengths.max() > budget:
         raise ConfigError(f"stages.*.tokens: {budget} are fewer than the longest question's {lengths.max()}; allow more, or lower input.max_seconds")
-    order = np.argsort(-lengths, axis=1, kind="stable")
-    falling = np.take_along_axis(lengths, order, axis=1)
+    falling = -np.sort(-lengths, axis=1)
     passes = int(_filled(falling, np.full(len(falling), budget))[:, -1].max()) + 1
     passes = -(-passes // ranks) * ranks
     if passes > lengths.shape[1]:
         raise ConfigError(f"stages.*.tokens: {budget} need {passes} passes for the {lengths.shape[1]} samples of a step; allow more tokens")
-    low, high = falling[:, 0].copy(), np.full(len(falling), budget)  # the smallest bound that `passes` passes keep to
-    while (low < high).any():
+    return divide(lengths, passes, budget), passes
+
+
+def divide(lengths: np.ndarray, passes: int, bound: int | None = None) -> np.ndarray:
+    """Every step's samples in so many passes, `1 <= passes <= size`: int32 `[steps, size]`, which pass a sample is in.
+
+    lengths `[steps, size]`. In a pass, samples of like length are together, and the largest pass of a step is as small as it can
+    be, so that passes, and ranks, do about the same work. Passes are numbered from the longest samples down. bound: padded
+    tokens that `passes` passes are known to keep to (None: not known).
+    """
+    order = np.argsort(-lengths, axis=1, kind="stable")
+    falling = np.take_along_axis(lengths, order, axis=1)
+    size = lengths.shape[1]
+    low, high = falling[:, 0].copy(), falling[:, 0] * size if bound is None else np.full(len(falling), bound)
+    while (low < high).any():  # the smallest bound that `passes` passes keep to
         middle = (low + high) // 2
         enough = _filled(falling, middle)[:, -1] < passes
         low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
@@ -80,7 +82,31 @@ def cut(lengths: np.ndarray, budget: int, ranks: int = 1) -> tuple[np.ndarray, i
         filled[step] = _halved(filled[step], falling[step], passes)
     assigned = np.empty_like(filled)
     np.put_along_axis(assigned, order, filled, axis=1)
-    return assigned, passes
+    return assigned
+
+
+def evenly(lengths: np.ndarray, micro: int) -> np.ndarray:
+    """Every step's samples in passes of `micro` samples each, like lengths together, the longest first: int32 `[steps, size]`."""
+    return (np.argsort(np.argsort(-lengths, axis=1, kind="stable"), axis=1) // micro).astype(np.int32)
+
+
+def passes_that_pay(lengths: np.ndarray, ranks: int = 1) -> int:
+    """How many passes of a step, a multiple of `ranks`, cost least: padding saved against what a pass costs by itself.
+
+    lengths `[steps, size]`, of which the first steps are looked at; size is at least `ranks`.
+    """
+    some = lengths[:LOOKED_AT]
+    choices = range(ranks, min(some.shape[1], MOST_PASSES * ranks) + 1, ranks)
+    return min(choices, key=lambda passes: padded(some, divide(some, passes)).mean() + passes * PASS_COST)
+
+
+def padded(lengths: np.ndarray, assigned: np.ndarray) -> np.ndarray:
+    """Tokens of each step with their padding, int64 `[steps]`; lengths and assigned `[steps, size]`, each sample's tokens and pass."""
+    steps, passes = len(lengths), int(assigned.max()) + 1
+    numbers = (assigned + passes * np.arange(steps)[:, None]).ravel()
+    longest = np.zeros(steps * passes, np.int64)
+    np.maximum.at(longest, numbers, lengths.ravel())
+    return (longest * np.bincount(numbers, minlength=steps * passes)).reshape(steps, passes).sum(1)
 
 
 def _filled(falling: np.ndarray, bound: np.ndarray) -> np.ndarray:

@@ -58,10 +58,10 @@ class ECGQA(Task):
         """
         if _question_type(sample).endswith("verify"):
             allowed = VERIFY if "not sure" in (sample.meta.get("options") or VERIFY) else VERIFY[1:]
-            found = read_verdict(text, allowed)
+            found = read_verdict(text, allowed, _question(sample))
         else:
             more = frozenset(map(plain, sample.meta.get("answers", ())))
-            found = read_answers(text, self._vocabulary, more, _question(sample))
+            found = read_answers(text, self._vocabulary, more, _question(sample), ranges=_question_type(sample).endswith("query"))
         return Answer(_as_published(text), found) if found else None
 
     def agrees(self, sample: ECGSample) -> bool:

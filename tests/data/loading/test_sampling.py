@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anyecg.data.loading.sampling import Plan, Turns, batches, cut, visits
+from anyecg.data.loading.sampling import Plan, Turns, cut, divide, evenly, padded, passes_that_pay, visits
 from anyecg.types import ConfigError
 
 POOLS = {"report": np.arange(100), "localization": np.arange(100, 150)}
@@ -58,16 +58,8 @@ def test_what_fits_changes_nothing_where_all_does():
 
 
 def test_a_pool_in_which_nothing_fits_is_named():
-    with pytest.raises(ConfigError, match="not one of the 50 questions of the pool localization fits.*input.max_seconds"):
-        visits(POOLS, {"report": 1, "localization": 1}, 60, np.random.default_rng(0), lambda rows: rows < 100)
-
-
-def test_batches_hold_every_position_once_and_like_lengths():
-    lengths = np.random.default_rng(0).choice([100, 400], 640)
-    made = batches(lengths, 8, np.random.default_rng(1))
-    assert made.shape == (80, 8) and sorted(made.ravel()) == list(range(640))
-    mixed = sum(len(set(lengths[batch])) > 1 for batch in made)
-    assert mixed <= 4  # one a block of like lengths at most
+    with pytest.raises(ConfigError, match="not one of the 50 questions of the pool localization is short"):
+        visits(POOLS, {"report": 1, "localization": 1}, 60, np.random.default_rng(0), lambda rows: rows < 100, "is short")
 
 
 def test_ranks_share_the_batches():
@@ -113,6 +105,32 @@ def test_a_budget_that_cannot_be_kept_is_told():
         cut(mixed_lengths(), 300)
     with pytest.raises(ConfigError, match="need 8 passes for the 4 samples"):
         cut(np.full((2, 4), 100), 200, ranks=8)
+
+
+def test_so_many_passes_are_alike_and_hold_like_lengths():
+    lengths = mixed_lengths(size=16)
+    for passes in (1, 2, 5, 16):
+        assigned = divide(lengths, passes)
+        assert all(sorted(set(row)) == list(range(passes)) for row in assigned)
+        for row, own in zip(lengths, assigned):
+            spans = [(row[own == number].max(), row[own == number].min()) for number in range(passes)]
+            assert all(longer[1] >= shorter[0] for longer, shorter in zip(spans, spans[1:]))  # from the longest down
+    assert padded(lengths, divide(lengths, 16)).tolist() == lengths.sum(1).tolist()
+
+
+def test_passes_of_so_many_samples_hold_like_lengths():
+    lengths = mixed_lengths(size=12)
+    assigned = evenly(lengths, 3)
+    assert all(np.bincount(row).tolist() == [3, 3, 3, 3] for row in assigned)
+    assert all(row[own == 0].min() >= row[own == 3].max() for row, own in zip(lengths, assigned))
+
+
+def test_a_step_is_cut_only_where_that_saves_work():
+    assert passes_that_pay(np.full((10, 64), 120)) == 1 and passes_that_pay(np.full((10, 64), 120), ranks=4) == 4
+    lengths = mixed_lengths()
+    passes = passes_that_pay(lengths)
+    assert 1 < passes <= 8 and padded(lengths, divide(lengths, passes)).sum() < 0.6 * padded(lengths, divide(lengths, 1)).sum()
+    assert passes_that_pay(np.array([[20, 30]])) == 1  # two short samples: a second pass costs more than ten tokens of padding
 
 
 def test_a_plan_gives_its_batches_by_number():

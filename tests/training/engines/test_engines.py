@@ -29,7 +29,7 @@ from tests.conftest import SMALL
 from tests.training.engines import two_processes as engines
 
 RECIPE = "experiments/anyecg_chat.yaml"
-STEPS = ["stages.stage2.samples=64", "stages.stage2.micro_batch=4", "stages.contrastive.micro_batch=null", "stages.contrastive.lead_dropout=0"]
+STEPS = ["stages.stage2.samples=64", "stages.stage2.micro_batch=4", "stages.contrastive.micro_batch=null", "stages.contrastive.objective.lead_dropout=0"]
 TWO = ["trainer.devices=2", "trainer.accelerator=cpu"]
 ZERO = ["trainer.strategy=tests.training.engines.two_processes:DeepSpeedOnCPU"]
 FSDP = ["trainer.strategy=tests.training.engines.two_processes:FSDPOnCPU"]

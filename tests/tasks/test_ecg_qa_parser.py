@@ -1,0 +1,83 @@
+"""ECG-QA's parser: one of yes, no and not sure, or a set of answers of the vocabulary and nothing besides; and in time."""
+
+import time
+
+import pytest
+
+from anyecg.tasks.ecg_qa.parser import VERIFY, read_answers, read_verdict
+from tests.parser_cases import CASES, SHARED, verdict
+
+VOCABULARY = frozenset((
+    "none", "sinus rhythm", "sinus arrhythmia", "sinus bradycardia", "atrial fibrillation", "atrial flutter", "conduction disturbance", "hypertrophy", "myocardial infarction",
+    "myocardial infarction in inferior leads", "ischemic in lateral leads", "qt interval", "above the normal range", "within the normal range",
+    *(f"lead {name}" for name in ("i", "ii", "iii", "avr", "avl", "avf", *(f"v{k}" for k in range(1, 7)))),
+))  # fmt: skip
+ASKED = "<ecg>\nDoes this ECG show symptoms of atrial fibrillation? Please answer briefly."
+OFFERED = "<ecg>\nWhich of these does this ECG show, atrial fibrillation or atrial flutter? Please answer briefly."
+S, A, F = "sinus rhythm", "atrial fibrillation", "atrial flutter"
+
+
+@pytest.mark.parametrize(("text", "label"), [
+    ("Yes.","yes"),("No, it shows sinus rhythm.","no"),("No, this ECG does not show symptoms of atrial fibrillation.","no"),("Yes, this ECG shows atrial fibrillation.","yes"),
+    ("Yes, there is no atrial fibrillation.",None),("No, the ECG shows atrial fibrillation.",None),("No. There is atrial fibrillation.",None),
+    ("The ECG shows sinus rhythm.",None),("There is no evidence of atrial fibrillation in this ECG.","no"),("There isn't any atrial fibrillation","no"),("The ECG doesn't show atrial fibrillation.","no"),
+    ("Atrial fibrillation is present.",None),("It doesn't.",None),("It does.",None),("I believe the answer is yes.","yes"),("I don't think so.",None),("I'd say no.","no"),
+    ("No doubt, yes.",None),("Yes, no doubt.","yes"),("Yes, without a doubt","yes"),("Definitely yes","yes"),("Certainly not",None),("Absolutely",None),("yes (atrial fibrillation)","yes"),
+    ("Yes. No P waves are visible.","yes"),("No P waves are visible, so yes.",None),("If the rhythm is irregular, yes.",None),("I cannot say yes or no.",None),("I can't say yes.",None),("neither yes nor no",None),
+    ("{\"answer\": \"yes\"}","yes"),("{\"answer\": true}","yes"),("{\"answer\": \"no\", \"reason\": \"P waves\"}","no"),("['no']","no"),("Answer: (B) No","no"),("(a) yes","yes"),("B",None),("yes yes","yes"),("YES!!!","yes"),
+    ("Yes... no, wait, yes.","yes"),("Yes. Wait, no.","no"),("No. Actually, yes.",None),("Not sure, probably yes",None),("I'm not sure.","not sure"),("It is uncertain","not sure"),("unclear",None),("cannot be determined",None),
+    ("No abnormality is seen",None),("no atrial fibrillation","no"),("Normal",None),("No, but yes",None),("The answer is: no, there are clear P waves.","no"),("yes and the rhythm is irregular","yes"),("yes or maybe no",None),
+    ("Question: does it show AF?\nYes","yes"),("Final Answer: **No**","no"),("Yes, the answer is yes","yes"),("The answer is not yes",None),("Is it AF? No.","no"),("true","yes"),("Not true",None),("Incorrect.","no"),("not present in this ECG","no"),
+    ("the second ECG shows no atrial fibrillation","no"),("no sign of it","no"),("Non",None),("Nope, it's sinus rhythm","no"),("noise",None),("Possibly yes",None),("likely yes",None),("Yes/No: yes",None),("Yes or No? Yes",None)
+])  # fmt: skip
+def test_a_verdict_is_read_as_it_is_meant_or_not_at_all(text, label):
+    assert read_verdict(text, VERIFY, ASKED) == (label and {label})
+
+
+@pytest.mark.parametrize(("text", "label"), [
+    ("Atrial fibrillation",{A}),("This ECG shows atrial fibrillation, not atrial flutter.",{A}),("atrial flutter rather than atrial fibrillation",{F}),("It is not atrial flutter but atrial fibrillation",None),("Not atrial flutter",None),
+    ("The ECG shows neither atrial fibrillation nor atrial flutter.",None),("Both atrial fibrillation and atrial flutter",{A,F}),("both are present",{A,F}),("none",{"none"}),("None of them",None),("None of these",None),
+    ("{\"answer\": [\"atrial fibrillation\", \"atrial flutter\"]}",{A,F}),("{\"answer\": \"atrial fibrillation\"}",{A}),("Answer: B) atrial flutter",{F}),("(A) atrial fibrillation",{A}),("A",None),("1. atrial fibrillation\n2. atrial flutter",{A,F}),
+    ("The most likely answer is atrial fibrillation.",{A}),("I think it is atrial flutter",{F}),("It could be atrial fibrillation or atrial flutter",None),("atrial fibrillation?",{A}),("probably atrial fibrillation",None),("atrial fibrillation (AF)",None),
+    ("atrial fibrillation. The rhythm is irregular.",None),("atrial fibrillation, because the rhythm is irregular",{A}),("atrial fibrillation due to the absence of P waves",{A}),("Atrial fibrillation. Explanation: no P waves, no atrial flutter waves.",{A}),
+    ("The first ECG shows sinus rhythm and the second ECG shows atrial fibrillation.",None),("No atrial fibrillation, but atrial flutter",None),("Sinus rhythm. No atrial fibrillation or flutter.",None),("lead II and lead III",{"lead ii","lead iii"}),("II, III, and aVF",{"lead ii","lead iii","lead avf"}),
+    ("Leads: II, III, aVF",{"lead ii","lead iii","lead avf"}),("leads V1, V2",{"lead v1","lead v2"}),("V1 V2",None),("I",{"lead i"}),("lead I",{"lead i"}),("I see sinus rhythm",{S}),("I think sinus rhythm",{S}),("limb leads",None),("all except lead V1",None),("not in lead V1",None),("lead V1, not V2",None),
+    ("myocardial infarction",{"myocardial infarction"}),("inferior leads",None),("myocardial infarction in inferior leads, ischemic in lateral leads",{"myocardial infarction in inferior leads","ischemic in lateral leads"}),
+    ("Findings:\n- sinus rhythm\n- lead V1",{S,"lead v1"}),("sinus rhythm\natrial flutter",{S,F}),("sinus rhythm and/or atrial flutter",None),("sinus rhythm vs atrial flutter",None),("sinus rhythm -> atrial flutter",None),("from sinus rhythm to atrial flutter",None),
+    ("sinus rhythm changed to atrial flutter",None),("sinus rhythm (resolved), atrial flutter (new)",None),("no longer sinus rhythm",None),("without sinus rhythm",None),("absence of sinus rhythm",None),("Unlikely: sinus rhythm",None),("Excluded: sinus rhythm",None),("sinus rhythm is absent",None),("sinus rhythm is not present",None),
+    ("sinus rhythm is present",None),("sinus rhythm: no",None),("sinus rhythm: yes",None),("sinus rhythm - yes; atrial flutter - no",None),("Options: sinus rhythm, atrial flutter",None),("<answer>sinus rhythm</answer>",{S}),("sinus rhythm</s>atrial flutter",{S}),("sinus rhythm\n\nuser: what else?",None),
+    ("sinus rhythm. Wait, atrial flutter.",{F}),("qt interval is above the normal range",None),("above the normal range because the QT interval is 480 ms",{"above the normal range"}),("The value is within the normal range.",None),
+    ("conduction disturbance + hypertrophy",{"conduction disturbance","hypertrophy"}),("hypertrophy, and conduction disturbance",{"conduction disturbance","hypertrophy"}),("none, none",{"none"}),("sinus arrhythmia with sinus bradycardia",{"sinus arrhythmia","sinus bradycardia"}),("with sinus rhythm",{S}),("sinus rhythm;",{S}),("- [ ] sinus rhythm\n- [x] atrial flutter",None),
+    ("- [x] sinus rhythm",None),("I. sinus rhythm",{S}),("a sinus rhythm",{S})
+])  # fmt: skip
+def test_a_set_is_read_whole_or_not_at_all(text, label):
+    assert read_answers(text, VOCABULARY, (), OFFERED) == label
+
+
+def test_a_verdict_that_is_no_option_is_none():
+    assert read_verdict("Not sure", ("yes", "no"), ASKED) is None
+
+
+ENDLESS = ["a", "no ", "(", "[", "{", "yes\n", "<think>", "</think>", "\\boxed{", "**", "_a", "`", "- ", "sinus rhythm and ", "not ", "Answer: ", "the answer is ", "lead v1 to ", "v1-", "II, ", "\n",
+           " ", ".", "a)", "1. ", "i think ", "there is ", "the ecg ", "because", "<", "&lt;"]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ENDLESS)
+def test_ten_thousand_characters_are_read_in_fifty_milliseconds(part):
+    seconds("warm up")
+    for tail in ("", "x", "!"):
+        text = (part * 10_000)[: 10_000 - len(tail)] + tail
+        assert min(seconds(text) for _ in range(3)) < 0.1, tail  # two parsers
+
+
+def seconds(text):
+    began = time.process_time()
+    read_verdict(text, VERIFY, ASKED)
+    read_answers(text, VOCABULARY, (), OFFERED)
+    return time.process_time() - began
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no cases at {SHARED}")
+def test_none_of_the_labelled_cases_is_read_as_something_else():
+    verdicts = [verdict(label, found) for _, label, found in CASES["ecg_qa"]()]
+    assert verdicts.count("silently wrong") == 0 and verdicts.count("unread") < len(verdicts) / 10
