@@ -36,22 +36,22 @@ class ECGLanguageModel(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def ecg_tokens(self, signal: Tensor, lead_mask: Tensor, owner: Tensor, counts: Sequence[int]) -> Tensor:
+    def ecg_tokens(self, clips: Tensor, lead_mask: Tensor, owner: Tensor, counts: Sequence[int]) -> Tensor:
         """Tokens of all records, one after the other: `[sum(a + b * S), d]` for S clips a record and (a, b) = `connector.tokens`.
 
-        signal `[N, 12, 1000]`, lead_mask `[N, 12]`, owner `[N]` ascending, counts: clips of each record, on the host. The
+        clips `[N, *encoder.input.shape]`, lead_mask `[N, 12]`, owner `[N]` ascending, counts: clips of each record, on the host. The
         encoder runs once over all N clips.
         """
-        return self.connector.records(self.encoder(signal, lead_mask), self.encoder.prefix, owner, counts)
+        return self.connector.records(self.encoder(clips, lead_mask), self.encoder.prefix, owner, counts)
 
     def encode_records(self, clips: Sequence[np.ndarray], lead_masks: Sequence[np.ndarray]) -> list[Tensor]:
-        """The tokens of each record, `[a + b * S, d]` as in `ecg_tokens`, from its clips `[S, 12, 1000]` and lead mask `[12]`; one pass over all."""
+        """The tokens of each record, `[a + b * S, d]` as in `ecg_tokens`, from its clips `[S, *shape]` and lead mask `[12]`; one pass over all."""
         if not clips:
             return []
         counts = [len(part) for part in clips]
         owner = torch.repeat_interleave(torch.tensor(counts))
-        signal, mask = torch.from_numpy(np.concatenate(clips)), torch.from_numpy(np.stack(lead_masks))[owner]
-        tokens = self.ecg_tokens(signal.to(self.device), mask.to(self.device), owner.to(self.device), counts)
+        shown, mask = torch.from_numpy(np.concatenate(clips)), torch.from_numpy(np.stack(lead_masks))[owner]
+        tokens = self.ecg_tokens(shown.to(self.device), mask.to(self.device), owner.to(self.device), counts)
         record, clip = self.connector.tokens(self.encoder.prefix, self.encoder.patches)
         return list(tokens.split([record + clip * count for count in counts]))
 
@@ -63,12 +63,12 @@ class ECGLanguageModel(nn.Module):
         """The tokens of a batch's ECGs, one record after the other; DataError for a batch that was collated for another model."""
         counts = [count for row in batch.clip_counts for count in row]
         places = sum(self.places.inside(count) for count in counts)
-        if len(batch.places) != places or len(batch.owner) != sum(counts) or len(batch.signal) != sum(counts):
+        if len(batch.places) != places or len(batch.owner) != sum(counts) or len(batch.clips) != sum(counts):
             raise DataError(
-                f"batch of {', '.join(batch.ids[:3])}: {len(batch.places)} places for ECG tokens, {places} are needed for {len(batch.signal)} clips "
+                f"batch of {', '.join(batch.ids[:3])}: {len(batch.places)} places for ECG tokens, {places} are needed for {len(batch.clips)} clips "
                 f"({sum(counts)} counted); collate with this model's places"
             )
-        return self.ecg_tokens(batch.signal, batch.lead_mask, batch.owner, counts) if counts else self.no_tokens()
+        return self.ecg_tokens(batch.clips, batch.lead_mask, batch.owner, counts) if counts else self.no_tokens()
 
     def embed(self, batch: ECGBatch, tokens: Tensor | None = None) -> Tensor:
         """Input embeddings `[B, T, d_llm]`; tokens: what `encode` gave for the same ECGs before, so that they are not encoded again."""

@@ -20,6 +20,8 @@ KINDS = {
     "corpus": "anyecg.data.corpora:corpora",
     "task": "anyecg.tasks:tasks",
     "answerer": "anyecg.answerers:answerers",
+    "clip": "anyecg.data.clips.base:makers",
+    "scaling": "anyecg.data.clips.scaling:scalings",
     "simulator": "anyecg.simulate:simulators",
     "engine": "anyecg.training.engines:engines",
     "objective": "anyecg.objectives:objectives",

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from anyecg.data.clips import clips
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import Item
 from anyecg.data.own import read_ecg
-from anyecg.data.store.preprocess import SCALINGS, canonical, segment
+from anyecg.data.store.preprocess import canonical
 from anyecg.model import ECGLanguageModel
-from anyecg.types import MARKER, SAMPLING_RATE, ConfigError, DataError, ECGRecord, ECGSample, Turn, Window
+from anyecg.types import MARKER, DataError, ECGRecord, ECGSample, InputSpec, Turn, Window
 
 log = logging.getLogger(__name__)
 
@@ -27,28 +28,24 @@ class Reading:
 
     max_seconds: float = 60.0  # a longer ECG is cut to its first seconds, with a warning
     max_ecgs: int = 6  # ECGs in a dialogue
-    scaling: str = "median"  # of a lead to [-1, 1]: "median", as anyecg trains, or "minmax", as the released checkpoints were trained
     gap: str = "\n"  # between an ECG and the question that follows it
-
-    def __post_init__(self) -> None:
-        if self.scaling not in SCALINGS:
-            raise ConfigError(f"scaling '{self.scaling}' is unknown (known: {', '.join(SCALINGS)})")
 
 
 @dataclass
 class Dialogue:
-    """Turns so far, and the clips `[S, 12, 1000]` and present leads `[12]` of every ECG shown in them."""
+    """Turns so far, and the clips `[S, *shape]` and present leads `[12]` of every ECG shown in them."""
 
     turns: list[Turn] = field(default_factory=list)
     clips: list[np.ndarray] = field(default_factory=list)
     lead_masks: list[np.ndarray] = field(default_factory=list)
 
-    def question(self, text: str, ecgs: Sequence[ECGRecord | Path | str], reading: Reading) -> Item:
+    def question(self, text: str, ecgs: Sequence[ECGRecord | Path | str], reading: Reading, spec: InputSpec) -> Item:
         """The dialogue with a next question over further ECGs, ready to collate; the dialogue itself stays as it is.
 
         Each `<ecg>` of the text is the place of one ECG. Without any, one ECG stands before the question and several
         stand one a line, "ECG 1:" and so on, as in MultiECG. DataError where their numbers differ, where there are more
         ECGs than the model takes, or where one cannot be read.
+        spec: what the model's encoder takes.
         """
         if isinstance(ecgs, (str, Path, ECGRecord)):
             raise DataError(f"ecgs: give a list, such as [{str(getattr(ecgs, 'id', ecgs))!r}]")
@@ -61,11 +58,11 @@ class Dialogue:
         if ecgs and not marked:
             names = [""] if after == 1 else [f"ECG {number + 1}: " for number in range(before, after)]
             text = "\n".join(f"{name}{MARKER}" for name in names) + reading.gap + text
-        shown = [_clips(ecg if isinstance(ecg, ECGRecord) else read_ecg(ecg), reading) for ecg in ecgs]
-        clips, masks = [*self.clips, *(one for one, _ in shown)], [*self.lead_masks, *(mask for _, mask in shown)]
+        shown = [_clips(ecg if isinstance(ecg, ECGRecord) else read_ecg(ecg), reading, spec) for ecg in ecgs]
+        made, masks = [*self.clips, *(one for one, _ in shown)], [*self.lead_masks, *(mask for _, mask in shown)]
         windows = tuple(Window(f"ecg{number + 1}") for number in range(after))
         sample = ECGSample("own", "own", windows, (*self.turns, Turn("user", text)))
-        return Item(sample, tuple(clips), tuple(masks))
+        return Item(sample, tuple(made), tuple(masks))
 
     def answered(self, item: Item, answer: str) -> None:
         """Take a question that `question` made, and its answer, into the dialogue."""
@@ -90,8 +87,8 @@ class Session:
         An `<ecg>` in the question is the place of an ECG; without any, they stand before it. DataError where an ECG cannot be
         read, or the dialogue is too long for the LLM's context; the dialogue then stays as it was.
         """
-        model, item = self.model, self.dialogue.question(question, ecgs, self.reading)
-        collate = Collator(model.llm.chat, model.places, model.llm.context - max_new_tokens, generate=True)
+        model, item = self.model, self.dialogue.question(question, ecgs, self.reading, model.encoder.input)
+        collate = Collator(model.llm.chat, model.places, model.llm.context - max_new_tokens, generate=True, spec=model.encoder.input)
         batch = collate([item]).to(model.device)
         model.eval()
         known = len(self._tokens)
@@ -106,12 +103,12 @@ class Session:
         self.dialogue, self._tokens = Dialogue(), []
 
 
-def _clips(record: ECGRecord, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
-    """float32 `[S, 12, 1000]` in [-1, 1] and bool `[12]` of a record at its own rate, in mV."""
-    signal, mask, broken = canonical(record)
-    longest = round(reading.max_seconds * SAMPLING_RATE)
+def _clips(record: ECGRecord, reading: Reading, spec: InputSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Clips `[S, *shape]` as an encoder takes them and bool `[12]` of a record at its own rate, in mV."""
+    signal, mask, broken = canonical(record, spec.fs)
+    longest = round(reading.max_seconds * spec.fs)
     if signal.shape[1] > longest:
-        log.warning("record %s: %.1f s long; the first %g s are read", record.id, signal.shape[1] / SAMPLING_RATE, reading.max_seconds)
+        log.warning("record %s: %.1f s long; the first %g s are read", record.id, signal.shape[1] / spec.fs, reading.max_seconds)
     if broken:
         log.warning("record %s: %d invalid samples are interpolated", record.id, broken)
-    return segment(SCALINGS[reading.scaling](signal[:, :longest]), mask), mask
+    return clips(spec).make(signal[:, :longest], mask), mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,6 @@ if TYPE_CHECKING:  # reading and building data needs no torch, and its import is
     from torch import Tensor
 
 CANONICAL_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
-SAMPLING_RATE = 100  # Hz, of everything a model sees
-CLIP_SECONDS = 10
-CLIP_SAMPLES = SAMPLING_RATE * CLIP_SECONDS
 
 SPLITS = ("train", "val", "test")  # of every corpus, by patient
 
@@ -44,6 +42,34 @@ class DataError(AnyECGError):
 
 class CheckpointError(AnyECGError):
     """A checkpoint that does not fit the model it is loaded into."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What an encoder takes, so that data can make it from millivolts; the default is the paper's.
+
+    kind: how clips are made, a name that `anyecg.data.clips` knows ("signal") or "module:Class"; fs: Hz of the signal they
+    are made from; seconds: of a clip; scaling: of the signal of a window, a name of `anyecg.data.clips.scaling` or
+    "module:function"; leads: which of the twelve canonical leads, in this order; shape: of one clip, `(leads, samples)`
+    unless given (an image: `(3, H, W)`). ConfigError for what no signal can be.
+    """
+
+    kind: str = "signal"
+    fs: float = 100.0
+    seconds: float = 10.0
+    scaling: str = "lead"
+    leads: tuple[str, ...] = CANONICAL_LEADS
+    shape: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        unknown = [lead for lead in self.leads if lead not in CANONICAL_LEADS]
+        if unknown or not self.leads or len(set(self.leads)) < len(self.leads):
+            raise ConfigError(f"leads: one or more of {', '.join(CANONICAL_LEADS)}, each once, not {', '.join(self.leads) or 'none'}")
+        if not (0 < self.fs < math.inf and 0 < self.seconds < math.inf and round(self.fs * self.seconds) > 0):
+            raise ConfigError(f"fs, seconds: clips of {self.seconds} s at {self.fs} Hz hold no signal")
+        object.__setattr__(self, "fs", float(self.fs))  # 100 and 100.0 are one rate, and name one store
+        if not self.shape:
+            object.__setattr__(self, "shape", (len(self.leads), round(self.fs * self.seconds)))
 
 
 @dataclass(frozen=True)
@@ -129,7 +155,7 @@ class Places:
 class ECGBatch:
     """A batch as the model eats it: N clips of R records, owned by B samples; A answer tokens, P places of ECG tokens.
 
-    signal: `[N, 12, 1000]` in [-1, 1]; lead_mask: bool `[N, 12]`, False where a lead is absent;
+    clips: `[N, *shape]`, as the encoder's InputSpec says; lead_mask: bool `[N, 12]`, False where a canonical lead is absent;
     owner: int64 `[N]`, the record of each clip, counted over the batch in the order of the text; rows: int64 `[R]`, the sample of
     each record; clip_counts: of each sample, the clips of each of its records (B tuples of ints, on the host);
     input_ids: int64 `[B, T]`, a tokenizer's ids or one of ECG_ID, START_ID, END_ID;
@@ -141,7 +167,7 @@ class ECGBatch:
     Nothing that the model needs to know on the host has to be read back from a device.
     """
 
-    signal: Tensor
+    clips: Tensor
     lead_mask: Tensor
     owner: Tensor
     rows: Tensor

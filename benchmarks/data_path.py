@@ -17,6 +17,7 @@ from anyecg.config.schema import Slot
 from anyecg.data.store.preprocess import canonical, normalize, segment
 from anyecg.data.store.shards import build_store
 from anyecg.data.store.store import Store
+from anyecg.types import InputSpec
 from benchmarks.side import machine, report, run
 
 SIDES = {"plain": "WFDB, resample, normalise, segment", "fast": "store, normalise, segment", "store": "store alone"}
@@ -33,14 +34,16 @@ def measure(side: str, folder: Path, records: int) -> None:
     corpus, entries = prepared(folder, records)
     store = None if side == "plain" else Store.open(folder / "store")
 
+    made = clips(InputSpec())
+
     def read(entry) -> None:
         signal, mask, _ = canonical(corpus.read(entry))
-        segment(normalize(signal), mask)
+        made.make(signal, mask)
 
     def from_store(entry) -> None:
         signal, mask = store.read(f"mimic/{entry.id}")
         if side == "fast":
-            segment(normalize(signal), mask)
+            made.make(signal, mask)
 
     take: Callable = read if side == "plain" else from_store
     take(entries[0])

@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
             began = time.perf_counter()
         cpu = ready[number % len(ready)]
         batch = cpu.to(options.device, non_blocking=True)
-        batch.signal = batch.signal.to(torch.bfloat16)
+        batch.clips = batch.clips.to(torch.bfloat16)
         model(batch).backward()
         optimizer.step()
         optimizer.zero_grad()

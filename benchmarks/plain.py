@@ -46,7 +46,7 @@ def plain_embed(model: ECGLanguageModel, batch: ECGBatch) -> Tensor:
     tokens = []
     for record in batch.owner.unique().tolist():
         clips = [n for n, owner in enumerate(batch.owner.tolist()) if owner == record]
-        parts = [model.connector(model.encoder(batch.signal[n : n + 1], batch.lead_mask[n : n + 1]))[0] for n in clips]
+        parts = [model.connector(model.encoder(batch.clips[n : n + 1], batch.lead_mask[n : n + 1]))[0] for n in clips]
         prefix = model.connector.tokens(model.encoder.prefix, model.encoder.patches)[0]
         tokens += [torch.stack([part[:prefix] for part in parts]).mean(0), *(part[prefix:] for part in parts)]
     embeds = embeds.clone()

@@ -26,7 +26,7 @@ from anyecg.data.dataset.questions_file import write_questions
 from anyecg.data.store.store import FORMAT, Store, Stores, shard_name
 from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.llms import llms
-from anyecg.types import CLIP_SAMPLES, MARKER, ECGSample, Places, Turn, Window
+from anyecg.types import MARKER, ECGSample, InputSpec, Places, Turn, Window
 from benchmarks.mixture import STATEMENTS
 from benchmarks.resumed import save_llm
 from benchmarks.side import machine, report, run
@@ -49,16 +49,17 @@ def write(folder: Path, rows: int) -> Path:
     """A store of so many records and their questions."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "questions.arrow").exists():
-        size = LEADS * CLIP_SAMPLES
+        samples = InputSpec().shape[1]
+        size = LEADS * samples
         with (folder / shard_name(0)).open("wb") as file:
             file.truncate(rows * size * 2)
         table = pa.table({
             "id": [f"mimic/{number}" for number in range(rows)], "shard": pa.array([0] * rows, pa.int32()),
-            "offset": pa.array(range(0, rows * size, size), pa.int64()), "samples": pa.array([CLIP_SAMPLES] * rows, pa.int32()),
+            "offset": pa.array(range(0, rows * size, size), pa.int64()), "samples": pa.array([samples] * rows, pa.int32()),
             "lead_mask": pa.array([(1 << LEADS) - 1] * rows, pa.int16()),
         })  # fmt: skip
         pq.write_table(table, folder / "records.parquet")
-        (folder / "store.json").write_text(json.dumps({"format": FORMAT, "corpus": "mimic", "fingerprint": f"synthetic-{rows}"}))
+        (folder / "store.json").write_text(json.dumps({"format": FORMAT, "fs": InputSpec.fs, "corpus": "mimic", "fingerprint": f"synthetic-{rows}"}))
         write_questions(folder / "questions.arrow", (("train", question(number)) for number in range(rows)), {})
     return folder
 

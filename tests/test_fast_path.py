@@ -128,7 +128,7 @@ def test_what_is_frozen_costs_no_gradient(learning):
     model = copy.deepcopy(learning)
     model.train_only(["connector", "markers", "llm"])
     batch = collator(model)(questions("short", 0))
-    assert not model.encoder(batch.signal, batch.lead_mask).requires_grad  # no graph through a frozen encoder
+    assert not model.encoder(batch.clips, batch.lead_mask).requires_grad  # no graph through a frozen encoder
     assert {name for name in gradients(model, model(batch)) if "lora_" not in name and not name.startswith(("connector.", "fusion.markers"))} == set()
 
 
@@ -191,7 +191,7 @@ def test_an_engine_in_16_bits_leaves_the_divisor_exact(learning, precision):
     batch = dataclasses.replace(collator(learning)(questions("mixed", 0)), learned=torch.tensor(2315), passes=torch.tensor(2))
     given = precision.convert_input(batch)
     with precision.forward_context():
-        assert given.signal.dtype == torch.bfloat16 and given.divisor.dtype == torch.float32 and given.divisor.item() == 1157.5
+        assert given.clips.dtype == torch.bfloat16 and given.divisor.dtype == torch.float32 and given.divisor.item() == 1157.5
 
 
 def test_tokens_and_micro_batch_exclude_each_other(small_data, learning):

@@ -88,7 +88,7 @@ def test_the_ecg_reaches_the_answer(model):
 
 def test_a_count_that_does_not_match_raises(model):
     batch = collator(model)([make_item(clips=(2,))])
-    short = dataclasses.replace(batch, signal=batch.signal[:1], lead_mask=batch.lead_mask[:1], owner=batch.owner[:1])
+    short = dataclasses.replace(batch, clips=batch.clips[:1], lead_mask=batch.lead_mask[:1], owner=batch.owner[:1])
     for device in ("cpu", "meta"):  # the counts are on the host: nothing has to be read back
         with pytest.raises(DataError, match="places for ECG tokens"):
             model.to(device).embed(short.to(device))

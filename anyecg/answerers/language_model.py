@@ -65,7 +65,7 @@ class LanguageModel(Answerer):
         """Answer with this model; key: of all that determines its weights. Returns itself."""
         self.model, self.stores, self.limits = model, stores, limits
         self.batch_size, self.max_new_tokens, self.seed, self.precision = batch_size, max_new_tokens, seed, precision
-        self.collate = Collator(model.llm.chat, model.places, model.llm.context, generate=True)
+        self.collate = Collator(model.llm.chat, model.places, model.llm.context, generate=True, spec=model.encoder.input)
         device = next(model.parameters()).device.type
         self.key = fingerprint("language_model", key, limits, batch_size, max_new_tokens, precision, device, GROUP)
         return self
@@ -116,7 +116,8 @@ class LanguageModel(Answerer):
         """The questions as the view shows them, positions in batches, the longest first, and positions of those too long to answer."""
         known = (view, list(samples))
         if self._planned[0] != known:
-            dataset = QuestionDataset(samples, range(len(samples)), self.stores, self.limits, view if view in WITHHELD else "signal", self.seed)
+            dataset = QuestionDataset(samples, range(len(samples)), self.stores, self.limits, view if view in WITHHELD else "signal", self.seed,
+                                      self.model.encoder.input)
             shown = [dataset.sample(place) for place in range(len(samples))]
             lengths = [self.collate.length(sample, dataset.clip_counts(sample)) for sample in shown]
             long = [place for place, length in enumerate(lengths) if length > self.model.llm.context - self.max_new_tokens]

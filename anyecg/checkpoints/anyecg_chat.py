@@ -32,11 +32,11 @@ from torch import Tensor
 
 from anyecg.session import Reading
 from anyecg.encoders.vit import ViT, ViTConfig
-from anyecg.types import CLIP_SAMPLES, CheckpointError
+from anyecg.types import CheckpointError, InputSpec
 
 ENCODER, CONNECTOR, ADAPTER = "ecg_model.pth", "projection.pth", "adapter_config.json"
 MARKERS = ("<|reserved_special_token_1|>", "<|reserved_special_token_2|>")  # before and behind an ECG
-READING = Reading(scaling="minmax", gap="")
+READING = Reading(gap="")
 HEADS = {256: 8, 768: 12, 1024: 16}  # dim -> attention heads: ecg_vit, ecg_vit_base (the paper's), ecg_vit_large
 PRETRAINED = "ecg_model.model."  # leads the encoder's names in a checkpoint of contrastive pre-training
 
@@ -157,9 +157,10 @@ def _settings(path: Path, state: Mapping[str, Tensor]) -> ViTConfig:
     layers = 1 + max(int(name.split(".")[1]) for name in state if name.startswith("blocks."))
     if dim not in HEADS:
         raise CheckpointError(f"{path}: the encoder is {dim} wide; the published ones are {', '.join(map(str, HEADS))}")
-    if CLIP_SAMPLES % patch:
-        raise CheckpointError(f"{path}: patches of {patch} samples do not divide a clip of {CLIP_SAMPLES}")
-    return ViTConfig(patch=patch, dim=dim, layers=layers, heads=HEADS[dim], mlp=mlp)
+    samples = InputSpec().shape[1]
+    if samples % patch:
+        raise CheckpointError(f"{path}: patches of {patch} samples do not divide a clip of {samples}")
+    return ViTConfig(scaling="lead_minmax", patch=patch, dim=dim, layers=layers, heads=HEADS[dim], mlp=mlp)
 
 
 def _adapter(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

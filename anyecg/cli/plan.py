@@ -56,10 +56,10 @@ def data_there(experiment: Experiment) -> tuple[Data | None, str]:
     """The experiment's data where all of it is built, and otherwise why it is not known."""
     if experiment.dataset:
         try:
-            return open_dataset(experiment.dataset), ""
+            return open_dataset(experiment.dataset, experiment.input_spec.fs), ""
         except DataError as error:
             return None, str(error)
-    data = find_data(experiment.corpora, experiment.questions, experiment.cache, experiment.seed)
+    data = find_data(experiment.corpora, experiment.questions, experiment.cache, experiment.seed, experiment.input_spec.fs)
     return data, "" if data else f"its data is not built in {experiment.cache}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from anyecg.registry import registry
 from anyecg.types import ConfigError
 
 
@@ -45,6 +46,13 @@ class Checks:
         for word in words:
             if word not in known:
                 self.wrong(f"{key}.{word}" if isinstance(value, Mapping) else key, f"'{word}' is unknown{meant(word, known)}")
+
+    def registered(self, key: str, kind: str) -> None:
+        """The name is one of a registry of `registry.KINDS`, or "module:Name"."""
+        try:
+            registry(kind).target(getattr(self.settings, key))
+        except ConfigError as error:
+            self.wrong(key, str(error))
 
     def number(self, *keys: str, least: float | None = None, above: float | None = None, most: float | None = None, below: float | None = None) -> None:
         """The number, or each number of the mapping, is finite and within these bounds."""

@@ -10,7 +10,7 @@ from typing import Any
 from anyecg.config.checks import Checks, meant
 from anyecg.config.endpoint import EndpointConfig
 from anyecg.registry import registry
-from anyecg.types import SPLITS
+from anyecg.types import SPLITS, InputSpec
 
 GROUPS = ("encoder", "connector", "fusion", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
 STAGE_VIEWS = ("signal", "blind", "text")
@@ -242,6 +242,11 @@ class Experiment:
         if not self.questions or not self.evaluation:
             return []
         return [("corpora", self.corpora, self.evaluation.corpora), ("ecg_qa", self.questions.ecg_qa, self.evaluation.ecg_qa)]
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """What the encoder takes: its data is built at this rate, and made into such clips."""
+        return self.encoder.component.input_spec(self.encoder.config)
 
     def trained(self) -> list[str]:
         """The names of the stages that run, in order: an LLM without weights of its own learns to read first."""

@@ -1,4 +1,4 @@
-"""ECG encoders: clips `[N, 12, 1000]` to tokens `[N, prefix + patches, dim]`, one file a component."""
+"""ECG encoders: clips `[N, *shape]` to tokens `[N, prefix + patches, dim]`, one file a component."""
 
 from anyecg.registry import Registry
 

@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from torch import Tensor, nn
+
+from anyecg.config.checks import Checks
+from anyecg.types import InputSpec
+
+
+@dataclass(frozen=True)
+class SignalConfig:
+    """Settings of an encoder that takes ten seconds of twelve leads, at any rate and in any scaling."""
+
+    fs: float = 100.0  # Hz of the signal; the store is built at it
+    scaling: str = "lead"  # of a window's signal: lead, lead_minmax, lead_zscore (each lead by itself); gain, minmax, zscore (all leads alike); millivolt
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            self.check(check)
+
+    def check(self, check: Checks) -> None:
+        """Add what is wrong with these settings."""
+        check.number("fs", least=50, most=1000)
+        check.registered("scaling", "scaling")
+
+    @property
+    def input(self) -> InputSpec:
+        """What an encoder of these settings takes."""
+        return InputSpec(fs=self.fs, scaling=self.scaling)
 
 
 class Encoder(nn.Module):
     """Clips to tokens. A subclass has a frozen dataclass `Config` and is built as `Encoder(cfg)`.
 
-    eats: what `forward` takes: "signal" `[N, 12, 1000]`, or "image" `[N, 3, H, W]`.
+    input: what `forward` takes, as `input_spec` says of its settings;
     dim: size of a token; prefix: 1 if a [CLS] token leads, else 0; patches: tokens behind it.
     """
 
-    eats = "signal"
+    input: InputSpec
     dim: int
     prefix: int
     patches: int
 
-    def forward(self, signal: Tensor, lead_mask: Tensor) -> Tensor:
-        """signal `[N, 12, 1000]` in [-1, 1] at 100 Hz, lead_mask bool `[N, 12]` -> `[N, prefix + patches, dim]`; N may be 0."""
+    def __new__(cls, cfg: Any = None, *args: Any, **kwargs: Any) -> Encoder:
+        encoder = super().__new__(cls)
+        if cfg is not None:  # none where it is copied or unpickled, which brings its own
+            encoder.__dict__["input"] = cls.input_spec(cfg)
+        return encoder
+
+    @classmethod
+    def input_spec(cls, cfg: Any) -> InputSpec:
+        """What an encoder of these settings takes, known before it is built: the data is made accordingly."""
+        return cfg.input if isinstance(cfg, SignalConfig) else InputSpec()
+
+    def forward(self, clips: Tensor, lead_mask: Tensor) -> Tensor:
+        """clips `[N, *input.shape]`, lead_mask bool `[N, 12]` of the canonical leads -> `[N, prefix + patches, dim]`; N may be 0."""
         raise NotImplementedError
 
     def pooled(self, tokens: Tensor) -> Tensor:

@@ -2,58 +2,78 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from anyecg.config.checks import Checks
+from anyecg.encoders.base import SignalConfig
 from anyecg.encoders.stem import STRIDE, Stem
-from anyecg.types import CANONICAL_LEADS, CLIP_SAMPLES
+from anyecg.types import InputSpec
 
-LEADS = len(CANONICAL_LEADS)
+RATE = 100  # Hz at which `patch` counts samples
+
+
+@dataclass(frozen=True)
+class PatchConfig(SignalConfig):
+    """Settings of an encoder over patches. A patch is the same time at every rate, so another `fs` leaves the number of tokens as it is."""
+
+    patch: int = 200  # hundredths of a second of one lead in a patch: its samples at 100 Hz, five times as many at 500
+    lead_embedding: bool = True  # tell each patch its lead
+
+    @property
+    def patch_samples(self) -> int:
+        """Samples of a patch at `fs`."""
+        return round(self.patch * self.fs / RATE)
+
+
+def check_patches(check: Checks, cfg: PatchConfig, stem: int = 0) -> None:
+    """Whether a clip can be cut into the patches of these settings, with a stem of so many channels ahead of them."""
+    if any(key in ("fs", "scaling") for key, _ in check.problems):
+        return
+    samples, clip = cfg.patch * cfg.fs / RATE, cfg.input.shape[1]
+    if cfg.patch < 1 or samples != round(samples) or clip % round(samples):
+        check.wrong("patch", f"{cfg.patch} hundredths of a second ({samples:g} samples at {cfg.fs:g} Hz) do not divide a clip of {clip} samples")
+    elif stem and round(samples) % STRIDE:
+        check.wrong("stem", f"needs a patch that {STRIDE} divides, not {round(samples)} samples")
+    if stem < 0:
+        check.wrong("stem", f"at least 0 channels, not {stem}")
 
 
 class PatchEmbedding(nn.Module):
-    """`[N, 12, 1000]` to `[N, 1 + 12 * 1000 / patch, dim]`: [CLS], then lead-major patches (paper: ECG Encoder).
+    """`[N, L, T]` to `[N, 1 + L * T / patch, dim]`: [CLS], then lead-major patches (paper: ECG Encoder).
 
-    dim: size of a token; patch: samples of one lead in a patch (`check_patches` says which it may be);
+    dim: size of a token; spec: of the clips, L leads and T samples; patch: samples of one lead in a patch;
     lead_embedding: whether a patch is told its lead; stem: channels of convolutions ahead of the patches, 0 for none (the
     paper). A zero (absent) lead keeps its lead embedding.
     """
 
-    def __init__(self, dim: int, patch: int, lead_embedding: bool, dropout: float, stem: int = 0) -> None:
+    def __init__(self, dim: int, spec: InputSpec, patch: int, lead_embedding: bool, dropout: float, stem: int = 0) -> None:
         super().__init__()
+        leads, samples = spec.shape
         self.patch = patch
-        self.times = CLIP_SAMPLES // patch
-        self.patches = LEADS * self.times
+        self.times = samples // patch
+        self.patches = leads * self.times
         self.stem = Stem(stem, patch) if stem else nn.Unflatten(2, (self.times, patch))
         width = self.stem.width if stem else patch
         self.project = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim), nn.LayerNorm(dim))
         self.cls = nn.Parameter(torch.empty(1, 1, dim))
         self.position = nn.Parameter(torch.empty(1 + self.times, dim))  # of [CLS], then of each time
-        self.lead = nn.Parameter(torch.empty(LEADS, 1, dim)) if lead_embedding else None
+        self.lead = nn.Parameter(torch.empty(leads, 1, dim)) if lead_embedding else None
         self.dropout = nn.Dropout(dropout)
         self.apply(initialise)
         for embedding in (self.cls, self.position, self.lead):
             if embedding is not None:
                 nn.init.normal_(embedding)  # the scale of a normed patch: a token tells lead and time from the first step
 
-    def forward(self, signal: Tensor) -> Tensor:
-        x = self.project(self.stem(signal))  # [N, 12, times, dim]
+    def forward(self, clips: Tensor) -> Tensor:
+        x = self.project(self.stem(clips))  # [N, L, times, dim]
         x = x + self.position[1:]
         if self.lead is not None:
             x = x + self.lead
-        cls = (self.cls + self.position[0]).expand(len(signal), -1, -1)
+        cls = (self.cls + self.position[0]).expand(len(clips), -1, -1)
         return self.dropout(torch.cat([cls, x.flatten(1, 2)], dim=1))
-
-
-def check_patches(check: Checks, patch: int, stem: int = 0) -> None:
-    """Whether a clip can be cut into patches of so many samples, with a stem of so many channels ahead of them."""
-    if patch < 1 or CLIP_SAMPLES % patch:
-        check.wrong("patch", f"{patch} samples do not divide a clip of {CLIP_SAMPLES}")
-    if stem < 0:
-        check.wrong("stem", f"at least 0 channels, not {stem}")
-    elif stem and patch % STRIDE:
-        check.wrong("stem", f"needs a patch that {STRIDE} divides, not {patch}")
 
 
 def initialise(module: nn.Module) -> None:

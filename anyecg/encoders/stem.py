@@ -5,13 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from anyecg.types import CLIP_SAMPLES
-
-STRIDE = 10  # samples a step of the features: 0.1 s
+STRIDE = 10  # samples a step of the features: 0.1 s at 100 Hz
 
 
 class Stem(nn.Module):
-    """Each patch with convolutional features of its lead beside it: `[N, 12, 1000]` to `[N, 12, 1000 / patch, width]`.
+    """Each patch with convolutional features of its lead beside it: `[N, L, T]` to `[N, L, T / patch, width]`.
 
     A linear patch has to learn each waveform at each place in the patch; a convolution learns it once for all places and
     leads. channels: of the features; patch: samples of one lead in a patch, which 10 divides;
@@ -20,7 +18,7 @@ class Stem(nn.Module):
 
     def __init__(self, channels: int, patch: int) -> None:
         super().__init__()
-        self.patch, self.times = patch, CLIP_SAMPLES // patch
+        self.patch = patch
         self.width = patch + channels * (patch // STRIDE)
         convolutions = (
             nn.Conv1d(1, channels, 15, stride=5, padding=7),
@@ -32,7 +30,8 @@ class Stem(nn.Module):
             nn.init.zeros_(layer.bias)
         self.layers = nn.Sequential(*(part for layer in convolutions for part in (layer, nn.GELU())))
 
-    def forward(self, signal: Tensor) -> Tensor:
-        features = self.layers(signal.flatten(0, 1)[:, None])  # [12 N, channels, 100]
-        features = features.transpose(1, 2).reshape(*signal.shape[:2], self.times, self.width - self.patch)
-        return torch.cat([signal.unflatten(2, (self.times, self.patch)), features], dim=3)
+    def forward(self, clips: Tensor) -> Tensor:
+        times = clips.shape[2] // self.patch
+        features = self.layers(clips.flatten(0, 1)[:, None])  # [L N, channels, T / STRIDE]
+        features = features.transpose(1, 2).reshape(*clips.shape[:2], times, self.width - self.patch)
+        return torch.cat([clips.unflatten(2, (times, self.patch)), features], dim=3)

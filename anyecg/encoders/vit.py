@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from anyecg.config.checks import Checks
 from anyecg.encoders.base import Encoder
-from anyecg.encoders.patches import PatchEmbedding, check_patches, initialise
+from anyecg.encoders.patches import PatchConfig, PatchEmbedding, check_patches, initialise
 
 SIZES = {  # dim, layers, heads, mlp
     "base": (768, 12, 12, 3072),
@@ -20,10 +20,8 @@ SIZES = {  # dim, layers, heads, mlp
 
 
 @dataclass(frozen=True)
-class ViTConfig:
+class ViTConfig(PatchConfig):
     size: str = "base"  # base (the paper), small, tiny
-    patch: int = 200  # samples of one lead in a patch
-    lead_embedding: bool = True  # tell each patch its lead
     stem: int = 0  # channels of convolutions ahead of the patches (0: none, as in the paper)
     mask_absent: bool = False  # hide the patches of absent leads from attention (the paper does not)
     dropout: float = 0.1  # after the embedding, the attention and the MLP
@@ -32,14 +30,14 @@ class ViTConfig:
     heads: int | None = None
     mlp: int | None = None  # width of the hidden layer of an MLP
 
-    def __post_init__(self) -> None:
-        with Checks(self) as check:
-            check.among("size", SIZES)
-            check.number("dim", "layers", "heads", "mlp", least=1)
-            check.number("dropout", least=0, below=1)
-            check_patches(check, self.patch, self.stem)
-            if not check.problems and self.shape[0] % self.shape[2]:
-                check.wrong("dim", f"{self.shape[0]} is not a multiple of heads: {self.shape[2]}")
+    def check(self, check: Checks) -> None:
+        check.among("size", SIZES)
+        check.number("dim", "layers", "heads", "mlp", least=1)
+        check.number("dropout", least=0, below=1)
+        super().check(check)
+        check_patches(check, self, self.stem)
+        if not check.problems and self.shape[0] % self.shape[2]:
+            check.wrong("dim", f"{self.shape[0]} is not a multiple of heads: {self.shape[2]}")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -70,7 +68,7 @@ class Block(nn.Module):
 
 
 class ViT(Encoder):
-    """Vision transformer over (1, 200) patches with lead and time embeddings (the paper's).
+    """Vision transformer over patches of one lead with lead and time embeddings (the paper's).
 
     The tokens are the states before the final norm, which the published checkpoints hand to the connector;
     `pooled` is the final norm of [CLS], which contrastive pre-training uses (paper: ECG Encoder).
@@ -81,15 +79,15 @@ class ViT(Encoder):
     def __init__(self, cfg: ViTConfig) -> None:
         super().__init__()
         dim, layers, heads, mlp = cfg.shape
-        self.embed = PatchEmbedding(dim, cfg.patch, cfg.lead_embedding, cfg.dropout, cfg.stem)
+        self.embed = PatchEmbedding(dim, self.input, cfg.patch_samples, cfg.lead_embedding, cfg.dropout, cfg.stem)
         self.blocks = nn.ModuleList(Block(dim, heads, mlp, cfg.dropout) for _ in range(layers))
         self.blocks.apply(initialise)
         self.norm = nn.LayerNorm(dim)
         self.mask_absent = cfg.mask_absent
         self.dim, self.prefix, self.patches = dim, 1, self.embed.patches
 
-    def forward(self, signal: Tensor, lead_mask: Tensor) -> Tensor:
-        x = self.embed(signal)
+    def forward(self, clips: Tensor, lead_mask: Tensor) -> Tensor:
+        x = self.embed(clips)
         mask = self._seen(lead_mask) if self.mask_absent else None
         for block in self.blocks:
             x = block(x, mask)

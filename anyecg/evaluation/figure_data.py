@@ -44,7 +44,7 @@ def loss_curve(path: Path) -> dict[str, list[float]]:
 def examples(samples: Sequence[ECGSample], task: Task, given: Mapping[tuple[str, str, str], str], stores: Stores, seed: int) -> list[dict[str, Any]]:
     """Localizations as they are drawn, chosen by seed and not by outcome: question, traces, truth and answer in seconds, None where it could not be read.
 
-    given: (task, view, id) -> text; the traces are in 1/`UNIT` mV at 100 Hz.
+    given: (task, view, id) -> text; the traces are in 1/`UNIT` mV at `fs` Hz.
     """
     found = []
     for sample in chosen(samples, seed):
@@ -54,6 +54,7 @@ def examples(samples: Sequence[ECGSample], task: Task, given: Mapping[tuple[str,
         found.append({
             "title": f"{sample.subset}: {sample.meta['name']}",
             "leads": [CANONICAL_LEADS[lead] for lead in leads],
+            "fs": stores.fs,
             "signal": np.rint(np.nan_to_num(signal[leads]) * UNIT).astype(int).tolist(),
             "truth": [[float(end) for end in interval] for interval in sample.meta["intervals"]],
             "answer": None if said is None else said.tolist(),

@@ -52,11 +52,12 @@ class Answer(Objective):
 
     def batches(self, job: StageJob) -> StageData:
         model, experiment = job.model, job.experiment
-        collate = Collator(model.llm.chat, model.places, model.llm.context)
+        collate = Collator(model.llm.chat, model.places, model.llm.context, spec=model.encoder.input)
         return StageData(
             job.data, job.cfg, limits(experiment, job.cfg), replay=experiment.replay, seed=job.seed, collate=collate,
             measure=collate.measure, context=model.llm.context, lengths=Path(experiment.cache) / "lengths", reader=collate.fingerprint,
             devices=experiment.trainer.processes, workers=experiment.trainer.workers,
+            spec=model.encoder.input,
         )
 
     def module(self, job: StageJob, steps: int) -> AnsweringStage:

@@ -31,7 +31,7 @@ from anyecg.text_encoders.base import TextEncoder
 from anyecg.training.flops import Forward
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
-from anyecg.types import AnyECGError, ECGSample
+from anyecg.types import CANONICAL_LEADS, AnyECGError, ConfigError, ECGSample, InputSpec
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +71,12 @@ class Contrastive(Objective):
         return Depends(parts, frozenset({"encoder"}), (experiment.encoder.component, experiment.text_encoder.component))
 
     def batches(self, job: StageJob) -> PairData:
-        experiment = job.experiment
+        experiment, spec = job.experiment, job.model.encoder.input
+        if self.cfg.lead_dropout and (spec.kind, spec.leads) != ("signal", CANONICAL_LEADS):
+            raise ConfigError("stages: a contrastive stage's lead_dropout needs an encoder that takes the signal of all twelve leads; set it to 0")
         return PairData(
             job.data, job.cfg, job.text_encoder, job.scratch, replay=experiment.replay, seed=job.seed, counted=Path(experiment.cache) / "lengths",
-            devices=experiment.trainer.processes, workers=experiment.trainer.workers,
+            devices=experiment.trainer.processes, workers=experiment.trainer.workers, spec=spec,
         )
 
     def module(self, job: StageJob, steps: int) -> ContrastiveStage:
@@ -103,20 +105,21 @@ class PairData(Batches):
     """Random batches of ECGs with their reports: a batch is the set of negatives, so nothing of a report decides which meet.
 
     folder: keeps the reports' embeddings; counted: a folder that keeps which questions are one ECG of one clip with a report (None: not
-    kept). The others are passed over and counted; ConfigError for a pool that has no such question.
+    kept); spec: what the encoder takes. The others are passed over and counted; ConfigError for a pool that has no such question.
     """
 
     def __init__(self, data: Data, stage: StageConfig, text_encoder: TextEncoder, folder: Path, *, replay: float, seed: int,
-                 counted: Path | None = None, devices: int = 1, workers: int = 0) -> None:
+                 counted: Path | None = None, devices: int = 1, workers: int = 0,
+                 spec: InputSpec = InputSpec()) -> None:
         micro = samples_a_pass(stage, devices)
-        dataset = QuestionDataset(data.questions, range(len(data.questions)), data.stores, InputConfig(max_seconds=UNCUT))
+        dataset = QuestionDataset(data.questions, range(len(data.questions)), data.stores, InputConfig(max_seconds=UNCUT), spec=spec)
 
         def count(row: int) -> tuple[int, int]:
             """Clips of a question's one ECG, 0 where it has several, and characters of its report."""
             sample = dataset.sample(row)
             return (sum(dataset.clip_counts(sample)) if len(sample.records) == 1 else 0), sum(map(len, sample.evidence))
 
-        known = Lengths(count, len(data.questions), counted and counted / f"pairs-{digest([data.fingerprint])}.i4", workers)
+        known = Lengths(count, len(data.questions), counted and counted / f"pairs-{digest([data.fingerprint, spec.kind, spec.seconds])}.i4", workers)
         asked = np.zeros(len(data.questions), bool)
 
         def fits(rows: np.ndarray) -> np.ndarray:
@@ -135,7 +138,7 @@ class PairData(Batches):
 
 @dataclass
 class PairBatch:
-    """ECGs and their reports: signal `[N, 12, 1000]`, lead_mask `[N, 12]`, text `[N, d_text]`, report int64 `[N]`;
+    """ECGs and their reports: signal `[N, *shape]`, lead_mask `[N, 12]`, text `[N, d_text]`, report int64 `[N]`;
     ids: N strings.
 
     Two pairs with the same `report` say the same, so each counts as the other's match.

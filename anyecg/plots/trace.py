@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from anyecg.types import CANONICAL_LEADS, CLIP_SECONDS, SAMPLING_RATE
+from anyecg.types import CANONICAL_LEADS, InputSpec
 
 GAIN = 10.0  # mm a mV
 SPEED, SLOW = 25.0, 12.5  # mm a second: of what fits a line of ten seconds, and of what is longer
 MARGIN, END = 10.0, 3.0  # mm left of the traces, for the calibration pulse, and right of them
-LINE = CLIP_SECONDS * SPEED  # mm of trace on a line
+LINE = 10.0 * SPEED  # mm of trace on a line
 WIDEST = MARGIN + LINE + END  # mm, of a panel
 OVERHANG = 0.05  # of a line: what makes no line of its own
 LEAST, MOST = (1.1, 0.6), (3.5, 3.5)  # mV above and below a baseline: a pulse fits; what lies beyond runs on, as on paper
@@ -55,16 +55,16 @@ def rhythm_leads(signal: np.ndarray, lead_mask: np.ndarray, count: int = 2) -> l
     return sorted(sorted(there, key=lambda lead: np.ptp(signal[lead]) < 0.05)[:count])
 
 
-def strips(signal: np.ndarray, names: Sequence[str], *, shaded: Intervals = (), beats: Sequence[Beat] = (),
+def strips(signal: np.ndarray, names: Sequence[str], *, fs: float = InputSpec.fs, shaded: Intervals = (), beats: Sequence[Beat] = (),
            lanes: Mapping[str, tuple[Intervals | None, str]] | None = None) -> Panel:
     """Leads under each other: ten seconds on a line at 25 mm/s, or lines of twenty at 12.5 mm/s.
 
-    signal: `[L, T]`, mV, 100 Hz; names: L; shaded: `[start, end]` in seconds; lanes: name -> (intervals, colour), bars
+    signal: `[L, T]`, mV, at `fs` Hz; names: L; shaded: `[start, end]` in seconds; lanes: name -> (intervals, colour), bars
     below each line, None for what could not be read.
     """
     lanes = lanes or {}
     traces = signal - np.median(signal, axis=1, keepdims=True)
-    seconds = signal.shape[1] / SAMPLING_RATE
+    seconds = signal.shape[1] / fs
     speed = SPEED if seconds * SPEED <= LINE * (1 + OVERHANG) else SLOW
     lines = max(1, math.ceil(seconds * speed / LINE - OVERHANG))
     each = max(LINE / speed, seconds / lines)
@@ -77,7 +77,7 @@ def strips(signal: np.ndarray, names: Sequence[str], *, shaded: Intervals = (), 
         for line in range(lines):
             first, last = line * each, min(seconds, (line + 1) * each)
             top = height - line * tall
-            place = _Line(axes, scale, first, last, speed)
+            place = _Line(axes, scale, first, last, speed, fs)
             bottom = top - tall + TIMES + LANE * len(lanes)
             place.shade(shaded, bottom, top)
             if beats:
@@ -97,10 +97,10 @@ def strips(signal: np.ndarray, names: Sequence[str], *, shaded: Intervals = (), 
     return Panel(width, lines * tall, draw)
 
 
-def twelve_leads(signal: np.ndarray, lead_mask: np.ndarray, *, rhythm: bool = True) -> Panel:
+def twelve_leads(signal: np.ndarray, lead_mask: np.ndarray, *, fs: float = InputSpec.fs, rhythm: bool = True) -> Panel:
     """The clinical page: three rows of four leads, a quarter of the time each, and lead II (or the next best) below if `rhythm`.
 
-    signal: `[12, T]`, mV, 100 Hz, canonical order, about ten seconds; lead_mask: bool `[12]`.
+    signal: `[12, T]`, mV, at `fs` Hz, canonical order, about ten seconds; lead_mask: bool `[12]`.
     """
     traces = signal - np.median(signal, axis=1, keepdims=True)
     samples = signal.shape[1]
@@ -109,7 +109,7 @@ def twelve_leads(signal: np.ndarray, lead_mask: np.ndarray, *, rhythm: bool = Tr
     if rhythm:
         cells.append([(rhythm_leads(signal, lead_mask, 1)[0], 0, samples)])
     room = [np.max([_room(traces[lead, first:last]) for lead, first, last in row], axis=0) for row in cells]
-    width = MARGIN + samples / SAMPLING_RATE * SPEED + END
+    width = MARGIN + samples / fs * SPEED + END
 
     def draw(axes: Axes, height: float, scale: float) -> None:
         paper(axes, width, height, scale)
@@ -118,7 +118,7 @@ def twelve_leads(signal: np.ndarray, lead_mask: np.ndarray, *, rhythm: bool = Tr
             base = top - up
             pulse(axes, base, scale)
             for lead, first, last in row:
-                x = MARGIN + np.arange(first, last) / SAMPLING_RATE * SPEED
+                x = MARGIN + np.arange(first, last) / fs * SPEED
                 if lead_mask[lead]:
                     axes.plot(x, base + GAIN * traces[lead, first:last], color=INK, linewidth=_line(scale))
                 if first:
@@ -157,6 +157,7 @@ class _Line:
     first: float
     last: float
     speed: float
+    fs: float
 
     def x(self, time: float) -> float:
         return MARGIN + (time - self.first) * self.speed
@@ -178,8 +179,8 @@ class _Line:
                                color=TRUE if beat.asked else QUIET, weight="bold" if beat.asked else "normal")
 
     def plot(self, trace: np.ndarray, base: float) -> None:
-        first, last = round(self.first * SAMPLING_RATE), round(self.last * SAMPLING_RATE)
-        x = MARGIN + np.arange(last - first) / SAMPLING_RATE * self.speed
+        first, last = round(self.first * self.fs), round(self.last * self.fs)
+        x = MARGIN + np.arange(last - first) / self.fs * self.speed
         self.axes.plot(x, base + GAIN * trace[first:last], color=INK, linewidth=_line(self.scale))
 
     def bars(self, name: str, intervals: Intervals | None, colour: str, bottom: float) -> None:

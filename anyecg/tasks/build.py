@@ -20,22 +20,22 @@ from anyecg.data.store.shards import build_store, locked
 from anyecg.registry import registry
 from anyecg.simulate import ecgqa
 from anyecg.data.store.store import Store, Stores, digest
-from anyecg.types import ConfigError, DataError
+from anyecg.types import ConfigError, DataError, InputSpec
 
 log = logging.getLogger(__name__)
 
 
 def build_data(corpora: Mapping[str, Slot], questions: QuestionsConfig, cache: Path | str, seed: int,
-               workers: int = 0, progress: bool = True) -> Data:
+               workers: int = 0, progress: bool = True, fs: float = InputSpec.fs) -> Data:
     """The data of an experiment, built under `cache` where it is not there yet.
 
     corpora: key -> reader and settings (without a root the corpus is simulated); seed: of the questions; workers:
-    processes that simulate and store. What was built is found again by its content; a build that was killed goes on.
+    processes that simulate and store; fs: Hz of the stores, what the encoder takes. What was built is found again by its content; a build that was killed goes on.
     """
     cache = Path(cache)
     check(questions)
     opened = {key: open_corpus(key, slot, cache, workers, progress) for key, slot in corpora.items()}
-    stores = Stores([_store(corpus, cache, workers, progress) for corpus in opened.values()])
+    stores = Stores([_store(corpus, cache, workers, progress, fs) for corpus in opened.values()])
     check_patients(opened, stores)
     questions = resolve_ecg_qa(questions, opened, stores, cache, seed, progress)
     made = identity(stores, questions, seed)
@@ -46,14 +46,14 @@ def build_data(corpora: Mapping[str, Slot], questions: QuestionsConfig, cache: P
     return Data(stores, table, made)
 
 
-def find_data(corpora: Mapping[str, Slot], questions: QuestionsConfig, cache: Path | str, seed: int) -> Data | None:
+def find_data(corpora: Mapping[str, Slot], questions: QuestionsConfig, cache: Path | str, seed: int, fs: float = InputSpec.fs) -> Data | None:
     """What `build_data` would give if all of it is in the cache, else None; nothing is simulated, stored or written there."""
     cache = Path(cache)
     check(questions)
     if not all(slot.config.root is not None or simulated_root(key, slot, cache).exists() for key, slot in corpora.items()):
         return None
     opened = {key: open_corpus(key, slot, cache) for key, slot in corpora.items()}
-    folders = [store_folder(corpus, _fingerprint(corpus), cache) for corpus in opened.values()]
+    folders = [store_folder(corpus, _fingerprint(corpus), cache, fs) for corpus in opened.values()]
     if not all((folder / "store.json").exists() for folder in folders):
         return None
     stores = Stores([Store.open(folder) for folder in folders])
@@ -122,9 +122,9 @@ def simulated_ecg_qa(name: str, stores: Stores, cache: Path, seed: int) -> Path:
     return Path(cache) / "ecg_qa" / f"{name}-{digest([ecgqa.VERSION, stores[name].fingerprint, seed])}"
 
 
-def store_folder(corpus: Corpus, fingerprint: str, cache: Path) -> Path:
-    """Where under `cache` a corpus's store lies, or will; fingerprint: of its index."""
-    return Path(cache) / "stores" / f"{corpus.key}-{fingerprint}"
+def store_folder(corpus: Corpus, fingerprint: str, cache: Path, fs: float) -> Path:
+    """Where under `cache` a corpus's store at `fs` Hz lies, or will; fingerprint: of its index."""
+    return Path(cache) / "stores" / f"{corpus.key}-{fs:g}hz-{fingerprint}"
 
 
 def questions_path(made: str, cache: Path) -> Path:
@@ -152,11 +152,11 @@ def resolve_ecg_qa(questions: QuestionsConfig, opened: Mapping[str, Corpus], sto
     return replace(questions, ecg_qa=folders)
 
 
-def _store(corpus: Corpus, cache: Path, workers: int, progress: bool) -> Store:
+def _store(corpus: Corpus, cache: Path, workers: int, progress: bool, fs: float) -> Store:
     folder = cache / "stores"
     folder.mkdir(parents=True, exist_ok=True)
     index = Index(corpus, folder / f".index-{corpus.key}-{os.getpid()}.arrow")
     try:
-        return build_store(corpus, store_folder(corpus, index.fingerprint, cache), workers=workers, progress=progress, index=index)
+        return build_store(corpus, store_folder(corpus, index.fingerprint, cache, fs), fs=fs, workers=workers, progress=progress, index=index)
     finally:
         index.path.unlink()

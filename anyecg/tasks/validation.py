@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from anyecg.data.dataset.data import Data
 from anyecg.tasks.base import Task
-from anyecg.types import SAMPLING_RATE, AnyECGError, DataError, ECGSample, Window
+from anyecg.types import AnyECGError, DataError, ECGSample, Window
 
 EXAMPLES = 3  # ids kept of each kind of failure
 UNREADABLE = "(unreadable)"  # the pool of a question that is none
@@ -97,8 +97,9 @@ def _faults(sample: ECGSample, data: Data, tasks: Mapping[str, Task], owners: Ma
 
 def _inside(window: Window, data: Data) -> bool:
     """Whether the store can read a window."""
-    samples = round(data.stores.seconds(window.record) * SAMPLING_RATE)
-    return round(window.start * SAMPLING_RATE) < (samples if window.end is None else round(window.end * SAMPLING_RATE)) <= samples
+    fs = data.stores.fs
+    samples = round(data.stores.seconds(window.record) * fs)
+    return round(window.start * fs) < (samples if window.end is None else round(window.end * fs)) <= samples
 
 
 def _agrees(task: Task, sample: ECGSample) -> bool:

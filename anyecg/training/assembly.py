@@ -34,8 +34,8 @@ def build_model(experiment: Experiment, data: Data) -> ECGLanguageModel:
 def data_of(experiment: Experiment) -> Data:
     """The dataset that the experiment names, or one of its corpora, built where it is not in the cache yet."""
     if experiment.dataset:
-        return open_dataset(experiment.dataset)
-    return build_data(experiment.corpora, experiment.questions, Path(experiment.cache), experiment.seed)
+        return open_dataset(experiment.dataset, experiment.input_spec.fs)
+    return build_data(experiment.corpora, experiment.questions, Path(experiment.cache), experiment.seed, fs=experiment.input_spec.fs)
 
 
 def evaluation_data(experiment: Experiment, data: Data) -> Data:
@@ -46,7 +46,7 @@ def evaluation_data(experiment: Experiment, data: Data) -> Data:
     if experiment.dataset:
         raise ConfigError("evaluation.corpora, evaluation.ecg_qa: a built dataset is asked what was built into it; build it with them, or leave them out here")
     questions = replace(experiment.questions, ecg_qa=experiment.questions.ecg_qa | ecg_qa)
-    return build_data(experiment.corpora | corpora, questions, Path(experiment.cache), experiment.seed)
+    return build_data(experiment.corpora | corpora, questions, Path(experiment.cache), experiment.seed, fs=experiment.input_spec.fs)
 
 
 def training_texts(data: Data) -> Iterator[str]:

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from anyecg.llms.base import LanguageModel
 from anyecg.model import ECGLanguageModel
-from anyecg.types import CANONICAL_LEADS, CLIP_SAMPLES, ConfigError
+from anyecg.types import CANONICAL_LEADS, ConfigError
 
 FORMULA = (
     "a matrix of P parameters takes 2P a token forward, 2P back through it, and 2P more where it learns (6P; 4P where it is frozen with "
@@ -26,7 +26,7 @@ CPU_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lam
 
 @dataclass(frozen=True)
 class Shape:
-    """What of a sample decides its cost. clips: of 10 s, over all its ECGs; tokens: that the LLM reads, ECG and text; answers: that it learns."""
+    """What of a sample decides its cost. clips: over all its ECGs; tokens: that the LLM reads, ECG and text; answers: that it learns."""
 
     clips: int
     tokens: int
@@ -48,11 +48,11 @@ class Forward:
     def of(cls, model: ECGLanguageModel) -> Forward:
         """Of a model on any device, the meta device too. ConfigError for an encoder or connector that cannot run there."""
         device = model.device
-        signal = torch.empty(1, len(CANONICAL_LEADS), CLIP_SAMPLES, device=device)
+        clip = torch.empty(1, *model.encoder.input.shape, device=device)
         mask = torch.ones(1, len(CANONICAL_LEADS), dtype=torch.bool, device=device)
         try:
             with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
-                tokens = model.encoder(signal, mask)
+                tokens = model.encoder(clip, mask)
                 encoder = counter.get_total_flops()
                 model.connector(tokens)
         except (RuntimeError, NotImplementedError) as error:

@@ -9,12 +9,12 @@ import numpy as np
 from anyecg.data.dataset.data import Data
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import QuestionDataset
-from anyecg.data.store.preprocess import clip_count
+from anyecg.data.clips import clips
 from anyecg.config.schema import Experiment, StageConfig
 from anyecg.llms.chat import Chat
 from anyecg.model import ECGLanguageModel
 from anyecg.training.flops import Shape
-from anyecg.types import CLIP_SECONDS, SAMPLING_RATE
+from anyecg.types import InputSpec
 
 MEASURED = 256  # questions of a pool that are looked at
 WINDOWS = 11  # lengths that stand for all between the shortest and the longest
@@ -58,24 +58,25 @@ def stated(experiment: Experiment, model: ECGLanguageModel, pool: str, view: str
     return shapes
 
 
-def _ecgs(experiment: Experiment, pool: str) -> list[list[int]]:
+def _ecgs(experiment: Experiment, pool: str, spec: InputSpec) -> list[list[int]]:
     """Samples of a pool, each as the clips of its ECGs: windows of every length and series of every size are taken as equally frequent."""
     questions, limits = experiment.questions, experiment.input
     if pool == "multi_ecg":
-        return [[1] * min(ecgs, limits.max_ecgs) for ecgs in range(2, questions.max_ecgs + 1)]
+        return [[clips(spec).count(RECORD)] * min(ecgs, limits.max_ecgs) for ecgs in range(2, questions.max_ecgs + 1)]
     seconds = {"localization_short": [questions.short_seconds], "localization_long": np.linspace(*questions.long_seconds, WINDOWS)}
-    return [[clip_count(round(min(length, limits.max_seconds) * SAMPLING_RATE))] for length in seconds.get(pool, [CLIP_SECONDS])]
+    count = clips(spec).count
+    return [[count(min(length, limits.max_seconds))] for length in seconds.get(pool, [RECORD])]
 
 
 def measured(experiment: Experiment, model: ECGLanguageModel, pool: str, view: str, data: Data, chat: Chat) -> list[Shape]:
     """Some training questions of a pool, evenly drawn; an empty list where it has none."""
     rows = data.questions.select(split="train", pool=pool)
     rows = np.random.default_rng(0).permutation(rows)[:MEASURED]
-    dataset = QuestionDataset(data.questions, rows, data.stores, experiment.input, view)
+    dataset = QuestionDataset(data.questions, rows, data.stores, experiment.input, view, spec=model.encoder.input)
     collator = Collator(chat, model.places, context=0)
     shapes = []
     for index in range(len(rows)):
         sample = dataset.sample(index)
-        clips = dataset.clip_counts(sample)
-        shapes.append(Shape(sum(clips), *collator.measure(sample, clips)))
+        counts = dataset.clip_counts(sample)
+        shapes.append(Shape(sum(counts), *collator.measure(sample, counts)))
     return shapes

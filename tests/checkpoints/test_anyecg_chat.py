@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from anyecg.data.store.preprocess import stretch
+from anyecg.data.clips.scaling import lead_minmax
 from anyecg.llms.tiny import train_tokenizer
 from anyecg.checkpoints import load_model, load_session
 from anyecg.checkpoints.anyecg_chat import MARKERS, connector_state, encoder_state
@@ -159,8 +159,8 @@ def test_a_released_model_reads_an_ecg_as_it_was_trained(release, llama):
     record = ECGRecord(np.random.default_rng(0).normal(size=(12, 1000)).astype(np.float32), 100.0, CANONICAL_LEADS, "own", "")
     assert isinstance(session.ask("What is this?", [record], max_new_tokens=4), str)
     signal = np.stack([np.array([0.0, 1.0, 4.0]), np.full(3, 2.0)])
-    np.testing.assert_allclose(stretch(signal), [[-1, -0.5, 1], [0, 0, 0]])
-    assert (session.reading.scaling, session.reading.gap) == ("minmax", "")
+    np.testing.assert_allclose(lead_minmax(signal, np.ones(2, bool)), [[-1, -0.5, 1], [0, 0, 0]])
+    assert (session.model.encoder.input.scaling, session.reading.gap) == ("lead_minmax", "")
 
 
 def test_without_its_llm_a_released_folder_says_what_to_give(release):

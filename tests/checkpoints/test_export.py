@@ -335,7 +335,7 @@ def test_a_folder_that_does_not_hold_together_is_told(damaged, toy):
 @pytest.mark.parametrize(("change", "words"), [
     (lambda told: told | {"encoder": told["encoder"] | {"name": "vitt"}}, "did you mean 'vit'"),
     (lambda told: told | {"encoder": told["encoder"] | {"dims": 3}}, "config.json: encoder.dims: unknown key"),
-    (lambda told: told | {"reading": {"scaling": "loud"}}, "scaling 'loud'"),
+    (lambda told: told | {"encoder": {"name": "vit", "scaling": "loud"}}, "encoder.scaling: .*'loud'"),
     (lambda told: told | {"anyecg": {"format": 1}}, "format 1; this version of anyecg reads format 2"),
     (lambda told: {"architectures": ["LlamaForCausalLM"]}, "is no configuration that python -m anyecg.export wrote"),
 ])

@@ -28,6 +28,8 @@ VIEWS = ["signal", "blind", "first_lead_masked"]
 class Stores:
     """Noise in two leads."""
 
+    fs = 100.0
+
     def read(self, window):
         return np.random.default_rng(0).normal(size=(12, 1000)), np.arange(12) % 6 == 1
 

@@ -4,43 +4,53 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from anyecg.data import clips as data
 from anyecg.encoders import encoders
 from anyecg.encoders.vit import ViT, ViTConfig
-from anyecg.types import ConfigError
+from anyecg.types import ConfigError, InputSpec
 
 SMALL = {"vit": {"size": "tiny"}, "timm": {"model": "vit_tiny_patch16_224"}}
 
 
+def build_config(name, **changes):
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(encoders[name].Config), SMALL.get(name, {}), changes))
+
+
 def build(name, **changes):
     torch.manual_seed(0)
-    cls = encoders[name]
-    return cls(OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls.Config), SMALL.get(name, {}), changes)))
+    return encoders[name](build_config(name, **changes))
 
 
-def clips(n, requires_grad=False):
-    signal = torch.randn(n, 12, 1000, generator=torch.Generator().manual_seed(1)).clamp(-1, 1)
-    return signal.requires_grad_(requires_grad), torch.ones(n, 12, dtype=torch.bool)
+def clips(n, requires_grad=False, spec=InputSpec()):
+    shown = torch.randn(n, *spec.shape, generator=torch.Generator().manual_seed(1)).clamp(-1, 1)
+    return shown.requires_grad_(requires_grad), torch.ones(n, 12, dtype=torch.bool)
+
+
+def of(encoder, n, requires_grad=False):
+    """Clips as an encoder takes them."""
+    return clips(n, requires_grad, encoder.input)
 
 
 @pytest.mark.parametrize("name", sorted(encoders.table()))
 def test_contract(name):
     encoder = build(name).eval()
-    assert (encoder.eats, encoder.prefix, encoder.patches) == ("signal", 1, 60)
+    assert encoder.input == encoder.input_spec(build_config(name)) and encoder.prefix in (0, 1) and encoder.patches > 0
+    data.clips(encoder.input)  # which data can make
     for n in (0, 3):
-        signal, lead_mask = clips(n, requires_grad=True)
+        signal, lead_mask = of(encoder, n, requires_grad=True)
         tokens = encoder(signal, lead_mask)
-        assert tokens.shape == (n, 61, encoder.dim)
+        assert tokens.shape == (n, encoder.prefix + encoder.patches, encoder.dim)
         assert encoder.pooled(tokens).shape == (n, encoder.dim)
         tokens.square().sum().backward()
         assert signal.grad.shape == signal.shape and signal.grad.isfinite().all()
         assert all(p.grad is None or p.grad.isfinite().all() for p in encoder.parameters())
-    assert (signal.grad.abs().sum(dim=2) > 0).all()  # of three clips, every lead reaches the tokens
+    assert (signal.grad.abs().flatten(2).sum(dim=2) > 0).all()  # of three clips, every lead (or colour) reaches the tokens
 
 
 @pytest.mark.parametrize("name", sorted(encoders.table()))
 def test_dropout_only_in_training(name):
     encoder = build(name)
-    batch = clips(2)
+    batch = of(encoder, 2)
     assert not torch.equal(encoder(*batch), encoder(*batch))
     encoder.eval()
     assert torch.equal(encoder(*batch), encoder(*batch))
@@ -49,11 +59,11 @@ def test_dropout_only_in_training(name):
 @pytest.mark.parametrize("name", sorted(encoders.table()))
 def test_clips_do_not_see_each_other(name):
     encoder = build(name).eval()
-    signal, lead_mask = clips(3)
+    signal, lead_mask = of(encoder, 3)
     torch.testing.assert_close(encoder(signal, lead_mask)[1:2], encoder(signal[1:2], lead_mask[1:2]), atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(encoders.table()))
+@pytest.mark.parametrize("name", ["timm", "vit"])
 def test_an_absent_lead_is_finite_and_keeps_its_embedding(name):
     signal, lead_mask = clips(1)
     signal[:, 3:], lead_mask[:, 3:] = 0, False
@@ -103,6 +113,19 @@ def test_masked_absent_leads_change_nothing_else():
     torch.testing.assert_close(encoder(signal, lead_mask)[:, :31], encoder(noisy, lead_mask)[:, :31])
 
 
+@pytest.mark.parametrize("name", ["timm", "vit"])
+@pytest.mark.parametrize("fs", [100, 250, 500])
+def test_a_patch_is_the_same_time_at_every_rate(name, fs):
+    encoder = build(name, fs=fs, scaling="gain", **({"stem": 4} if name == "vit" else {})).eval()
+    assert encoder.input == InputSpec(fs=fs, scaling="gain") and encoder.patches == 60
+    shown, lead_mask = of(encoder, 1)
+    assert shown.shape == (1, 12, 10 * fs) and encoder(shown, lead_mask).shape == (1, 61, encoder.dim)
+    changed = shown.clone()
+    changed[0, 2, 4 * fs : 6 * fs] *= -1  # lead III, from 4 to 6 s
+    moved = (encoder.embed(shown) != encoder.embed(changed))[0].any(dim=1).nonzero().flatten().tolist()
+    assert 1 + 2 * 5 + 2 in moved and all(11 <= place <= 15 for place in moved)  # its third patch; a stem sees a little beyond it
+
+
 def test_paper_size():
     with torch.device("meta"):
         count = sum(p.numel() for p in ViT(ViTConfig()).parameters())
@@ -128,6 +151,10 @@ def test_sizes_are_overridable():
     [
         ("vit", {"size": "huge"}, "size: 'huge' is unknown .known: base, small, tiny"),
         ("vit", {"patch": 300}, "patch: 300"),
+        ("vit", {"fs": 128, "patch": 20}, "patch: 20 .*25.6 samples at 128 Hz"),
+        ("vit", {"fs": 0}, "fs: at least 50"),
+        ("vit", {"scaling": "gian"}, "scaling: .*did you mean 'gain'"),
+        ("timm", {"scaling": "loud", "dropout": 2.0}, "scaling: .*'loud'.*dropout"),
         ("vit", {"patch": 125, "stem": 4}, "stem: .*125"),
         ("vit", {"dim": 130}, "dim: 130 is not a multiple of heads"),
         ("timm", {"model": "vit_of_nobody"}, "model: .*vit_of_nobody"),

@@ -14,13 +14,13 @@ from anyecg.data.dataset.questions_file import write_questions
 from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.text_encoders.lexical import LexicalEncoder
 from anyecg.objectives.contrastive import PairData
-from anyecg.types import CLIP_SAMPLES, MARKER, ECGSample, Turn, Window
+from anyecg.types import MARKER, ECGSample, Turn, Window
 from tests.conftest import make_model
 
 FEW, MANY = 500, 5000
 VISITS = 160
 BYTES = 48  # a question may take at most, of the Python heap and of arrays, while a stage is set up and after
-STORES = SimpleNamespace(seconds=lambda window: 10.0, read=lambda window: (np.ones((12, CLIP_SAMPLES), np.float32), np.ones(12, bool)))
+STORES = SimpleNamespace(fs=100.0, seconds=lambda window: 10.0, read=lambda window: (np.ones((12, 1000), np.float32), np.ones(12, bool)))
 
 
 def question(n):

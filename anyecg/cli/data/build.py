@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     corpora = {key: slot for key, slot in experiment.corpora.items() if not given or key in given}
     ready(options.to)
     with logging_to(options.to / LOG):
-        build_dataset(corpora, experiment.questions, options.to, seed=experiment.seed, workers=options.workers)
+        build_dataset(corpora, experiment.questions, options.to, seed=experiment.seed, fs=experiment.input_spec.fs, workers=options.workers)
     known = facts(options.to)
     screen().print(Markdown("\n".join(tallies(known))))
     print(f"{known['questions']:,} questions in {options.to}; its card: {options.to / 'README.md'}")

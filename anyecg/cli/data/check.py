@@ -61,7 +61,7 @@ def counting(experiment: Experiment, data: Data) -> tuple[Length, int]:
         connector = experiment.connector.build(encoder.dim, 8)
     fusion = experiment.fusion
     collator = Collator(chat, fusion.component.places_of(fusion.config, *connector.tokens(encoder.prefix, encoder.patches)), context)
-    shown = QuestionDataset(data.questions, range(len(data.questions)), data.stores, experiment.input)
+    shown = QuestionDataset(data.questions, range(len(data.questions)), data.stores, experiment.input, spec=experiment.input_spec)
 
     def length(row: int) -> int:
         sample = shown.sample(row)

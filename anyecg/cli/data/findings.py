@@ -12,7 +12,7 @@ from anyecg.findings import FINDINGS
 from anyecg.plots.sheet import sheet
 from anyecg.plots.trace import Panel, twelve_leads
 from anyecg.simulate import ecg
-from anyecg.types import SAMPLING_RATE, ConfigError
+from anyecg.types import ConfigError, InputSpec
 
 CLEAR_SEED = 3
 SMALL, LARGE = 100.0, 260.0  # mm, of a page among others and of one alone
@@ -40,5 +40,5 @@ def run(options: argparse.Namespace) -> None:
 
 def page(finding: str, seed: int, rhythm: bool = True) -> tuple[Panel, list[str]]:
     """Ten seconds of a simulated finding on paper, and the lines of its report."""
-    signal, _, report = ecg([finding], fs=SAMPLING_RATE, seed=seed)  # [12, 1000] mV
+    signal, _, report = ecg([finding], fs=InputSpec.fs, seed=seed)  # [12, 1000] mV
     return twelve_leads(signal, np.ones(12, bool), rhythm=rhythm), report

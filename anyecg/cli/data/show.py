@@ -26,12 +26,13 @@ from anyecg.tasks.questions import Questions
 from anyecg.data.chance import chance
 from anyecg.data.store.store import Stores
 from anyecg.plots.trace import INK, QUIET, TRUE, WIDEST, Beat, Panel, rhythm_leads, strips, twelve_leads
-from anyecg.types import CANONICAL_LEADS, CLIP_SECONDS, MARKER, ConfigError, DataError, ECGSample, Window
+from anyecg.types import CANONICAL_LEADS, MARKER, ConfigError, DataError, ECGSample, Window
 
 COLUMN, GUTTER, EDGE = 200.0, 12.0, 10.0  # mm: a column of examples, what lies between two, and around the page
 LEADING, GAP = 4.1, 3.0  # mm: from line to line of text, and between ECGs side by side
 TEXT = 8.5  # points
 MM = 1 / 25.4  # inches
+PAGE = 11.0  # s of an ECG at most that is drawn as a page of twelve leads
 LONGEST = 60.0  # s of an ECG that are drawn
 FEW = 4  # leads up to which an ECG is drawn as strips, whatever its length
 TRIED = 200  # questions of each pool that are looked at
@@ -117,12 +118,12 @@ def panels(sample: ECGSample, stores: Stores) -> list[Panel]:
     for window in sample.records:
         end = window.start + min(stores.seconds(window), LONGEST)
         signal, mask = stores.read(Window(window.record, window.start, end))
-        if sample.task != "localization" and end - window.start < 1.1 * CLIP_SECONDS and mask.sum() > FEW:
-            drawn.append(twelve_leads(signal, mask))
+        if sample.task != "localization" and end - window.start < PAGE and mask.sum() > FEW:
+            drawn.append(twelve_leads(signal, mask, fs=stores.fs))
             continue
         leads = rhythm_leads(signal, mask)
         beats = _beats(stores, window.record, window.start, end, sample.meta.get("symbol"))
-        drawn.append(strips(signal[leads], [CANONICAL_LEADS[lead] for lead in leads], shaded=sample.meta.get("intervals", ()), beats=beats))
+        drawn.append(strips(signal[leads], [CANONICAL_LEADS[lead] for lead in leads], fs=stores.fs, shaded=sample.meta.get("intervals", ()), beats=beats))
     return drawn
 
 

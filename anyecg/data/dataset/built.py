@@ -27,9 +27,9 @@ from anyecg.tasks.questions import VERSION, Questions, QuestionsConfig, build_qu
 from anyecg.tasks.config import check
 from anyecg.data.dataset.manifest import EDITED, FACTS, complaint, facts, seal, sha256, strayed, write
 from anyecg.data.store.shards import build_store, locked
-from anyecg.data.store.store import Store, Stores, digest
+from anyecg.data.store.store import Store, Stores, digest, rate_mismatch
 from anyecg.data.store.resource_usage import Watch
-from anyecg.types import ConfigError, DataError, ECGSample
+from anyecg.types import ConfigError, DataError, ECGSample, InputSpec
 
 __all__ = ["build_dataset", "facts", "open_dataset", "write_dataset"]
 
@@ -40,8 +40,8 @@ LOG = "build.log"
 
 
 def build_dataset(corpora: Mapping[str, Slot], questions: QuestionsConfig, folder: Path | str, *, seed: int = 0,
-                  workers: int = 0, progress: bool = True) -> Data:
-    """Corpora in; a dataset at `folder` out. The same arguments give the same bytes, whatever the number of workers.
+                  fs: float = InputSpec.fs, workers: int = 0, progress: bool = True) -> Data:
+    """Corpora in; a dataset at `folder` out, its signals at `fs` Hz. The same arguments give the same bytes, whatever the number of workers.
 
     A build that was killed goes on where it stopped; of two builds at once, the second waits and finds all done; what
     was edited by hand of questions and card is made again. DataError where the folder holds a dataset of other corpora
@@ -54,12 +54,12 @@ def build_dataset(corpora: Mapping[str, Slot], questions: QuestionsConfig, folde
     with _alone(folder):
         known = facts(folder) if (folder / FACTS).exists() else None
         if known:
-            _refuse(folder, known, corpora, questions, seed)
+            _refuse(folder, known, corpora, questions, seed, fs)
         for left in [*folder.glob("corpora/.*.part-*"), *folder.glob("ecg_qa/.*.part-*")]:  # of builds that were killed
             shutil.rmtree(left)
         opened = {key: open_corpus(key, slot, folder, workers, progress) for key, slot in corpora.items()}
         with Watch(folder) as watch:
-            stores = Stores([_stored(corpus, folder, workers, progress) for corpus in opened.values()])
+            stores = Stores([_stored(corpus, folder, workers, progress, fs) for corpus in opened.values()])
             check_patients(opened, stores)
             released = {name: origin("ecgqa", {} if root == "simulated" else None) for name, root in questions.ecg_qa.items()}
             questions = resolve_ecg_qa(questions, opened, stores, folder, seed, progress)
@@ -106,8 +106,8 @@ def _then(samples: Iterable[tuple[str, ECGSample]], dropped: Counter, left_out: 
     dropped.update({("imported", why): count for why, count in (left_out or {}).items()})
 
 
-def open_dataset(folder: Path | str) -> Data:
-    """A finished dataset; DataError where it is missing or unfinished, or a file of it is not what was written.
+def open_dataset(folder: Path | str, fs: float | None = None) -> Data:
+    """A finished dataset; ConfigError where its signals have another rate than `fs` (None: any will do), DataError where it is missing or unfinished, or a file of it is not what was written.
 
     The signals alone are not looked at (`python -m anyecg.data check` reads them all).
     """
@@ -116,6 +116,8 @@ def open_dataset(folder: Path | str) -> Data:
     for name in strayed(folder, known):
         raise complaint(folder, known, name)
     stores = Stores([Store.open(folder / "stores" / name) for name in known["sources"]])
+    if fs is not None and stores.fs != fs:
+        raise rate_mismatch(fs, stores.fs, f"dataset {folder}")
     return Data(stores, Questions(folder / QUESTIONS), known["fingerprint"])
 
 
@@ -140,13 +142,16 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _refuse(folder: Path, known: Mapping, corpora: Mapping[str, Slot], questions: QuestionsConfig, seed: int) -> None:
+def _refuse(folder: Path, known: Mapping, corpora: Mapping[str, Slot], questions: QuestionsConfig, seed: int, fs: float) -> None:
     """DataError where a finished dataset is another one, as far as can be told before a recording is read, or has an edited store."""
     if "config" not in known["made_with"]:
         raise DataError(f"{folder} holds a dataset that was not built from corpora; choose another folder")
     wanted, sources = {key: slot.config for key, slot in corpora.items()}, known["sources"]
     if wanted.keys() != sources.keys():
         raise DataError(f"{folder} holds a dataset of other corpora ({', '.join(sources)}, not {', '.join(wanted)}); choose another folder")
+    rates = {source["fs"] for source in sources.values()}
+    if rates != {fs}:
+        raise DataError(f"{folder} holds a dataset at {min(rates):g} Hz, not {fs:g} Hz; choose another folder")
     for name, cfg in wanted.items():
         had, asked = sources[name]["origin"]["simulated"], {"patients": cfg.patients, "seed": cfg.seed, "seconds": cfg.seconds}
         if cfg.root is None and had != asked:
@@ -184,9 +189,9 @@ def _missing(folder: Path, known: Mapping, made: str) -> list[str]:
     return missing
 
 
-def _stored(corpus: Corpus, folder: Path, workers: int, progress: bool) -> Store:
+def _stored(corpus: Corpus, folder: Path, workers: int, progress: bool, fs: float) -> Store:
     """A corpus's store, and beside it where the recordings come from."""
-    store = build_store(corpus, folder / "stores" / corpus.key, workers=workers, progress=progress)
+    store = build_store(corpus, folder / "stores" / corpus.key, fs=fs, workers=workers, progress=progress)
     for left in (*store.folder.glob("shard-*.parquet"), *store.folder.glob("shard-*.json")):  # of a build that was killed while it tidied up
         left.unlink()
     write(store.folder / ORIGIN, json.dumps(origin(type(corpus).name, simulation(corpus.root)), indent=1) + "\n")

@@ -14,7 +14,7 @@ RULES = """
 - **multi_ecg**: two to six ECGs of one patient in order of time, with dates; answers by rule from the findings that the reports assert, or written by an LLM and checked against them.
 - **ecg_qa**: the stated share of ECG-QA, stratified by split, question type and template, with "Please answer briefly."
 - **classification**: the test records of the labelled corpora; evaluation only.
-- Signals are kept at 100 Hz in microvolts, the twelve leads by name; splits are by patient. CPSC2018, Chapman-Shaoxing-Ningbo and MIT-BIH ST Change do not say whose a record is: a patient is a record there. In MIT-BIH Arrhythmia 201 and 202 are one patient; in European ST-T the records whose headers agree are (78 patients of 90 records; the release counts 79).
+- Signals are kept at the rate stated above, in microvolts, the twelve leads by name; splits are by patient. CPSC2018, Chapman-Shaoxing-Ningbo and MIT-BIH ST Change do not say whose a record is: a patient is a record there. In MIT-BIH Arrhythmia 201 and 202 are one patient; in European ST-T the records whose headers agree are (78 patients of 90 records; the release counts 79).
 - How many, how long and of what: the settings below.
 """
 
@@ -26,7 +26,7 @@ def card(facts: Mapping) -> str:
         "# A dataset built by anyecg", "",
         f"{facts['questions']:,} questions over {sum(source['records'] for source in sources.values()):,} recordings; seed {made.get('seed', '-')}; "
         f"question rules version {made.get('version', '-')}; anyecg {facts['anyecg']}; fingerprint `{facts['fingerprint']}`.", "",
-        "The same command gives the same bytes.", "", *tallies(facts), "## Where they come from", "",
+        f"Signals at {next(iter(sources.values()))['fs']:g} Hz. The same command gives the same bytes.", "", *tallies(facts), "## Where they come from", "",
         *(line for name, source in sources.items() for line in told(name, source["origin"])),
         *(line for name, found in facts["ecg_qa"].items() for line in told(f"ecg_qa of {name}", found)), "",
         "## Rules", RULES, "## Settings", "", *settings(made), "", "## Checksums (SHA-256)", "",

@@ -17,7 +17,7 @@ from anyecg.tasks.report.build import report_text
 from anyecg.tasks.multi_ecg.series import Series, Visit
 from anyecg.data.dataset.release import CLASSES, OWN, TASKS, abnormality, corpus_of, fault, intervals, paths
 from anyecg.data.store.store import Stores
-from anyecg.types import MARKER, SAMPLING_RATE, DataError, ECGSample, Turn, Window
+from anyecg.types import MARKER, DataError, ECGSample, Turn, Window
 
 SHORT = 10.0  # s of a released short window; any other length is long
 LEFT = "released"  # the key of a sample's meta for what its row has and the sample has not
@@ -35,7 +35,7 @@ def to_samples(rows: Iterable[Mapping], stores: Stores, left_out: Counter | None
     left_out = Counter() if left_out is None else left_out
     for row in rows:
         records = [catalog.found(corpus_of(row), path) for path in paths(row)]
-        why = _unusable(row, records)
+        why = _unusable(row, records, stores.fs)
         if why:
             left_out[why] += 1
             continue
@@ -134,15 +134,15 @@ def _place(path: str) -> str:
     return twice[1] if twice else path
 
 
-def _unusable(row: Mapping, records: Sequence[Record | None]) -> str:
-    """Why nothing can be asked of a row's records; "" if it can."""
+def _unusable(row: Mapping, records: Sequence[Record | None], fs: float) -> str:
+    """Why nothing can be asked of a row's records, stored at `fs` Hz; "" if it can."""
     if None in records:
         return f"{corpus_of(row)} has no record {paths(row)[records.index(None)]} in this dataset"
     if len({record.split for record in records}) > 1:
         return f"ECGs of two splits, which would show training patients to a test ({corpus_of(row)})"
     if "ecg_start" in row:
-        start, end = (round(row[key] / records[0].fs * SAMPLING_RATE) for key in ("ecg_start", "ecg_end"))
-        if not start < end <= round(records[0].seconds * SAMPLING_RATE):
+        start, end = (round(row[key] / records[0].fs * fs) for key in ("ecg_start", "ecg_end"))
+        if not start < end <= round(records[0].seconds * fs):
             return f"window that leaves its record or holds no sample of it ({corpus_of(row)} {paths(row)[0]})"
     return ""
 

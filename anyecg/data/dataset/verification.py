@@ -17,8 +17,9 @@ from anyecg.data.corpora.annotated import Annotated
 from anyecg.data.corpora.base import Entry
 from anyecg.tasks.localization.build import answer_text, clipped, spans
 from anyecg.data.dataset.release import CLASSES, abnormality, corpus_of, fault, intervals, is_localization, named, paths
-from anyecg.types import SAMPLING_RATE, DataError
+from anyecg.types import DataError
 
+HUNDREDTH = 0.01  # s
 Intervals = Sequence[tuple[float, float]]
 
 
@@ -118,7 +119,7 @@ class Verifier:
                 result.unreadable.append(str(record))
             result.unchecked["record whose header or annotations cannot be read"] += 1
             return
-        if end > record.samples + record.fs / SAMPLING_RATE:  # a window cut at 100 Hz may end within a hundredth of a second
+        if end > record.samples + HUNDREDTH * record.fs:  # a released window may end within a sample at the paper's 100 Hz
             result.malformed.append((file, number, f"ecg_end: {end} lies behind the record, which has {record.samples:.0f} samples"))
             result.unchecked["malformed row"] += 1
             return

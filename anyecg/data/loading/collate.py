@@ -7,20 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from anyecg.data.clips import clips
 from anyecg.data.loading.dataset import Item
 from anyecg.data.store.store import digest
-from anyecg.types import CLIP_SAMPLES, ECG_ID, END_ID, IGNORED_LABEL, START_ID, DataError, ECGBatch, ECGSample, Places
+from anyecg.types import ECG_ID, END_ID, IGNORED_LABEL, START_ID, DataError, ECGBatch, ECGSample, InputSpec, Places
 
 
 class Collator:
     """Builds an ECGBatch; knows the model only as plain integers and the chat format.
 
     chat: turns a conversation into pieces of token ids and ECG slots; places: positions that an ECG takes in the text
-    (`model.places`); context: the longest sequence the LLM takes; generate: stop before the last answer and pad on the left.
+    (`model.places`); context: the longest sequence the LLM takes; generate: stop before the last answer and pad on the left;
+    spec: what the encoder takes.
     """
 
-    def __init__(self, chat, places: Places, context: int, generate: bool = False) -> None:
+    def __init__(self, chat, places: Places, context: int, generate: bool = False, spec: InputSpec = InputSpec()) -> None:
         self.chat, self.places, self.context, self.generate = chat, places, context, generate
+        self.none = clips(spec).blank(0)  # of a batch without ECGs
 
     def tokens(self, sample: ECGSample, clip_counts: Sequence[int]) -> tuple[list[int], list[int]]:
         """Token ids and labels of one sample; without clip counts, evidence text stands for each ECG."""
@@ -83,15 +86,14 @@ class Collator:
             attention[row, where] = True
         learned = labels_out[:, 1:] != IGNORED_LABEL
         sample, token = learned.nonzero(as_tuple=True)
-        clips = [clip for item in items for clip in item.clips]
-        clip_counts = tuple(tuple(len(clip) for clip in item.clips) for item in items)
+        shown = [record for item in items for record in item.clips]
+        clip_counts = tuple(tuple(len(record) for record in item.clips) for item in items)
         counts = [count for row in clip_counts for count in row]
         masks = [mask for item in items for mask in item.lead_masks]
-        signal = np.concatenate(clips) if clips else np.zeros((0, 12, CLIP_SAMPLES), np.float32)
-        owner = torch.repeat_interleave(torch.arange(len(clips)), torch.tensor(counts, dtype=torch.long))
+        owner = torch.repeat_interleave(torch.arange(len(shown)), torch.tensor(counts, dtype=torch.long))
         lead_mask = torch.from_numpy(np.stack(masks)) if masks else torch.zeros(0, 12, dtype=torch.bool)
         return ECGBatch(
-            signal=torch.from_numpy(signal),
+            clips=torch.from_numpy(np.concatenate(shown) if shown else self.none),
             lead_mask=lead_mask[owner],
             owner=owner,
             rows=torch.repeat_interleave(torch.tensor([len(row) for row in clip_counts], dtype=torch.long)),

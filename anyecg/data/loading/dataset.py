@@ -9,11 +9,11 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from anyecg.config.schema import InputConfig
-from anyecg.data.store.preprocess import clip_count, normalize, segment
+from anyecg.data.clips import clips
 from anyecg.tasks.questions import Questions
 from anyecg.data.chance import chance
-from anyecg.data.store.store import Stores
-from anyecg.types import CLIP_SAMPLES, MARKER, SAMPLING_RATE, ConfigError, ECGSample, Turn, Window
+from anyecg.data.store.store import Stores, rate_mismatch
+from anyecg.types import MARKER, ConfigError, ECGSample, InputSpec, Turn, Window
 
 # The paper's zero-shot single lead (Figure 2): view -> which of the leads that are there is withheld, None for a drawn one.
 MASKED_LEADS = {"first_lead_masked": 0, "second_lead_masked": 1, "random_lead_masked": None}
@@ -24,7 +24,7 @@ VIEWS = ("signal", "blind", "text", *MASKED_LEADS)
 class Item:
     """A question ready to collate.
 
-    clips: a float32 array `[S, 12, 1000]` a record; lead_masks: bool `[12]` a record; in the "text" view both are
+    clips: an array `[S, *shape]` a record, as the encoder's InputSpec says; lead_masks: bool `[12]` a record; in the "text" view both are
     empty and `sample.evidence` stands for the ECGs.
     """
 
@@ -50,18 +50,23 @@ def limited(sample: ECGSample, max_ecgs: int) -> ECGSample:
 class QuestionDataset(Dataset):
     """Samples by position; reads windows from the store when asked, holds no signal.
 
-    view: "signal" as recorded; "blind" every ECG withheld, as zeros with every lead absent, in places of the same
+    spec: what the encoder takes; ConfigError where the stores have another rate.
+
+    view: "signal" as recorded; "blind" every ECG withheld, as blank clips with every lead absent, in places of the same
     number; "text" the evidence in words in each ECG's place; "first_lead_masked", "second_lead_masked",
     "random_lead_masked" as recorded but for one lead, zeros and absent: of the leads that are there, in canonical order,
     the first, the second, or one drawn by the seed and the question's id. An ECG of one lead keeps it.
     """
 
     def __init__(self, samples: Questions | Sequence[ECGSample], rows: Sequence[int], stores: Stores, limits: InputConfig,
-                 view: str = "signal", seed: int = 0) -> None:
+                 view: str = "signal", seed: int = 0, spec: InputSpec = InputSpec()) -> None:
         if view not in VIEWS:
             raise ConfigError(f"view '{view}' is unknown (known: {', '.join(VIEWS)})")
         self.samples, self.rows, self.stores, self.limits = samples, rows, stores, limits
-        self.view, self.seed = view, seed
+        self.view, self.seed, self.spec = view, seed, spec
+        if stores.fs != spec.fs:
+            raise rate_mismatch(spec.fs, stores.fs)
+        self.clips = clips(spec)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,7 +80,7 @@ class QuestionDataset(Dataset):
         """Clips of each of the sample's records, without reading a signal."""
         if self.view == "text":
             return []
-        return [clip_count(round(self.stores.seconds(window) * SAMPLING_RATE)) for window in sample.records]
+        return [self.clips.count(self.stores.seconds(window)) for window in sample.records]
 
     def _cut(self, window: Window) -> Window:
         long = self.stores.seconds(window) > self.limits.max_seconds
@@ -85,19 +90,19 @@ class QuestionDataset(Dataset):
         sample = self.sample(index)
         if self.view == "text":
             return Item(sample)
-        clips, masks = [], []
+        made, masks = [], []
         for window, count in zip(sample.records, self.clip_counts(sample), strict=True):
             if self.view == "blind":
-                clips.append(np.zeros((count, 12, CLIP_SAMPLES), np.float32))
+                made.append(self.clips.blank(count))
                 masks.append(np.zeros(12, bool))
                 continue
             signal, mask = self.stores.read(window)
             if self.view in MASKED_LEADS:
                 withheld = self._masked(sample.id, len(masks), mask)
                 signal[withheld], mask[withheld] = 0.0, False
-            clips.append(segment(normalize(signal), mask))
+            made.append(self.clips.make(signal, mask))
             masks.append(mask)
-        return Item(sample, tuple(clips), tuple(masks))
+        return Item(sample, tuple(made), tuple(masks))
 
     def _masked(self, id: str, record: int, mask: np.ndarray) -> np.ndarray:
         """Which lead of a question's record the view withholds: its index in an array, empty where there is but one lead."""

@@ -20,7 +20,7 @@ from anyecg.data.loading.dataset import QuestionDataset
 from anyecg.data.loading.lengths import UNKNOWN, Lengths
 from anyecg.data.loading.sampling import Plan, Turns, cut, divide, evenly, passes_that_pay, visits
 from anyecg.data.store.store import digest
-from anyecg.types import ECGBatch
+from anyecg.types import ECGBatch, InputSpec
 
 log = logging.getLogger(__name__)
 
@@ -75,22 +75,23 @@ class StageData(Batches):
 
     collate: items to an ECGBatch; measure: `(sample, clip counts) -> (tokens, learned tokens)`, to pad little and to weigh what
     is accumulated; context: questions with more tokens are passed over, and counted; lengths: a folder that keeps
-    what was measured, with `reader`, a fingerprint of `measure`, in its file's name. Only questions that are drawn are read.
+    what was measured, with `reader`, a fingerprint of `measure`, in its file's name; spec: what the encoder takes. Only questions that are drawn are read.
 
     The loss of a step is the mean over its answer tokens (`learned`), however it is cut into passes: `tokens` or `micro_batch`
     of the stage say how, and where neither does, as many as cost least (`passes_that_pay`).
     """
 
     def __init__(self, data: Data, stage: StageConfig, limits: InputConfig, *, replay: float, seed: int, collate: Callable, measure: Callable,
-                 context: int, devices: int = 1, workers: int = 0, lengths: Path | None = None, reader: str = "") -> None:
+                 context: int, devices: int = 1, workers: int = 0, lengths: Path | None = None, reader: str = "",
+                 spec: InputSpec = InputSpec()) -> None:
         samples_a_pass(stage, devices)
-        dataset = QuestionDataset(data.questions, range(len(data.questions)), data.stores, limits, stage.view)
+        dataset = QuestionDataset(data.questions, range(len(data.questions)), data.stores, limits, stage.view, spec=spec)
 
         def count(row: int) -> tuple[int, int]:
             sample = dataset.sample(row)
             return measure(sample, dataset.clip_counts(sample))
 
-        made = digest([data.fingerprint, reader, limits.max_seconds, limits.max_ecgs, stage.view])
+        made = digest([data.fingerprint, reader, limits.max_seconds, limits.max_ecgs, stage.view, spec.kind, spec.fs, spec.seconds])
         measured = Lengths(count, len(data.questions), lengths and lengths / f"{made}.i4", workers)
         asked = np.zeros(len(data.questions), bool)
 

@@ -1,4 +1,4 @@
-"""From a recording as its source stores it to what a model sees: 100 Hz, twelve canonical leads, [-1, 1], clips."""
+"""From a recording as its source stores it to what a store holds: one rate, twelve canonical leads, mV."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from fractions import Fraction
 import numpy as np
 from scipy.signal import resample_poly
 
-from anyecg.types import CANONICAL_LEADS, CLIP_SAMPLES, SAMPLING_RATE, DataError, ECGRecord
+from anyecg.types import CANONICAL_LEADS, DataError, ECGRecord, InputSpec
 
-OVERHANG = SAMPLING_RATE // 10  # samples beyond a whole clip that make no clip of their own
-FLAT = 1e-6  # mV: a lead that never leaves its median by more is flat
 
 # A lead's name without case, blanks and underscores -> the canonical lead. Modified limb leads stand for the limb leads they imitate.
 ALIASES = {
@@ -46,10 +44,10 @@ def lead_rows(leads: tuple[str, ...]) -> tuple[dict[int, int], list[str]]:
     return rows, unknown
 
 
-def canonical(record: ECGRecord) -> tuple[np.ndarray, np.ndarray, int]:
-    """The whole recording at 100 Hz in canonical lead order (the paper's preprocessing).
+def canonical(record: ECGRecord, fs: float = InputSpec.fs) -> tuple[np.ndarray, np.ndarray, int]:
+    """The recording at `fs` Hz in canonical lead order (the paper's preprocessing, which has 100 Hz).
 
-    Returns float32 `[12, round(100 T / fs)]` in mV, bool `[12]` (False: absent, or without one valid sample), and how
+    Returns float32 `[12, round(T * fs / record.fs)]` in mV, bool `[12]` (False: absent, or without one valid sample), and how
     many broken samples were interpolated, linearly and before resampling. A flat lead is present. DataError where
     nothing is left to see.
     """
@@ -59,10 +57,10 @@ def canonical(record: ECGRecord) -> tuple[np.ndarray, np.ndarray, int]:
     samples = record.signal.shape[1]
     if samples == 0 or not record.fs > 0:
         raise DataError(f"record {record.id}: {samples} samples at {record.fs} Hz hold no signal")
-    ratio = Fraction(SAMPLING_RATE) / Fraction(record.fs).limit_denominator(1000)
+    ratio = Fraction(fs).limit_denominator(1000) / Fraction(record.fs).limit_denominator(1000)
     length = round(samples * ratio)
     if length == 0:
-        raise DataError(f"record {record.id}: {samples} samples at {record.fs} Hz are shorter than one sample at {SAMPLING_RATE} Hz")
+        raise DataError(f"record {record.id}: {samples} samples at {record.fs} Hz are shorter than one sample at {fs:g} Hz")
     mask = np.zeros(len(CANONICAL_LEADS), dtype=bool)
     present, broken = [], 0
     for lead, row in sorted(rows.items()):
@@ -91,34 +89,3 @@ def mended(lead: np.ndarray) -> tuple[np.ndarray | None, int]:
         return None, gaps
     where = np.arange(lead.size)
     return np.interp(where, where[valid], lead[valid]).astype(np.float32), gaps
-
-
-def normalize(signal: np.ndarray) -> np.ndarray:
-    """float32 `[12, T]` in mV to [-1, 1]: each lead less its median, over its largest magnitude; a flat lead is zero."""
-    centred = signal - np.median(signal, axis=1, keepdims=True)
-    peak = np.abs(centred).max(axis=1, keepdims=True)
-    return np.where(peak > FLAT, centred / np.maximum(peak, FLAT), 0.0).astype(np.float32)
-
-
-def stretch(signal: np.ndarray) -> np.ndarray:
-    """float32 `[12, T]` to [-1, 1] as the released checkpoints had it: each lead from its least to its greatest value; a flat lead is zero."""
-    low, span = signal.min(axis=1, keepdims=True), np.ptp(signal, axis=1, keepdims=True)
-    return np.where(span > FLAT, (signal - low) / np.maximum(span, FLAT) * 2 - 1, 0.0).astype(np.float32)
-
-
-SCALINGS = {"median": normalize, "minmax": stretch}
-
-
-def clip_count(samples: int) -> int:
-    """How many 10 s clips hold that many samples; an overhang of up to 0.1 s makes none of its own."""
-    return max(1, -(-(samples - OVERHANG) // CLIP_SAMPLES))
-
-
-def segment(signal: np.ndarray, lead_mask: np.ndarray) -> np.ndarray:
-    """float32 `[12, T]` to clips `[S, 12, 1000]`, the last padded with zeros (Dynamic ECG Input); absent leads are zero."""
-    leads, samples = signal.shape
-    clips = clip_count(samples)
-    padded = np.zeros((leads, clips * CLIP_SAMPLES), dtype=np.float32)
-    kept = min(samples, padded.shape[1])
-    padded[:, :kept] = signal[:, :kept] * lead_mask[:, None]
-    return np.ascontiguousarray(padded.reshape(leads, clips, CLIP_SAMPLES).swapaxes(0, 1))

@@ -28,8 +28,8 @@ from anyecg.data.store.duplicates import Alike, signature
 from anyecg.data.corpora.base import Corpus, Entry, Rejected, in_order
 from anyecg.data.store.index import Index, entries
 from anyecg.data.store.preprocess import canonical, lead_rows
-from anyecg.data.store.store import BITS, FORMAT, LIMIT, STEP, Store, shard_name
-from anyecg.types import CANONICAL_LEADS, SAMPLING_RATE, DataError
+from anyecg.data.store.store import BITS, FORMAT, LIMIT, STEP, Store, shard_name, store_fingerprint
+from anyecg.types import CANONICAL_LEADS, DataError, InputSpec
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ SCHEMA = pa.schema({
 })
 
 
-def build_store(corpus: Corpus, folder: Path | str, *, workers: int = 0, progress: bool = True, index: Index | None = None) -> Store:
-    """The store of a corpus in `folder`, built if it is not there; a build that was killed goes on where it stopped.
+def build_store(corpus: Corpus, folder: Path | str, *, fs: float = InputSpec.fs, workers: int = 0, progress: bool = True, index: Index | None = None) -> Store:
+    """The store of a corpus at `fs` Hz in `folder`, built if it is not there; a build that was killed goes on where it stopped.
 
     workers: processes (0: this one); index: the corpus's, where it is already at hand. A recording that cannot
     be used is skipped and listed in skipped.csv; DataError where none can be used, where the folder holds another
@@ -59,14 +59,15 @@ def build_store(corpus: Corpus, folder: Path | str, *, workers: int = 0, progres
                 _context()  # its imports take seconds, in which this process lists the corpus
             own = index is None
             index = Index(corpus, folder / "index.arrow") if own else index
-            store = _checked(Store.open(folder), index.fingerprint) if (folder / "store.json").exists() else None
+            identity = store_fingerprint(index.fingerprint, fs)
+            store = _checked(Store.open(folder), identity, fs) if (folder / "store.json").exists() else None
             if store and (damaged := store.damaged()):
                 log.warning("%s is missing or not as long as it was written; the recordings of %s are read once more", damaged[0], corpus.key)
                 (folder / "store.json").unlink()
             if not store or damaged:
-                _claim(folder, index.fingerprint)
-                shards = _write_missing(corpus, index, folder, workers, progress)
-                _seal(corpus, folder, shards, index)
+                _claim(folder, identity)
+                shards = _write_missing(corpus, index, folder, fs, workers, progress)
+                _seal(corpus, folder, shards, index, fs)
                 store = Store.open(folder)
             if own:
                 index.path.unlink()
@@ -75,7 +76,7 @@ def build_store(corpus: Corpus, folder: Path | str, *, workers: int = 0, progres
         raise DataError(f"store {folder}: {error.strerror or error}; free some space or mend the path, then build again: it goes on where it stopped") from error
 
 
-def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int) -> int:
+def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int, fs: float) -> int:
     """Write one shard; its `.json` (its checksum, skipped recordings and their reasons) comes last and says it is finished."""
     first = shard * corpus.shard_records
     recordings = entries(index, first, first + corpus.shard_records)
@@ -85,7 +86,7 @@ def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int) -> int:
     with partial.open("wb") as file:
         for entry in recordings:
             try:
-                row, stored = _prepare(corpus, entry)
+                row, stored = _prepare(corpus, entry, fs)
             except DataError as error:
                 skipped.append(_skipped(corpus, entry, str(error)))
                 continue
@@ -111,19 +112,19 @@ def _skipped(corpus: Corpus, entry: Entry | Rejected, reason: str) -> dict:
     return {"id": f"{corpus.key}/{entry.id}", "path": entry.path, "reason": reason}
 
 
-def _prepare(corpus: Corpus, entry: Entry) -> tuple[dict, np.ndarray]:
+def _prepare(corpus: Corpus, entry: Entry, fs: float) -> tuple[dict, np.ndarray]:
     """One record's row and its int16 `[present leads, T]`; the row has a signature of the samples and a count beside what the store keeps."""
     record = corpus.read(entry)
-    signal, mask, interpolated = canonical(record)
+    signal, mask, interpolated = canonical(record, fs)
     recorded = corpus.recorded(entry)
     annotated = in_order(recorded)
-    annotations = [(time, symbol) for time, symbol in annotated if 0 <= time * SAMPLING_RATE <= signal.shape[1]]
+    annotations = [(time, symbol) for time, symbol in annotated if 0 <= time * fs <= signal.shape[1]]
     rows, unknown = lead_rows(record.leads)
     steps = np.rint(signal[mask] / np.float32(STEP))
     row = {
         "id": f"{corpus.key}/{entry.id}", "corpus": corpus.key, "path": entry.path, "fs": record.fs, "patient": f"{corpus.key}/{entry.patient}",
         "split": entry.split, "time": entry.time,
-        "seconds": signal.shape[1] / SAMPLING_RATE, "samples": signal.shape[1], "lead_mask": int(BITS[mask].sum()),
+        "seconds": signal.shape[1] / fs, "samples": signal.shape[1], "lead_mask": int(BITS[mask].sum()),
         "interpolated": interpolated, "clipped": int((np.abs(steps) > LIMIT).sum()), "outside": len(annotated) - len(annotations),
         "unknown_leads": unknown, "broken_leads": [CANONICAL_LEADS[lead] for lead in sorted(rows) if not mask[lead]],
         "statements": list(entry.statements), "labels": list(entry.labels),
@@ -134,7 +135,7 @@ def _prepare(corpus: Corpus, entry: Entry) -> tuple[dict, np.ndarray]:
     return {**row, "signature": signature(row["lead_mask"], stored)}, stored
 
 
-def _write_missing(corpus: Corpus, index: Index, folder: Path, workers: int, progress: bool) -> int:
+def _write_missing(corpus: Corpus, index: Index, folder: Path, fs: float, workers: int, progress: bool) -> int:
     """Write the shards that are not there yet; returns how many there are."""
     shards = -(-len(index) // corpus.shard_records)
     missing = [n for n in range(shards) if not (folder / shard_name(n)).with_suffix(".json").exists()]
@@ -144,10 +145,10 @@ def _write_missing(corpus: Corpus, index: Index, folder: Path, workers: int, pro
         task = bar.add_task(f"store {corpus.key}", total=len(index), completed=len(index) - left)
         if workers < 2 or len(missing) < 2:
             for n in missing:
-                bar.advance(task, write_shard(corpus, index.path, folder, n))
+                bar.advance(task, write_shard(corpus, index.path, folder, n, fs))
             return shards
         with ProcessPoolExecutor(workers, mp_context=_context()) as pool:
-            futures = [pool.submit(write_shard, corpus, index.path, folder, n) for n in missing]
+            futures = [pool.submit(write_shard, corpus, index.path, folder, n, fs) for n in missing]
             try:
                 for future in as_completed(futures):
                     bar.advance(task, future.result())
@@ -166,7 +167,7 @@ def _context() -> BaseContext:
     return context
 
 
-def _seal(corpus: Corpus, folder: Path, shards: int, index: Index) -> None:
+def _seal(corpus: Corpus, folder: Path, shards: int, index: Index, fs: float) -> None:
     """Join the shards' tables, write the summary, and only then tidy up."""
     pieces = [(folder / shard_name(n)).with_suffix(".parquet") for n in range(shards)]
     finished = [json.loads(piece.with_suffix(".json").read_text()) for piece in pieces]
@@ -215,7 +216,9 @@ def _claim(folder: Path, identity: str) -> None:
     claim.write_text(identity)
 
 
-def _checked(store: Store, identity: str) -> Store:
+def _checked(store: Store, identity: str, fs: float) -> Store:
+    if store.fs != fs:
+        raise DataError(f"{store.folder} holds a store at {store.fs:g} Hz, not {fs:g} Hz; delete it or choose another folder")
     if store.fingerprint != identity:
         raise DataError(f"{store.folder} holds a store of other recordings ({store.fingerprint}, not {identity}); delete it or choose another folder")
     return store

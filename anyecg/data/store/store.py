@@ -1,4 +1,4 @@
-"""Recordings at 100 Hz on disk, read by memory map: any stretch of any record in one seek."""
+"""Recordings at one rate on disk, read by memory map: any stretch of any record in one seek."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anyecg.types import CANONICAL_LEADS, SAMPLING_RATE, DataError, Window
+from anyecg.types import CANONICAL_LEADS, ConfigError, DataError, InputSpec, Window
 
-FORMAT = 2
+FORMAT = 3
 STEP = 1e-3  # mV of one stored integer: the store is exact to a microvolt
 LIMIT = 32767  # of int16: what lies beyond +-32.767 mV is clipped, and counted
 BITS = 1 << np.arange(len(CANONICAL_LEADS))
 
 
 class Store:
-    """One corpus at 100 Hz: int16 shards, `records.parquet`, and `store.json`, which is written last."""
+    """One corpus at `fs` Hz: int16 shards, `records.parquet`, and `store.json`, which is written last."""
 
     def __init__(self, folder: Path, summary: dict) -> None:
         self.folder = folder
         self.summary = summary
         self.fingerprint: str = summary["fingerprint"]
+        self.fs: float = summary["fs"]
         table = self.table(["id", "shard", "offset", "samples", "lead_mask"])
         self._ids, self._rows = _sorted(table.select(["id"]))
         self._shard, self._offset, self._samples, mask = (table[name].to_numpy() for name in table.column_names[1:])
@@ -75,7 +76,7 @@ class Store:
 
     def seconds(self, record: str) -> float:
         """The length of a record."""
-        return float(self._samples[self._find(record)] / SAMPLING_RATE)
+        return float(self._samples[self._find(record)] / self.fs)
 
     def read(self, record: str, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """float32 `[12, T]` in mV from `start` to `end` seconds, and bool `[12]`, False where a lead is absent.
@@ -84,12 +85,12 @@ class Store:
         """
         row = self._find(record)
         samples = int(self._samples[row])
-        first = round(start * SAMPLING_RATE)
-        last = samples if end is None else round(end * SAMPLING_RATE)
+        first = round(start * self.fs)
+        last = samples if end is None else round(end * self.fs)
         if not 0 <= first < last <= samples:
             raise DataError(
                 f"record {record}: a window from {start} s to {'its end' if end is None else f'{end} s'} "
-                f"does not lie in its {samples / SAMPLING_RATE} s"
+                f"does not lie in its {samples / self.fs} s"
             )
         mask = self._mask[row].copy()
         offset, leads = int(self._offset[row]), int(mask.sum())
@@ -128,11 +129,18 @@ class Store:
 
 
 class Stores:
-    """Several stores under one face; the part of a record's id before the first slash says which."""
+    """Several stores of one rate under one face; the part of a record's id before the first slash says which.
+
+    fs: Hz of all of them. DataError where they differ.
+    """
 
     def __init__(self, stores: Sequence[Store]) -> None:
         self._stores = {store.summary["corpus"]: store for store in stores}
         self.fingerprint = digest(store.fingerprint for store in stores)
+        rates = {store.fs: store.folder for store in stores}
+        if len(rates) > 1:
+            raise DataError(f"stores of {' and '.join(f'{fs:g} Hz ({folder})' for fs, folder in rates.items())} cannot be read together; build them at one rate")
+        self.fs: float = next(iter(rates), InputSpec.fs)
 
     def __iter__(self) -> Iterable[Store]:
         return iter(self._stores.values())
@@ -169,6 +177,17 @@ def _sorted(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     ids = np.concatenate(parts or [np.array([], dtype=bytes)])
     rows = ids.argsort(kind="stable").astype(np.int32)
     return ids[rows], rows
+
+
+def rate_mismatch(wanted: float, there: float, where: str = "its data") -> ConfigError:
+    """The error of an encoder that takes `wanted` Hz over data that has others; where: a name of the data."""
+    return ConfigError(f"encoder: takes {wanted:g} Hz, {where} has {there:g} Hz; choose an encoder (or encoder.fs) of {there:g} Hz, or build the data at its rate: "
+                       f"python -m anyecg.data build --to FOLDER EXPERIMENT.yaml encoder.fs={wanted:g}")
+
+
+def store_fingerprint(index: str, fs: float) -> str:
+    """What a store at `fs` Hz of the recordings of an index (by its fingerprint) is told apart by."""
+    return digest([index, float(fs)])
 
 
 def shard_name(shard: int) -> str:

@@ -16,7 +16,7 @@ def test_every_ecg_has_its_markers_and_places(model, mixed_items):
         assert [int(e - s) - 1 for s, e in zip(starts, ends)] == [1 + 60 * len(clips) for clips in item.clips]
     assert torch.equal(batch.ecg_mask, batch.input_ids == ECG_ID)
     assert batch.owner.tolist() == sorted(batch.owner.tolist())
-    assert batch.signal.shape[0] == len(batch.owner) == sum(len(c) for item in mixed_items for c in item.clips)
+    assert batch.clips.shape[0] == len(batch.owner) == sum(len(c) for item in mixed_items for c in item.clips)
 
 
 def test_labels_are_the_answer_and_its_end(model):

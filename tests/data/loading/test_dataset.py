@@ -8,8 +8,8 @@ from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
 from anyecg.data.loading.dataset import QuestionDataset, limited
-from anyecg.data.store.preprocess import normalize, segment
-from anyecg.types import MARKER, ConfigError
+from anyecg.data.clips import clips
+from anyecg.types import MARKER, ConfigError, InputSpec
 from tests.conftest import make_item, make_model
 
 
@@ -22,7 +22,7 @@ def test_clips_are_the_stored_windows(small_data):
     for index in range(5):
         item = items[index]
         signal, mask = small_data.stores.read(item.sample.records[0])
-        assert np.array_equal(item.clips[0], segment(normalize(signal), mask)) and np.array_equal(item.lead_masks[0], mask)
+        assert np.array_equal(item.clips[0], clips(InputSpec()).make(signal, mask)) and np.array_equal(item.lead_masks[0], mask)
         assert items.clip_counts(item.sample) == [len(clips) for clips in item.clips]
 
 
@@ -158,3 +158,8 @@ def test_a_step_is_the_same_random_mixture_however_it_is_cut(small_data):
     pool = small_data.questions.column("pool")
     long = np.array([(pool[rows] == "localization_long").sum() for rows in steps])
     assert long.sum() == pytest.approx(640 / 6, abs=1) and (long == 0).mean() < 0.2 and long.max() < 9  # by chance 5 % of steps have none; in batches of like length most have none and some nothing else
+
+
+def test_an_encoder_of_another_rate_is_refused_by_key_and_command(small_data):
+    with pytest.raises(ConfigError, match=r"encoder: takes 500 Hz, its data has 100 Hz; .*data build .*encoder\.fs=500"):
+        QuestionDataset(small_data.questions, [0], small_data.stores, InputConfig(), spec=InputSpec(fs=500))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from anyecg.data.store.preprocess import ALIASES, canonical, clip_count, lead_rows, normalize, segment
+from anyecg.data.store.preprocess import ALIASES, canonical, lead_rows
 from anyecg.types import CANONICAL_LEADS, DataError
 
 from tests.data.native import beat_train, record
@@ -81,7 +81,6 @@ def test_absent_flat_and_broken_leads_are_told_apart():
     signal, mask, broken = canonical(record(wave, leads=("I", "II", "III")))
     assert mask.tolist() == [True, True, False] + [False] * 9 and broken == 0
     assert np.allclose(signal[1], 0.7) and not signal[2:].any()
-    assert not normalize(signal)[1:].any()
 
 
 @pytest.mark.parametrize(("signal", "fs", "leads", "message"), [
@@ -93,27 +92,3 @@ def test_absent_flat_and_broken_leads_are_told_apart():
 def test_nothing_to_see(signal, fs, leads, message):
     with pytest.raises(DataError, match=message):
         canonical(record(signal, fs, leads))
-
-
-def test_normalize():
-    signal = np.zeros((12, 1000), np.float32)
-    signal[0] = 5.0 + beat_train(10.0, 100.0, leads=1)[0]
-    scaled = normalize(signal)
-    assert scaled.dtype == np.float32 and np.abs(scaled[0]).max() == pytest.approx(1) and abs(np.median(scaled[0])) < 1e-6
-    assert not scaled[1:].any()
-    assert np.allclose(normalize(signal * 7), scaled, atol=1e-5)
-
-
-@pytest.mark.parametrize(("samples", "clips"), [(1, 1), (999, 1), (1000, 1), (1001, 1), (1010, 1), (1011, 2), (2000, 2), (2010, 2), (6000, 6), (6011, 7)])
-def test_an_overhang_makes_no_clip(samples, clips):
-    assert clip_count(samples) == clips
-    made = segment(np.ones((12, samples), np.float32), np.ones(12, bool))
-    assert made.shape == (clips, 12, 1000) and made.reshape(clips, -1).any(axis=1).all()
-
-
-def test_segment_places_samples_and_pads():
-    signal = np.tile(np.arange(1, 2501, dtype=np.float32), (12, 1))
-    mask = np.arange(12) < 2
-    clips = segment(signal, mask)
-    assert clips.shape == (3, 12, 1000) and clips.dtype == np.float32
-    assert np.array_equal(clips[:, 1].ravel()[:2500], signal[1]) and not clips[2, 1, 500:].any() and not clips[:, 2:].any()

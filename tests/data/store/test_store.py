@@ -153,10 +153,10 @@ def test_killed_build_goes_on(source, tmp_path):
 def test_full_disk_says_so_and_goes_on(source, tmp_path, monkeypatch):
     whole = shards.write_shard
 
-    def full(corpus, entries, folder, shard):
+    def full(corpus, entries, folder, shard, fs):
         if shard == 1:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return whole(corpus, entries, folder, shard)
+        return whole(corpus, entries, folder, shard, fs)
 
     monkeypatch.setattr(shards, "write_shard", full)
     with pytest.raises(DataError, match="No space left on device; free some space"):
@@ -197,6 +197,27 @@ def test_a_shard_that_was_cut_is_noticed_and_the_store_read_again(source, tmp_pa
     assert Store.open(tmp_path / "store").damaged() == [tmp_path / "store" / "shard-00001.i2"]
     assert not build_store(source, tmp_path / "store", progress=False).damaged()
     assert "shard-00001.i2 is missing or not as long as it was written" in caplog.text and contents(tmp_path / "store") == before
+
+
+@pytest.mark.parametrize("fs", [100, 250, 500])
+def test_a_store_has_the_rate_that_is_asked_for(source, tmp_path, fs):
+    store = build_store(source, tmp_path / "store", fs=fs, progress=False)
+    assert store.fs == fs and store.summary["fs"] == fs and Stores([store]).fs == fs
+    entry = next(entry for entry in source.entries() if entry.id == "104")
+    record = store.records.loc["mit_bih_arrhythmia/104"]
+    assert record["seconds"] == 34 and record["samples"] == 34 * fs and record["annotation_times"].tolist() == [0.5, 1.5, 2.5, 3.5]
+    window, _ = store.read("mit_bih_arrhythmia/104", 1.0, 11.0)
+    expected, _, _ = canonical(source.read(entry), fs)
+    assert window.shape == (12, 10 * fs) and np.abs(window - expected[:, fs : 11 * fs]).max() <= 5.1e-4
+
+
+def test_stores_of_two_rates_are_told_apart(source, tmp_path):
+    slow, fast = (build_store(source, tmp_path / f"{fs}", fs=fs, progress=False) for fs in (100, 500))
+    assert slow.fingerprint != fast.fingerprint
+    with pytest.raises(DataError, match="100 Hz .* and 500 Hz .* cannot be read together"):
+        Stores([slow, fast])
+    with pytest.raises(DataError, match="holds a store at 100 Hz, not 500 Hz"):
+        build_store(source, tmp_path / "100", fs=500, progress=False)
 
 
 def test_recordings_that_are_alike_are_listed(source, tmp_path, caplog):
@@ -280,7 +301,7 @@ def written(folder, ids):
     count = range(len(ids))
     rows = {"id": ids, "shard": [0] * len(ids), "offset": [0] * len(ids), "samples": list(count), "lead_mask": [1] * len(ids)}
     pq.write_table(pa.table(rows, schema=pa.schema([shards.SCHEMA.field(name) for name in rows])), folder / "records.parquet")
-    (folder / "store.json").write_text(json.dumps({"format": FORMAT, "corpus": "mimic", "fingerprint": "f"}))
+    (folder / "store.json").write_text(json.dumps({"format": FORMAT, "fs": 100.0, "corpus": "mimic", "fingerprint": "f"}))
     return Store.open(folder)
 
 
