@@ -30,7 +30,8 @@ def build_data(corpora: Mapping[str, Slot], questions: QuestionsConfig, cache: P
     """The data of an experiment, built under `cache` where it is not there yet.
 
     corpora: key -> reader and settings (without a root the corpus is simulated); seed: of the questions; workers:
-    processes that simulate and store; fs: Hz of the stores, what the encoder takes. What was built is found again by its content; a build that was killed goes on.
+    processes that simulate and store; fs: Hz of the stores, as the encoder takes it. What was built is found again by its
+    content; a build that was killed goes on.
     """
     cache = Path(cache)
     check(questions)

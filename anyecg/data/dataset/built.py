@@ -107,7 +107,9 @@ def _then(samples: Iterable[tuple[str, ECGSample]], dropped: Counter, left_out: 
 
 
 def open_dataset(folder: Path | str, fs: float | None = None) -> Data:
-    """A finished dataset; ConfigError where its signals have another rate than `fs` (None: any will do), DataError where it is missing or unfinished, or a file of it is not what was written.
+    """A finished dataset; ConfigError where its signals have another rate than `fs` (None: any will do).
+
+    DataError where it is missing or unfinished, or a file of it is not what was written.
 
     The signals alone are not looked at (`python -m anyecg.data check` reads them all).
     """

@@ -196,7 +196,7 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index, fs: float) ->
         raise DataError(f"corpus {corpus.key}: not one of {len(skipped)} recordings in {corpus.root} can be used: {reasons}")
     partial.rename(folder / "records.parquet")
     summary = {
-        "format": FORMAT, "fingerprint": index.fingerprint, "corpus": corpus.key, "reader": corpus.name, **counts, "skipped": len(skipped),
+        "format": FORMAT, "fingerprint": store_fingerprint(index.fingerprint, fs), "corpus": corpus.key, "fs": float(fs), "reader": corpus.name, **counts, "skipped": len(skipped),
         "unknown_leads": dict(sorted(unknown.items())), "broken_leads": dict(sorted(broken.items())), "info": corpus.info(),
         "shards": [shard["sha256"] for shard in finished], **({"disordered": disordered} if disordered else {}), **alike.told(folder, corpus.key),
     }
