@@ -182,7 +182,7 @@ def test_a_long_recording_and_one_without_a_report_are_no_pairs(tmp_path):
         def select(self, **wanted):
             return np.arange(len(self))
 
-    stores = SimpleNamespace(seconds=lambda window: seconds[int(window.record)], read=lambda window: (np.ones((12, 1000), np.float32), np.ones(12, bool)))
+    stores = SimpleNamespace(fs=100.0, seconds=lambda window: seconds[int(window.record)], read=lambda window: (np.ones((12, 1000), np.float32), np.ones(12, bool)))
     loader = paired(Data(stores, Questions(samples), ""), tmp_path, samples=4, batch_size=4)
     assert loader.plan.rows.tolist() == [0, 0, 0, 0] and list(loader.skipped.values()) == [2]
 
