@@ -1,5 +1,5 @@
-# make demo: set up and run the main job. make test: set up and run the tests, make slow: those of over 20 s. Nothing is done twice.
-.PHONY: demo test slow setup bench clean
+# make demo: set up and run the main job. make test: set up and run the tests, make slow: those of over 20 s. make lint: ruff and mypy. Nothing is done twice.
+.PHONY: demo test slow lint setup bench clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -15,6 +15,10 @@ test: $(VENV)/.ready
 slow: $(VENV)/.ready
 	$(PYTHON) -m pytest -m slow
 
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+
 bench: $(VENV)/.ready
 	$(PYTHON) -m benchmarks
 	$(PYTHON) benchmarks/build_scale.py --small 500 --large 2000
@@ -27,7 +31,7 @@ $(UV):
 	$(VENV)/bin/pip install --quiet uv
 
 $(VENV)/.ready: pyproject.toml constraints.txt | $(UV)
-	$(UV) pip install --quiet --python $(PYTHON) --constraint constraints.txt -e '.[smollm2,deepspeed,test]'
+	$(UV) pip install --quiet --python $(PYTHON) --constraint constraints.txt -e '.[smollm2,deepspeed,test,lint]'
 	touch $@
 
 clean:

@@ -7,7 +7,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -88,7 +87,7 @@ class Endpoint:
         with contextlib.closing(_Kept(self.cache)) as kept, Progress(*columns, disable=not progress) as bar:
             session = _Session(self.cfg, client, kept, key)
             task = bar.add_task(f"asking {Path(self.cfg.model).name}", total=total)
-            waiting = deque()
+            waiting: deque = deque()
             try:
                 # The requests live in a thread of their own; whatever ends this block (Ctrl-C too) cancels them at once.
                 with start_blocking_portal() as portal, portal.wrap_async_context_manager(client):

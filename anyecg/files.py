@@ -23,7 +23,7 @@ def report_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch raises RuntimeError from the OSError of a full disk
-        behind = error
+        behind: BaseException | None = error
         while behind is not None and not isinstance(behind, OSError):
             behind = behind.__cause__ or behind.__context__
         raise (DiskFullError if behind is not None and behind.errno in FULL else AnyECGError)(

@@ -200,7 +200,7 @@ def test_code_is_loaded_by_name_in_few_places():
 
 def _loads(func):
     name = func.id if isinstance(func, ast.Name) else getattr(func, "attr", "")
-    return name in {"import_module", "__import__"} or isinstance(func, ast.Name) and name in {"exec", "eval"}
+    return name in {"import_module", "__import__"} or (isinstance(func, ast.Name) and name in {"exec", "eval"})
 
 
 @pytest.mark.parametrize("edge", sorted(edge for edges in ALLOWED.values() for edge in edges), ids="->".join)

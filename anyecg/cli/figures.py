@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,7 +49,8 @@ def differences(runs: Mapping[str, Mapping[str, Any]], published: PublishedTable
             known, others_known = (found["views"].get(SIGNAL, {"metrics": {}})["metrics"] for found in (ours, theirs))
             metric = published.metric(task, known.keys() & others_known.keys(), ours["primary"])
             if metric in known and metric in others_known:
-                ends = _ends(*(found.get("replicates", {}).get(metric, []) for found in (ours, theirs)), f"{name} and {first}")
+                drawn = [found.get("replicates", {}).get(metric, []) for found in (ours, theirs)]
+                ends = _ends(drawn[0], drawn[1], f"{name} and {first}")
                 rows.append((name, figures.panel(task, metric), known[metric] - others_known[metric], *ends, _paper(published, metrics, reference, task)))
     return rows
 
@@ -69,4 +69,5 @@ def _ends(ours: Sequence[float | None], theirs: Sequence[float | None], names: s
 def _paper(published: PublishedTable, metrics: Mapping[str, Any], reference: Mapping[str, Any], task: str) -> float | None:
     """The difference of the paper's two settings; None where it has no figure of one."""
     there = [published[row].get(task) if row else None for row in (metrics.get("paper_row"), reference.get("paper_row"))]
-    return None if None in there else there[0] - there[1]
+    ours, theirs = there
+    return None if ours is None or theirs is None else ours - theirs

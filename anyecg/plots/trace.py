@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -192,7 +193,7 @@ class _Line:
                            fontsize=_size(7, self.scale), color=colour, ha="center", va="center", style="italic")
 
     def seconds(self, y: float) -> None:
-        how = {"fontsize": _size(7.5, self.scale), "color": QUIET, "va": "top"}
+        how: dict[str, Any] = {"fontsize": _size(7.5, self.scale), "color": QUIET, "va": "top"}
         self.axes.text(2.0, y - 1.0, "s", **how)
         for time in range(math.ceil(self.first), math.floor(self.last) + 1, 1 if self.speed == SPEED else 2):
             self.axes.plot([self.x(time)] * 2, [y - 0.6, y + 0.6], color=QUIET, linewidth=_line(self.scale))

@@ -157,7 +157,7 @@ def _frontal_turn(findings: Collection[str], anatomy: Anatomy) -> float:
         return -92 + anatomy.axis / 4
     if "right_axis_deviation" in findings:
         return 82 + anatomy.axis / 4
-    if findings & {"left_bundle_branch_block", "right_bundle_branch_block"}:
+    if not {"left_bundle_branch_block", "right_bundle_branch_block"}.isdisjoint(findings):
         return anatomy.axis / 2
     return anatomy.axis
 

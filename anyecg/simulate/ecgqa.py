@@ -9,6 +9,7 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -156,7 +157,7 @@ def _draw(common: Counter, without: Set[str], rng: random.Random) -> str:
 
 def _consecutive(ecgs: list[ECG]) -> Iterator[tuple[ECG, ECG]]:
     ordered = sorted(ecgs, key=lambda ecg: (ecg.patient, ecg.time, ecg.id))
-    return ((before, after) for before, after in zip(ordered, ordered[1:]) if before.patient == after.patient)
+    return ((before, after) for before, after in pairwise(ordered) if before.patient == after.patient)
 
 
 def _irrelevant(ecgs: list[ECG], rng: random.Random) -> Iterator[tuple[ECG, ECG]]:

@@ -68,8 +68,8 @@ class Holter(Simulator):
 
     def _annotations(self, drawn: Recording, lead: int) -> tuple[np.ndarray, list[str], list[str]]:
         """Beats at their R peaks in the first signal, and the rhythm labels before the beats that begin a rhythm."""
-        peaks, kinds = drawn.peaks(lead)
-        kinds = [self.supraventricular if kind == "A" else str(kind) for kind in kinds]
+        peaks, found = drawn.peaks(lead)
+        kinds = [self.supraventricular if kind == "A" else str(kind) for kind in found]
         base = "(AFIB" if "atrial_fibrillation" in drawn.findings else "(N"
         entries = [(int(sample), kind, "") for sample, kind in zip(peaks, kinds)]
         if self.rhythms:

@@ -25,6 +25,8 @@ def axis(waves: list[Wave], part: str) -> float | None:
 def axis_findings(waves: list[Wave]) -> frozenset[str]:
     """Left (beyond -30 degrees) or right (beyond 90) axis deviation of the QRS."""
     angle = axis(waves, "QRS")
+    if angle is None:
+        return frozenset()
     if -90 <= angle < -30:
         return frozenset({"left_axis_deviation"})
     if 90 < angle <= 180:

@@ -12,6 +12,7 @@ import pytest
 
 from anyecg.tasks.build import build_data
 from anyecg.config.schema import Slot
+from anyecg.data.corpora import corpora
 from anyecg.findings import BY_KEY, find
 from anyecg.tasks.questions import QuestionsConfig, build_questions
 from anyecg.tasks.ecg_qa.build import BRIEFLY, ECGS

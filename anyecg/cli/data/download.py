@@ -102,7 +102,8 @@ def download(source: Source, folder: Path, limit: int | None = None, progress: b
     """
     root = posixpath.join(wfdb.config.db_index_url, source.slug, source.version)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    counts, wrong = Counter(), {}
+    counts: Counter[str] = Counter()
+    wrong: dict[str, str] = {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder), ThreadPool(CONNECTIONS) as pool:

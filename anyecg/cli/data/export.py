@@ -33,8 +33,8 @@ def run(options: argparse.Namespace) -> None:
     wanted = {"split": options.split, "task": options.task}
     rows = questions.select(**{column: values for column, values in wanted.items() if values}).tolist()
     if not rows:
-        tasks, splits = (", ".join(sorted(set(questions.column(name)))) for name in ("task", "split"))
-        raise DataError(f"{options.dataset} has no such question; its tasks are {tasks}, its splits {splits}")
+        tasks, known = (", ".join(sorted(set(questions.column(name)))) for name in ("task", "split"))
+        raise DataError(f"{options.dataset} has no such question; its tasks are {tasks}, its splits {known}")
     splits = questions.column("split")
     console = Console(stderr=True)
     samples = track(((splits[row], questions[row]) for row in rows), "export", total=len(rows), console=console, transient=True,

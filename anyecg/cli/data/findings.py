@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     print(f"drawn in {options.out}")
 
 
-def page(finding: str, seed: int, rhythm: bool = True) -> tuple[Panel, list[str]]:
+def page(finding: str, seed: int, rhythm: bool = True) -> tuple[Panel, tuple[str, ...]]:
     """Ten seconds of a simulated finding on paper, and the lines of its report."""
     signal, _, report = ecg([finding], fs=InputSpec.fs, seed=seed)  # [12, 1000] mV
     return twelve_leads(signal, np.ones(12, bool), rhythm=rhythm), report

@@ -142,7 +142,7 @@ class Stores:
             raise DataError(f"stores of {' and '.join(f'{fs:g} Hz ({folder})' for fs, folder in rates.items())} cannot be read together; build them at one rate")
         self.fs: float = next(iter(rates), InputSpec.fs)
 
-    def __iter__(self) -> Iterable[Store]:
+    def __iter__(self) -> Iterator[Store]:
         return iter(self._stores.values())
 
     @functools.cached_property
