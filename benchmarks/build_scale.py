@@ -97,7 +97,7 @@ def data(*arguments: object) -> list[str]:
 
 
 def build(corpus: Path, folder: Path, workers: int) -> list[str]:
-    return data("build", "--to", folder, "--root", f"mimic={corpus}", "--workers", workers, "questions.pools=[report,multi_ecg]")
+    return data("build", "--to", folder, "--root", f"mimic={corpus}", "--workers", workers, *(f"tasks.{name}=null" for name in ("localization", "classification", "ecg_qa")))
 
 
 def train(dataset: str, cache: str) -> None:

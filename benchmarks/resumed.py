@@ -14,7 +14,7 @@ import torch
 
 from anyecg import config
 from anyecg.data.dataset.data import Data
-from anyecg.tasks.questions import Questions
+from anyecg.data.dataset.questions_file import Questions
 from anyecg.data.store.store import Store, Stores
 from anyecg.llms import llms
 from anyecg.training.assembly import build_model

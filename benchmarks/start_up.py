@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from anyecg.data.dataset.data import Data
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
-from anyecg.tasks.questions import Questions
+from anyecg.data.dataset.questions_file import Questions
 from anyecg.data.dataset.questions_file import write_questions
 from anyecg.data.store.store import FORMAT, Store, Stores, shard_name
 from anyecg.config.schema import InputConfig, StageConfig

@@ -109,4 +109,4 @@ def small_data(small_cache):
     from anyecg.tasks.build import build_data
 
     experiment = config.load("experiments/anyecg_chat.yaml", SMALL)
-    return build_data(experiment.corpora, experiment.questions, small_cache, experiment.seed, progress=False)
+    return build_data(experiment.corpora, experiment.tasks, small_cache, experiment.tasks_seed, progress=False)

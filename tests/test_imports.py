@@ -36,15 +36,12 @@ BETWEEN_PARTS = {  # ... save along the way of a record, from its source to the 
 SIMULATE = {"types", "files", "findings", "codes", "registry"}  # all that the simulator knows
 DOORS = {"anyecg.registry", "anyecg.__main__", "anyecg.data.__main__"}  # may name modules in strings, and load them
 LOADERS = {  # load code by a name of their own
-    "anyecg.config.validation",  # H5: `settings("module:Class")` of the schema, gone with `questions`
     "anyecg.data.own.extras",  # optional libraries (edfio, pydicom) with a message on how to install them
 }
 
 # Edges that break the layers today, by who mends them. This list only shrinks: an edge that is gone must be struck off here.
 ALLOWED = {
-    "H5": {("data.dataset", "tasks"), ("data.loading", "tasks")},
 }  # fmt: skip
-HIDDEN = {("anyecg.config.schema", "anyecg.tasks.questions")}  # H5: gone with `questions`
 
 
 def module_of(path):
@@ -179,7 +176,7 @@ def test_a_circle_is_found():
 @pytest.mark.parametrize("module", sorted(MODULES.keys() - DOORS))
 def test_no_string_hides_an_import(module):
     """ "module:Class" stands in `registry.KINDS` and in tables given to `Registry(...)`, and nowhere else."""
-    hidden = [f"line {line} names {found}" for found, line in strings(module) if (module, found) not in HIDDEN]
+    hidden = [f"line {line} names {found}" for found, line in strings(module)]
     assert not hidden, f"{MODULES[module]}: {hidden}"
 
 

@@ -72,11 +72,12 @@ def _data(experiment: Experiment) -> Iterator[str]:
     if experiment.dataset:
         yield from (f"The dataset `{Path(experiment.dataset).name}`, built by `python -m anyecg.data build`; its own card names its sources.", "")
         return
-    for slot in experiment.corpora.values():
+    for key, slot in experiment.corpora.items():
         made = {what: getattr(slot.config, what) for what in ("patients", "seed", "seconds")}
-        yield from told(slot.name, origin(slot.name, None if slot.config.root else made))
-    for name, root in experiment.questions.ecg_qa.items():
-        yield f"- **ecg_qa.{name}**: " + ("simulated by anyecg" if root == "simulated" else "questions of the ECG-QA release")
+        yield from told(key, origin(slot.component.name, None if slot.config.root else made))
+    for slot in experiment.tasks.values():
+        for name, of in slot.build().origins().items():
+            yield from told(name, origin(*of))
     yield ""
 
 

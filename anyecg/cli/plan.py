@@ -59,7 +59,7 @@ def data_there(experiment: Experiment) -> tuple[Data | None, str]:
             return open_dataset(experiment.dataset, experiment.input_spec.fs), ""
         except DataError as error:
             return None, str(error)
-    data = find_data(experiment.corpora, experiment.questions, experiment.cache, experiment.seed, experiment.input_spec.fs)
+    data = find_data(experiment.corpora, experiment.tasks, experiment.cache, experiment.tasks_seed, experiment.input_spec.fs)
     return data, "" if data else f"its data is not built in {experiment.cache}"
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from anyecg.config.checks import Checks, meant
 from anyecg.config.endpoint import EndpointConfig
 from anyecg.registry import registry
-from anyecg.types import SPLITS, InputSpec
+from anyecg.types import SPLITS, ConfigError, InputSpec
 
 GROUPS = ("encoder", "connector", "fusion", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
 STAGE_VIEWS = ("signal", "blind", "text")
@@ -20,7 +20,8 @@ ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 MATMULS = ("auto", "torch", "onednn")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "bf16", "64")
 VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")  # `evaluation.controls` says what they are
-KEY = re.compile(r"\w[\w.+-]*")  # of a corpus
+TASKS = ("report", "localization", "multi_ecg", "classification", "ecg_qa")  # whose questions are built where nothing else is said
+KEY = re.compile(r"\w[\w.+-]*")  # of a corpus or a task
 
 
 @dataclass(frozen=True)
@@ -42,24 +43,27 @@ class Slot:
         return cls(name, component, component.Config(**settings))
 
 
+def slots_of(kind: str, **settings: Mapping[str, Any]) -> dict[str, Slot]:
+    """Slots filled from Python, by name: `slots_of("task", report={}, localization={"windows_per_record": 4})`."""
+    return {name: Slot.of(kind, name, **given) for name, given in settings.items()}
+
+
 def slot(kind: str, default: str | None = None) -> Any:
     """A field filled by one component of a kind (a key of `registry.KINDS`): a name, or `{name: ..., key: value}`."""
     return field(default=default, metadata={"slot": kind, "many": False})
 
 
-def slots(kind: str) -> Any:
-    """A field of any number of components of a kind, by a key of the user's; where no name is given, the key is the name."""
-    return field(default=None, metadata={"slot": kind, "many": True})
+def slots(kind: str, default: Sequence[str] = ()) -> Any:
+    """A field of any number of components of a kind, by a key of the user's; where no name is given, the key is the name.
+
+    default: keys that are there unless they are set to null.
+    """
+    return field(default=None, metadata={"slot": kind, "many": True, "default": tuple(default)})
 
 
 def names(kind: str, default: Sequence[str]) -> Any:
     """A list of names of registered components, which the configuration looks up and does not build."""
     return field(default_factory=lambda: list(default), metadata={"names": kind})
-
-
-def settings(target: str) -> Any:
-    """A field filled by a settings dataclass that another package owns ("module:Class")."""
-    return field(default=None, metadata={"settings": target})
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,9 @@ class TrainerConfig:
 class EvaluationConfig:
     """What is measured at the end of a run, and with which controls."""
 
-    tasks: list[str] = names("task", ["classification", "localization", "multi_ecg"])
+    MOVED = {"ecg_qa": "evaluation.task_settings.ecg_qa.folders"}
+
+    tasks: list[str] = field(default_factory=lambda: ["classification", "localization", "multi_ecg"])  # keys of `tasks`, names, or "module:Class"
     views: list[str] = field(default_factory=lambda: list(VIEWS[:3]))
     references: list[str] = names("answerer", ["prior"])  # answerers that stand beside the experiment's own in its tables
     split: str = "test"
@@ -179,7 +185,7 @@ class EvaluationConfig:
     conversations: str | None = None  # a file of scripted follow-up questions, held after the evaluation (None: none)
     judge: EndpointConfig = field(default_factory=EndpointConfig)  # the LLM that scores answers over several ECGs (without a url: none)
     corpora: dict[str, Slot] = slots("corpus")  # asked beside the experiment's `corpora`; no stage sees them
-    ecg_qa: dict[str, str] = field(default_factory=dict)  # corpus -> ECG-QA, as in `questions.ecg_qa`; no stage sees it
+    task_settings: dict[str, Slot] = slots("task")  # tasks in place of, or beside, the experiment's; no stage sees their questions
 
     def __post_init__(self) -> None:
         wrong = []
@@ -202,6 +208,16 @@ class EvaluationConfig:
 class Experiment:
     """Everything that determines a run."""
 
+    MOVED = {"questions": {
+        "": "tasks.NAME: each task's settings under its name",
+        "pools": "tasks (tasks.ecg_qa: null leaves a task out) and tasks.localization.pools",
+        "report_corpora": "tasks.report.corpora", "reports_per_record": "tasks.report.per_record",
+        **{name: f"tasks.localization.{name}" for name in ("windows_per_record", "negatives_per_positive", "short_seconds", "long_seconds")},
+        "localization_sizes": "tasks.localization.sizes",
+        **{name: f"tasks.multi_ecg.{name}" for name in ("max_ecgs", "runs_per_patient", "questions_per_run", "writer")},
+        "ecg_qa": "tasks.ecg_qa.folders", "ecg_qa_share": "tasks.ecg_qa.share", "ecg_qa_form": "tasks.ecg_qa.form",
+    }}
+
     name: str = MISSING
     description: str = ""
     paper_row: str | None = None  # the row of the paper's Table 8 that this setting stands beside
@@ -215,9 +231,10 @@ class Experiment:
     llm: Slot = slot("llm", "tiny")
     text_encoder: Slot = slot("text_encoder", "sentence")
     answerer: Slot = slot("answerer", "language_model")  # who answers the evaluation's questions
-    dataset: str | None = None  # a folder that `python -m anyecg.data build` made; corpora and questions are then not read
+    dataset: str | None = None  # a folder that `python -m anyecg.data build` made; corpora and tasks are then not read
     corpora: dict[str, Slot] = slots("corpus")
-    questions: Any = settings("anyecg.tasks.questions:QuestionsConfig")
+    tasks: dict[str, Slot] = slots("task", TASKS)  # what is asked of the corpora; a stage draws from their pools
+    tasks_seed: int = 0  # of the questions: no `seed` moves them, so runs of several seeds have the same test
     input: InputConfig = field(default_factory=InputConfig)
     replay: float = 1.0  # factor on every stage's replayed part; 0: a stage sees only its new data
     stages: dict[str, StageConfig] = field(default_factory=dict)
@@ -227,21 +244,35 @@ class Experiment:
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
-            check.number("seed", "replay", least=0)
+            check.number("seed", "tasks_seed", "replay", least=0)
             if self.stages:
                 check.among("curriculum", self.stages)
-            for part, ours, theirs in self._corpora():
-                for place, keys in ((part, ours), (f"evaluation.{part}", theirs)):
-                    for key in (key for key in keys or {} if not KEY.fullmatch(key)):
-                        check.wrong(f"{place}.{key}", "a corpus's key is part of file names and of ids; use letters, digits and . _ - + only")
-                if twice := sorted((ours or {}).keys() & (theirs or {}).keys()):
-                    check.wrong(f"evaluation.{part}", f"{', '.join(twice)} is there for training and evaluation already; leave it out here")
+            training, evaluated = self.corpora or {}, (self.evaluation and self.evaluation.corpora) or {}
+            for place, keys in (("corpora", training), ("evaluation.corpora", evaluated), ("tasks", self.tasks or {})):
+                for key in (key for key in keys if not KEY.fullmatch(key)):
+                    check.wrong(f"{place}.{key}", "a key is part of file names and of ids; use letters, digits and . _ - + only, and give name: beside it")
+            for name in self.evaluation.tasks if self.evaluation else ():
+                if name not in (self.tasks or {}) and name not in (self.evaluation.task_settings or {}):
+                    try:
+                        registry("task").target(name)
+                    except ConfigError as error:
+                        check.wrong("evaluation.tasks", str(error))
+            if twice := sorted(training.keys() & evaluated.keys()):
+                check.wrong("evaluation.corpora", f"{', '.join(twice)} is there for training and evaluation already; leave it out here")
 
-    def _corpora(self) -> list[tuple[str, Any, Any]]:
-        """Key, what is trained on, what is asked beside it; none where either part could not be filled."""
-        if not self.questions or not self.evaluation:
-            return []
-        return [("corpora", self.corpora, self.evaluation.corpora), ("ecg_qa", self.questions.ecg_qa, self.evaluation.ecg_qa)]
+    def pools(self) -> dict[str, str]:
+        """Pool of questions -> the key of the task that makes it, with these settings."""
+        return {pool: key for key, slot in (self.tasks or {}).items() for pool in slot.component.makes(slot.config)}
+
+    def evaluated_tasks(self) -> dict[str, Slot]:
+        """The tasks that are evaluated, by key: of `evaluation.task_settings` or `tasks`, or with their defaults where neither has them."""
+        known = (self.tasks or {}) | (self.evaluation.task_settings or {})
+        found: dict[str, Slot] = {}
+        for name in self.evaluation.tasks:
+            key = name if name in known else next((key for key, slot in known.items() if slot.component is registry("task")[name]), None)
+            slot = known[key] if key else Slot.of("task", name)
+            found[key or slot.component.name] = slot
+        return found
 
     @property
     def input_spec(self) -> InputSpec:
@@ -267,9 +298,15 @@ def to_dict(value: Any) -> Any:
     if isinstance(value, Slot):
         return {"name": value.name, **to_dict(value.config)}
     if is_dataclass(value):
-        return {f.name: to_dict(getattr(value, f.name)) for f in fields(value)}
+        return {f.name: to_dict(_with_nulls(f, getattr(value, f.name))) for f in fields(value)}
     if isinstance(value, Mapping):
         return {str(k): to_dict(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_dict(v) for v in value]
     return value
+
+
+def _with_nulls(f: Field, value: Any) -> Any:
+    """The value of a field, with null for each of its default keys that is left out."""
+    left_out = [key for key in f.metadata.get("default", ()) if value is not None and key not in value]
+    return {**value, **dict.fromkeys(left_out)} if left_out else value

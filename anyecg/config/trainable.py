@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from anyecg.config.checks import meant
 from anyecg.config.schema import GROUPS, LANGUAGE, Experiment, StageConfig
+from anyecg.registry import registry
 from anyecg.types import ConfigError
 
 Problem = tuple[tuple[str, ...], str]  # a key, and what is wrong
@@ -18,10 +19,11 @@ def untrainable(experiment: Experiment) -> Iterator[Problem]:
         yield ("corpora",), "there is none to train on; name one, or in dataset the folder of a built one"
     if experiment.connector and experiment.fusion and (given := getattr(experiment.connector.component, "enters", None)) != (taken := experiment.fusion.component.enters):
         yield ("connector",), f"'{experiment.connector.name}' gives '{given}' and the fusion '{experiment.fusion.name}' takes '{taken}'; choose another connector or fusion"
+    known = known_pools(experiment)
     for name, stage in experiment.stages.items():
         for part, pool in [("tasks", pool) for pool in stage.tasks] + [("replay", pool) for pool in stage.replay]:
-            if pool not in experiment.questions.KNOWN:
-                yield ("stages", name, part, pool), f"no pool of questions is called '{pool}'{meant(pool, experiment.questions.KNOWN)}"
+            if pool not in known and not experiment.dataset:
+                yield ("stages", name, part, pool), f"no task has a pool called '{pool}'{meant(pool, known)}"
     if experiment.curriculum and not experiment.stages:
         yield ("stages",), f"defines none of those that curriculum names: {', '.join(experiment.curriculum)}"
     if LANGUAGE in experiment.trained() and LANGUAGE not in experiment.stages:
@@ -32,15 +34,22 @@ def untrainable(experiment: Experiment) -> Iterator[Problem]:
                 yield ("stages", name, *key), what
 
 
+def known_pools(experiment: Experiment) -> list[str]:
+    """The pools of the experiment's tasks and of those that anyecg has, whether they are made or not."""
+    tasks = registry("task")
+    components = [*(slot.component for slot in (experiment.tasks or {}).values()), *(tasks[name] for name in tasks.builtin)]
+    return list(dict.fromkeys(pool for component in components for pool in component.pools))
+
+
 def _of_stage(experiment: Experiment, stage: StageConfig) -> Iterator[Problem]:
     """The problems of one stage that runs, by its own keys."""
-    trainer, questions = experiment.trainer, experiment.questions
+    trainer, made = experiment.trainer, experiment.pools()
     asked = [("tasks" if pool in stage.tasks else "replay", pool) for pool in stage.weights(experiment.replay)]
-    if not asked:
-        yield ("tasks",), f"the stage asks nothing; give a pool of questions a weight (known: {', '.join(questions.KNOWN)})"
     for part, pool in asked:
-        if not experiment.dataset and pool in questions.KNOWN and pool not in questions.pools:
-            yield (part, pool), "questions.pools leaves this pool out; add it there, or give it no weight here"
+        if pool not in made and pool in known_pools(experiment) and not experiment.dataset:
+            yield (part, pool), "the experiment's tasks do not make this pool; see its task under tasks, or give it no weight here"
+    if not asked:
+        yield ("tasks",), f"the stage asks nothing; give a pool of questions a weight (known: {', '.join(made)})"
     if not stage.trains:
         yield ("trains",), f"the stage trains nothing (known: {', '.join(GROUPS)})"
     if {"llm", "llm_weights"} <= {*stage.trains} and experiment.llm and getattr(experiment.llm.config, "tuning", None) == "full":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -34,15 +33,24 @@ def fill(cls: type, values: Any, path: Key, problems: list[Problem]) -> Any:
         values = {}
     hints = typing.get_type_hints(cls)
     known = {f.name: f for f in fields(cls)}
-    moved = getattr(cls, "MOVED", {})
     for key in (key for key in values if key not in known):
-        if key not in moved:
-            problems.append(((*path, str(key)), f"unknown key{meant(key, known)}"))
-            continue
-        inside = values[key] if isinstance(values[key], Mapping) else {}
-        problems += [((*path, key, str(name)), f"is now {moved[key]}.{name}") for name in inside] or [((*path, key), f"is now {moved[key]}")]
+        problems += [((*path, *where), f"is now {new}") for where, new in _moved(cls, key, values[key])] or [((*path, str(key)), f"unknown key{meant(key, known)}")]
     built = {name: _field(f, hints[name], values, (*path, name), problems) for name, f in known.items()}
     return _instance(cls, {name: value for name, value in built.items() if value is not BAD}, path, problems)
+
+
+def _moved(cls: type, key: str, value: Any) -> list[tuple[Key, str]]:
+    """(key, the key that took its place) of an unknown key that `cls.MOVED` names, or of each key inside it; nothing where it names none.
+
+    `MOVED`: old key -> new key, or -> {key inside it: new key}, with "" for the old key itself.
+    """
+    new = getattr(cls, "MOVED", {}).get(key)
+    if new is None:
+        return []
+    inside = value if isinstance(value, Mapping) else {}
+    if isinstance(new, str):
+        return [((key, str(name)), f"{new}.{name}") for name in inside] or [((key,), new)]
+    return [((key, str(name)), new.get(name, new[""])) for name in inside] or [((key,), new[""])]
 
 
 def lines(problems: Iterable[Problem], origins: Mapping[Key, str]) -> list[str]:
@@ -60,11 +68,12 @@ def _field(f: dataclasses.Field, hint: Any, values: Mapping, here: Key, problems
     if "slot" in f.metadata:
         if not f.metadata["many"]:
             return _slot(f.metadata["slot"], value, here, f.default, problems)
-        made = {str(k): _slot(f.metadata["slot"], v, (*here, str(k)), str(k), problems) for k, v in _items(value, here, problems)}
+        items = {**{key: {} for key in f.metadata["default"]}, **(value if isinstance(value, Mapping) else {})}
+        _items(value, here, problems)
+        made = {str(k): _slot(f.metadata["slot"], v, (*here, str(k)), str(k), problems) for k, v in items.items() if v is not None}
         return {name: slot for name, slot in made.items() if slot is not None}
-    part = _resolve(f.metadata["settings"]) if "settings" in f.metadata else hint
-    if is_dataclass(part):
-        return fill(part, {} if value is None else value, here, problems)
+    if is_dataclass(hint):
+        return fill(hint, {} if value is None else value, here, problems)
     if typing.get_origin(hint) is dict and is_dataclass(part := typing.get_args(hint)[1]):
         made = {str(k): fill(part, v, (*here, str(k)), problems) for k, v in _items(value, here, problems)}
         return {name: item for name, item in made.items() if item is not None}
@@ -150,8 +159,3 @@ def _slot(kind: str, value: Any, here: Key, default: str | None, problems: list[
         return None
     config = fill(component.Config, settings, here, problems)
     return None if config is None else Slot(name, component, config)
-
-
-def _resolve(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)

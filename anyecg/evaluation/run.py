@@ -30,7 +30,6 @@ from anyecg.evaluation.report import figure_data, write_report
 from anyecg.evaluation.selection import require_answers, require_questions, test_samples
 from anyecg.files import atomic_write
 from anyecg.model import ECGLanguageModel
-from anyecg.tasks import tasks as task_registry
 from anyecg.tasks.base import Task
 from anyecg.training.assembly import build_model, data_of, evaluation_data
 from anyecg.training.distributed import first_alone, is_first, join
@@ -91,12 +90,12 @@ class Run:
     def tasks(self) -> dict[str, Task]:
         """The tasks of the evaluation, by name."""
         info = self.evaluation_data.questions.info
-        return {name: task_registry[name](info, self.text_encoder) for name in self.experiment.evaluation.tasks}
+        return {key: slot.build(info, self.text_encoder) for key, slot in self.experiment.evaluated_tasks().items()}
 
     @cached_property
     def samples(self) -> dict[str, list[ECGSample]]:
         """Task -> the questions that the evaluation asks."""
-        return {name: self.questions(name) for name in self.experiment.evaluation.tasks}
+        return {key: self.questions(key) for key in self.experiment.evaluated_tasks()}
 
     def questions(self, task: str) -> list[ECGSample]:
         """The questions that the evaluation asks of one task."""
@@ -135,7 +134,7 @@ class Run:
 
     def key(self) -> str:
         """The key of everything that determines the run's metrics."""
-        settings = {k: v for k, v in config.to_dict(self.experiment.evaluation).items() if k not in ("judge", "conversations", "corpora", "ecg_qa")}
+        settings = {k: v for k, v in config.to_dict(self.experiment.evaluation).items() if k not in ("judge", "conversations", "corpora", "task_settings")}
         stages = self.stages or plan(self.experiment, self.data.fingerprint)
         return fingerprint(self.experiment.answerer, [stage.key for stage in stages], settings, self.evaluation_data.fingerprint)
 
@@ -163,8 +162,8 @@ class Run:
         """
         with first_alone():
             data, asked, text_encoder = self.data, self.evaluation_data, self.text_encoder
-        require_questions(asked, self.experiment.evaluation, self.scripts)
-        require_answers(self.answerer, self.experiment.answerer.name, self.experiment.evaluation.tasks, self.scripts)
+        require_questions(asked, self.experiment, self.scripts)
+        require_answers(self.answerer, self.experiment.answerer.name, list(self.experiment.evaluated_tasks()), self.scripts)
         if self.answerer.uses is None or self.answerer.uses:
             self.model, self.stages = run_curriculum(self.experiment, partial(build_model, self.experiment, data), data, text_encoder)
         if is_first():

@@ -9,30 +9,20 @@ import numpy as np
 from anyecg.answerers.base import Answerer
 from anyecg.data.dataset.data import Data
 from anyecg.evaluation.conversation import Script
-from anyecg.config.schema import EvaluationConfig
+from anyecg.config.schema import Experiment
 from anyecg.types import SPLITS, ConfigError, DataError, ECGSample
 
-# task -> what the data needs for it
-NEEDS = {
-    "report": "it asks for the reports of mimic, or of ptbxl without its test records where mimic is not there: add corpora.mimic, or name others in questions.report_corpora",
-    "classification": "it asks of the test records of corpora with labels: add corpora.ptbxl, evaluation.corpora.cpsc2018 or evaluation.corpora.csn",
-    "localization": "it asks of corpora with annotated beats: add corpora.mit_bih_arrhythmia, corpora.mit_bih_st or corpora.european_st_t",
-    "multi_ecg": "it asks of corpora with several reported ECGs of a patient: add corpora.mimic or corpora.ptbxl",
-    "ecg_qa": "set evaluation.ecg_qa.ptbxl (questions.ecg_qa.ptbxl if a stage is to learn it too) to simulated, or to a folder of the ECG-QA release such as ecgqa/ptbxl",
-}
-
-
-def require_questions(data: Data, settings: EvaluationConfig, scripts: Sequence[Script] = ()) -> None:
+def require_questions(data: Data, experiment: Experiment, scripts: Sequence[Script] = ()) -> None:
     """DataError with every task of the evaluation that has no question, and every conversation that none opens, before anything is trained."""
-    wrong = []
-    for task in settings.tasks:
+    wrong, settings, tasks = [], experiment.evaluation, experiment.evaluated_tasks()
+    for task, slot in tasks.items():
         counts = {split: len(data.questions.select(split=split, task=task)) for split in SPLITS}
         if not counts[settings.split]:
             elsewhere = [f"{split} has {count}" for split, count in counts.items() if count]
-            advice = f"evaluation.split is another one: {', '.join(elsewhere)}" if elsewhere else NEEDS.get(task, "no corpus gives one")
+            advice = f"evaluation.split is another one: {', '.join(elsewhere)}" if elsewhere else slot.component.needs
             wrong.append(f"evaluation.tasks: {task} has no question in the split {settings.split}; {advice}")
     for script in scripts:
-        if script.opens not in settings.tasks:
+        if script.opens not in tasks:
             wrong.append(f"evaluation.conversations: '{script.name}' opens with a question of {script.opens}; add {script.opens} to evaluation.tasks")
     if wrong:
         raise DataError("\n".join(wrong))

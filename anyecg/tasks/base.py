@@ -1,28 +1,73 @@
-"""What a task is to the evaluation: a parser of answers, a score for each, and metrics over the scores."""
+"""What a task is: its settings, how its questions are built, its parser, its metrics, and what tables, figures and plans need of it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pandas as pd
 
+from anyecg.config.schema import to_dict
+from anyecg.data.corpora.base import Corpus
+from anyecg.data.store.store import Stores
 from anyecg.types import DataError, ECGSample, Prediction
 
 
 LONGEST = 10_000  # characters of an answer that are read
 
 
+@dataclass(frozen=True)
+class Words:
+    """Tokens of a sample's text without its chat template: of the question, the answer, and (view "text") the words for one ECG."""
+
+    question: int = 20
+    answer: int = 20
+    evidence: int = 20
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What questions are built from.
+
+    stores, corpora: the recordings and their readers, by the user's key; folder: where what a task makes on the way lies (it is
+    found again there); seed: of the draws; dropped: (pool, reason) -> how many questions could not be made, for the task to count.
+    """
+
+    stores: Stores
+    corpora: Mapping[str, Corpus]
+    folder: Path
+    seed: int = 0
+    dropped: Counter = field(default_factory=Counter)
+    progress: bool = False
+
+
 class Task(ABC):
-    """Parses what a model said, scores it against the reference, and reduces scores to metrics.
+    """One kind of question, whole: builds questions, parses what a model said, scores it, and reduces scores to metrics.
+
+    A subclass in any file is a task: `tasks: {mine: {name: "module:Class", key: value}}` builds its questions, a stage trains on
+    its pools, `evaluation.tasks` names its key.
+
+    Building. `build` asks the stores what they have (reports, labels, beat annotations, several visits), never for a corpus by its
+    name. `settings` is all that the questions depend on beside stores, seed and `version`; `prepare` makes what they need first.
 
     Scoring comes in two steps so that a bootstrap never asks the parser or a text encoder again: `score` turns
     predictions into rows of plain numbers, one an id; `reduce` turns any resample of those rows into metrics.
     `reduce` reads nothing but the rows, so saved rows can be compared without the task's `info`.
 
     Attributes:
-        name: the task's name in the registry.
+        Config: its settings, a frozen dataclass.
+        name: what its questions are called, the column `task`, unless the user's key says otherwise.
+        pools: what stages draw from: the names of its pools of questions.
+        version: of the rules; a higher one builds its questions again.
+        by_content: settings in whose place `settings` gives something else, such as the content of a folder.
+        title: the name that people read.
+        rule: how its questions are made, in a sentence or two, for a dataset's card.
+        needs: what the data needs for it, as the end of a message.
+        words: pool -> how long its texts are, for a plan without data.
         primary: the headline metric, a key of `metrics`.
         metrics: metric -> what it means and its range, in one line.
         groups: title of a breakdown -> the column of the rows that it groups by.
@@ -38,6 +83,13 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
+    pools: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
+    by_content: ClassVar[tuple[str, ...]] = ()
+    title: ClassVar[str] = ""
+    rule: ClassVar[str] = ""
+    needs: ClassVar[str] = "no corpus of this experiment gives one"
+    words: ClassVar[Mapping[str, Words]] = {}
     primary: ClassVar[str]
     metrics: ClassVar[Mapping[str, str]]
     groups: ClassVar[Mapping[str, str]] = {}
@@ -48,9 +100,63 @@ class Task(ABC):
     ranked: ClassVar[Sequence[str]] = ()
     judged: ClassVar[bool] = False
 
-    def __init__(self, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
+    @dataclass(frozen=True)
+    class Config:
+        """No settings."""
+
+    def __init__(self, cfg: Any = None, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
+        self.cfg = self.Config() if cfg is None else cfg
         self.info = dict(info or {})
         self.text_encoder = text_encoder
+
+    @classmethod
+    def makes(cls, cfg: Any) -> tuple[str, ...]:
+        """Those of `pools` that are built with these settings."""
+        return cls.pools
+
+    def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
+        """(setting, what is wrong with it) as far as can be said before a recording is read, e.g. a folder that is not there; corpora: keys."""
+        return []
+
+    def ready(self, sources: Sources) -> bool:
+        """Whether `prepare` would find everything made already."""
+        return True
+
+    def prepare(self, sources: Sources) -> None:
+        """Make what the questions are built from beside the stores, once, under `sources.folder`."""
+
+    def settings(self, sources: Sources) -> dict[str, Any]:
+        """All that the questions depend on, as plain data: content rather than where it lies."""
+        return to_dict(self.cfg)
+
+    def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
+        """(split, question) in a fixed order; what cannot be made is counted in `sources.dropped`. The same sources give the same questions."""
+        return iter(())
+
+    def shared(self, sources: Sources) -> dict[str, Any]:
+        """What its questions share, kept once beside them: `info` of the task that scores them."""
+        return {}
+
+    def origins(self) -> dict[str, tuple[str, Mapping | None]]:
+        """Name -> (published source in `data.dataset.licences`, how it was simulated or None) of what its questions are made from beside the recordings."""
+        return {}
+
+    def answer_kind(self, sample: ECGSample) -> str:
+        """What counts of questions tell apart, e.g. "positive" and "negative"; "" for nothing."""
+        return ""
+
+    def lengths(self, pool: str) -> Sequence[Sequence[float]]:
+        """Samples of a pool as a plan without data takes them, equally frequent: the seconds of each ECG."""
+        return [[10.0]]
+
+    def drawn(self, samples: Sequence[ECGSample], texts: Mapping[str, str], stores: Stores, seed: int) -> list[dict[str, Any]]:
+        """What example figures are drawn from, as `metrics.json` keeps it; texts: id -> the answer with the ECG."""
+        return []
+
+    @classmethod
+    def figures(cls, summary: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> dict[str, Callable[[Path], list[Path]]]:
+        """File name -> what draws it there (without suffix) and returns the files; summary: the task's entry in `metrics.json`; drawn: of `drawn`."""
+        return {}
 
     @abstractmethod
     def parse(self, text: str, sample: ECGSample) -> Any | None:

@@ -5,76 +5,71 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from anyecg.config.schema import Slot
 from anyecg.data.corpora.base import Corpus
 from anyecg.data.dataset.data import Data
-from anyecg.findings import FINDINGS
 from anyecg.data.store.index import Index
-from anyecg.tasks.questions import VERSION, Questions, QuestionsConfig, build_questions, settings
-from anyecg.tasks.config import check
+from anyecg.data.dataset.questions_file import Questions
+from anyecg.tasks.base import Sources
+from anyecg.tasks.questions import build_questions, built_tasks, check_tasks, identity, task_settings
 from anyecg.data.store.shards import build_store, locked
 from anyecg.registry import registry
-from anyecg.simulate import ecgqa
 from anyecg.data.store.store import Store, Stores, digest
 from anyecg.types import ConfigError, DataError, InputSpec
 
 log = logging.getLogger(__name__)
 
 
-def build_data(corpora: Mapping[str, Slot], questions: QuestionsConfig, cache: Path | str, seed: int,
+def build_data(corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], cache: Path | str, seed: int = 0,
                workers: int = 0, progress: bool = True, fs: float = InputSpec.fs) -> Data:
     """The data of an experiment, built under `cache` where it is not there yet.
 
-    corpora: key -> reader and settings (without a root the corpus is simulated); seed: of the questions; workers:
-    processes that simulate and store; fs: Hz of the stores, as the encoder takes it. What was built is found again by its
-    content; a build that was killed goes on.
+    corpora: key -> reader and settings (without a root the corpus is simulated); tasks: key -> what is asked of them; seed: of the
+    questions; workers: processes that simulate and store; fs: Hz of the stores, as the encoder takes it.
+    What was built is found again by its content; a build that was killed goes on.
     """
     cache = Path(cache)
-    check(questions)
+    made = built_tasks(tasks)
+    check_tasks(made, corpora)
     opened = {key: open_corpus(key, slot, cache, workers, progress) for key, slot in corpora.items()}
     stores = Stores([_store(corpus, cache, workers, progress, fs) for corpus in opened.values()])
     check_patients(opened, stores)
-    questions = resolve_ecg_qa(questions, opened, stores, cache, seed, progress)
-    made = identity(stores, questions, seed)
-    path = questions_path(made, cache)
+    sources = Sources(stores, opened, cache, seed, progress=progress)
+    for task in made.values():
+        task.prepare(sources)
+    fingerprint = identity(task_settings(tasks, made, sources), sources)
+    path = questions_path(fingerprint, cache)
     with locked(cache):
-        table = Questions(path) if path.exists() else build_questions(stores, questions, path, seed=seed)
-    log.info("questions: %d in %s", len(table), path)
-    return Data(stores, table, made)
+        questions = Questions(path) if path.exists() else build_questions(tasks, sources, path)
+    log.info("questions: %d in %s", len(questions), path)
+    return Data(stores, questions, fingerprint)
 
 
-def find_data(corpora: Mapping[str, Slot], questions: QuestionsConfig, cache: Path | str, seed: int, fs: float = InputSpec.fs) -> Data | None:
+def find_data(corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], cache: Path | str, seed: int = 0, fs: float = InputSpec.fs) -> Data | None:
     """What `build_data` would give if all of it is in the cache, else None; nothing is simulated, stored or written there."""
     cache = Path(cache)
-    check(questions)
+    made = built_tasks(tasks)
+    check_tasks(made, corpora)
     if not all(slot.config.root is not None or simulated_root(key, slot, cache).exists() for key, slot in corpora.items()):
         return None
     opened = {key: open_corpus(key, slot, cache) for key, slot in corpora.items()}
     folders = [store_folder(corpus, _fingerprint(corpus), cache, fs) for corpus in opened.values()]
     if not all((folder / "store.json").exists() for folder in folders):
         return None
-    stores = Stores([Store.open(folder) for folder in folders])
-    simulated = [name for name, folder in questions.ecg_qa.items() if folder == "simulated"]
-    if not all(simulated_ecg_qa(name, stores, cache, seed).exists() for name in simulated):
+    sources = Sources(Stores([Store.open(folder) for folder in folders]), opened, cache, seed)
+    if not all(task.ready(sources) for task in made.values()):
         return None
-    made = identity(stores, resolve_ecg_qa(questions, opened, stores, cache, seed), seed)
-    path = questions_path(made, cache)
-    return Data(stores, Questions(path), made) if path.exists() else None
+    fingerprint = identity(task_settings(tasks, made, sources), sources)
+    path = questions_path(fingerprint, cache)
+    return Data(sources.stores, Questions(path), fingerprint) if path.exists() else None
 
 
 def _fingerprint(corpus: Corpus) -> str:
     with TemporaryDirectory() as folder:
         return Index(corpus, Path(folder) / "index.arrow").fingerprint
-
-
-def identity(stores: Stores, questions: QuestionsConfig, seed: int) -> str:
-    """The key of everything that the questions depend on."""
-    vocabulary = [(finding.name, finding.pattern.pattern) for finding in FINDINGS]
-    return digest([VERSION, stores.fingerprint, sorted(settings(questions).items()), seed, vocabulary])
 
 
 def open_corpus(key: str, slot: Slot, cache: Path, workers: int = 0, progress: bool = True) -> Corpus:
@@ -118,11 +113,6 @@ def simulated_root(key: str, slot: Slot, cache: Path) -> Path:
     return Path(cache) / "corpora" / f"{slot.component.layout}-{digest([simulator(key, slot).version, *sorted(_made(slot.config).items())])}"
 
 
-def simulated_ecg_qa(name: str, stores: Stores, cache: Path, seed: int) -> Path:
-    """Where under `cache` the simulated ECG-QA of a corpus lies, or will."""
-    return Path(cache) / "ecg_qa" / f"{name}-{digest([ecgqa.VERSION, stores[name].fingerprint, seed])}"
-
-
 def store_folder(corpus: Corpus, fingerprint: str, cache: Path, fs: float) -> Path:
     """Where under `cache` a corpus's store at `fs` Hz lies, or will; fingerprint: of its index."""
     return Path(cache) / "stores" / f"{corpus.key}-{fs:g}hz-{fingerprint}"
@@ -131,26 +121,6 @@ def store_folder(corpus: Corpus, fingerprint: str, cache: Path, fs: float) -> Pa
 def questions_path(made: str, cache: Path) -> Path:
     """Where under `cache` the questions of an `identity` lie, or will."""
     return Path(cache) / f"questions-{made}.arrow"
-
-
-def resolve_ecg_qa(questions: QuestionsConfig, opened: Mapping[str, Corpus], stores: Stores, cache: Path, seed: int,
-                   progress: bool = True) -> QuestionsConfig:
-    """The configuration with a folder for every corpus of `ecg_qa`: where it says "simulated", one is written under `cache`.
-
-    ConfigError for a corpus that is not among `opened`.
-    """
-    unknown = [name for name in questions.ecg_qa if name not in opened]
-    if unknown:
-        raise ConfigError(f"questions.ecg_qa.{unknown[0]}: corpora are {', '.join(opened)}; add it there or leave it out here")
-    folders = dict(questions.ecg_qa)
-    for name in (name for name, folder in folders.items() if folder == "simulated"):
-        folder = simulated_ecg_qa(name, stores, cache, seed)
-        folder.parent.mkdir(exist_ok=True)
-        with locked(folder.parent):
-            if not folder.exists():
-                ecgqa.write_ecgqa(opened[name], folder, seed, progress=progress)
-        folders[name] = str(folder)
-    return replace(questions, ecg_qa=folders)
 
 
 def _store(corpus: Corpus, cache: Path, workers: int, progress: bool, fs: float) -> Store:

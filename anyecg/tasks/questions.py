@@ -1,83 +1,100 @@
-"""Dataset construction: what is asked of the recordings, and what the right answer is (the paper's Dataset section)."""
+"""Questions from stored recordings: every task asks the stores what they have, and all of it goes into one file (the paper's Dataset section)."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+import hashlib
+import inspect
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from anyecg.tasks.classification.build import classification_questions, label_statements, label_universe
-from anyecg.tasks.config import POOLS, QuestionsConfig, check
-from anyecg.tasks.ecg_qa.build import ecg_qa_answers, ecg_qa_questions, settings
-from anyecg.tasks.localization.build import localization_questions
-from anyecg.tasks.multi_ecg.build import multi_ecg_questions
-from anyecg.tasks.report.build import report_questions
-from anyecg.data.dataset.questions_file import Questions, write_questions
-from anyecg.tasks.multi_ecg.written import written_questions
-from anyecg.data.store.store import Stores
-from anyecg.types import DataError, ECGSample
+from anyecg.config.schema import Slot
+from anyecg.data.dataset.questions_file import Questions, write_counted
+from anyecg.data.store.store import digest
+from anyecg.findings import FINDINGS
+from anyecg.registry import registry
+from anyecg.tasks.base import Sources, Task
+from anyecg.types import ConfigError, DataError, ECGSample
 
-__all__ = ["POOLS", "Questions", "QuestionsConfig", "build_questions", "settings", "write_counted"]
-
-VERSION = 7  # of the rules: a new one builds every question file again
-BUILDERS = {
-    "report": report_questions, "localization_short": localization_questions, "localization_long": localization_questions,
-    "multi_ecg": multi_ecg_questions, "classification": classification_questions,
-    "ecg_qa": ecg_qa_questions,
-}
+PACKAGE = __name__.partition(".")[0]
 
 
-def build_questions(stores: Stores, cfg: QuestionsConfig, path: Path, *, seed: int) -> Questions:
+def built_tasks(tasks: Mapping[str, Slot]) -> dict[str, Task]:
+    """The tasks of a configuration, to build questions with; ConfigError where two make one pool."""
+    owners: dict[str, str] = {}
+    for key, slot in tasks.items():
+        for pool in slot.component.makes(slot.config):
+            if owners.setdefault(pool, key) != key:
+                raise ConfigError(f"tasks.{key}: makes the pool '{pool}' as tasks.{owners[pool]} does; leave one of the two out")
+    return {key: slot.build() for key, slot in tasks.items()}
+
+
+def scoring_tasks(info: Mapping[str, Any], text_encoder: Any = None) -> dict[str, Task]:
+    """Key -> the task that scores a data set's questions, from their `info`; where that names none (imported ones), all that anyecg has."""
+    known = registry("task")
+    components = {key: one["name"] for key, one in info["tasks"].items()} if "tasks" in info else {name: name for name in known.table()}
+    return {key: known[name](None, info, text_encoder) for key, name in components.items()}
+
+
+def check_tasks(tasks: Mapping[str, Task], corpora: Mapping[str, Slot]) -> None:
+    """ConfigError with all that is wrong with the tasks' settings as far as can be said before a recording is read, one a line."""
+    wrong = [f"tasks.{key}.{setting}: {what}" for key, task in tasks.items() for setting, what in task.check(corpora)]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+
+
+def task_settings(slots: Mapping[str, Slot], tasks: Mapping[str, Task], sources: Sources) -> dict[str, dict[str, Any]]:
+    """Key -> the task's name and all that its questions depend on beside the stores and the seed."""
+    return {key: {"name": slots[key].name, "version": _version(task), **task.settings(sources)} for key, task in tasks.items()}
+
+
+def identity(settings: Mapping[str, Mapping[str, Any]], sources: Sources) -> str:
+    """The key of everything that the questions depend on; settings: of `task_settings`."""
+    vocabulary = [(finding.name, finding.pattern.pattern) for finding in FINDINGS]
+    return digest([sources.stores.fingerprint, [(key, sorted(one.items())) for key, one in settings.items()], sources.seed, vocabulary])
+
+
+def build_questions(slots: Mapping[str, Slot], sources: Sources, path: Path) -> Questions:
     """Write every question to `path` (Arrow) and a summary of counts beside it (`.json`), whole or not at all.
 
-    The same stores, configuration and seed give the same bytes. ConfigError for a configuration that makes
-    no sense; DataError where nothing can be asked.
+    The same sources and tasks give the same bytes. ConfigError for settings that make no sense; DataError where nothing can be asked.
     """
-    check(cfg)
-    dropped = Counter()
-    info = {
-        "version": VERSION, "seed": seed, "config": settings(cfg), "data": stores.fingerprint,
-        "labels": label_universe(stores), "label_statements": label_statements(stores), "ecg_qa_answers": ecg_qa_answers(cfg),
-    }
-    questions = write_counted(path, _all(stores, cfg, seed, dropped, path.parent / "replies.sqlite"), info, dropped)
+    tasks = built_tasks(slots)
+    check_tasks(tasks, sources.corpora)
+    for task in tasks.values():
+        task.prepare(sources)
+    info: dict[str, Any] = {"seed": sources.seed, "tasks": task_settings(slots, tasks, sources), "data": sources.stores.fingerprint,
+                            "rules": {key: task.rule for key, task in tasks.items()}}
+    for task in tasks.values():
+        info |= task.shared(sources)
+    questions = write_counted(path, _all(tasks, sources), info, sources.dropped, answer_kind(tasks))
     if not len(questions):
         path.unlink()
-        raise DataError(f"no question can be asked of {', '.join(store.summary['corpus'] for store in stores)} with pools {', '.join(cfg.pools)}")
+        corpora = ", ".join(store.summary["corpus"] for store in sources.stores)
+        raise DataError(f"no question can be asked of {corpora} by the tasks {', '.join(tasks) or '(there is none)'}")
     return questions
 
 
-def write_counted(path: Path, questions: Iterable[tuple[str, ECGSample]], info: Mapping, dropped: Counter) -> Questions:
-    """Write (split, question) pairs to `path`, and beside them how many there are and how many (pool, why) were `dropped`."""
-    counts = Counter()
-    write_questions(path, _counted(questions, counts), info)
-    summary = {
-        "questions": sum(counts.values()),
-        "counts": [
-            {"pool": pool, "subset": subset, "split": split, "answer": answer, "count": count}
-            for (pool, subset, split, answer), count in sorted(counts.items())
-        ],
-        "dropped": [{"pool": pool, "why": why, "count": count} for (pool, why), count in sorted(dropped.items())],
-    }
-    path.with_suffix(".json").write_text(json.dumps(summary, indent=1))
-    return Questions(path)
+def answer_kind(tasks: Mapping[str, Task]):
+    """What tells apart the questions of a summary: `kind(sample)`, by the task of each."""
+    return lambda sample: tasks[sample.task].answer_kind(sample) if sample.task in tasks else ""
 
 
-def _all(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter, replies: Path) -> Iterator[tuple[str, ECGSample]]:
-    builders = BUILDERS | ({"multi_ecg": partial(written_questions, replies=replies)} if cfg.writer.url else {})
-    for builder in dict.fromkeys(builders[pool] for pool in POOLS if pool in cfg.pools):
-        yield from builder(stores, cfg, seed, dropped)
+def _all(tasks: Mapping[str, Task], sources: Sources) -> Iterator[tuple[str, ECGSample]]:
+    for key, task in tasks.items():
+        for split, sample in task.build(sources):
+            if sample.pool not in task.pools:
+                raise DataError(f"tasks.{key}: question {sample.id} is of the pool '{sample.pool}', which {type(task).__name__}.pools does not name")
+            yield split, sample if sample.task == key else renamed(sample, key)
 
 
-def _counted(questions: Iterable[tuple[str, ECGSample]], counts: Counter) -> Iterator[tuple[str, ECGSample]]:
-    for split, sample in questions:
-        counts[sample.pool, sample.subset, split, _kind(sample)] += 1
-        yield split, sample
+def renamed(sample: ECGSample, task: str) -> ECGSample:
+    """A question as one of the task's key."""
+    return ECGSample(**{**vars(sample), "task": task})
 
 
-def _kind(sample: ECGSample) -> str:
-    """What a summary tells apart: positive and negative windows, kinds of MultiECG question."""
-    if sample.task == "localization":
-        return "positive" if sample.meta["intervals"] else "negative"
-    return sample.meta.get("kind", "")
+def _version(task: Task) -> int | str:
+    """Of its rules; of a task outside the package, also the content of its file."""
+    if type(task).__module__.partition(".")[0] == PACKAGE:
+        return task.version
+    return f"{task.version}-{hashlib.sha256(inspect.getsource(inspect.getmodule(type(task))).encode()).hexdigest()[:12]}"

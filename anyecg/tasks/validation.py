@@ -16,7 +16,7 @@ Length = Callable[[int], int]  # the row of a question -> its tokens
 
 
 @dataclass
-class Report:
+class ValidationReport:
     """What the validator found.
 
     questions: pool -> how many were looked at; longest: pool -> tokens of its longest question; too_long: pool -> how
@@ -38,13 +38,13 @@ class Report:
 
 
 def validate(data: Data, tasks: Mapping[str, Task], length: Length, context: int,
-             progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> Report:
+             progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> ValidationReport:
     """Look at every question: one marker an ECG, windows inside their records, question and answer in turn, an answer that
     its task's own parser reads as the reference, an id of its own; and at all: no patient and no record in two splits.
 
     length: the tokens of a question by its row; only sound questions are counted.
     """
-    report, ids, splits = Report(), set(), data.questions.column("split")
+    report, ids, splits = ValidationReport(), set(), data.questions.column("split")
     homes: dict[str, str] = {}  # patients and records -> the split they are in
     owners = {record: patient for store in data.stores for record, patient in store.rows(["id", "patient"])}
     for row in progress(range(len(data.questions))):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -35,18 +34,21 @@ def data_of(experiment: Experiment) -> Data:
     """The dataset that the experiment names, or one of its corpora, built where it is not in the cache yet."""
     if experiment.dataset:
         return open_dataset(experiment.dataset, experiment.input_spec.fs)
-    return build_data(experiment.corpora, experiment.questions, Path(experiment.cache), experiment.seed, fs=experiment.input_spec.fs)
+    return build_data(experiment.corpora, experiment.tasks, Path(experiment.cache), experiment.tasks_seed, fs=experiment.input_spec.fs)
 
 
 def evaluation_data(experiment: Experiment, data: Data) -> Data:
-    """What the evaluation asks of: `data`, which the stages learn from, or that with corpora and ECG-QA which only the evaluation sees."""
-    corpora, ecg_qa = experiment.evaluation.corpora, experiment.evaluation.ecg_qa
-    if not corpora and not ecg_qa:
-        return data
+    """What the evaluation asks of: `data`, which the stages learn from, or that with corpora and tasks which only the evaluation sees."""
+    settings = experiment.evaluation
+    tasks = experiment.tasks | settings.task_settings | experiment.evaluated_tasks()
     if experiment.dataset:
-        raise ConfigError("evaluation.corpora, evaluation.ecg_qa: a built dataset is asked what was built into it; build it with them, or leave them out here")
-    questions = replace(experiment.questions, ecg_qa=experiment.questions.ecg_qa | ecg_qa)
-    return build_data(experiment.corpora | corpora, questions, Path(experiment.cache), experiment.seed, fs=experiment.input_spec.fs)
+        if settings.corpora or settings.task_settings:
+            raise ConfigError("evaluation.corpora, evaluation.task_settings: a built dataset is asked what was built into it; build it with them, or leave "
+                              "them out here")
+        return data
+    if not settings.corpora and tasks == experiment.tasks:
+        return data
+    return build_data(experiment.corpora | settings.corpora, tasks, Path(experiment.cache), experiment.tasks_seed, fs=experiment.input_spec.fs)
 
 
 def training_texts(data: Data) -> Iterator[str]:

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from anyecg.data.dataset.data import Data
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import QuestionDataset
 from anyecg.data.clips import clips
-from anyecg.config.schema import Experiment, StageConfig
+from anyecg.config.schema import Experiment, Slot, StageConfig
 from anyecg.llms.chat import Chat
 from anyecg.model import ECGLanguageModel
+from anyecg.tasks.base import Words
 from anyecg.training.flops import Shape
 from anyecg.types import InputSpec
 
 MEASURED = 256  # questions of a pool that are looked at
-WINDOWS = 11  # lengths that stand for all between the shortest and the longest
+RECORD = 10.0  # s of an ECG of a pool that no task of the experiment makes
 TEMPLATE = 11  # tokens that Llama-3's chat template adds to a question and its answer
-
-
-@dataclass(frozen=True)
-class Words:
-    """Tokens of a sample's text without its chat template: of the question, the answer, and (view "text") the words for one ECG."""
-
-    question: int
-    answer: int
-    evidence: int
-
-
-# Means over the training questions of simulated corpora with SmolLM2's tokenizer, 136 to 212 questions a pool. Real reports
-# differ, and MultiECG answers that an LLM wrote are longer. For any other pool a round figure.
-WORDS = {
-    "report": Words(10, 21, 19),
-    "localization_short": Words(19, 12, 98),
-    "localization_long": Words(19, 17, 358),
-    "multi_ecg": Words(78, 14, 19),
-}
-OTHER = Words(20, 20, 20)
 
 
 def shares(stage: StageConfig, replay: float) -> dict[str, float]:
@@ -49,23 +28,21 @@ def shares(stage: StageConfig, replay: float) -> dict[str, float]:
 
 def stated(experiment: Experiment, model: ECGLanguageModel, pool: str, view: str) -> list[Shape]:
     """Samples of a pool as they are without data: ECGs as the configuration makes them, text of the stated length."""
-    words = WORDS.get(pool, OTHER)
+    task = experiment.tasks.get(experiment.pools().get(pool))
+    words = task.component.words.get(pool, Words()) if task else Words()
     shapes = []
-    for clips in _ecgs(experiment, pool):
-        ecgs = [words.evidence if view == "text" else model.places.inside(count) for count in clips]
+    for counts in _ecgs(experiment, task, pool, model.encoder.input):
+        ecgs = [words.evidence if view == "text" else model.places.inside(count) for count in counts]
         text = TEMPLATE + words.question + words.answer
-        shapes.append(Shape(0 if view == "text" else sum(clips), sum(ecgs) + 2 * model.places.markers * len(clips) + text, words.answer + 1))
+        shapes.append(Shape(0 if view == "text" else sum(counts), sum(ecgs) + 2 * model.places.markers * len(counts) + text, words.answer + 1))
     return shapes
 
 
-def _ecgs(experiment: Experiment, pool: str, spec: InputSpec) -> list[list[int]]:
-    """Samples of a pool, each as the clips of its ECGs: windows of every length and series of every size are taken as equally frequent."""
-    questions, limits = experiment.questions, experiment.input
-    if pool == "multi_ecg":
-        return [[clips(spec).count(RECORD)] * min(ecgs, limits.max_ecgs) for ecgs in range(2, questions.max_ecgs + 1)]
-    seconds = {"localization_short": [questions.short_seconds], "localization_long": np.linspace(*questions.long_seconds, WINDOWS)}
-    count = clips(spec).count
-    return [[count(min(length, limits.max_seconds))] for length in seconds.get(pool, [RECORD])]
+def _ecgs(experiment: Experiment, task: Slot | None, pool: str, spec: InputSpec) -> list[list[int]]:
+    """Samples of a pool, each as the clips of its ECGs."""
+    limits, count = experiment.input, clips(spec).count
+    samples = task.build().lengths(pool) if task else [[RECORD]]
+    return [[count(min(length, limits.max_seconds)) for length in seconds[: limits.max_ecgs]] for seconds in samples]
 
 
 def measured(experiment: Experiment, model: ECGLanguageModel, pool: str, view: str, data: Data, chat: Chat) -> list[Shape]:

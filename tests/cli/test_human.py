@@ -120,7 +120,7 @@ def finished(small_cache, tmp_path_factory):
     folder.mkdir()
     experiment = config.load("experiments/anyecg_chat.yaml", [*SMALL, f"cache={small_cache}"])
     (folder / "config.yaml").write_text(config.dump(experiment))
-    data = build_data(experiment.corpora, experiment.questions, small_cache, experiment.seed, progress=False)
+    data = build_data(experiment.corpora, experiment.tasks, small_cache, experiment.tasks_seed, progress=False)
     samples = questions_of(data, "multi_ecg", "test", experiment.evaluation.limit, experiment.evaluation.seed)
     texts = {s.id: s.answer if i % 2 else "Sinus rhythm." for i, s in enumerate(samples)}
     evaluate(Answering(lambda asked, view: (Prediction(s.id, texts[s.id]) for s in asked)), {"multi_ecg": samples}, {"multi_ecg": MultiECG()}, folder,

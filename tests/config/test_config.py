@@ -155,7 +155,7 @@ def test_an_llm_may_have_a_profile_of_its_own_at_a_scale():
     ("batch_size=0", "evaluation.batch_size: at least 1, not 0"),
     ("corpora.ptbxl={}", "evaluation.corpora: ptbxl is there for training and evaluation already"),
     ("corpora.cspc2018={}", "did you mean 'cpsc2018'?"),
-    ("corpora.a/b.name=csn", "evaluation.corpora.a/b: a corpus's key is part of file names and of ids; use letters, digits and . _ - + only"),
+    ("corpora.a/b.name=csn", "evaluation.corpora.a/b: a key is part of file names and of ids; use letters, digits and . _ - + only"),
 ])  # fmt: skip
 def test_what_cannot_be_evaluated_is_told_before_anything_is_built(override, told):
     with pytest.raises(ConfigError) as error:

@@ -10,8 +10,10 @@ RECIPE = "experiments/anyecg_chat.yaml"
 
 @pytest.mark.parametrize(("overrides", "lines"), [
     (["corpora=null"], ["command line: corpora: there is none to train on"]),
-    (["questions.pools=[report,localization_short,localization_long]"], ["stages.language.tasks.multi_ecg: questions.pools leaves this pool out",
-                                                                        "stages.stage3.tasks.multi_ecg: questions.pools leaves this pool out"]),
+    (["tasks.multi_ecg=null"], ["stages.language.tasks.multi_ecg: the experiment's tasks do not make this pool",
+                                "stages.stage3.tasks.multi_ecg: the experiment's tasks do not make this pool"]),
+    (["tasks.localization.pools=[localization_short]"], ["stages.stage2.tasks.localization_long: the experiment's tasks do not make this pool",
+                                                         "stages.stage3.replay.localization_long: the experiment's tasks do not make this pool"]),
     (["stages.stage2.trains=[llm,llm_weights]", "llm.tuning=full"], ["command line: stages.stage2.trains: with llm.tuning: full, llm and llm_weights are the same"]),
     (["stages.stage1.trains=[]", "stages.stage1.tasks.report=0"], ["stages.stage1.trains: the stage trains nothing", "stages.stage1.tasks: the stage asks nothing"]),
     (["stages.stage1.micro_batch=5"], ["command line: stages.stage1.micro_batch: batch_size 16 is not a multiple of micro_batch 5"]),
@@ -26,7 +28,7 @@ def test_parts_that_do_not_go_together(overrides, lines):
 
 def test_only_what_is_trained_is_looked_at():
     assert config.load(RECIPE, ["stages.joint.trains=[]", "stages.language.trains=[]", "llm=smollm2"]).curriculum
-    assert config.load(RECIPE, ["questions.pools=[report]"], trained=False).questions.pools == ["report"]  # a dataset is built of it
+    assert [*config.load(RECIPE, ["tasks.multi_ecg=null"], trained=False).pools()][:2] == ["report", "localization_short"]  # a dataset is built of it
 
 
 def test_an_llm_that_learns_in_the_run_needs_its_stage(tmp_path):

@@ -64,7 +64,7 @@ def test_what_only_the_evaluation_sees_changes_no_stage(small_cache):
 def test_corpora_of_twelve_lead_records_with_labels_add_no_training_question(small_cache, small_data):
     """The same corpora under `corpora`: other stages' keys, but no other question to learn from."""
     experiment = config.load(EXPERIMENT, [*SMALL, "corpora.cpsc2018.patients=60", "corpora.csn.patients=60"])
-    more = build_data(experiment.corpora, experiment.questions, small_cache, experiment.seed, progress=False)
+    more = build_data(experiment.corpora, experiment.tasks, small_cache, experiment.tasks_seed, progress=False)
     train = [[questions[int(row)] for row in questions.select(split="train")] for questions in (small_data.questions, more.questions)]
     assert train[0] == train[1]
 
@@ -79,7 +79,7 @@ def test_a_configuration_older_than_a_key_means_the_same(tmp_path):
     folder = claim_folder(tmp_path / "run", experiment)
     path = folder / "config.yaml"
     lines = path.read_text().splitlines()
-    older = [line for line in lines if line.strip() not in ("corpora: {}", "ecg_qa: {}") or not line.startswith("  ")]
+    older = [line for line in lines if line.strip() not in ("corpora: {}", "task_settings: {}") or not line.startswith("  ")]
     assert len(older) < len(lines)
     path.write_text("\n".join(older))
     claim_folder(tmp_path / "run", experiment)

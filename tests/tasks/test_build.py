@@ -9,12 +9,13 @@ import pytest
 from anyecg.tasks import build
 from anyecg.tasks.build import build_data
 from anyecg.config.schema import Slot
-from anyecg.tasks.questions import QuestionsConfig
 from anyecg.types import ConfigError, DataError
+
+from tests.building import tasks
 
 MIMIC = Slot.of("corpus", "mimic", patients=8, seed=1)
 RHYTHM = Slot.of("corpus", "mit_bih_arrhythmia", patients=4, seed=1, seconds=60.0)
-QUESTIONS = QuestionsConfig(windows_per_record=2)
+QUESTIONS = tasks(localization={"windows_per_record": 2})
 
 
 def made(cache, seed=0, questions=QUESTIONS, corpora={"mimic": MIMIC, "mit_bih_arrhythmia": RHYTHM}):
@@ -36,7 +37,7 @@ def test_found_again_and_the_same_elsewhere(tmp_path, monkeypatch):
 def test_fingerprint_follows_everything(tmp_path):
     base = made(tmp_path)
     others = [
-        made(tmp_path, seed=1), made(tmp_path, questions=QuestionsConfig(windows_per_record=3)), made(tmp_path, corpora={"mimic": MIMIC}),
+        made(tmp_path, seed=1), made(tmp_path, questions=tasks(localization={"windows_per_record": 3})), made(tmp_path, corpora={"mimic": MIMIC}),
         made(tmp_path, corpora={"mimic": Slot.of("corpus", "mimic", patients=8, seed=2), "mit_bih_arrhythmia": RHYTHM}),
     ]
     assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 5

@@ -9,7 +9,6 @@ import torch
 from torchmetrics.functional import auroc
 
 from anyecg.tasks.classification.build import classification_questions, label_statements, label_universe
-from anyecg.tasks.config import QuestionsConfig
 from anyecg.data.store.shards import build_store
 from anyecg.data.store.store import Stores
 from anyecg.data.corpora import corpora
@@ -56,7 +55,7 @@ SAMPLES = [
 
 
 def task():
-    return Classification({"labels": {"ptbxl": UNIVERSE}}, Words())
+    return Classification(None, {"labels": {"ptbxl": UNIVERSE}}, Words())
 
 
 def rows(texts, task_=None):
@@ -104,7 +103,7 @@ def test_corpora_keep_their_own_label_sets():
     universe = {"ptbxl": UNIVERSE, "cpsc": {"rhythm": ["atrial fibrillation", "sinus rhythm"]}}
     other = [replace(s, id=f"c{i}", subset="cpsc", meta={"labels": {"rhythm": s.meta["labels"]["rhythm"]}}) for i, s in enumerate(SAMPLES[:2])]
     both = [*SAMPLES, *other]
-    found = Classification({"labels": universe}, Words())
+    found = Classification(None, {"labels": universe}, Words())
     found = found.reduce(found.score(both, [Prediction(s.id, s.answer) for s in both]))
     assert found["auc_cpsc_rhythm"] == found["auc_ptbxl_rhythm"] == 1 and "auc_cpsc_super" not in found
 
@@ -113,7 +112,7 @@ def test_labels_are_names_not_substrings():
     universe = {"ptbxl": {"rhythm": ["AF", "AFL"]}}
     said = [ECGSample(id=f"q{i}", task="classification", subset="ptbxl", records=(Window("r"),), conversation=(Turn("user", "<ecg>"), Turn("assistant", name)),
                       meta={"labels": {"rhythm": [name]}}) for i, name in enumerate(["AF", "AFL"])]  # fmt: skip
-    scored = Classification({"labels": universe}, Words()).score(said, [Prediction("q0", "AF"), Prediction("q1", "AFL")])
+    scored = Classification(None, {"labels": universe}, Words()).score(said, [Prediction("q0", "AF"), Prediction("q1", "AFL")])
     assert scored["label:ptbxl_rhythm:AF"].tolist() == [1, 0] and scored["score:ptbxl_rhythm:AF"].tolist() == [1, 0]
     assert scored["said:atrial_fibrillation"].tolist() == [True, False]
 
@@ -181,8 +180,8 @@ def test_each_label_has_its_auc_beside_its_f1():
 def test_real_reports_assert_their_own_labels_and_denied_ones_none(tmp_path):
     corpus = corpora["ptbxl"]
     stores = Stores([build_store(corpus(corpus.Config(root=str(REAL / "ptbxl"), limit=150), REAL / "ptbxl"), tmp_path, progress=False)])
-    samples = [sample for _, sample in classification_questions(stores, QuestionsConfig(), 0, Counter())]
-    judge = Classification({"labels": label_universe(stores), "label_statements": label_statements(stores)}, Words())
+    samples = [sample for _, sample in classification_questions(stores, Counter())]
+    judge = Classification(None, {"labels": label_universe(stores), "label_statements": label_statements(stores)}, Words())
     assert {group: len(names) for group, names in judge.info["labels"]["ptbxl"].items()} == {"super": 5, "sub": 23, "form": 19, "rhythm": 12}
     found = judge.reduce(judge.score(samples, [Prediction(s.id, s.answer) for s in samples]))
     assert found["label_f1"] == found["f1_ptbxl_super"] == found["f1_ptbxl_sub"] == found["finding_f1"] == 1
@@ -193,8 +192,8 @@ def test_real_reports_assert_their_own_labels_and_denied_ones_none(tmp_path):
 
 def test_what_is_missing_is_said():
     with pytest.raises(ConfigError, match="text_encoder"):
-        rows([""] * 4, Classification({"labels": {"ptbxl": UNIVERSE}}))
+        rows([""] * 4, Classification(None, {"labels": {"ptbxl": UNIVERSE}}))
     with pytest.raises(DataError, match="label names"):
-        rows([""] * 4, Classification({}, Words()))
+        rows([""] * 4, Classification(None, {}, Words()))
     with pytest.raises(DataError, match="q0.*'ptbxl_super'.*normal ECG"):
-        rows([""] * 4, Classification({"labels": {"ptbxl": {**UNIVERSE, "super": ["conduction disturbance"]}}}, Words()))
+        rows([""] * 4, Classification(None, {"labels": {"ptbxl": {**UNIVERSE, "super": ["conduction disturbance"]}}}, Words()))

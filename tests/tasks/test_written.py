@@ -18,12 +18,12 @@ from anyecg.tasks.build import build_data
 from anyecg.config.schema import Slot
 from anyecg.data.corpora.base import SPLITS
 from anyecg.findings import find
-from anyecg.tasks.questions import QuestionsConfig, build_questions
 from anyecg.tasks.multi_ecg.series import Histories, Series, Visit
 from anyecg.tasks.multi_ecg.written import fault, messages, read_pairs
 from anyecg.endpoint import Endpoint, EndpointConfig, EndpointError, Request
 from anyecg.tasks.multi_ecg.task import HIGHEST, MultiECG
 from anyecg.types import MARKER, ConfigError, DataError, Prediction
+from tests.building import build, only
 from tests.chat_server import ChatServer
 
 
@@ -115,12 +115,12 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def stores(cache):
     simulated = {"mimic": Slot.of("corpus", "mimic", patients=60, seed=3)}
-    return build_data(simulated, QuestionsConfig(pools=["multi_ecg"]), cache, seed=0, workers=1, progress=False).stores
+    return build_data(simulated, only(multi_ecg={}), cache, seed=0, workers=1, progress=False).stores
 
 
 def config(url, **settings):
     endpoint = {"url": url, "model": "llama", "timeout": 5, "retries": 0} | settings
-    return QuestionsConfig(pools=["multi_ecg"], questions_per_run=6, writer=EndpointConfig(**endpoint))
+    return only(multi_ecg={"questions_per_run": 6, "writer": EndpointConfig(**endpoint)})
 
 
 def dropped(path):
@@ -129,7 +129,7 @@ def dropped(path):
 
 def test_questions_of_an_llm(stores, tmp_path):
     with ChatServer(writer) as server:
-        questions = build_questions(stores, config(server.url), tmp_path / "q.arrow", seed=0)
+        questions = build(stores, config(server.url), tmp_path / "q.arrow")
         series = len(server.requests)
         assert 30 < series < len(questions) and sorted(path.name for path in tmp_path.iterdir()) == ["q.arrow", "q.json", "replies.sqlite"]
     samples, splits = list(questions), dict(zip(questions.column("id"), questions.column("split")))
@@ -137,7 +137,7 @@ def test_questions_of_an_llm(stores, tmp_path):
     assert {sample.meta["kind"] for sample in samples} == {"written"}
     for history in (Histories(store) for store in stores):
         for split in ("train", "val", "test"):
-            patients = {one.patient for one in history.series(split, config("http://h/v1"), 0)}
+            patients = {one.patient for one in history.series(split, config("http://h/v1")["multi_ecg"].config, 0)}
             assert patients >= {sample.patient for sample in samples if splits[sample.id] == split} != set()
     first = [sample for sample in samples if sample.id.endswith("/0")]
     assert all(sample.answer == f"The first ECG shows {sample.evidence[0]}." for sample in first)
@@ -152,7 +152,7 @@ def test_questions_of_an_llm(stores, tmp_path):
 
 def test_the_judge_reads_what_an_llm_wrote(stores, tmp_path):
     with ChatServer(writer) as server:
-        samples = list(build_questions(stores, config(server.url), tmp_path / "q.arrow", seed=0))
+        samples = list(build(stores, config(server.url), tmp_path / "q.arrow"))
     task = MultiECG()
     rows = task.score(samples, [Prediction(sample.id, sample.answer) for sample in samples])
     assert (rows["score"] == HIGHEST).all() and rows["parsed"].all() and not task.notes(rows)
@@ -167,34 +167,34 @@ def test_the_judge_reads_what_an_llm_wrote(stores, tmp_path):
 
 def test_a_build_whose_endpoint_dies_goes_on_to_the_same_bytes(stores, tmp_path):
     with ChatServer(writer) as server:
-        whole = build_questions(stores, config(server.url), tmp_path / "whole.arrow", seed=0)
+        whole = build(stores, config(server.url), tmp_path / "whole.arrow")
         series = len(server.requests)
     (tmp_path / "again").mkdir()
     path = tmp_path / "again" / "q.arrow"
     with ChatServer(writer, act=lambda number, body: 503 if number >= 20 else None) as server:
         with pytest.raises(EndpointError, match=rf"\d+ of {series} requests are answered and kept in {path.parent / 'replies.sqlite'}; give the same command"):
-            build_questions(stores, config(server.url, concurrency=2), path, seed=0)
+            build(stores, config(server.url, concurrency=2), path)
     assert not path.exists()
     with ChatServer(writer) as server:
-        build_questions(stores, config(server.url), path, seed=0)
+        build(stores, config(server.url), path)
         assert len(server.requests) <= series - 18
-    assert [row for row in build_questions(stores, config("http://127.0.0.1:9/v1"), path, seed=0)] == list(whole)  # from the replies alone
+    assert [row for row in build(stores, config("http://127.0.0.1:9/v1"), path)] == list(whole)  # from the replies alone
     built = path.read_bytes()
-    build_questions(stores, config("http://127.0.0.1:9/v1"), path, seed=0)
+    build(stores, config("http://127.0.0.1:9/v1"), path)
     assert path.read_bytes() == built
 
 
 def test_replies_that_cannot_be_used_are_an_error_of_one_message(stores, tmp_path):
     with ChatServer(lambda asked: "I am sorry, but as a language model") as server:
         with pytest.raises(DataError, match=r"nothing that llama wrote about \d+ series of ECGs can be used: reply without a pair in JSON \(\d+\); ask another"):
-            build_questions(stores, config(server.url), tmp_path / "q.arrow", seed=0)
+            build(stores, config(server.url), tmp_path / "q.arrow")
     assert not (tmp_path / "q.arrow").exists()
 
 
 def test_one_good_reply_is_enough_and_the_others_are_counted(stores, tmp_path):
     bodies = {0: None, 1: 413, 2: b'{"choices": [{"message": {"content": "[{"}, "finish_reason": "length"}]}'}
     with ChatServer(writer, act=lambda number, body: bodies.get(number, b'{"choices": [{"message": {"content": "?"}}]}')) as server:
-        questions = build_questions(stores, config(server.url, concurrency=1), tmp_path / "q.arrow", seed=0)
+        questions = build(stores, config(server.url, concurrency=1), tmp_path / "q.arrow")
         series = len(server.requests)
     why = dropped(tmp_path / "q.arrow")
     assert 1 <= len(questions) <= 2 and why["written: request that the endpoint refused"] == why["written: reply cut before its first pair"] == 1
@@ -204,7 +204,7 @@ def test_one_good_reply_is_enough_and_the_others_are_counted(stores, tmp_path):
 def test_requests_without_a_reply_are_dropped_and_counted(stores, tmp_path):
     bodies = {3: "hang", 8: b'{"choices": []}', 9: b"<html>busy</html>"}
     with ChatServer(writer, act=lambda number, body: bodies.get(number), pause=3) as server:
-        questions = build_questions(stores, config(server.url, concurrency=1, timeout=0.7), tmp_path / "q.arrow", seed=0)
+        questions = build(stores, config(server.url, concurrency=1, timeout=0.7), tmp_path / "q.arrow")
     why = dropped(tmp_path / "q.arrow")
     assert len(questions) > 20 and why["written: request without a reply in time"] == 1 and why["written: request without a chat completion"] == 2
 
@@ -250,9 +250,10 @@ def test_a_real_server(served, tmp_path):
     """SmolLM2 (135 M parameters) seldom writes a pair that passes: what counts is that all it says is kept, read, checked and counted."""
     url, model, stop = served
     simulated = {"mimic": Slot.of("corpus", "mimic", patients=4, seed=3)}
-    stores = build_data(simulated, QuestionsConfig(pools=["multi_ecg"]), tmp_path, seed=0, workers=1, progress=False).stores
+    stores = build_data(simulated, only(multi_ecg={}), tmp_path, seed=0, workers=1, progress=False).stores
     llm = EndpointConfig(url=url, model=model, concurrency=2, timeout=300, retries=1, max_tokens=60)
-    cfg = QuestionsConfig(pools=["multi_ecg"], runs_per_patient=1, questions_per_run=2, writer=llm)
+    slots = only(multi_ecg={"runs_per_patient": 1, "questions_per_run": 2, "writer": llm})
+    cfg = slots["multi_ecg"].config
     series = [one for store in stores for split in SPLITS for one in Histories(store).series(split, cfg, 0)]
     path = tmp_path / "written" / "q.arrow"
     capital = [Request(({"role": "user", "content": "What is the capital of France?"},))]
@@ -260,7 +261,7 @@ def test_a_real_server(served, tmp_path):
     def outcome():
         said = next(Endpoint(llm, path.with_name("replies.sqlite")).ask(capital, progress=False)).text
         try:
-            questions = list(build_questions(stores, cfg, path, seed=0))
+            questions = list(build(stores, slots, path))
             return said, questions, dropped(path)
         except DataError as error:
             return said, [], Counter({why: int(count) for why, count in re.findall(r"(?:: |; )([^;:]*?) \((\d+)\)", str(error))})

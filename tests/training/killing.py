@@ -96,7 +96,7 @@ def run(data_cache: Path, trace: Path, point: list, overrides: list[str]) -> Non
     experiment = config.load("experiments/anyecg_chat.yaml", overrides)
     text_encoder = experiment.text_encoder.build()
     killer.around(text_encoder, "encode", "embedding")
-    data = build_data(experiment.corpora, experiment.questions, data_cache, experiment.seed, progress=False)
+    data = build_data(experiment.corpora, experiment.tasks, data_cache, experiment.tasks_seed, progress=False)
     pipeline.run_stages(experiment, build_model(experiment, data), data, text_encoder)
 
 

@@ -20,8 +20,9 @@ from rich.markdown import Markdown
 
 from anyecg import config
 from anyecg.data.dataset.card import tallies
-from anyecg.data.dataset.built import LOG, build_dataset, facts, ready
+from anyecg.data.dataset.built import LOG, facts, ready
 from anyecg.config.schema import Experiment
+from anyecg.tasks.dataset import build_dataset
 from anyecg.config.shipped import experiments
 from anyecg.cli.terminal import logging_to, place, roots, whole
 from anyecg.types import ConfigError
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
     corpora = {key: slot for key, slot in experiment.corpora.items() if not given or key in given}
     ready(options.to)
     with logging_to(options.to / LOG):
-        build_dataset(corpora, experiment.questions, options.to, seed=experiment.seed, fs=experiment.input_spec.fs, workers=options.workers)
+        build_dataset(corpora, experiment.tasks, options.to, seed=experiment.tasks_seed, fs=experiment.input_spec.fs, workers=options.workers)
     known = facts(options.to)
     screen().print(Markdown("\n".join(tallies(known))))
     print(f"{known['questions']:,} questions in {options.to}; its card: {options.to / 'README.md'}")

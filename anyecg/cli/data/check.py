@@ -29,8 +29,8 @@ from anyecg.data.store.store import Store, shard_name
 from anyecg.config.schema import Experiment
 from anyecg.cli.terminal import quieten
 from anyecg.training.assembly import training_texts
-from anyecg.tasks import tasks as registry
-from anyecg.tasks.validation import Length, Report, validate
+from anyecg.tasks.questions import scoring_tasks
+from anyecg.tasks.validation import Length, ValidationReport, validate
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     data = open_dataset(options.dataset)
     damaged = [path for store in data.stores for path in _damaged(store)]
     length, context = counting(experiment, data)
-    tasks = {name: registry[name](data.questions.info) for name in registry.table()}
+    tasks = scoring_tasks(data.questions.info)
     report = validate(data, tasks, length, context, _bar)
     _show(report, experiment.llm.name, context)
     for path in damaged:
@@ -82,7 +82,7 @@ def _damaged(store: Store) -> Iterator[Path]:
             yield path
 
 
-def _show(report: Report, llm: str, context: int) -> None:
+def _show(report: ValidationReport, llm: str, context: int) -> None:
     table = Table("pool", "questions", "failures", f"longest ({llm})", f"over {context:,} tokens")
     for pool, count in report.questions.items():
         failed = sum(number for (where, _), number in report.failures.items() if where == pool)

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import track
 
 from anyecg.data.corpora.base import SPLITS
-from anyecg.data.dataset.exchange import to_rows
+from anyecg.tasks.release.exchange import to_rows
 from anyecg.data.dataset.built import open_dataset
-from anyecg.data.dataset.release import write_rows
+from anyecg.tasks.release.rows import write_rows
 from anyecg.cli.terminal import place
 from anyecg.types import DataError
 

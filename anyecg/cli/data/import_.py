@@ -16,10 +16,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from anyecg.data.dataset.exchange import to_samples
+from anyecg.tasks.release.exchange import to_samples
 from anyecg.data.dataset.built import open_dataset, write_dataset
 from anyecg.tasks.classification.build import label_statements, label_universe
-from anyecg.data.dataset.release import read_released
+from anyecg.tasks.questions import answer_kind, scoring_tasks
+from anyecg.tasks.release.rows import read_released
 from anyecg.cli.terminal import place
 from anyecg.types import DataError, ECGSample
 
@@ -35,15 +36,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     data = open_dataset(options.data)
     left_out: Counter = Counter()
+    tasks = scoring_tasks(data.questions.info)
     info = {
         "imported": [path.name for path in options.files], "data": data.stores.fingerprint, "labels": label_universe(data.stores),
         "label_statements": label_statements(data.stores),
-        "ecg_qa_answers": data.questions.info.get("ecg_qa_answers", {}),
+        "ecg_qa_answers": data.questions.info.get("ecg_qa_answers", {}), **({"tasks": data.questions.info["tasks"]} if "tasks" in data.questions.info else {}),
     }
     console = Console(stderr=True)
     rows = track(chain.from_iterable(map(read_released, options.files)), "import", total=None, console=console, transient=True,
                  disable=not console.is_terminal)
-    made = write_dataset(options.to, data.stores, some(to_samples(rows, data.stores, left_out), left_out), info, left_out)
+    made = write_dataset(options.to, data.stores, some(to_samples(rows, data.stores, left_out), left_out), info, left_out, answer_kind(tasks))
     print(f"{len(made.questions):,} questions in {options.to}")
     if left_out:
         print(f"{left_out.total():,} rows left out:\n{told(left_out)}")

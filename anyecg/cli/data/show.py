@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 from pathlib import Path
@@ -22,7 +22,9 @@ from matplotlib.textpath import TextToPath
 
 from anyecg.data.corpora.base import SPLITS
 from anyecg.data.dataset.built import open_dataset
-from anyecg.tasks.questions import Questions
+from anyecg.data.dataset.questions_file import Questions
+from anyecg.tasks.base import Task
+from anyecg.tasks.questions import scoring_tasks
 from anyecg.data.chance import chance
 from anyecg.data.store.store import Stores
 from anyecg.plots.trace import INK, QUIET, TRUE, WIDEST, Beat, Panel, rhythm_leads, strips, twelve_leads
@@ -36,7 +38,6 @@ PAGE = 11.0  # s of an ECG at most that is drawn as a page of twelve leads
 LONGEST = 60.0  # s of an ECG that are drawn
 FEW = 4  # leads up to which an ECG is drawn as strips, whatever its length
 TRIED = 200  # questions of each pool that are looked at
-NAMES = {"report": "Report", "localization": "Localization", "multi_ecg": "Several ECGs", "classification": "Classification", "ecg_qa": "ECG-QA"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,12 +55,13 @@ def run(options: argparse.Namespace) -> None:
     if options.out.suffix not in (".png", ".pdf"):
         raise ConfigError(f"show: --out {options.out}: give a name that ends in .png or .pdf")
     data = open_dataset(options.dataset)
+    tasks = scoring_tasks(data.questions.info)
     samples = examples(data.questions, options.split, options.task, options.n, options.seed)
     for number, sample in enumerate(samples, start=1):
-        print(f"{number}. {title(sample)}\n   {source(sample, data.stores)}")
+        print(f"{number}. {title(sample, tasks)}\n   {source(sample, data.stores)}")
         for speaker, text in turns(sample):
             print(textwrap.fill(text, 110, initial_indent=f"   {speaker}: ", subsequent_indent="      "))
-    figure = page(samples, data.stores, f"{options.dataset.resolve().name}: {options.split} split, seed {options.seed}")
+    figure = page(samples, data.stores, f"{options.dataset.resolve().name}: {options.split} split, seed {options.seed}", tasks)
     partial = options.out.with_name(f"{options.out.name}.part")
     try:
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -89,9 +91,9 @@ def _drawn(questions: Questions, rows: np.ndarray, rng: random.Random) -> Iterat
     return (sample for sample in chain.from_iterable(zip_longest(*found)) if sample is not None)
 
 
-def title(sample: ECGSample) -> str:
+def title(sample: ECGSample, tasks: Mapping[str, Task]) -> str:
     """"Localization: mit_bih_arrhythmia_long"."""
-    name = NAMES.get(sample.task, sample.task)
+    name = (sample.task in tasks and tasks[sample.task].title) or sample.task
     return f"{name}: {sample.subset}" if sample.subset else name
 
 
@@ -118,7 +120,7 @@ def panels(sample: ECGSample, stores: Stores) -> list[Panel]:
     for window in sample.records:
         end = window.start + min(stores.seconds(window), LONGEST)
         signal, mask = stores.read(Window(window.record, window.start, end))
-        if sample.task != "localization" and end - window.start < PAGE and mask.sum() > FEW:
+        if "intervals" not in sample.meta and end - window.start < PAGE and mask.sum() > FEW:
             drawn.append(twelve_leads(signal, mask, fs=stores.fs))
             continue
         leads = rhythm_leads(signal, mask)
@@ -167,10 +169,10 @@ class Block:
         return LEADING * len(self.lines) + sum(captions + self.scale * high + GAP for high, _ in self.rows)
 
 
-def block(number: int, sample: ECGSample, stores: Stores) -> Block:
+def block(number: int, sample: ECGSample, stores: Stores, tasks: Mapping[str, Task]) -> Block:
     """An example laid out in a column."""
     whose = source(sample, stores) if len(sample.records) == 1 else f"patient {sample.patient}"
-    lines = [(f"{number}  {title(sample)}", INK, "bold"), *((line, QUIET, "normal") for line in wrapped(whose, "normal"))]
+    lines = [(f"{number}  {title(sample, tasks)}", INK, "bold"), *((line, QUIET, "normal") for line in wrapped(whose, "normal"))]
     for speaker, text in turns(sample):
         colour, weight = (TRUE, "bold") if speaker == "A" else (INK, "normal")
         lines += [(line, colour, weight) for line in wrapped(f"{speaker}:  {text}", weight)]
@@ -191,9 +193,9 @@ def wrapped(text: str, weight: str) -> list[str]:
     return lines
 
 
-def page(samples: Sequence[ECGSample], stores: Stores, heading: str) -> Figure:
+def page(samples: Sequence[ECGSample], stores: Stores, heading: str, tasks: Mapping[str, Task]) -> Figure:
     """The examples in two columns, each in the column that is shorter so far."""
-    blocks = [block(number, sample, stores) for number, sample in enumerate(samples, start=1)]
+    blocks = [block(number, sample, stores, tasks) for number, sample in enumerate(samples, start=1)]
     filled = [0.0] * min(2, len(blocks))
     places = []
     for one in blocks:

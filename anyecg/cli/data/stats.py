@@ -62,8 +62,8 @@ def run(options: argparse.Namespace) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     console.print(questions_table(tasks, paper), spreads_table(tasks), sources_table(sources), sep="\n")
     console.print(f"paper: {table2.caption}; {table2.source}")
-    if "localization" in tasks:
-        console.print(f"{MISSING} a figure of the paper that is not known here, such as the share of each localization subset; questions.localization_sizes sets these")
+    if any(group.answer for subsets in tasks.values() for group in subsets.values()):
+        console.print(f"{MISSING} a figure of the paper that is not known here, such as the share of each localization subset; tasks.localization.sizes sets these")
     if projection:
         console.print("", projection_table(projection), projection.note, sep="\n")
 
@@ -73,7 +73,7 @@ class Group:
     """Some questions: how often each value of what is counted occurs. Groups can be added, and medians stay exact."""
 
     split: Counter = field(default_factory=Counter)
-    answer: Counter = field(default_factory=Counter)  # positive or negative, of localizations
+    answer: Counter = field(default_factory=Counter)  # positive or negative, of questions with intervals
     ecgs: Counter = field(default_factory=Counter)  # of a question
     ecg_seconds: Counter = field(default_factory=Counter)  # of the whole recording
     leads: Counter = field(default_factory=Counter)
@@ -116,11 +116,11 @@ def _columns(rows: pa.Table, records: pa.Table) -> Iterator[pa.Table]:
     task, subset = (rows[name].combine_chunks() for name in ("task", "subset"))
     last_turns = np.cumsum(pc.list_value_length(rows["conversation"]).to_numpy()) - 1
     answers = pc.struct_field(pc.list_flatten(rows["conversation"]), "text").take(last_turns)
-    negative = pc.match_substring(rows["meta"], '"intervals": []')  # as `write_questions` writes it
+    locating, negative = (pc.match_substring(rows["meta"], f'"intervals": {what}') for what in ("[", "[]"))  # as `write_questions` writes it
     ecgs = pc.list_value_length(rows["records"]).to_numpy()
     yield pa.table({
         "task": task, "subset": subset, "split": rows["split"], "ecgs": ecgs, "answer_words": pc.add(pc.count_substring(answers, " "), 1),
-        "answer": pc.if_else(pc.equal(task, "localization"), pc.if_else(negative, "negative", "positive"), pa.scalar(None, pa.string())),
+        "answer": pc.if_else(locating, pc.if_else(negative, "negative", "positive"), pa.scalar(None, pa.string())),
     })
     owner = np.repeat(np.arange(len(rows)), ecgs)
     windows = pc.list_flatten(rows["records"])

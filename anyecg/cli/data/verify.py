@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import track
 
 from anyecg.data.corpora import corpora
-from anyecg.data.dataset.release import read_rows
-from anyecg.data.dataset.verification import Verification, Verifier
+from anyecg.tasks.release.rows import read_rows
+from anyecg.tasks.release.verification import Verification, Verifier
 from anyecg.cli.terminal import roots
 from anyecg.types import ConfigError, DataError
 

@@ -77,12 +77,12 @@ def data_key(experiment: Experiment) -> tuple[str, bool]:
     """The fingerprint of an experiment's data and True; a stand-in and False where the data is not built yet."""
     if experiment.dataset:
         return open_dataset(experiment.dataset, experiment.input_spec.fs).fingerprint, True
-    found = find_data(experiment.corpora, experiment.questions, experiment.cache, experiment.seed, experiment.input_spec.fs)
+    found = find_data(experiment.corpora, experiment.tasks, experiment.cache, experiment.tasks_seed, experiment.input_spec.fs)
     return (found.fingerprint, True) if found else (_data_settings(experiment), False)
 
 
 def _data_settings(experiment: Experiment) -> str:
-    return fingerprint(experiment.dataset, experiment.corpora, experiment.questions, experiment.seed, experiment.cache, experiment.input_spec.fs)
+    return fingerprint(experiment.dataset, experiment.corpora, experiment.tasks, experiment.tasks_seed, experiment.cache, experiment.input_spec.fs)
 
 
 def saved(steps: Iterable[Step], cost: Callable[[Step], float] = lambda step: step.visits) -> float:

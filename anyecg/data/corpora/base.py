@@ -60,12 +60,14 @@ class Corpus:
     """A source of recordings in its native layout.
 
     name: what the registry calls its reader; layout: what the simulator calls it; shard_records: recordings of one store shard;
+    reserved: splits whose records are kept for a benchmark's labels, so that no task asks for their reports;
     key: what a user calls this corpus, and with it its store, record ids and subset; rate: Hz that every recording has, None where they may differ; rejected: the bad rows that were met so far while `entries`
     was read, each once, in their order.
     """
 
     name: ClassVar[str]
     layout: ClassVar[str | None] = None
+    reserved: ClassVar[tuple[str, ...]] = ()
     shard_records: ClassVar[int] = 128
     rate: float | None = None
 
@@ -120,9 +122,21 @@ class Corpus:
         """The annotations that mark a beat (not a rhythm change, noise or an ST episode)."""
         return [(time, symbol) for time, symbol in self.annotations(entry) if symbol in BEATS]
 
+    @property
+    def reports(self) -> str:
+        """Where the statements of its entries come from: "written" as a report, or "codes", the names of codes."""
+        return "written"
+
     def info(self) -> Mapping:
-        """What a task must know of the whole corpus (for PTB-XL: its label names); kept with the store."""
+        """What its labels mean: {"labels": {set: {label's code: name}}, "maps": {set: {entry's code: label's code}}, "statements": {code: text}}.
+
+        A set without a map has the entries' codes themselves; statements: what a report says of a code.
+        """
         return {}
+
+    def has(self) -> Mapping:
+        """What a task can ask the whole corpus for: `info`, `reports`, `reserved`; kept with the store."""
+        return {**self.info(), "reports": self.reports, "reserved": list(self.reserved)}
 
     def files(self, entry: Entry) -> list[Path]:
         """The files that hold a recording; their sizes are part of the store's fingerprint."""

@@ -34,6 +34,7 @@ class PTBXL(Corpus):
 
     name: ClassVar[str] = "ptbxl"
     layout: ClassVar[str] = "ptbxl"
+    reserved: ClassVar[tuple[str, ...]] = ("test",)
 
     @dataclass(frozen=True)
     class Config(Corpus.Config):
@@ -46,6 +47,10 @@ class PTBXL(Corpus):
     @property
     def rate(self) -> float:
         return {"records100": 100.0, "records500": 500.0}[self.cfg.records]
+
+    @property
+    def reports(self) -> str:
+        return "written" if self.cfg.report == "text" else "codes"
 
     def _statements(self) -> pd.DataFrame:
         """scp_statements.csv by code, without rows that lack the code or its description."""
@@ -97,9 +102,9 @@ class PTBXL(Corpus):
         return self.limited(usable())
 
     def info(self) -> Mapping:
-        """label sets -> code -> name (5, 23, 19 and 12 of them), code -> its diagnostic superclass and subclass, code -> statement.
+        """Label sets (5, 23, 19 and 12 labels), of the first two which diagnostic code is of which class, code -> statement.
 
-        {"labels": {"super": {code: name}, "sub": ..., "form": ..., "rhythm": ...}, "classes": {code: [super, sub]},
+        {"labels": {"super": {code: name}, "sub": ..., "form": ..., "rhythm": ...}, "maps": {"super": {code: class}, "sub": ...},
         "statements": {code: description}}
         """
         codes = self._statements()
@@ -112,9 +117,9 @@ class PTBXL(Corpus):
                 "form": codes.loc[codes["form"] == 1, "description"].to_dict(),
                 "rhythm": codes.loc[codes["rhythm"] == 1, "description"].to_dict(),
             },
-            "classes": {
-                code: [row["diagnostic_class"], row["diagnostic_subclass"]]
-                for code, row in diagnostic.dropna(subset=["diagnostic_class", "diagnostic_subclass"]).iterrows()
+            "maps": {
+                group: diagnostic.dropna(subset=["diagnostic_class", "diagnostic_subclass"])[f"diagnostic_{column}"].to_dict()
+                for group, column in (("super", "class"), ("sub", "subclass"))
             },
             "statements": codes["description"].dropna().to_dict(),
         }

@@ -31,7 +31,12 @@ class Snomed(Corpus):
     """
 
     records: ClassVar[re.Pattern[str]]
+    reserved: ClassVar[tuple[str, ...]] = ("test",)
     unlisted: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def reports(self) -> str:
+        return "codes"
 
     def published(self) -> Mapping[str, str]:
         """SNOMED CT code -> English name, of the source's own list."""
@@ -42,8 +47,8 @@ class Snomed(Corpus):
         return self.published()
 
     def info(self) -> Mapping:
-        """{"labels": {the corpus: {code: name}}, "classes": {}, "statements": {code: name}}: one label set, called as the corpus."""
-        return {"labels": {self.name: dict(self.classes())}, "classes": {}, "statements": dict(self.published())}
+        """{"labels": {the corpus: {code: name}}, "statements": {code: name}}: one label set, called as the corpus."""
+        return {"labels": {self.name: dict(self.classes())}, "statements": dict(self.published())}
 
     def entries(self) -> Iterator[Entry]:
         """One entry a record name, by name; of two records of one name the first by path is taken, and a warning counts them."""

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,70 +15,28 @@ import pyarrow.parquet as pq
 
 from anyecg.data.store.duplicates import LISTED
 from anyecg.data.dataset.data import Data
-from anyecg.config.schema import Slot
-from anyecg.tasks.build import check_patients, identity, open_corpus, resolve_ecg_qa
 from anyecg.data.dataset.card import card
-from anyecg.data.corpora.base import Corpus
-from anyecg.data.dataset.provenance import origin, simulation
-from anyecg.tasks.questions import VERSION, Questions, QuestionsConfig, build_questions, settings, write_counted
-from anyecg.tasks.config import check
-from anyecg.data.dataset.manifest import EDITED, FACTS, complaint, facts, seal, sha256, strayed, write
-from anyecg.data.store.shards import build_store, locked
+from anyecg.data.dataset.questions_file import Questions, write_counted
+from anyecg.data.dataset.manifest import FACTS, complaint, facts, seal, sha256, strayed, write
+from anyecg.data.store.shards import locked
 from anyecg.data.store.store import Store, Stores, digest, rate_mismatch
-from anyecg.data.store.resource_usage import Watch
-from anyecg.types import ConfigError, DataError, ECGSample, InputSpec
+from anyecg.types import DataError, ECGSample
 
-__all__ = ["build_dataset", "facts", "open_dataset", "write_dataset"]
-
-log = logging.getLogger(__name__)
+__all__ = ["facts", "open_dataset", "write_dataset"]
 
 CARD, MANIFEST, QUESTIONS, COUNTS, ORIGIN = "README.md", "questions.parquet", "questions.arrow", "questions.json", "origin.json"
 LOG = "build.log"
 
 
-def build_dataset(corpora: Mapping[str, Slot], questions: QuestionsConfig, folder: Path | str, *, seed: int = 0,
-                  fs: float = InputSpec.fs, workers: int = 0, progress: bool = True) -> Data:
-    """Corpora in; a dataset at `folder` out, its signals at `fs` Hz. The same arguments give the same bytes, whatever the number of workers.
-
-    A build that was killed goes on where it stopped; of two builds at once, the second waits and finds all done; what
-    was edited by hand of questions and card is made again. DataError where the folder holds a dataset of other corpora
-    or settings, or a store that was edited.
-    """
-    folder = Path(folder)
-    check(questions)
-    if not corpora:
-        raise ConfigError("corpora: there is none to build a dataset of")
-    with _alone(folder):
-        known = facts(folder) if (folder / FACTS).exists() else None
-        if known:
-            _refuse(folder, known, corpora, questions, seed, fs)
-        for left in [*folder.glob("corpora/.*.part-*"), *folder.glob("ecg_qa/.*.part-*")]:  # of builds that were killed
-            shutil.rmtree(left)
-        opened = {key: open_corpus(key, slot, folder, workers, progress) for key, slot in corpora.items()}
-        with Watch(folder) as watch:
-            stores = Stores([_stored(corpus, folder, workers, progress, fs) for corpus in opened.values()])
-            check_patients(opened, stores)
-            released = {name: origin("ecgqa", {} if root == "simulated" else None) for name, root in questions.ecg_qa.items()}
-            questions = resolve_ecg_qa(questions, opened, stores, folder, seed, progress)
-            made = identity(stores, questions, seed)
-            missing = _missing(folder, known, made) if known else [QUESTIONS]
-            if {QUESTIONS, COUNTS} & {*missing}:
-                build_questions(stores, questions, folder / QUESTIONS, seed=seed)
-            if missing:
-                _finish(folder, stores, made, released)
-                watch.keep(sum(map(len, stores)), workers)
-        return Data(stores, Questions(folder / QUESTIONS), made)
-
-
 def write_dataset(folder: Path | str, stores: Stores, samples: Iterable[tuple[str, ECGSample]], info: Mapping,
-                  left_out: Mapping[str, int] | None = None) -> Data:
+                  left_out: Mapping[str, int] | None = None, kind: Callable[[ECGSample], str] = lambda sample: "") -> Data:
     """A dataset at `folder` of (split, question) pairs made elsewhere; the stores are linked, not copied.
 
-    left_out: why -> how many were not to be had, for the card; read when the samples are at their end. DataError where
-    the folder holds a dataset, or one that is being built, or where there is no question.
+    left_out: why -> how many were not to be had, for the card; read when the samples are at their end; kind: what its counts tell
+    apart, `Task.answer_kind`. DataError where the folder holds a dataset, or one that is being built, or where there is no question.
     """
     folder = Path(folder)
-    with _alone(folder):
+    with alone(folder):
         if (folder / FACTS).exists():
             raise DataError(f"{folder} holds a dataset already; choose another folder")
         (folder / "stores").mkdir(exist_ok=True)
@@ -92,11 +47,11 @@ def write_dataset(folder: Path | str, stores: Stores, samples: Iterable[tuple[st
             link.unlink(missing_ok=True)
             link.symlink_to(os.path.relpath(store.folder.resolve(), link.parent.resolve()), target_is_directory=True)
         dropped: Counter = Counter()
-        if not len(write_counted(folder / QUESTIONS, _then(samples, dropped, left_out), info, dropped)):
+        if not len(write_counted(folder / QUESTIONS, _then(samples, dropped, left_out), info, dropped, kind)):
             (folder / QUESTIONS).unlink()
             raise DataError(f"no question is left to write to {folder}")
         made = digest([stores.fingerprint, sha256(folder / QUESTIONS)])
-        _finish(folder, stores, made, {})
+        finish(folder, stores, made)
         return Data(stores, Questions(folder / QUESTIONS), made)
 
 
@@ -137,71 +92,15 @@ def ready(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Hold a dataset's folder, made where it is not there yet."""
     ready(folder)
     with locked(folder):
         yield
 
 
-def _refuse(folder: Path, known: Mapping, corpora: Mapping[str, Slot], questions: QuestionsConfig, seed: int, fs: float) -> None:
-    """DataError where a finished dataset is another one, as far as can be told before a recording is read, or has an edited store."""
-    if "config" not in known["made_with"]:
-        raise DataError(f"{folder} holds a dataset that was not built from corpora; choose another folder")
-    wanted, sources = {key: slot.config for key, slot in corpora.items()}, known["sources"]
-    if wanted.keys() != sources.keys():
-        raise DataError(f"{folder} holds a dataset of other corpora ({', '.join(sources)}, not {', '.join(wanted)}); choose another folder")
-    rates = {source["fs"] for source in sources.values()}
-    if rates != {fs}:
-        raise DataError(f"{folder} holds a dataset at {min(rates):g} Hz, not {fs:g} Hz; choose another folder")
-    for name, cfg in wanted.items():
-        had, asked = sources[name]["origin"]["simulated"], {"patients": cfg.patients, "seed": cfg.seed, "seconds": cfg.seconds}
-        if cfg.root is None and had != asked:
-            raise DataError(f"{folder} holds a dataset of another corpus {name} (simulated with {had}, not {asked}); choose another folder")
-    asked = _settings(settings(replace(questions, ecg_qa={})), VERSION, seed)
-    had = _settings(**{name: known["made_with"][name] for name in ("config", "version", "seed")})
-    others = sorted(name for name in asked.keys() | had.keys() if asked.get(name) != had.get(name))
-    if others:
-        raise _others(folder, ", ".join(others))
-    for name in strayed(folder, known, "stores/"):
-        if (folder / name).parent.exists():  # one that was deleted is built again
-            raise complaint(folder, known, name)
-
-
-def _settings(config: Mapping, version: int, seed: int) -> dict:
-    """What a dataset's questions are made with, by key, as plain JSON data; where ECG-QA lies is no setting."""
-    return {**{f"questions.{name}": value for name, value in json.loads(json.dumps(config)).items() if name != "ecg_qa"},
-            "version of the rules": version, "seed": seed}
-
-
-def _others(folder: Path, which: str) -> DataError:
-    return DataError(f"{folder} holds a dataset made with another {which}; choose another folder, or delete {folder / FACTS} to make its "
-                     "questions anew (the stores stay)")
-
-
-def _missing(folder: Path, known: Mapping, made: str) -> list[str]:
-    """The files of a dataset's questions that must be made again; DataError where they are others than those wanted."""
-    if known["fingerprint"] != made:
-        raise _others(folder, "questions.ecg_qa or vocabulary of findings")
-    missing = strayed(folder, known)
-    if not (folder / CARD).exists() or (folder / CARD).read_text() != card(known):
-        missing.append(CARD)
-    for name in missing:
-        log.warning("%s %s; it is made again", folder / name, EDITED)
-    return missing
-
-
-def _stored(corpus: Corpus, folder: Path, workers: int, progress: bool, fs: float) -> Store:
-    """A corpus's store, and beside it where the recordings come from."""
-    store = build_store(corpus, folder / "stores" / corpus.key, fs=fs, workers=workers, progress=progress)
-    for left in (*store.folder.glob("shard-*.parquet"), *store.folder.glob("shard-*.json")):  # of a build that was killed while it tidied up
-        left.unlink()
-    write(store.folder / ORIGIN, json.dumps(origin(type(corpus).name, simulation(corpus.root)), indent=1) + "\n")
-    return store
-
-
-def _finish(folder: Path, stores: Stores, made: str, released: Mapping) -> None:
-    """Write manifest and card of the questions, and dataset.json last. released: corpus -> the origin of its ECG-QA."""
+def finish(folder: Path, stores: Stores, made: str, origins: Mapping[str, Mapping] | None = None) -> None:
+    """Write manifest and card of the questions, and dataset.json last. origins: of what else than recordings the questions are made from."""
     questions, partial = Questions(folder / QUESTIONS), folder / f".{MANIFEST}.part"
     with pq.ParquetWriter(partial, questions.schema) as writer:
         for batch in questions.batches():
@@ -212,7 +111,7 @@ def _finish(folder: Path, stores: Stores, made: str, released: Mapping) -> None:
              *(f"{place}/{name}" for place in places for name in ("skipped.csv", LISTED, ORIGIN) if (folder / place / name).exists())]
     known = {
         "anyecg": version("anyecg"), "fingerprint": made, "made_with": questions.info, **json.loads((folder / COUNTS).read_text()),
-        "sources": {store.summary["corpus"]: _source(store) for store in stores}, "ecg_qa": dict(released),
+        "sources": {store.summary["corpus"]: _source(store) for store in stores}, "origins": dict(origins or {}),
         "checksums": {name: sha256(folder / name) for name in files},
     }
     write(folder / CARD, card(known))

@@ -8,13 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from anyecg.data.dataset.provenance import told
 
-RULES = """
-- **report**: a record's machine statements, cleaned (cart warnings and empty lines dropped, "EKG" written ECG, no trailing stops) and joined by commas.
-- **localization**: a labelled beat spans from the annotation before it to the one after it, clipped to the window, neighbours merged, one decimal; `No <name> Found` where there is none. Short windows have one length, long ones any in a range. Positives and negatives of a class are paired within each split.
-- **multi_ecg**: two to six ECGs of one patient in order of time, with dates; answers by rule from the findings that the reports assert, or written by an LLM and checked against them.
-- **ecg_qa**: the stated share of ECG-QA, stratified by split, question type and template, with "Please answer briefly."
-- **classification**: the test records of the labelled corpora; evaluation only.
-- Signals are kept at the rate stated above, in microvolts, the twelve leads by name; splits are by patient. CPSC2018, Chapman-Shaoxing-Ningbo and MIT-BIH ST Change do not say whose a record is: a patient is a record there. In MIT-BIH Arrhythmia 201 and 202 are one patient; in European ST-T the records whose headers agree are (78 patients of 90 records; the release counts 79).
+SIGNALS = """- Signals are kept at the rate stated above, in microvolts, the twelve leads by name; splits are by patient. CPSC2018, Chapman-Shaoxing-Ningbo and MIT-BIH ST Change do not say whose a record is: a patient is a record there. In MIT-BIH Arrhythmia 201 and 202 are one patient; in European ST-T the records whose headers agree are (78 patients of 90 records; the release counts 79).
 - How many, how long and of what: the settings below.
 """
 
@@ -25,11 +19,11 @@ def card(facts: Mapping) -> str:
     return "\n".join([
         "# A dataset built by anyecg", "",
         f"{facts['questions']:,} questions over {sum(source['records'] for source in sources.values()):,} recordings; seed {made.get('seed', '-')}; "
-        f"question rules version {made.get('version', '-')}; anyecg {facts['anyecg']}; fingerprint `{facts['fingerprint']}`.", "",
+        f"anyecg {facts['anyecg']}; fingerprint `{facts['fingerprint']}`.", "",
         f"Signals at {next(iter(sources.values()))['fs']:g} Hz. The same command gives the same bytes.", "", *tallies(facts), "## Where they come from", "",
         *(line for name, source in sources.items() for line in told(name, source["origin"])),
-        *(line for name, found in facts["ecg_qa"].items() for line in told(f"ecg_qa of {name}", found)), "",
-        "## Rules", RULES, "## Settings", "", *settings(made), "", "## Checksums (SHA-256)", "",
+        *(line for name, found in facts["origins"].items() for line in told(name, found)), "",
+        "## Rules", "", *(f"- **{name}**: {rule}" for name, rule in made.get("rules", {}).items() if rule), SIGNALS, "## Settings", "", *settings(made), "", "## Checksums (SHA-256)", "",
         *table(["file", "sha256"], ([name, f"`{checksum}`"] for name, checksum in sorted(facts["checksums"].items()))),
         "", "Those of the signals lie in `stores/<source>/store.json`.",
     ]) + "\n"
@@ -67,7 +61,8 @@ def remarks(sources: Mapping[str, Mapping]) -> list[str]:
 
 def settings(made: Mapping) -> list[str]:
     """What the questions were made with, a list item each."""
-    knobs = made.get("config") or {name: made[name] for name in ("imported",) if name in made}
+    knobs = {f"tasks.{key}.{name}": value for key, one in made.get("tasks", {}).items() for name, value in one.items()}
+    knobs = {"imported": made["imported"]} if "imported" in made else knobs
     return [f"- {name}: `{json.dumps(value)}`" for name, value in knobs.items()] or ["Not recorded."]
 
 

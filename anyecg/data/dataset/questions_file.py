@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,29 @@ def write_questions(path: Path, questions: Iterable[tuple[str, ECGSample]], info
         if rows:
             writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
     partial.rename(path)
+
+
+def write_counted(path: Path, questions: Iterable[tuple[str, ECGSample]], info: Mapping, dropped: Counter,
+                  kind: Callable[[ECGSample], str] = lambda sample: "") -> Questions:
+    """Write (split, question) pairs to `path`, and beside them how many there are and how many (pool, why) were `dropped`; kind: what is told apart."""
+    counts: Counter = Counter()
+
+    def counted() -> Iterator[tuple[str, ECGSample]]:
+        for split, sample in questions:
+            counts[sample.pool, sample.subset, split, kind(sample)] += 1
+            yield split, sample
+
+    write_questions(path, counted(), info)
+    summary = {
+        "questions": sum(counts.values()),
+        "counts": [
+            {"pool": pool, "subset": subset, "split": split, "answer": answer, "count": count}
+            for (pool, subset, split, answer), count in sorted(counts.items())
+        ],
+        "dropped": [{"pool": pool, "why": why, "count": count} for (pool, why), count in sorted(dropped.items())],
+    }
+    path.with_suffix(".json").write_text(json.dumps(summary, indent=1))
+    return Questions(path)
 
 
 def _row(split: str, sample: ECGSample) -> dict:

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from anyecg.config.schema import InputConfig
 from anyecg.data.clips import clips
-from anyecg.tasks.questions import Questions
+from anyecg.data.dataset.questions_file import Questions
 from anyecg.data.chance import chance
 from anyecg.data.store.store import Stores, rate_mismatch
 from anyecg.types import MARKER, ConfigError, ECGSample, InputSpec, Turn, Window

@@ -36,7 +36,7 @@ class Index:
 
     def _written(self, corpus: Corpus, writer: pa.RecordBatchWriter) -> Iterator:
         """Write every entry, and yield what the fingerprint is made of."""
-        yield FORMAT, corpus.key, json.dumps(corpus.info(), sort_keys=True)
+        yield FORMAT, corpus.key, json.dumps(corpus.has(), sort_keys=True)
         if corpus.key != corpus.name:
             yield corpus.name
         seen, rows = set(), []

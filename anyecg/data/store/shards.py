@@ -197,7 +197,7 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index, fs: float) ->
     partial.rename(folder / "records.parquet")
     summary = {
         "format": FORMAT, "fingerprint": store_fingerprint(index.fingerprint, fs), "corpus": corpus.key, "fs": float(fs), "reader": corpus.name, **counts, "skipped": len(skipped),
-        "unknown_leads": dict(sorted(unknown.items())), "broken_leads": dict(sorted(broken.items())), "info": corpus.info(),
+        "unknown_leads": dict(sorted(unknown.items())), "broken_leads": dict(sorted(broken.items())), "info": corpus.has(),
         "shards": [shard["sha256"] for shard in finished], **({"disordered": disordered} if disordered else {}), **alike.told(folder, corpus.key),
     }
     partial.write_text(json.dumps(summary, indent=1))

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from anyecg.tasks.config import QuestionsConfig
 from anyecg.tasks.phrasings import CLASSIFICATION
 from anyecg.tasks.report.build import report_text
 from anyecg.data.store.store import Stores
 from anyecg.types import MARKER, ECGSample, Turn, Window
 
 
-def classification_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+def classification_questions(stores: Stores, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
     """("test", question) for each test record of a corpus whose info names labels; meta["labels"]: set -> true names."""
     for store in stores:
         info = store.summary["info"]
@@ -35,11 +34,13 @@ def classification_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dr
 
 
 def label_names(codes, info: Mapping) -> dict[str, list[str]]:
-    """The names of a record's codes in each label set; in "super" and "sub" a diagnostic code stands for its class."""
-    classes = info["classes"]
-    known = [classes[code] for code in codes if code in classes]
-    keys = {"super": [upper for upper, _ in known], "sub": [lower for _, lower in known]}
-    return {name: sorted({names[key] for key in keys.get(name, codes) if key in names}) for name, names in info["labels"].items()}
+    """The names of a record's codes in each label set; a set with a map (`info["maps"]`) has the label that a code stands for."""
+    found = {}
+    for group, names in info["labels"].items():
+        stands_for = info.get("maps", {}).get(group)
+        keys = codes if stands_for is None else [stands_for[code] for code in codes if code in stands_for]
+        found[group] = sorted({names[key] for key in keys if key in names})
+    return found
 
 
 def label_statements(stores: Stores) -> dict[str, dict[str, dict[str, list[str]]]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from anyecg.findings import find
-from anyecg.tasks.base import Task, counts
+from anyecg.tasks.base import Sources, Task, counts
+from anyecg.tasks.classification.build import classification_questions, label_statements, label_universe
 from anyecg.tasks.classification.labels import LabelReader
 from anyecg.tasks.metrics import auc, finding_columns, finding_metrics, finding_notes, matrix
 from anyecg.tasks.report.parser import phrases
@@ -29,6 +31,11 @@ class Classification(Task):
     """
 
     name = "classification"
+    pools = ("classification",)
+    version = 7
+    title = "Classification"
+    rule = "the test records of the corpora with label sets; evaluation only."
+    needs = "it asks of the test records of corpora with labels: add corpora.ptbxl, evaluation.corpora.cpsc2018 or evaluation.corpora.csn"
     primary = "auc"
     metrics = {
         "auc": "mean of the label sets' macro-AUC, 0 to 1; 0.5 is chance",
@@ -41,6 +48,12 @@ class Classification(Task):
 
     shown = ("auc", "f1", "positives")
     taught_by = "report"
+
+    def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
+        return classification_questions(sources.stores, sources.dropped)
+
+    def shared(self, sources: Sources) -> dict[str, Any]:
+        return {"labels": label_universe(sources.stores), "label_statements": label_statements(sources.stores)}
 
     def parse(self, text: str, sample: ECGSample) -> list[str] | None:
         """The report's phrases; None if it has none."""

@@ -9,13 +9,13 @@ import logging
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from anyecg.tasks.config import QuestionsConfig
+from anyecg.config.checks import Checks
 from anyecg.data.chance import chance
 from anyecg.tasks.report.build import report_text
 from anyecg.tasks.multi_ecg.series import ORDINALS
@@ -24,6 +24,8 @@ from anyecg.types import MARKER, DataError, ECGSample, Turn, Window
 
 log = logging.getLogger(__name__)
 
+FORMS = ("paraphrased", "template")  # of ECG-QA: its questions in many wordings, or in one each
+SIMULATED = "simulated"  # in place of a folder
 BRIEFLY = "Please answer briefly."
 SPLITS = {"train": "train", "valid": "val", "test": "test"}  # ECG-QA's folders -> the store's splits
 ECGS = {
@@ -33,49 +35,58 @@ ECGS = {
 }  # fmt: skip
 
 
-def ecg_qa_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
-    """(split, question) for a share of ECG-QA's questions about each corpus of `cfg.ecg_qa` (Dataset section, ECG-QA).
+@dataclass(frozen=True)
+class ECGQAConfig:
+    """folders: corpus (its key) -> its folder of the ECG-QA release (such as ecgqa/ptbxl), or "simulated"; share: how much of it is
+    asked (the paper takes a tenth); form: in which wording, "paraphrased" or "template"."""
 
-    Taken are `cfg.ecg_qa_share` of the questions of each split, question type and template, one at least; which ones
+    folders: dict[str, str] = field(default_factory=dict)
+    share: float = 0.1
+    form: str = "paraphrased"
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("share", above=0, most=1)
+            check.among("form", FORMS)
+
+
+def ecg_qa_questions(stores: Stores, cfg: ECGQAConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+    """(split, question) for a share of ECG-QA's questions about each corpus of `cfg.folders` (Dataset section, ECG-QA).
+
+    Taken are `cfg.share` of the questions of each split, question type and template, one at least; which ones
     depends on the seed and their sample ids, not on the files they lie in. The split is that of the question's ECGs in
     their store, not ECG-QA's own, so that no patient is in two splits, whatever other pools ask; a question over ECGs of
     two splits is dropped. (Scores are therefore not those of ECG-QA's published test files.) The patient of a sample is
     that of its first ECG: a `comparison_irrelevant` question has ECGs of two patients.
     """
-    for corpus, root in sorted(cfg.ecg_qa.items()):
-        release = Release(corpus, root, cfg.ecg_qa_form)
+    for corpus, root in sorted(cfg.folders.items()):
+        release = Release(corpus, root, cfg.form)
         recordings = Recordings(stores[corpus])
         ranks: dict[tuple, array] = defaultdict(lambda: array("d"))
         for split, question in _askable(release, recordings, dropped):
             ranks[split, question.type, question.template].append(_rank(question, corpus, seed))
         last = {}
         for stratum, values in ranks.items():
-            count = max(1, round(cfg.ecg_qa_share * len(values)))
+            count = max(1, round(cfg.share * len(values)))
             last[stratum] = sorted(values)[count - 1]
             if count < len(values):
                 dropped["ecg_qa", "not in the share taken"] += len(values) - count
         if not ranks:
-            log.warning("questions.ecg_qa.%s: no question in %s can be asked of the recordings in the store; is it ECG-QA of this corpus?",
+            log.warning("tasks.ecg_qa.folders.%s: no question in %s can be asked of the recordings in the store; is it ECG-QA of this corpus?",
                         corpus, release.root)
         for split, question in _askable(release, recordings, Counter()):
             if _rank(question, corpus, seed) <= last[split, question.type, question.template]:
                 yield split, _sample(question, release, recordings)
 
 
-def ecg_qa_answers(cfg: QuestionsConfig) -> dict[str, list[str]]:
+def ecg_qa_answers(cfg: ECGQAConfig) -> dict[str, list[str]]:
     """corpus -> every answer that its ECG-QA knows (`answers.csv`), for a parser to tell where one answer ends."""
-    return {corpus: Release(corpus, root, cfg.ecg_qa_form).answers for corpus, root in sorted(cfg.ecg_qa.items())}
+    return {corpus: Release(corpus, root, cfg.form).answers for corpus, root in sorted(cfg.folders.items())}
 
 
-def settings(cfg: QuestionsConfig) -> dict:
-    """The knobs as plain data: which ECG-QA files were read, not where they lie; which LLM wrote, not where it is served.
-
-    Sizes are there only where some are asked for: what was built before there were sizes is found again.
-    """
-    read = {corpus: Release(corpus, root, cfg.ecg_qa_form).fingerprint for corpus, root in sorted(cfg.ecg_qa.items())}
-    knobs = asdict(cfg) | {"ecg_qa": read, "writer": cfg.writer.sampling() if cfg.writer.url else None}
-    sizes = dict(sorted(knobs.pop("localization_sizes").items()))
-    return knobs | ({"localization_sizes": sizes} if sizes else {})
+def ecg_qa_fingerprints(cfg: ECGQAConfig) -> dict[str, str]:
+    """corpus -> the content of its ECG-QA files, wherever they lie."""
+    return {corpus: Release(corpus, root, cfg.form).fingerprint for corpus, root in sorted(cfg.folders.items())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ class Release:
         self._files = sorted(paths, key=lambda file: (list(SPLITS.values()).index(file[0]), len(file[1].name), file[1].name))
         self._broken: set[Path] = set()
         if not self._files:
-            raise DataError(f"questions.ecg_qa.{corpus}: no file {self.root / form}/{{train,valid,test}}/*.json; "
+            raise DataError(f"tasks.ecg_qa.folders.{corpus}: no file {self.root / form}/{{train,valid,test}}/*.json; "
                             "set it to a folder of the ECG-QA release, such as ecgqa/ptbxl, or leave the corpus out")
 
     @cached_property

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from anyecg.tasks.base import Task
+from anyecg.config.schema import to_dict
+from anyecg.data.store.shards import locked
+from anyecg.data.store.store import digest
+from anyecg.simulate import ecgqa
+from anyecg.tasks.base import Sources, Task
+from anyecg.tasks.ecg_qa.build import SIMULATED, ECGQAConfig, ecg_qa_answers, ecg_qa_fingerprints, ecg_qa_questions
 from anyecg.tasks.ecg_qa.parser import VERIFY, plain, read_answers, read_verdict
 from anyecg.types import ECGSample
 
@@ -33,7 +39,15 @@ class ECGQA(Task):
     meta["options"] what a yes/no question may be answered with.
     """
 
+    Config = ECGQAConfig
     name = "ecg_qa"
+    pools = ("ecg_qa",)
+    version = 7
+    by_content = ("folders",)
+    title = "ECG-QA"
+    rule = "the stated share of ECG-QA, stratified by split, question type and template, with \"Please answer briefly.\""
+    needs = ("set evaluation.task_settings.ecg_qa.folders.ptbxl (tasks.ecg_qa.folders.ptbxl if a stage is to learn it too) to simulated, or to a folder of the "
+             "ECG-QA release such as ecgqa/ptbxl")
     primary = "accuracy"
     metrics = {
         "accuracy": "share of questions whose set of answers is the true one, in any order, 0 to 1",
@@ -45,10 +59,47 @@ class ECGQA(Task):
     shown = ("accuracy", "exact_match")
     kinds = ("question_type", "template_id")
 
-    def __init__(self, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
-        super().__init__(info, text_encoder)
+    def __init__(self, cfg: ECGQAConfig | None = None, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
+        super().__init__(cfg, info, text_encoder)
         corpora = self.info.get("ecg_qa_answers", {})
         self._vocabulary = frozenset(plain(answer) for answers in corpora.values() for answer in answers) - {*VERIFY}
+
+    def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
+        known = [*corpora]
+        wrong = [(f"folders.{corpus}", f"corpora are {', '.join(known)}; add it there or leave it out here") for corpus in self.cfg.folders if corpus not in known]
+        return wrong + [
+            (f"folders.{corpus}", f"there is no folder {root}; set it to one of ECG-QA, such as ecgqa/ptbxl")
+            for corpus, root in self.cfg.folders.items() if root != SIMULATED and not Path(root).expanduser().is_dir()
+        ]
+
+    def ready(self, sources: Sources) -> bool:
+        return all(_simulated(corpus, sources).exists() for corpus, root in self.cfg.folders.items() if root == SIMULATED)
+
+    def prepare(self, sources: Sources) -> None:
+        """Write the ECG-QA of each corpus whose folder is "simulated"."""
+        for corpus in (corpus for corpus, root in self.cfg.folders.items() if root == SIMULATED):
+            folder = _simulated(corpus, sources)
+            folder.parent.mkdir(exist_ok=True)
+            with locked(folder.parent):
+                if not folder.exists():
+                    ecgqa.write_ecgqa(sources.corpora[corpus], folder, sources.seed, progress=sources.progress)
+
+    def settings(self, sources: Sources) -> dict[str, Any]:
+        return to_dict(self.cfg) | {"folders": ecg_qa_fingerprints(self._resolved(sources))}
+
+    def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
+        return ecg_qa_questions(sources.stores, self._resolved(sources), sources.seed, sources.dropped)
+
+    def origins(self) -> dict[str, tuple[str, Mapping | None]]:
+        return {f"ecg_qa of {corpus}": ("ecgqa", {} if root == SIMULATED else None) for corpus, root in self.cfg.folders.items()}
+
+    def shared(self, sources: Sources) -> dict[str, Any]:
+        return {"ecg_qa_answers": ecg_qa_answers(self._resolved(sources))}
+
+    def _resolved(self, sources: Sources) -> ECGQAConfig:
+        """The settings with the folder of what was simulated."""
+        folders = {corpus: str(_simulated(corpus, sources)) if root == SIMULATED else root for corpus, root in self.cfg.folders.items()}
+        return replace(self.cfg, folders=folders)
 
     def parse(self, text: str, sample: ECGSample) -> Answer | None:
         """The answers in `text`, "ECG answer: Sinus rhythm and abnormal QRS." say; None if none of the vocabulary is there.
@@ -102,3 +153,8 @@ def _question(sample: ECGSample) -> str:
 
 def _question_type(sample: ECGSample) -> str:
     return str(sample.meta.get("question_type", sample.subset))
+
+
+def _simulated(corpus: str, sources: Sources) -> Path:
+    """Where the simulated ECG-QA of a corpus lies, or will."""
+    return sources.folder / "ecg_qa" / f"{corpus}-{digest([ecgqa.VERSION, sources.stores[corpus].fingerprint, sources.seed])}"

@@ -6,20 +6,18 @@ import math
 import random
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from anyecg.data.corpora import corpora
+from anyecg.config.checks import Checks, meant
 from anyecg.data.corpora.base import BEATS, SPLITS
-from anyecg.tasks.config import QuestionsConfig
 from anyecg.data.chance import chance
 from anyecg.tasks.phrasings import LOCALIZATION
 from anyecg.tasks.subsample import within
 from anyecg.data.store.store import Store, Stores
-from anyecg.types import MARKER, ConfigError, ECGSample, Turn, Window
+from anyecg.types import MARKER, ECGSample, Turn, Window
 
 # PhysioNet's names of its beat codes, as the released questions use them. Normal beats are never asked for, nor are
 # those an annotator could not classify ("Q", "?").
@@ -31,7 +29,31 @@ NAMES = {
     "e": "Atrial escape beat", "j": "Nodal (junctional) escape beat", "n": "Supraventricular escape beat (atrial or nodal)",
     "E": "Ventricular escape beat", "/": "Paced beat", "f": "Fusion of paced and normal beat",
 }
+SHORT, LONG = POOLS = ("localization_short", "localization_long")
 TRIES = 30  # random windows looked at before a record is said to have none without the class
+
+
+@dataclass(frozen=True)
+class LocalizationConfig:
+    """pools: windows of which kind are made, localization_short and localization_long; windows_per_record: positive questions for each
+    record and each beat class it has, in each pool; negatives_per_positive: "No <name> Found" questions; short_seconds, long_seconds:
+    window lengths in s; sizes: subset (a corpus's key, or that with "_long") -> at most so many questions over all splits, all where
+    it is not named (Table 2)."""
+
+    pools: list[str] = field(default_factory=lambda: list(POOLS))
+    windows_per_record: int = 10
+    negatives_per_positive: float = 1.0
+    short_seconds: float = 10.0
+    long_seconds: list[float] = field(default_factory=lambda: [10.0, 60.0])
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.among("pools", POOLS)
+            check.number("windows_per_record", "negatives_per_positive", "sizes", least=0)
+            check.number("short_seconds", above=0)
+            if len(self.long_seconds) != 2 or not 0 < self.long_seconds[0] <= self.long_seconds[1]:
+                check.wrong("long_seconds", f"the shortest and the longest window in s, such as [10, 60], not {list(self.long_seconds)}")
 
 
 @dataclass(frozen=True)
@@ -100,26 +122,27 @@ def answer_text(name: str, intervals: list[tuple[float, float]]) -> str:
     return "Duration: " + ", ".join(f"{a:.1f}s-{b:.1f}s" for a, b in intervals)
 
 
-def localization_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+def localization_questions(stores: Stores, cfg: LocalizationConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
     """(split, question) for the windows of each annotated record with and without each class of its corpus.
 
     Short windows make the pool localization_short and the subset of the corpus's name, long ones localization_long
-    and the name with "_long" (Table 2); of a subset in `cfg.localization_sizes` no more are taken than it says. Positives
+    and the name with "_long" (Table 2); of a subset in `cfg.sizes` no more are taken than it says. Positives
     and negatives of a class are paired within a split, and a negative has the length of its positive, so neither the
-    class nor the length gives the answer away. ConfigError for a size of a subset that no corpus has.
+    class nor the length gives the answer away.
     """
-    if not cfg.localization_sizes:
+    if not cfg.sizes:
         yield from _windows(stores, cfg, seed, dropped)
         return
-    known = {f"{corpus}{long}" for corpus in {*corpora.table(), *(store.summary["corpus"] for store in stores)} for long in ("", "_long")}
-    unknown = [subset for subset in cfg.localization_sizes if subset not in known]
-    if unknown:
-        close = get_close_matches(unknown[0], sorted(known), n=1)
-        raise ConfigError(f"questions.localization_sizes.{unknown[0]}: no subset is called so{f'; did you mean {close[0]}?' if close else ''}")
-    yield from within(lambda dropped: _windows(stores, cfg, seed, dropped), cfg.localization_sizes, seed, dropped)
+    yield from within(lambda dropped: _windows(stores, cfg, seed, dropped), cfg.sizes, seed, dropped)
 
 
-def _windows(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+def unknown_sizes(cfg: LocalizationConfig, corpora: Iterable[str]) -> list[tuple[str, str]]:
+    """(setting, what is wrong with it) of each size of a subset that none of the corpora (keys) can have."""
+    known = [f"{corpus}{long}" for corpus in corpora for long in ("", "_long")]
+    return [(f"sizes.{subset}", f"no corpus of the experiment has such a subset{meant(subset, known)}") for subset in cfg.sizes if subset not in known]
+
+
+def _windows(stores: Stores, cfg: LocalizationConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
     """Every question of every subset."""
     for store in stores:
         corpus = store.summary["corpus"]
@@ -128,9 +151,9 @@ def _windows(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) 
             present = {symbol for strip in strips for symbol in set(strip.symbols)}
             for symbol in (symbol for symbol in NAMES if symbol in present):
                 where = [spans(strip.times, strip.symbols, symbol, strip.seconds) for strip in strips]
-                for pool in ("localization_short", "localization_long"):
+                for pool in POOLS:
                     if pool in cfg.pools:
-                        subset = corpus if pool == "localization_short" else f"{corpus}_long"
+                        subset = corpus if pool == SHORT else f"{corpus}_long"
                         for sample in _class_questions(strips, where, symbol, pool, subset, cfg, seed, dropped):
                             yield split, sample
 
@@ -143,7 +166,7 @@ def _strips(store: Store, split: str) -> Iterator[Strip]:
 
 
 def _class_questions(strips: list[Strip], where: list[np.ndarray], symbol: str, pool: str, subset: str,
-                     cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[ECGSample]:
+                     cfg: LocalizationConfig, seed: int, dropped: Counter) -> Iterator[ECGSample]:
     """The positives of one class in one split, each followed by its negatives, half of them from records with the class."""
     have = [n for n, found in enumerate(where) if len(found)]
     lack = [n for n, found in enumerate(where) if not len(found)]
@@ -173,9 +196,9 @@ def _class_questions(strips: list[Strip], where: list[np.ndarray], symbol: str, 
                 yield _question(strips[m], where[m], symbol, start, seconds, key, pool, subset, rng)
 
 
-def _length(record_seconds: float, pool: str, cfg: QuestionsConfig, rng: random.Random) -> float | None:
+def _length(record_seconds: float, pool: str, cfg: LocalizationConfig, rng: random.Random) -> float | None:
     """A window's length in s, whole tenths (so that no rounded answer leaves it); None where the record is shorter."""
-    if pool == "localization_short":
+    if pool == SHORT:
         low = high = cfg.short_seconds
     else:
         low, high = cfg.long_seconds

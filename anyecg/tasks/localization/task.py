@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from anyecg.tasks.base import Task
+from anyecg.config.schema import to_dict
+from anyecg.tasks.base import Sources, Task, Words
+from anyecg.tasks.localization.build import LONG, POOLS, SHORT, LocalizationConfig, localization_questions, unknown_sizes
 from anyecg.tasks.localization.intervals import iou, overlap, union
 from anyecg.tasks.localization.parser import read_intervals
 from anyecg.types import ECGSample
+
+
+PLANNED = 11  # lengths that stand for all between the shortest and the longest in a plan
 
 
 class Localization(Task):
@@ -22,7 +28,15 @@ class Localization(Task):
     `iou_macro` where each abnormality has as many positive questions as negative ones, as they are built here.
     """
 
+    Config = LocalizationConfig
     name = "localization"
+    pools = POOLS
+    version = 7
+    title = "Localization"
+    rule = ("a labelled beat spans from the annotation before it to the one after it, clipped to the window, neighbours merged, one decimal; `No <name> Found` "
+            "where there is none. Short windows have one length, long ones any in a range. Positives and negatives of a class are paired within each split.")
+    needs = "it asks of corpora with annotated beats: add corpora.mit_bih_arrhythmia, corpora.mit_bih_st or corpora.european_st_t"
+    words = {SHORT: Words(19, 12, 98), LONG: Words(19, 17, 358)}
     primary = "iou_balanced"
     metrics = {
         "iou_balanced": "mean over abnormalities of the mean of positive and negative IoU, 0 to 1; always \"No X Found\" gets 0.5",
@@ -40,6 +54,26 @@ class Localization(Task):
     shown = ("iou_macro", "iou_micro", "iou_positive", "iou_negative", "sensitivity", "specificity", "onset_error", "offset_error", "unparsed")
     single_lead = True
     kinds = ("name",)
+
+    @classmethod
+    def makes(cls, cfg: LocalizationConfig) -> tuple[str, ...]:
+        return tuple(cfg.pools)
+
+    def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
+        return unknown_sizes(self.cfg, corpora)
+
+    def settings(self, sources: Sources) -> dict[str, Any]:
+        return to_dict(self.cfg) | {"sizes": dict(sorted(self.cfg.sizes.items()))}
+
+    def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
+        return localization_questions(sources.stores, self.cfg, sources.seed, sources.dropped)
+
+    def answer_kind(self, sample: ECGSample) -> str:
+        return "positive" if sample.meta["intervals"] else "negative"
+
+    def lengths(self, pool: str) -> Sequence[Sequence[float]]:
+        seconds = [self.cfg.short_seconds] if pool == SHORT else np.linspace(*self.cfg.long_seconds, PLANNED)
+        return [[float(one)] for one in seconds]
 
     def parse(self, text: str, sample: ECGSample) -> np.ndarray | None:
         """Disjoint intervals `[k, 2]` in seconds, sorted; k = 0 for "No X Found"; None if unreadable (`read_intervals`)."""

@@ -9,15 +9,14 @@ from itertools import islice
 
 from anyecg.data.corpora.base import SPLITS
 from anyecg.findings import BY_KEY, find
-from anyecg.tasks.config import QuestionsConfig
 from anyecg.tasks.multi_ecg.templates import KINDS, Asked, Prevalence
 from anyecg.data.chance import chance
-from anyecg.tasks.multi_ecg.series import Histories, Series
+from anyecg.tasks.multi_ecg.series import Histories, MultiECGConfig, Series
 from anyecg.data.store.store import Stores
 from anyecg.types import ECGSample, Turn, Window
 
 
-def multi_ecg_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+def multi_ecg_questions(stores: Stores, cfg: MultiECGConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
     """(split, question) for series of ECGs (Dataset section, MultiECG); the subset is the number of ECGs, "2" to "6".
 
     Each answer is read back by `find`: one that would not say what it means to is dropped. Of the yes/no questions
@@ -51,7 +50,7 @@ class Draft:
         return f"multi_ecg/{self.series.id}/{self.kind}"
 
 
-def _drafts(series: Iterable[Series], common: Prevalence, cfg: QuestionsConfig, seed: int) -> Iterator[Draft]:
+def _drafts(series: Iterable[Series], common: Prevalence, cfg: MultiECGConfig, seed: int) -> Iterator[Draft]:
     """The questions of each series: `cfg.questions_per_run` of the kinds that have an answer there."""
     for one in series:
         rng = chance(seed, "multi_ecg", one.id)

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from anyecg.config.checks import Checks
+from anyecg.endpoint import EndpointConfig
 from anyecg.findings import FINDINGS, find
-from anyecg.tasks.config import QuestionsConfig
 from anyecg.data.chance import chance
 from anyecg.tasks.report.build import report_text
 from anyecg.data.store.store import Store
 from anyecg.types import MARKER
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
+
+
+@dataclass(frozen=True)
+class MultiECGConfig:
+    """max_ecgs: ECGs of the longest question; runs_per_patient, questions_per_run: how many series of ECGs of one patient are asked
+    about, and how often; writer: the endpoint whose LLM writes the questions (without a url they are made by rules)."""
+
+    max_ecgs: int = 6
+    runs_per_patient: int = 2
+    questions_per_run: int = 4
+    writer: EndpointConfig = field(default_factory=EndpointConfig)
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("max_ecgs", least=2, most=len(ORDINALS))
+            check.number("runs_per_patient", "questions_per_run", least=0)
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ class Histories:
         ends = np.r_[starts[1:], len(patients)] if len(patients) else starts
         self._spans = np.stack([starts, ends], axis=1)[ends - starts > 1]
 
-    def series(self, split: str, cfg: QuestionsConfig, seed: int) -> Iterator[Series]:
+    def series(self, split: str, cfg: MultiECGConfig, seed: int) -> Iterator[Series]:
         """The series of a split's patients: `cfg.runs_per_patient` each at most, none twice."""
         for begin, end in map(np.ndarray.tolist, self._spans):
             if self._table["split"][begin].as_py() != split:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from anyecg.tasks.agreement import correlations
-from anyecg.tasks.base import Task
+from anyecg.config.schema import to_dict
+from anyecg.tasks.base import Sources, Task, Words
+from anyecg.tasks.multi_ecg.build import multi_ecg_questions
 from anyecg.tasks.multi_ecg.parser import Facts, read
+from anyecg.tasks.multi_ecg.series import MultiECGConfig
+from anyecg.tasks.multi_ecg.written import written_questions
 from anyecg.types import MARKER, ECGSample
 
 HIGHEST = 5.0
@@ -46,7 +51,16 @@ class MultiECG(Task):
     question, each ECG's report and the answer, as the paper's does, and not the reference.
     """
 
+    Config = MultiECGConfig
     name = "multi_ecg"
+    pools = ("multi_ecg",)
+    version = 7
+    by_content = ("writer",)
+    title = "Several ECGs"
+    rule = ("two to six ECGs of one patient in order of time, with dates; answers by rule from the findings that the reports assert, or written by an LLM and "
+            "checked against them.")
+    needs = "it asks of corpora with several reported ECGs of a patient: add corpora.mimic or corpora.ptbxl"
+    words = {"multi_ecg": Words(78, 14, 19)}
     primary = "score"
     metrics = {
         "score": "mean score of the findings judge, 0 to 5 (Table 6 is judged by an LLM on this scale)",
@@ -63,6 +77,22 @@ class MultiECG(Task):
     ranked = tuple(SCORES)
     judged = True
     kinds = ("kind",)
+
+    def settings(self, sources: Sources) -> dict[str, Any]:
+        """Which LLM wrote, not where it is served."""
+        writer = self.cfg.writer
+        return to_dict(self.cfg) | {"writer": writer.sampling() if writer.url else None}
+
+    def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
+        if self.cfg.writer.url:
+            return written_questions(sources.stores, self.cfg, sources.seed, sources.dropped, replies=sources.folder / "replies.sqlite")
+        return multi_ecg_questions(sources.stores, self.cfg, sources.seed, sources.dropped)
+
+    def answer_kind(self, sample: ECGSample) -> str:
+        return sample.meta.get("kind", "")
+
+    def lengths(self, pool: str) -> Sequence[Sequence[float]]:
+        return [[10.0] * ecgs for ecgs in range(2, self.cfg.max_ecgs + 1)]
 
     def parse(self, text: str, sample: ECGSample) -> Facts | None:
         """The facts that the answer states; None if there is none to be read."""

@@ -14,10 +14,9 @@ from dateutil.parser import parse
 
 from anyecg.data.corpora.base import SPLITS
 from anyecg.findings import BY_KEY, find
-from anyecg.tasks.config import QuestionsConfig
 from anyecg.tasks.multi_ecg.templates import Asked
 from anyecg.tasks.multi_ecg.build import make_sample
-from anyecg.tasks.multi_ecg.series import ORDINALS, Histories, Series
+from anyecg.tasks.multi_ecg.series import ORDINALS, Histories, MultiECGConfig, Series
 from anyecg.tasks.reply import without_thoughts
 from anyecg.data.store.store import Stores
 from anyecg.endpoint import GARBLED, LATE, REFUSAL, Endpoint, Reply, Request
@@ -47,7 +46,7 @@ Reply with a JSON list and nothing else:
 DATED = ' or by its date ("the ECG collected on {date}")'
 
 
-def written_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter, *, replies: Path) -> Iterator[tuple[str, ECGSample]]:
+def written_questions(stores: Stores, cfg: MultiECGConfig, seed: int, dropped: Counter, *, replies: Path) -> Iterator[tuple[str, ECGSample]]:
     """(split, question) for series of ECGs (Dataset section, MultiECG), `cfg.questions_per_run` each, from `cfg.writer`.
 
     replies: the file that keeps what the endpoint said; the same replies give the same questions. A pair that fails a
@@ -73,7 +72,7 @@ def written_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: 
     if total and not kept:
         told = "; ".join(f"{reason.removeprefix('written: ')} ({count})" for reason, count in why.most_common())
         raise DataError(
-            f"questions.writer: nothing that {cfg.writer.model} wrote about {total} series of ECGs can be used: {told}"
+            f"tasks.multi_ecg.writer: nothing that {cfg.writer.model} wrote about {total} series of ECGs can be used: {told}"
             f"{f' (it says: {refusal})' if refusal else ''}; ask another model, or none (the questions are then made by rules)"
         )
 

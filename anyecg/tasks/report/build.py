@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from anyecg.tasks.config import QuestionsConfig
+from anyecg.config.checks import Checks
 from anyecg.data.chance import chance
 from anyecg.tasks.phrasings import REPORT
 from anyecg.data.store.store import Stores
 from anyecg.types import MARKER, ECGSample, Turn, Window
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """corpora: whose reports are asked for, empty for every corpus with written reports or, where none has any, with reports made
+    of its codes; per_record: questions an ECG."""
+
+    corpora: list[str] = field(default_factory=list)
+    per_record: int = 1
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("per_record", least=0)
 
 
 def report_text(statements) -> str:
@@ -17,23 +31,24 @@ def report_text(statements) -> str:
     return ", ".join(statements)
 
 
-def report_questions(stores: Stores, cfg: QuestionsConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+def report_questions(stores: Stores, cfg: ReportConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
     """(split, question) for each record with a report (Dataset section, ReportGen)."""
-    names = {store.summary["corpus"] for store in stores}
-    wanted = set(cfg.report_corpora) or ({"mimic"} & names or {"ptbxl"} & names)
+    kinds = {store.summary["corpus"]: store.summary["info"].get("reports") for store in stores}
+    wanted = cfg.corpora or [name for name in kinds if kinds[name] == "written"] or [name for name in kinds if kinds[name] == "codes"]
     for store in stores:
         corpus = store.summary["corpus"]
         if corpus not in wanted:
             continue
+        reserved = store.summary["info"].get("reserved", ())
         for record, patient, split, seconds, statements in store.rows(["id", "patient", "split", "seconds", "statements"]):
-            if corpus == "ptbxl" and split == "test":
+            if split in reserved:
                 dropped["report", "test record of the classification task"] += 1
                 continue
             if not statements:
                 dropped["report", "record without a usable statement"] += 1
                 continue
             report = report_text(statements)
-            asked = chance(seed, "report", record).sample(REPORT, min(cfg.reports_per_record, len(REPORT)))
+            asked = chance(seed, "report", record).sample(REPORT, min(cfg.per_record, len(REPORT)))
             for number, question in enumerate(asked):
                 yield split, ECGSample(
                     id=f"report/{record}/{number}", task="report", pool="report", subset=corpus, patient=patient,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from anyecg.findings import find
 from anyecg.tasks import meteor
-from anyecg.tasks.base import Task
+from anyecg.tasks.base import Sources, Task, Words
 from anyecg.tasks.bertscore import bert_f1
 from anyecg.tasks.metrics import finding_columns, finding_metrics, finding_notes
 from anyecg.tasks.ngram_metrics import ORDER, ROUGE, bleu, cider, overlap_columns
+from anyecg.tasks.report.build import ReportConfig, report_questions
 from anyecg.tasks.report.parser import plain
 from anyecg.types import ECGSample
 
@@ -28,7 +29,16 @@ class Report(Task):
     and BERTScore Table 5 is of; here they are the usual ones (METEOR 1.5 and CIDEr-D of COCO captions).
     """
 
+    Config = ReportConfig
     name = "report"
+    pools = ("report",)
+    version = 7
+    title = "Report"
+    rule = ("a record's statements, cleaned (of a machine's: cart warnings and empty lines dropped, \"EKG\" written ECG, no trailing stops) and joined by "
+            "commas. A corpus's test records that are reserved for its benchmark are left out.")
+    needs = ("it asks for the reports of the corpora that have written ones, or else of those that make them of their codes, without records reserved for a "
+             "benchmark: add corpora.mimic, or name others in tasks.report.corpora")
+    words = {"report": Words(10, 21, 19)}
     primary = "finding_f1"
     metrics = {
         "finding_f1": "macro F1, 0 to 1, of the findings asserted, over the findings that references assert",
@@ -42,6 +52,12 @@ class Report(Task):
     }
     shown = ("bleu_1", "bleu_4", "rouge_l")
     groups = {"subset": "subset"}
+
+    def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
+        return [("corpora", f"no corpus of the experiment is called '{name}'") for name in self.cfg.corpora if name not in {*corpora}]
+
+    def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
+        return report_questions(sources.stores, self.cfg, sources.seed, sources.dropped)
 
     def parse(self, text: str, sample: ECGSample) -> str | None:
         """The report in lower case without its "Report:"; None if no word is left."""

@@ -25,7 +25,7 @@ from tests.data.native import REAL, beat_train, real_data, write_annotated
 
 FEW = (  # two shards of beats, one of reports
     "corpora.mimic.patients=12", "corpora.mit_bih_arrhythmia.patients=6", "corpora.mit_bih_arrhythmia.seconds=40", "corpora.ptbxl=null",
-    "corpora.mit_bih_st=null", "corpora.european_st_t=null", "questions.windows_per_record=2", "questions.ecg_qa.mimic=simulated",
+    "corpora.mit_bih_st=null", "corpora.european_st_t=null", "tasks.localization.windows_per_record=2", "tasks.ecg_qa.folders.mimic=simulated",
 )
 
 
@@ -129,11 +129,11 @@ def test_what_a_build_took_is_measured(few, tmp_path):
     root = tmp_path / "source"
     for k in range(24):
         write_annotated(root, f"{k + 100}", beat_train(300.0, seed=k), beats=[(n + 0.5, "V" if n % 9 == 5 else "N") for n in range(300)])
-    assert build(tmp_path / "set", "--root", f"mit_bih_arrhythmia={root}", "questions.windows_per_record=1", workers=2) == 0
+    assert build(tmp_path / "set", "--root", f"mit_bih_arrhythmia={root}", "tasks.localization.windows_per_record=1", workers=2) == 0
     took = json.loads((tmp_path / "set" / "measured.json").read_text())
     assert took["workers"] == 2 and 2**24 < took["peak_bytes_worker"] < 2**30
     shutil.rmtree(tmp_path / "set" / "stores" / "mit_bih_arrhythmia")
-    assert build(tmp_path / "set", "--root", f"mit_bih_arrhythmia={root}", "questions.windows_per_record=1") == 0
+    assert build(tmp_path / "set", "--root", f"mit_bih_arrhythmia={root}", "tasks.localization.windows_per_record=1") == 0
     assert json.loads((tmp_path / "set" / "measured.json").read_text()) == took
 
 
@@ -177,7 +177,7 @@ def broken(tmp_path_factory):
     (beats / "104.atr").write_bytes(b"\x00")
     write_annotated(beats, "105", beat_train(60.0), beats=())  # none at all
     folder = root / "set"
-    assert build(folder, "--root", f"mimic={mimic}", "--root", f"mit_bih_arrhythmia={beats}", "questions.windows_per_record=2") == 0
+    assert build(folder, "--root", f"mimic={mimic}", "--root", f"mit_bih_arrhythmia={beats}", "tasks.localization.windows_per_record=2") == 0
     return folder, index
 
 
@@ -220,7 +220,7 @@ def test_what_is_left_of_bad_records_passes_the_check(broken, capsys):
 @real_data
 def test_real_corpora(tmp_path, capsys):
     roots = ["--root", f"ptbxl={REAL / 'ptbxl'}", "--root", f"mit_bih_arrhythmia={REAL / 'mitdb'}"]
-    limits = ["corpora.ptbxl.limit=90", "corpora.mit_bih_arrhythmia.limit=9", "questions.windows_per_record=3", "questions.localization_sizes.mit_bih_arrhythmia=50"]
+    limits = ["corpora.ptbxl.limit=90", "corpora.mit_bih_arrhythmia.limit=9", "tasks.localization.windows_per_record=3", "tasks.localization.sizes.mit_bih_arrhythmia=50"]
     assert build(tmp_path / "a", *limits, *roots) == 0 and build(tmp_path / "b", *limits, *roots, workers=2) == 0
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     known, card = facts(tmp_path / "a"), (tmp_path / "a" / "README.md").read_text()
@@ -239,9 +239,10 @@ def test_real_corpora(tmp_path, capsys):
     (["--root", "mimic={tmp}/nowhere", "--root", "mimic={tmp}"], "mimic has the root {tmp}/nowhere already; give each name once"),
     (["--root", "mimic={tmp}/nowhere"], "there is no folder {tmp}/nowhere"), (["--root", "mimic={tmp}"], "record_list.csv is missing"),
     (["--root", "mit_bih_st={tmp}"], "lists no recording"), (["nowhere.yaml"], "nowhere.yaml: no such file"), (["a.yaml", "b.yaml"], "give one experiment file"),
-    (["questions.pools=[reports]"], "no pool is called 'reports'"), (["questions.windows_per_records=1"], "did you mean 'windows_per_record'"),
+    (["tasks.localization.pools=[long]"], "'long' is unknown"), (["tasks.localization.windows_per_records=1"], "did you mean 'windows_per_record'"),
+    (["questions.windows_per_record=1"], "command line: questions.windows_per_record: is now tasks.localization.windows_per_record"),
     ([f"corpora.{name}=null" for name in ("mimic", "ptbxl", "mit_bih_arrhythmia", "mit_bih_st", "european_st_t")], "there is none to build"),
-    (["questions.ecg_qa.ptbxl={tmp}/none"], "questions.ecg_qa.ptbxl: there is no folder"),
+    (["tasks.ecg_qa.folders.ptbxl={tmp}/none"], "tasks.ecg_qa.folders.ptbxl: there is no folder"),
 ])
 def test_what_its_user_can_mend(tmp_path, capsys, arguments, words):
     assert build(tmp_path / "set", *(argument.format(tmp=tmp_path) for argument in arguments)) == 2
@@ -286,14 +287,14 @@ def test_a_log_that_cannot_be_written(tmp_path, capsys):
 def test_any_name_of_a_folder_is_a_root(tmp_path, monkeypatch, name):
     write_annotated(tmp_path / name, "100", beat_train(30.0), beats=[(k + 0.5, "V" if k % 5 == 2 else "N") for k in range(30)])
     monkeypatch.chdir(tmp_path)
-    assert build("set", "questions.windows_per_record=1", "--root", f"mit_bih_arrhythmia={name}") == 0
+    assert build("set", "tasks.localization.windows_per_record=1", "--root", f"mit_bih_arrhythmia={name}") == 0
     assert len(open_dataset("set").stores["mit_bih_arrhythmia"]) == 1
 
 
 def test_two_corpora_of_one_reader_are_two_under_their_keys(tmp_path, capsys):
     settings = [f"corpora.{key}.{setting}" for key, seed in (("mine", 1), ("theirs", 2)) for setting in
                 ("name=mit_bih_arrhythmia", "patients=5", "seconds=30", f"seed={seed}")]
-    settings += ["questions.windows_per_record=1", *(f"corpora.{name}=null" for name in ("mimic", "ptbxl", "mit_bih_arrhythmia", "mit_bih_st", "european_st_t"))]
+    settings += ["tasks.localization.windows_per_record=1", *(f"corpora.{name}=null" for name in ("mimic", "ptbxl", "mit_bih_arrhythmia", "mit_bih_st", "european_st_t"))]
     assert build(tmp_path / "set", *settings) == 0
     known, data = facts(tmp_path / "set"), open_dataset(tmp_path / "set")
     assert known["sources"].keys() == {"mine", "theirs"} and len(data.stores["mine"]) == len(data.stores["theirs"]) == 5
@@ -336,7 +337,7 @@ def test_no_patient_and_no_record_is_in_two_splits(everything):
 
 def test_the_inter_patient_halves_are_apart(tmp_path):
     settings = ["corpora.mit_bih_arrhythmia.patients=36", "corpora.mit_bih_arrhythmia.seconds=30", "corpora.mit_bih_arrhythmia.split=inter_patient",
-                "questions.windows_per_record=2"]  # fmt: skip
+                "tasks.localization.windows_per_record=2"]  # fmt: skip
     others = [f"corpora.{name}=null" for name in ("mimic", "ptbxl", "mit_bih_st", "european_st_t")]
     assert build(tmp_path / "set", *settings, *others) == 0
     splits = assert_apart(tmp_path / "set")

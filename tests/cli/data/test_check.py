@@ -7,10 +7,11 @@ import pytest
 
 from anyecg.data.__main__ import main
 from anyecg.data.dataset.data import Data
-from anyecg.data.dataset.built import build_dataset, open_dataset, write_dataset
+from anyecg.tasks.dataset import build_dataset
+from anyecg.data.dataset.built import open_dataset, write_dataset
 from anyecg.config.schema import Slot
 from anyecg.data.corpora import corpora
-from anyecg.tasks.questions import QuestionsConfig
+from tests.building import tasks
 from anyecg.types import MARKER, Turn
 
 
@@ -75,7 +76,7 @@ def test_each_broken_question_fails_with_its_reason(everything, tmp_path, capsys
 
 def test_damaged_signals_are_found(tmp_path, capsys):
     sources = {"mit_bih_arrhythmia": Slot.of("corpus", "mit_bih_arrhythmia", patients=9, seconds=40.0)}
-    build_dataset(sources, QuestionsConfig(windows_per_record=1), tmp_path / "set", progress=False)
+    build_dataset(sources, tasks(localization={"windows_per_record": 1}), tmp_path / "set", progress=False)
     assert check(tmp_path / "set") == 0
     store = tmp_path / "set" / "stores" / "mit_bih_arrhythmia"
     path = store / "shard-00001.i2"

@@ -7,9 +7,10 @@ import pytest
 
 from anyecg.data.__main__ import main
 from anyecg.config.schema import Slot
-from anyecg.data.dataset.built import build_dataset, open_dataset
-from anyecg.tasks.questions import QuestionsConfig
-from anyecg.data.dataset.release import paths
+from anyecg.tasks.dataset import build_dataset
+from anyecg.data.dataset.built import open_dataset
+from tests.building import tasks
+from anyecg.tasks.release.rows import paths
 from anyecg.types import CANONICAL_LEADS
 
 from tests.data.native import REAL, beat_train, write_annotated
@@ -21,7 +22,7 @@ UPSTREAM = [REAL / "upstream_json" / f"{name}.json" for name in ("stage1", "stag
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "built"
     sources = {"mimic": Slot.of("corpus", "mimic", patients=8, seed=1), "mit_bih_arrhythmia": Slot.of("corpus", "mit_bih_arrhythmia", patients=4, seed=1, seconds=90.0)}
-    build_dataset(sources, QuestionsConfig(windows_per_record=2), folder, progress=False)
+    build_dataset(sources, tasks(localization={"windows_per_record": 2}), folder, progress=False)
     return folder
 
 
@@ -90,7 +91,7 @@ def test_the_released_files_come_back_from_the_commands(tmp_path):
     pd.DataFrame([{"study_id": one["study_id"], "report_0": "Sinus rhythm"} for one in listed]).to_csv(tmp_path / "mimic" / "machine_measurements.csv", index=False)
     write_annotated(tmp_path / "edb", "e0103", beat_train(7200.0, 250), 250, beats=[(k + 0.5, "V" if k % 9 == 4 else "N") for k in range(7200)])
     roots = ["--root", f"mimic={tmp_path / 'mimic'}", "--root", f"european_st_t={tmp_path / 'edb'}"]
-    assert main(["build", "--to", str(tmp_path / "set"), *roots, "questions.windows_per_record=1", "--workers", "1"]) == 0
+    assert main(["build", "--to", str(tmp_path / "set"), *roots, "tasks.localization.windows_per_record=1", "--workers", "1"]) == 0
     assert main(["import", *map(str, UPSTREAM), "--data", str(tmp_path / "set"), "--to", str(tmp_path / "new")]) == 0
     assert main(["export", str(tmp_path / "new"), "--to", str(tmp_path / "again.json")]) == 0
     assert json.loads((tmp_path / "again.json").read_text()) == sum(rows, [])

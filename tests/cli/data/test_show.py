@@ -11,8 +11,9 @@ from matplotlib.image import imread
 from anyecg.cli.data.show import COLUMN, LONGEST, TEXT, examples, page, wrapped
 from anyecg.data.__main__ import main
 from anyecg.config.schema import Slot
-from anyecg.data.dataset.built import build_dataset, open_dataset
-from anyecg.tasks.questions import QuestionsConfig
+from anyecg.tasks.dataset import build_dataset
+from anyecg.data.dataset.built import open_dataset
+from tests.building import tasks
 from anyecg.types import MARKER, ECGSample, Turn, Window
 
 SOURCES = {"mimic": {"patients": 25}, "mit_bih_arrhythmia": {"patients": 8, "seconds": 90.0}}
@@ -21,7 +22,7 @@ SOURCES = {"mimic": {"patients": 25}, "mit_bih_arrhythmia": {"patients": 8, "sec
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("show") / "dataset"
-    build_dataset({name: Slot.of("corpus", name, **of) for name, of in SOURCES.items()}, QuestionsConfig(windows_per_record=3), folder, progress=False)
+    build_dataset({name: Slot.of("corpus", name, **of) for name, of in SOURCES.items()}, tasks(localization={"windows_per_record": 3}), folder, progress=False)
     return folder
 
 

@@ -10,8 +10,10 @@ from anyecg.cli.data.stats import count, spread
 from anyecg.data.__main__ import main
 from anyecg.data.dataset.data import Data
 from anyecg.config.schema import Slot
-from anyecg.data.dataset.built import build_dataset, open_dataset
-from anyecg.tasks.questions import Questions, QuestionsConfig
+from anyecg.tasks.dataset import build_dataset
+from anyecg.data.dataset.built import open_dataset
+from anyecg.data.dataset.questions_file import Questions
+from tests.building import tasks
 from anyecg.data.dataset.questions_file import BATCH, write_questions
 from anyecg.types import Window
 
@@ -22,7 +24,7 @@ KEYS = ("records", "seconds", "workers", "bytes", "peak_bytes", "peak_bytes_work
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stats") / "dataset"
-    questions = QuestionsConfig(windows_per_record=3, ecg_qa={"ptbxl": "simulated"})
+    questions = tasks(localization={"windows_per_record": 3}, ecg_qa={"folders": {"ptbxl": "simulated"}})
     build_dataset({name: Slot.of("corpus", name, **of) for name, of in SOURCES.items()}, questions, folder, progress=False)
     return folder
 

@@ -12,7 +12,6 @@ from anyecg.data.corpora import corpora
 from anyecg.data.corpora.csn import CONDITION_NAMES, UNLISTED
 from anyecg.findings import FINDINGS, find
 from anyecg.data.store.preprocess import canonical
-from anyecg.tasks.questions import QuestionsConfig
 from anyecg.tasks.classification.build import classification_questions, label_universe
 from anyecg.simulate import cpsc2018 as cpsc2018_layout
 from anyecg.simulate import csn as csn_layout
@@ -165,7 +164,7 @@ def test_the_source_s_own_names_are_preferred(tmp_path):
 def test_classification_asks_of_test_records(simulated, tmp_path):
     stores = Stores([build_store(opened(name, simulated / name), tmp_path / name, progress=False) for name in SOURCES])
     universe, dropped = label_universe(stores), Counter()
-    asked = list(classification_questions(stores, QuestionsConfig(), 0, dropped))
+    asked = list(classification_questions(stores, dropped))
     for split, sample in asked:
         names = sample.meta["labels"][sample.subset]
         assert split == "test" and names and set(names) <= set(universe[sample.subset][sample.subset])

@@ -108,7 +108,7 @@ def keep_the_checkpoint_of(step: int, target: Path) -> None:
 def train(data_cache: Path, folder: Path, name: str, stage: str, overrides: list[str], known: dict) -> None:
     experiment = config.load(ROOT / "experiments/anyecg_chat.yaml", [*overrides, f"cache={folder / name}"])
     join(experiment.trainer)
-    data = known.setdefault("data", build_data(experiment.corpora, experiment.questions, data_cache, experiment.seed, progress=False))
+    data = known.setdefault("data", build_data(experiment.corpora, experiment.tasks, data_cache, experiment.tasks_seed, progress=False))
     with experiment.trainer.strategy.build(experiment.trainer).building():
         model = build_model(experiment, data)
     facts = {

@@ -15,7 +15,7 @@ from anyecg.tasks.ecg_qa.build import BRIEFLY, prompt
 from anyecg.tasks.localization.build import Strip
 from anyecg.tasks.report.build import report_text
 from anyecg.tasks.multi_ecg.series import Series, Visit
-from anyecg.data.dataset.release import CLASSES, OWN, TASKS, abnormality, corpus_of, fault, intervals, paths
+from anyecg.tasks.release.rows import CLASSES, OWN, TASKS, abnormality, corpus_of, fault, intervals, paths
 from anyecg.data.store.store import Stores
 from anyecg.types import MARKER, DataError, ECGSample, Turn, Window
 

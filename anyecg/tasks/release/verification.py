@@ -16,7 +16,7 @@ from anyecg.data.corpora import corpora
 from anyecg.data.corpora.annotated import Annotated
 from anyecg.data.corpora.base import Entry
 from anyecg.tasks.localization.build import answer_text, clipped, spans
-from anyecg.data.dataset.release import CLASSES, abnormality, corpus_of, fault, intervals, is_localization, named, paths
+from anyecg.tasks.release.rows import CLASSES, abnormality, corpus_of, fault, intervals, is_localization, named, paths
 from anyecg.types import DataError
 
 HUNDREDTH = 0.01  # s

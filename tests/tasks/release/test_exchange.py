@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from anyecg.data.dataset.exchange import to_rows, to_samples
+from anyecg.tasks.release.exchange import to_rows, to_samples
 from anyecg.tasks.localization.build import answer_text
-from anyecg.data.dataset.release import corpus_of, paths, read_released
+from anyecg.tasks.release.rows import corpus_of, paths, read_released
 from anyecg.data.store.shards import SCHEMA
 from anyecg.data.store.store import Stores
 from anyecg.types import DataError, Turn, Window

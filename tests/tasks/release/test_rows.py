@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from anyecg.data.dataset.release import abnormality, fault, intervals, named, read_released, read_rows, write_rows
+from anyecg.tasks.release.rows import abnormality, fault, intervals, named, read_released, read_rows, write_rows
 from anyecg.types import DataError
 from tests.data.native import REAL
 

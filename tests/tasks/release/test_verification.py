@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import wfdb
 
-from anyecg.data.dataset.release import CLASSES
-from anyecg.data.dataset.verification import Verifier, agreement
+from anyecg.tasks.release.rows import CLASSES
+from anyecg.tasks.release.verification import Verifier, agreement
 from tests.data.native import REAL, write_annotated
 
 PVC = "Premature ventricular contraction"

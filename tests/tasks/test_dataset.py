@@ -11,16 +11,17 @@ import pytest
 
 from anyecg.data.dataset.card import table
 from anyecg.config.schema import Slot
-from anyecg.data.dataset.built import build_dataset, facts, open_dataset, write_dataset
-from anyecg.tasks.questions import QuestionsConfig
+from anyecg.data.dataset.built import facts, open_dataset, write_dataset
+from anyecg.tasks.dataset import build_dataset
 from anyecg.types import ConfigError, DataError
 
+from tests.building import tasks
 from tests.data.native import beat_train, write_annotated
 
 MIMIC = Slot.of("corpus", "mimic", patients=10, seed=1)
 RHYTHM = Slot.of("corpus", "mit_bih_arrhythmia", patients=5, seed=1, seconds=40.0)
 SOURCES = {"mimic": MIMIC, "mit_bih_arrhythmia": RHYTHM}
-QUESTIONS = QuestionsConfig(windows_per_record=2, ecg_qa={"mimic": "simulated"})
+QUESTIONS = tasks(localization={"windows_per_record": 2}, ecg_qa={"folders": {"mimic": "simulated"}})
 
 
 def build(folder, sources=SOURCES, questions=QUESTIONS, **settings):
@@ -57,9 +58,9 @@ def test_what_is_built_is_opened_and_found_again(built):
 
 
 @pytest.mark.parametrize(("settings", "words"), [
-    ({"seed": 1}, "another seed"), ({"questions": QuestionsConfig(windows_per_record=3)}, "another questions.windows_per_record"),
-    ({"questions": QuestionsConfig(windows_per_record=2)}, "another questions.ecg_qa"),
-    ({"sources": {"mimic": MIMIC}, "questions": QuestionsConfig(windows_per_record=2)}, "other corpora .mimic, mit_bih_arrhythmia, not mimic."),
+    ({"seed": 1}, "another tasks_seed"), ({"questions": tasks(localization={"windows_per_record": 3})}, "another tasks.localization.windows_per_record"),
+    ({"questions": tasks(localization={"windows_per_record": 2})}, "another content of its tasks' files"),
+    ({"sources": {"mimic": MIMIC}, "questions": tasks(localization={"windows_per_record": 2})}, "other corpora .mimic, mit_bih_arrhythmia, not mimic."),
     ({"sources": {**SOURCES, "ptbxl": Slot.of("corpus", "ptbxl", patients=3)}}, "other corpora"),
     ({"sources": {**SOURCES, "mimic": Slot.of("corpus", "mimic", patients=11, seed=1)}}, "another corpus mimic .simulated with .'patients': 10"),
 ])
@@ -219,11 +220,11 @@ def test_the_card_says_where_everything_comes_from(built, tmp_path):
     assert "**mit_bih_arrhythmia**: simulated by anyecg (patients 5, seed 1, seconds 40.0)" in card
     assert "**ecg_qa of mimic**: simulated by anyecg in the layout of ECG-QA" in card and "cite:" not in card
     assert known["sources"]["mimic"]["origin"]["simulated"] == {"patients": 10, "seed": 1, "seconds": None}
-    assert known["ecg_qa"]["mimic"]["simulated"] == {} and known["ecg_qa"]["mimic"]["licence"] == "CC BY 4.0"
+    assert known["origins"]["ecg_qa of mimic"]["simulated"] == {} and known["origins"]["ecg_qa of mimic"]["licence"] == "CC BY 4.0"
     for source in known["sources"].values():
         assert source["origin"]["title"] and source["origin"]["version"] and source["origin"]["cite"]
     root = write_annotated(tmp_path / "real", "100", beat_train(40.0), beats=[(k + 0.5, "V" if k == 7 else "N") for k in range(40)])
-    build(tmp_path / "set", {"mit_bih_arrhythmia": Slot.of("corpus", "mit_bih_arrhythmia", root=str(root))}, QuestionsConfig(windows_per_record=1))
+    build(tmp_path / "set", {"mit_bih_arrhythmia": Slot.of("corpus", "mit_bih_arrhythmia", root=str(root))}, tasks(localization={"windows_per_record": 1}))
     card = (tmp_path / "set" / "README.md").read_text()
     assert "**mit_bih_arrhythmia**: MIT-BIH Arrhythmia Database 1.0.0; licence ODC-By 1.0 (credit the source" in card and "simulated" not in card
     assert "cite: Moody, Mark. The impact of the MIT-BIH Arrhythmia Database." in card and "doi:10.13026/C2F305" in card
@@ -238,7 +239,7 @@ def test_the_card_counts_what_dataset_json_counts(built):
     for pool, subset in (("report", "mimic"), ("localization_short", "mit_bih_arrhythmia")):
         found = [str(len(data.questions.select(pool=pool, subset=subset, split=split))) for split in ("train", "val", "test")]
         assert f"| {pool} | {subset} | {' | '.join(number if number != '0' else '–' for number in found)} |" in card
-    assert '- windows_per_record: `2`' in card and '- localization_sizes' not in card
+    assert "- tasks.localization.windows_per_record: `2`" in card and "- **localization**: a labelled beat spans" in card
     for row in known["dropped"]:
         assert f"| {row['pool']} | {row['why']} | {row['count']:,} |" in card
 
