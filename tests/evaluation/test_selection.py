@@ -1,19 +1,19 @@
 """What is asked: told before anything is trained where there is nothing, and no corpus of the evaluation reaches a stage."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from anyecg import config
 from anyecg.tasks.build import build_data
-from anyecg.evaluation.selection import NEEDS, require_questions
+from anyecg.evaluation.selection import require_questions
 from anyecg.evaluation.conversation import Script
 from anyecg.evaluation.run import Run, claim_folder
 from anyecg.cli.run import is_finished
 from anyecg.run import main
 from anyecg.training.assembly import data_of, evaluation_data
 from anyecg.tasks import tasks
+from anyecg.tasks.base import Task
 from anyecg.training.pipeline import plan
 from anyecg.types import ConfigError, DataError
 from tests.conftest import SMALL
@@ -23,14 +23,16 @@ FEW = ("evaluation.corpora.cpsc2018.patients=60", "evaluation.corpora.csn.patien
 
 
 def test_every_task_without_questions_is_told_with_what_helps(small_data):
-    settings = replace(config.load(EXPERIMENT, SMALL).evaluation, tasks=["multi_ecg", "ecg_qa"])
-    with pytest.raises(DataError, match="ecg_qa has no question in the split test; set evaluation.ecg_qa.ptbxl .*simulated, or to a folder") as error:
-        require_questions(small_data, settings)
-    assert "multi_ecg" not in str(error.value) and set(NEEDS) <= set(tasks.table())
+    def required(*overrides, scripts=()):
+        require_questions(small_data, config.load(EXPERIMENT, [*SMALL, *overrides]), scripts)
+
+    with pytest.raises(DataError, match="ecg_qa has no question in the split test; set evaluation.task_settings.ecg_qa.folders.ptbxl .*simulated") as error:
+        required("evaluation.tasks=[multi_ecg,ecg_qa]")
+    assert "multi_ecg" not in str(error.value) and all(tasks[name].needs != Task.needs for name in tasks.table())
     with pytest.raises(DataError, match="classification has no question in the split val; evaluation.split is another one: test has [0-9]+"):
-        require_questions(small_data, replace(settings, tasks=["classification"], split="val"))
+        required("evaluation.tasks=[classification]", "evaluation.split=val")
     with pytest.raises(DataError, match="'talk' opens with a question of report; add report to evaluation.tasks"):
-        require_questions(small_data, replace(settings, tasks=["multi_ecg"]), [Script("talk", "report", ("Why?",))])
+        required("evaluation.tasks=[multi_ecg]", scripts=[Script("talk", "report", ("Why?",))])
 
 
 @pytest.mark.parametrize(("override", "told"), [

@@ -41,7 +41,7 @@ def test_the_page_and_the_text_show_every_question_with_its_answer(dataset, data
     assert main(["show", str(dataset), "--out", str(out), "--n", "8"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     samples = examples(data.questions, "test", None, 8, 0)
-    drawn = words(page(samples, data.stores, "heading"))
+    drawn = words(page(samples, data.stores, "heading", {}))
     for sample in samples:
         question = " ".join(sample.conversation[0].text.split(MARKER)[-1].split())
         assert question in told and sample.answer in told
@@ -74,7 +74,7 @@ def test_fewer_questions_than_asked_for_are_all_drawn(data):
 
 def test_ecgs_are_drawn_each_in_its_form(data):
     for sample in examples(data.questions, "train", None, 40, 0):
-        names = [[text.get_text() for text in axes.texts] for axes in page([sample], data.stores, "").axes]
+        names = [[text.get_text() for text in axes.texts] for axes in page([sample], data.stores, "", {}).axes]
         assert len(names) == len(sample.records)
         for shown in names:
             leads = [name for name in shown if name.split(" ")[0] in ("II", "V1", "aVR", "V4", "V5", "V2", "III", "I", "aVF", "aVL", "V3", "V6")]
@@ -85,7 +85,7 @@ def test_ecgs_are_drawn_each_in_its_form(data):
 def test_what_is_shaded_is_what_the_answer_says(data):
     seen = 0
     for sample in examples(data.questions, "train", "localization", 30, 0):
-        (axes,) = page([sample], data.stores, "").axes
+        (axes,) = page([sample], data.stores, "", {}).axes
         speed = 25 if sample.meta["seconds"] <= 10.5 else 12.5
         assert sum(patch.get_width() for patch in axes.patches) / speed == pytest.approx(sum(end - start for start, end in sample.meta["intervals"]))
         if sample.pool == "localization_short" and sample.meta["intervals"]:
@@ -97,7 +97,7 @@ def test_what_is_shaded_is_what_the_answer_says(data):
 
 def test_beats_stand_where_they_were_annotated_and_those_asked_for_stand_out(data):
     sample = next(s for s in examples(data.questions, "train", "localization", 30, 0) if s.pool == "localization_short" and s.meta["intervals"])
-    (axes,) = page([sample], data.stores, "").axes
+    (axes,) = page([sample], data.stores, "", {}).axes
     window, row = sample.records[0], data.stores.records.loc[sample.records[0].record]
     beats = [(t - window.start, s) for t, s in zip(row["annotation_times"], row["annotation_symbols"]) if window.start <= t < window.end]
     top = max(text.get_position()[1] for text in axes.texts)
@@ -110,7 +110,7 @@ def test_beats_stand_where_they_were_annotated_and_those_asked_for_stand_out(dat
 def test_a_very_long_ecg_is_drawn_as_far_as_a_page_goes_and_odd_text_as_it_is(data):
     record = data.stores.records.query("seconds > 80").index[0]
     sample = ECGSample("q", "report", (Window(record),), (Turn("user", f"{MARKER} costs $5 or $x^{{$?"), Turn("assistant", "Report: 50 % \\alpha $")))
-    figure = page([sample], data.stores, "")
+    figure = page([sample], data.stores, "", {})
     figure.canvas.draw()
     (axes,) = figure.axes
     assert max(int(text.get_text()) for text in axes.texts if text.get_text().isdigit()) == LONGEST
