@@ -30,7 +30,7 @@ def figure_data(experiment: Experiment, stages: Sequence[PlannedStage], samples:
     drawn: dict[str, Any] = {"loss": [{"stage": stage.name, **loss_curve(stage.folder / "loss.csv")} for stage in stages]}
     if SIGNAL in experiment.evaluation.views and "localization" in tasks:
         given = {key: prediction.text for key, prediction in predictions.items()}
-        drawn["localization"] = examples(samples["localization"], tasks["localization"], given, stores, experiment.seed)
+        drawn["localization"] = examples(samples["localization"], tasks["localization"], given, stores, experiment.evaluation.seed)
     return {"paper_row": experiment.paper_row, "figures": drawn}
 
 
