@@ -9,7 +9,7 @@ import pytest
 from anyecg.data.dataset.data import Data
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
-from anyecg.tasks.questions import Questions
+from anyecg.data.dataset.questions_file import Questions
 from anyecg.data.dataset.questions_file import write_questions
 from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.text_encoders.lexical import LexicalEncoder
