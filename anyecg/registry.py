@@ -25,6 +25,7 @@ KINDS = {
     "simulator": "anyecg.simulate:simulators",
     "engine": "anyecg.training.engines:engines",
     "objective": "anyecg.objectives:objectives",
+    "logger": "anyecg.training.loggers:loggers",
 }
 
 

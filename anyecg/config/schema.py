@@ -15,6 +15,7 @@ from anyecg.types import SPLITS, ConfigError, InputSpec
 GROUPS = ("encoder", "connector", "fusion", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
 STAGE_VIEWS = ("signal", "blind", "text")
 ON_SPIKE = ("warn", "skip", "stop")
+KEPT = ("last", "best")
 LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 MATMULS = ("auto", "torch", "onednn")
@@ -80,6 +81,19 @@ class InputConfig:
 
 
 @dataclass(frozen=True)
+class ValidateConfig:
+    """How a stage's validation loss is measured while it trains, on questions of the split "val" in the stage's own mixture."""
+
+    questions: int | None = None  # in whole batches (None: a share of `samples`, 32 to 256; 0: no validation)
+    every: int | None = None  # optimizer steps (None: ten times a stage, or as often as costs little)
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("questions", least=0)
+            check.number("every", least=1)
+
+
+@dataclass(frozen=True)
 class StageConfig:
     """A stage of the curriculum as data: what trains, on which questions, for how long."""
 
@@ -101,6 +115,8 @@ class StageConfig:
     clip: float = 1.0  # gradient norm
     spike: float = 5.0  # a loss above so many medians of the last 100 steps' losses is a spike (0: none is)
     on_spike: str = "warn"  # "warn"; "skip": leave the step out and warn; "stop": stop the stage
+    validate: ValidateConfig = field(default_factory=ValidateConfig)
+    keep: str = "last"  # the stage's output: the weights after its "last" step, or the "best", those of the lowest validation loss
 
     def __post_init__(self) -> None:
         if isinstance(self.objective, str):
@@ -109,6 +125,9 @@ class StageConfig:
             check.among("trains", GROUPS)
             check.among("view", STAGE_VIEWS)
             check.among("on_spike", ON_SPIKE)
+            check.among("keep", KEPT)
+            if self.keep == "best" and self.validate and self.validate.questions == 0:
+                check.wrong("keep", "best is by the validation loss, which validate.questions: 0 leaves out; write last, or validate")
             check.among("lr_scale", GROUPS)
             check.number("samples", "batch_size", "micro_batch", "tokens", least=1)
             check.number("tasks", "replay", "lr_scale", "weight_decay", "clip", "spike", least=0)
@@ -149,6 +168,8 @@ class TrainerConfig:
     workers: int = 0  # processes that load batches
     checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
     log_every: int = 10  # optimizer steps between points of the loss curve
+    logger: Slot = slot("logger", "csv")  # csv (or none): each stage's loss.csv alone; beside it tensorboard, wandb, mlflow
+    deterministic: bool | str = False  # kernels that give the same bits again on a GPU, too; true: an operation without one is an error; "warn"
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
@@ -157,6 +178,8 @@ class TrainerConfig:
             check.among("matmul", MATMULS)
             check.number("devices", "num_nodes", "checkpoint_every", "log_every", least=1)
             check.number("workers", least=0)
+            if self.deterministic not in (True, False, "warn"):
+                check.wrong("deterministic", f"true, false or warn, not {self.deterministic!r}")
             if isinstance(self.strategy, Slot):
                 for key, what in self.strategy.component.problems(self.strategy.config, self):
                     check.wrong(key, what)

@@ -33,6 +33,7 @@ STYLE = {
 }
 Difference = tuple[str, str, float, float | None, float | None, float | None]
 
+VALIDATION = "validation_loss"  # the column of a loss curve
 SAID = "#d95f02"
 OURS = "#2b5c8a"
 ACROSS = 3  # stages in a row
@@ -40,7 +41,7 @@ PRINT = 0.8  # of the size on paper
 
 
 def loss_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str | Path) -> list[Path]:
-    """One panel a stage: training loss over optimizer steps, as logged and smoothed.
+    """One panel a stage: training loss over optimizer steps, as logged and smoothed, and the validation loss at its points.
 
     curves: stage -> "step" and columns whose name holds "loss", as `drawn.loss_curve` gives them.
     target: the picture's path without suffix. Returns the PNG and the PDF. DataError without curves.
@@ -57,13 +58,18 @@ def loss_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str
         for axis, (stage, table) in zip(panels.flat, tables.items()):
             for column in [name for name in table.columns if "loss" in name]:
                 points = table[["step", column]].dropna()
+                if points.empty:
+                    continue
+                if column == VALIDATION:
+                    axis.plot(points["step"], points[column], "o-", color=SAID, markersize=3, label="validation", zorder=3)
+                    continue
                 (line,) = axis.plot(points["step"], points[column], alpha=0.3, color=OURS if column == "loss" else None)
                 smooth = points[column].rolling(max(3, len(points) // 12), center=True, min_periods=1).mean()
-                axis.plot(points["step"], smooth, color=line.get_color(), linewidth=1.5, label=column)
+                axis.plot(points["step"], smooth, color=line.get_color(), linewidth=1.5, label="training" if column == "loss" else column)
             axis.set(title=stage, xlabel="optimizer step")
             axis.margins(x=0.02)
             axis.grid(alpha=0.25, linewidth=0.5)
-            if sum("loss" in name for name in table.columns) > 1:
+            if len(axis.get_legend_handles_labels()[1]) > 1:
                 axis.legend()
         for line in panels:
             line[0].set_ylabel("loss")

@@ -54,7 +54,7 @@ class Answer(Objective):
         model, experiment = job.model, job.experiment
         collate = Collator(model.llm.chat, model.places, model.llm.context, spec=model.encoder.input)
         return StageData(
-            job.data, job.cfg, limits(experiment, job.cfg), replay=experiment.replay, seed=job.seed, collate=collate,
+            job.data, job.cfg, limits(experiment, job.cfg), split=job.split, replay=experiment.replay, seed=job.seed, collate=collate,
             measure=collate.measure, context=model.llm.context, lengths=Path(experiment.cache) / "lengths", reader=collate.fingerprint,
             devices=experiment.trainer.processes, workers=experiment.trainer.workers,
             spec=model.encoder.input,

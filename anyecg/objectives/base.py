@@ -37,7 +37,7 @@ class Objective:
         raise NotImplementedError
 
     def batches(self, job: StageJob) -> Batches:
-        """The stage's batches; the first process makes them first, and may leave files for the others in `job.scratch`."""
+        """The stage's batches, of `job.split`; the first process makes them first, and may leave files for the others in `job.scratch`."""
         raise NotImplementedError
 
     def module(self, job: StageJob, steps: int) -> Stage:

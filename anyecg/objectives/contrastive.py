@@ -75,7 +75,7 @@ class Contrastive(Objective):
         if self.cfg.lead_dropout and (spec.kind, spec.leads) != ("signal", CANONICAL_LEADS):
             raise ConfigError("stages: a contrastive stage's lead_dropout needs an encoder that takes the signal of all twelve leads; set it to 0")
         return PairData(
-            job.data, job.cfg, job.text_encoder, job.scratch, replay=experiment.replay, seed=job.seed, counted=Path(experiment.cache) / "lengths",
+            job.data, job.cfg, job.text_encoder, job.scratch, split=job.split, replay=experiment.replay, seed=job.seed, counted=Path(experiment.cache) / "lengths",
             devices=experiment.trainer.processes, workers=experiment.trainer.workers, spec=spec,
         )
 
@@ -109,7 +109,7 @@ class PairData(Batches):
     """
 
     def __init__(self, data: Data, stage: StageConfig, text_encoder: TextEncoder, folder: Path, *, replay: float, seed: int,
-                 counted: Path | None = None, devices: int = 1, workers: int = 0,
+                 split: str = "train", counted: Path | None = None, devices: int = 1, workers: int = 0,
                  spec: InputSpec = InputSpec()) -> None:
         micro = samples_a_pass(stage, devices)
         dataset = QuestionDataset(data.questions, range(len(data.questions)), data.stores, InputConfig(max_seconds=UNCUT), spec=spec)
@@ -128,7 +128,7 @@ class PairData(Batches):
             return (clips == 1) & (characters > 0)
 
         order, counts = draw(data, stage, replay, np.random.default_rng(seed), fits,
-                             "is about one ECG of at most one clip that has a report, as a contrastive stage needs; name another pool in stages.*.tasks")
+                             "is about one ECG of at most one clip that has a report, as a contrastive stage needs; name another pool in stages.*.tasks", split)
         collate = PairCollator(data.questions, np.unique(order), text_encoder, folder)
         super().__init__(dataset, Plan(order, np.full(len(order) // micro, micro)), stage.batch_size // micro, collate, counts, devices=devices, workers=workers)
         if left := int(asked.sum() - fits(np.flatnonzero(asked)).sum()):
@@ -237,7 +237,7 @@ class ContrastiveStage(Stage):
         self.bias = nn.Parameter(torch.tensor(-10.0))
 
     def loss(self, batch: PairBatch) -> Tensor:
-        signal, lead_mask = drop_leads(batch.signal, batch.lead_mask, self.lead_dropout)
+        signal, lead_mask = drop_leads(batch.signal, batch.lead_mask, self.lead_dropout if self.training else 0.0)
         ecg = self.ecg_head(self.model.encoder.pooled(self.model.encoder(signal, lead_mask)))
         text, report = batch.text, batch.report
         if self.cfg.micro_batch is None and torch.distributed.is_initialized():  # embeddings are frozen: no gradient has to travel

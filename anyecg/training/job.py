@@ -16,7 +16,8 @@ from anyecg.training.flops import Forward, Shape
 
 @dataclass(frozen=True)
 class StageJob:
-    """What a stage is trained from. scratch: a folder that is there while it trains, over kills too, and dropped after; seed: of its order."""
+    """What a stage is trained from. scratch: a folder that is there while it trains, over kills too, and dropped after; seed: of its order;
+    split: of its questions ("val": for the validation loss, with as many `cfg.samples` as one validation takes)."""
 
     experiment: Experiment
     cfg: StageConfig
@@ -25,6 +26,7 @@ class StageJob:
     data: Data
     text_encoder: TextEncoder | None
     scratch: Path
+    split: str = "train"
 
 
 @dataclass(frozen=True)

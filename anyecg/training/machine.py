@@ -8,8 +8,8 @@ from anyecg.types import ConfigError
 
 
 def check_machine(trainer: TrainerConfig) -> None:
-    """ConfigError with everything that this machine lacks: GPUs, the engine's package, oneDNN."""
-    wrong = list(trainer.strategy.build(trainer).check())
+    """ConfigError with everything that this machine lacks: GPUs, the packages of engine and logger, oneDNN."""
+    wrong = [*trainer.strategy.build(trainer).check(), *trainer.logger.build().check()]
     if trainer.matmul == "onednn" and not has_onednn():
         wrong.append("trainer.matmul: this torch was built without oneDNN; choose torch or auto")
     if wrong:

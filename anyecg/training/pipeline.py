@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
@@ -21,6 +22,7 @@ from anyecg.data.store.shards import LOCK, locked
 from anyecg.model import ECGLanguageModel
 from anyecg.files import atomic_write, report_write_errors
 from anyecg.training.compiled import compiled
+from anyecg.training.determinism import deterministic
 from anyecg.training.guard import Guard
 from anyecg.training.job import StageJob
 from anyecg.training.matmul import matmul_by
@@ -28,7 +30,8 @@ from anyecg.training.planning import DONE, PlannedStage, plan
 from anyecg.training.progress import Bar, LossCurve
 from anyecg.training.distributed import first_alone, is_first
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
-from anyecg.types import CheckpointError
+from anyecg.training.validation import Validation, schedule
+from anyecg.types import CheckpointError, ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -118,21 +121,22 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
     trainer_cfg = experiment.trainer
     job, objective = StageJob(experiment, stage.cfg, stage.seed, model, data, text_encoder, work / SCRATCH), stage.cfg.objective.build()
     with first_alone():  # it counts, and embeds, for all
-        loader = objective.batches(job)
+        loader, validation = objective.batches(job), validation_of(job)
     module = objective.module(job, loader.steps)
     log.info("%s: trains %s; %d steps of %d samples: %s", stage.name,
              ", ".join(f"{group} ({count:,})" for group, count in module.trainable.items()), loader.steps, stage.cfg.batch_size,
              ", ".join(f"{pool} {count:,}" for pool, count in loader.counts.items()))
     engine = module.engine = trainer_cfg.strategy.build(trainer_cfg)
     guard = Guard(work, stage.name, stage.cfg.spike, stage.cfg.on_spike, engine)
-    curve = LossCurve(work / "loss.csv", stage.name, trainer_cfg.log_every, stage.cfg.batch_size, guard)
+    curve = LossCurve(work / "loss.csv", stage.name, trainer_cfg.log_every, stage.cfg.batch_size, guard, validation)
+    logger = trainer_cfg.logger.build().logger(work, experiment.name, stage.name, stage.key)
     on_a_terminal = os.isatty(2)
     trainer = L.Trainer(
         accelerator=trainer_cfg.accelerator, devices=trainer_cfg.devices, num_nodes=trainer_cfg.num_nodes,
         strategy=engine.strategy(model), precision=trainer_cfg.precision, max_steps=loader.steps, max_epochs=1,
         accumulate_grad_batches=loader.accumulate, gradient_clip_val=engine.clip_value(stage.cfg.clip), use_distributed_sampler=False,
-        logger=False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=on_a_terminal,
-        callbacks=[*([Bar(curve)] if on_a_terminal else []), guard, *engine.callbacks(stage.cfg.clip), curve, RandomState(),
+        logger=logger or False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=on_a_terminal,
+        callbacks=[*([Bar(curve)] if on_a_terminal else []), guard, *engine.callbacks(stage.cfg.clip), *([validation] if validation else []), curve, RandomState(),
                    Periodic(work, trainer_cfg.checkpoint_every)],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=work,
@@ -142,7 +146,7 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
         log.info("%s: continues from %s", stage.name, last)
     model.train()
     model.llm.fuse_loss(trainer_cfg.fused_loss)
-    with compiled(model, trainer_cfg.compile), matmul_by(trainer_cfg.matmul):
+    with compiled(model, trainer_cfg.compile), matmul_by(trainer_cfg.matmul), deterministic(trainer_cfg.deterministic):
         trainer.fit(module, loader, ckpt_path=str(last) if last.exists() else None, weights_only=False)
     if trainer.global_step < loader.steps:
         raise KeyboardInterrupt(f"stage {stage.name} stopped at step {trainer.global_step} of {loader.steps}")
@@ -150,10 +154,35 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
     state = engine.gather(trainer, model)
     with first_alone():
         if is_first():
+            kept = {}
+            if validation and validation.kept:
+                step, loss, best = validation.kept
+                log.info("%s: the weights of step %d are kept, whose validation loss %.4f was the lowest", stage.name, step, loss)
+                state, kept = state | best, {"kept": {"step": step, "validation_loss": loss}}
             own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
-            facts = {"steps": loader.steps, "samples": loader.counts, "skipped": loader.skipped, "trainable": module.trainable}
+            facts = {"steps": loader.steps, "samples": loader.counts, "skipped": loader.skipped, "trainable": module.trainable} | kept
             save_stage(model, stage, work, facts, own)
             _finish(work, stage)
+
+
+def validation_of(job: StageJob) -> Validation | None:
+    """The validation of a stage on questions of the split "val", the same for every seed; None where there is none: it is not wanted, or no such
+    question can be used, which is ConfigError where the stage keeps its best weights."""
+    questions, every = schedule(job.cfg)
+    if not questions:
+        return None
+    def there(weights: Mapping[str, float]) -> dict[str, float]:
+        return {pool: weight for pool, weight in weights.items() if len(job.data.questions.select(split="val", pool=pool))}
+
+    cfg = replace(job.cfg, samples=questions, tasks=there(job.cfg.tasks), replay=there(job.cfg.replay))
+    try:
+        loader = job.cfg.objective.build().batches(replace(job, cfg=cfg, seed=0, split="val"))
+    except ConfigError as error:
+        if job.cfg.keep == "best":
+            raise ConfigError(f"keep: best is by the validation loss, and there is none: {error}; write keep: last") from error
+        log.info("no validation loss: %s", error)
+        return None
+    return Validation(loader.batches(), every, best=job.cfg.keep == "best")
 
 
 def _finish(work: Path, stage: PlannedStage) -> None:

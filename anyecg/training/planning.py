@@ -61,7 +61,9 @@ def plan(experiment: Experiment, data_fingerprint: str) -> list[PlannedStage]:
         depends = objective.depends(experiment, cfg, tuned="llm" in cfg.trains or "llm" in trained_by)
         parents = sorted({key for group, keys in trained_by.items() if group in depends.groups for key in keys})
         shared = {"precision": experiment.trainer.precision, "replay": experiment.replay if cfg.replay else None}
-        key = fingerprint(name, objective.settings(cfg), experiment.seed, data_fingerprint, shared | depends.parts, parents)
+        watching = () if cfg.keep == "best" else ("validate", "keep")  # changes no weight
+        settings = {key: value for key, value in objective.settings(cfg).items() if key not in watching}
+        key = fingerprint(name, settings, experiment.seed, data_fingerprint, shared | depends.parts, parents)
         for group in cfg.trains:
             trained_by.setdefault(group, []).append(key)
         folder = Path(experiment.cache) / "stages" / f"{name}-{key}"

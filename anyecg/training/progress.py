@@ -12,21 +12,25 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 from anyecg.files import atomic_write, report_write_errors
 from anyecg.training.guard import Guard
+from anyecg.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ("step", "loss", "grad_norm", "lr", "samples_per_second")
+COLUMNS = ("step", "loss", "grad_norm", "lr", "samples_per_second", "validation_loss")
+FORMATS = {"loss": ".5f", "grad_norm": ".4g", "lr": ".3e", "samples_per_second": ".1f", "validation_loss": ".5f"}
 
 
 class LossCurve(L.Callback):
     """Appends a row to `loss.csv` every few optimizer steps and logs progress; between two rows nothing waits for the device.
 
     loss and grad_norm (before clipping) are means over the steps since the last row and, of the loss, over all ranks;
-    `guard` has judged them. A stage that goes on from a checkpoint forgets the rows after it: it writes them again.
+    `guard` has judged them. `validation`, which is called before, gives its loss to the row of its step, and a step at which it was
+    measured has one. The same values go to the trainer's Lightning loggers. samples_per_second leaves validation out.
+    A stage that goes on from a checkpoint forgets the rows after it: it writes them again.
     """
 
-    def __init__(self, path: Path, stage: str, every: int, samples_a_step: int, guard: Guard) -> None:
-        self.path, self.stage, self.every, self.samples, self.guard = path, stage, every, samples_a_step, guard
+    def __init__(self, path: Path, stage: str, every: int, samples_a_step: int, guard: Guard, validation: Validation | None = None) -> None:
+        self.path, self.stage, self.every, self.samples, self.guard, self.validation = path, stage, every, samples_a_step, guard, validation
         self.loss: float | None = None  # of the last row
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -45,21 +49,33 @@ class LossCurve(L.Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int) -> None:
         step = trainer.global_step
-        if step == self.done or (step % self.every and step < trainer.max_steps):
+        measured = self.validation is not None and self.validation.step == step
+        if step == self.done or (step % self.every and step < trainer.max_steps and not measured):
             return
         self.done = step
         taken = self.guard.take()
         self.loss = loss = sum(one.loss for one in taken) / len(taken)
         norms = [one.norm for one in taken if one.norm is not None]
-        rate = (step - self.first) * self.samples / (time.monotonic() - self.began)
+        training = time.monotonic() - self.began - (self.validation.seconds if self.validation else 0)  # s
+        values = {"loss": loss, "lr": trainer.optimizers[0].param_groups[0]["lr"], "samples_per_second": (step - self.first) * self.samples / training}
+        values |= {"grad_norm": sum(norms) / len(norms)} if norms else {}
+        values |= {"validation_loss": self.validation.loss} if measured else {}
         if trainer.is_global_zero:
-            norm = f"{sum(norms) / len(norms):.4g}" if norms else ""
+            row = {"step": step} | {name: format(value, FORMATS[name]) for name, value in values.items()}
             with report_write_errors(self.path), self.path.open("a", newline="") as file:
-                csv.writer(file).writerow([step, f"{loss:.5f}", norm, f"{trainer.optimizers[0].param_groups[0]['lr']:.3e}", f"{rate:.1f}"])
+                csv.DictWriter(file, COLUMNS, restval="").writerow(row)
+        for logger in trainer.loggers:
+            logger.log_metrics({f"{self.stage}/{name}": value for name, value in values.items()}, step)
         if time.monotonic() - self.spoke > 10 or step == trainer.max_steps:
             self.spoke = time.monotonic()
+            rate = values["samples_per_second"]
             left = (trainer.max_steps - step) * self.samples / max(rate, 1e-9)
-            log.info("%s  step %d/%d  loss %.3f  %.0f samples/s  %d:%02d left", self.stage, step, trainer.max_steps, loss, rate, left // 60, left % 60)
+            seen = f"  validation {self.validation.loss:.3f}" if self.validation and self.validation.loss is not None else ""
+            log.info("%s  step %d/%d  loss %.3f%s  %.0f samples/s  %d:%02d left", self.stage, step, trainer.max_steps, loss, seen, rate, left // 60, left % 60)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if self.validation and self.validation.seconds:
+            log.info("%s: validation took %.1f %% of the stage's time", self.stage, 100 * self.validation.seconds / (time.monotonic() - self.began))
 
 
 class Bar(TQDMProgressBar):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import lightning as L
 import torch
@@ -43,6 +43,9 @@ class Stage(L.LightningModule):
 
     def training_step(self, batch, batch_index: int) -> Tensor:
         return self.loss(batch)  # logged by LossCurve: `self.log` would wait for the device at every batch
+
+    def validation_step(self, batch, batch_index: int) -> Tensor:
+        return self.loss(batch)  # for `validation.Validation`, by way of the engine
 
     def own_parameters(self) -> dict[str, nn.Parameter]:
         """Parameters of the stage itself, beside the model's (a projection head), which always learn."""
@@ -85,8 +88,12 @@ class Stage(L.LightningModule):
         checkpoint["batches_a_step"] = self.trainer.accumulate_grad_batches if self._trainer is not None else 1
         if self._trainer is None or self.trainer.is_global_zero:  # an engine that shards gives whole tensors to the first rank alone
             self._check(checkpoint, "the engine (trainer.strategy) did not give it; what was saved before is untouched")
+        checkpoint["state_dict"] = self.own(checkpoint["state_dict"])
+
+    def own(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Of a state of the module, by the names in a checkpoint: what learns, and buffers."""
         kept = self.learning() | self._named(self.named_buffers())
-        checkpoint["state_dict"] = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name in kept}
+        return {name: tensor for name, tensor in state.items() if name in kept}
 
     def learning(self) -> dict[str, nn.Parameter]:
         """What learns, by the names it has in a checkpoint under any engine."""

@@ -159,7 +159,7 @@ def test_the_curve_holds_mean_loss_and_the_norm_before_clipping(tmp_path):
         losses.append(loss.item())
         norms.append(torch.autograd.grad(loss, w)[0].norm().item())
     told = rows(tmp_path)
-    assert [row["step"] for row in told] == ["2", "4"] and list(told[0]) == ["step", "loss", "grad_norm", "lr", "samples_per_second"]
+    assert [row["step"] for row in told] == ["2", "4"] and list(told[0]) == ["step", "loss", "grad_norm", "lr", "samples_per_second", "validation_loss"]
     for place, row in enumerate(told):
         assert float(row["loss"]) == pytest.approx(sum(losses[2 * place : 2 * place + 2]) / 2, rel=1e-4)
         assert float(row["grad_norm"]) == pytest.approx(sum(norms[2 * place : 2 * place + 2]) / 2, rel=1e-3)

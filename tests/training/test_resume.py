@@ -133,7 +133,7 @@ def test_a_rank_that_was_not_there_starts_with_its_own_random_state():
 
 def trainer(step, steps=10, accumulate=1):
     optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
-    return SimpleNamespace(global_step=step, max_steps=steps, accumulate_grad_batches=accumulate, optimizers=[optimizer], is_global_zero=True)
+    return SimpleNamespace(global_step=step, max_steps=steps, accumulate_grad_batches=accumulate, optimizers=[optimizer], is_global_zero=True, loggers=[])
 
 
 class Judged:
@@ -178,7 +178,7 @@ def test_a_curve_of_an_earlier_version_goes_on(tmp_path):
     path = tmp_path / "loss.csv"
     path.write_text("step,loss,lr,samples_per_second\n2,1.00000,1.0e-3,5.0\n")
     LossCurve(path, "stage1", 2, 4, Judged()).on_train_start(trainer(2), None)
-    assert path.read_text().split() == ["step,loss,grad_norm,lr,samples_per_second", "2,1.00000,,1.0e-3,5.0"]
+    assert path.read_text().split() == ["step,loss,grad_norm,lr,samples_per_second,validation_loss", "2,1.00000,,1.0e-3,5.0,"]
 
 
 def test_a_disk_that_fills_up_under_the_curve_is_told(tmp_path):

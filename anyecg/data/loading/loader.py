@@ -82,7 +82,7 @@ class StageData(Batches):
     """
 
     def __init__(self, data: Data, stage: StageConfig, limits: InputConfig, *, replay: float, seed: int, collate: Callable, measure: Callable,
-                 context: int, devices: int = 1, workers: int = 0, lengths: Path | None = None, reader: str = "",
+                 context: int, split: str = "train", devices: int = 1, workers: int = 0, lengths: Path | None = None, reader: str = "",
                  spec: InputSpec = InputSpec()) -> None:
         samples_a_pass(stage, devices)
         dataset = QuestionDataset(data.questions, range(len(data.questions)), data.stores, limits, stage.view, spec=spec)
@@ -100,7 +100,7 @@ class StageData(Batches):
             return measured(rows)[:, 0] <= context
 
         order, counts = draw(data, stage, replay, np.random.default_rng(seed), fits,
-                             "fits into the LLM's context; lower input.max_seconds or choose another LLM")
+                             "fits into the LLM's context; lower input.max_seconds or choose another LLM", split)
         plan, passes = planned(order, measured(order)[:, 0], stage, devices)
         super().__init__(dataset, plan, passes, collate, counts, devices=devices, workers=workers)
         self.learned = plan.sums(measured.known[plan.rows, 1]).reshape(-1, passes).sum(1, dtype=np.int64)
@@ -124,10 +124,11 @@ class _Weighted(Collated):
         return replace(batch, learned=torch.tensor(int(self.learned[number // self.passes])), passes=torch.tensor(self.passes))
 
 
-def draw(data: Data, stage: StageConfig, replay: float, rng: np.random.Generator, fits: Callable[[np.ndarray], np.ndarray], why: str) -> tuple[np.ndarray, dict[str, int]]:
-    """The rows of the training questions that a stage visits, in whole steps and random order, and pool -> visits; fits, why: of `visits`."""
+def draw(data: Data, stage: StageConfig, replay: float, rng: np.random.Generator, fits: Callable[[np.ndarray], np.ndarray], why: str,
+         split: str = "train") -> tuple[np.ndarray, dict[str, int]]:
+    """The rows of a split's questions that a stage visits, in whole steps and random order, and pool -> visits; fits, why: of `visits`."""
     weights = stage.weights(replay)
-    pools = {pool: data.questions.select(split="train", pool=pool) for pool in sorted(data.questions.distinct("pool") | weights.keys())}
+    pools = {pool: data.questions.select(split=split, pool=pool) for pool in sorted(data.questions.distinct("pool") | weights.keys())}
     order = visits(pools, weights, -(-stage.samples // stage.batch_size) * stage.batch_size, rng, fits, why)
     pool_of = np.full(len(data.questions), UNKNOWN, np.int16)
     for number, rows in enumerate(pools.values()):
