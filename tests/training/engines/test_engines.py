@@ -29,7 +29,7 @@ from tests.conftest import SMALL
 from tests.training.engines import two_processes as engines
 
 RECIPE = "experiments/anyecg_chat.yaml"
-STEPS = ["stages.stage2.samples=64", "stages.stage2.micro_batch=4", "stages.contrastive.micro_batch=null", "stages.contrastive.objective.lead_dropout=0"]
+STEPS = ["stages.stage2.validate.every=1", "stages.stage2.keep=best", "stages.contrastive.validate.every=1", "stages.stage2.samples=64", "stages.stage2.micro_batch=4", "stages.contrastive.micro_batch=null", "stages.contrastive.objective.lead_dropout=0"]
 TWO = ["trainer.devices=2", "trainer.accelerator=cpu"]
 ZERO = ["trainer.strategy=tests.training.engines.two_processes:DeepSpeedOnCPU"]
 FSDP = ["trainer.strategy=tests.training.engines.two_processes:FSDPOnCPU"]
@@ -215,9 +215,9 @@ def tensors(folder):
     return {f"{path.relative_to(stage)}/{key}": value for path in sorted(stage.rglob("*.safetensors")) for key, value in load_file(path).items()}
 
 
-def losses(folder):
+def losses(folder, column="loss"):
     with (output(folder) / "loss.csv").open() as file:
-        return {int(row["step"]): float(row["loss"]) for row in csv.DictReader(file)}
+        return {int(row["step"]): float(row[column]) for row in csv.DictReader(file)}
 
 
 PAIRS = [("ddp", "single"), ("ddp_contrastive", "single_contrastive"), ("zero1", "single"), ("zero2", "single"), ("zero2_offload", "single"),
@@ -232,8 +232,9 @@ def test_two_processes_give_the_weights_and_the_losses_of_one(trained, engine, r
     assert ours.keys() == theirs.keys() and len(ours) > 4
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value, atol=TOLERANCE, rtol=0, msg=lambda m: f"{engine}, {name}: {m}")
-    one, other = losses(trained / reference), losses(trained / engine)
-    assert other == pytest.approx({step: one[step] for step in other}, rel=TOLERANCE, abs=2e-5) and max(other) == max(one)
+    for column in ("loss", "validation_loss"):
+        one, other = losses(trained / reference, column), losses(trained / engine, column)
+        assert other == pytest.approx({step: one[step] for step in other}, rel=TOLERANCE, abs=2e-5) and max(other) == max(one)
 
 
 @pytest.mark.slow
