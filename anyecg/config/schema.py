@@ -308,12 +308,18 @@ class Experiment:
         return self._needed([*first, *self.curriculum])
 
     def _needed(self, names: list[str]) -> list[str]:
-        """Of the stages in order, those that train what the answerer uses, and those before them."""
+        """Of the stages in order, those that train what the answerer uses, or what a later one of them computes with."""
         uses = getattr(self.answerer.component, "uses", None) if self.answerer else None
         if uses is None:
             return names
-        last = max((place for place, name in enumerate(names) if name in self.stages and uses & {*self.stages[name].trains}), default=-1)
-        return names[: last + 1]
+        needed, kept = set(uses), []
+        for name in reversed(names):
+            stage = self.stages.get(name)
+            if stage is None or not needed.isdisjoint(stage.trains):
+                kept.append(name)
+                if stage is not None and stage.objective:
+                    needed |= stage.objective.build().depends(self, stage, tuned=True).groups
+        return kept[::-1]
 
 
 def to_dict(value: Any) -> Any:

@@ -74,7 +74,7 @@ def evaluate(
     references, by `write_scores`) and `metrics.json`, the same bytes whenever the predictions are the same::
 
         {"level": 0.95, "bootstrap": 1000, "fewest": 20, "seed": 0, "views": ["signal", ...], "references": {NAME: what it knows},
-         "tasks": {TASK: {"primary": METRIC, "shown": [METRIC], "meanings": {METRIC: str}, "n": int, "n_patients": int,
+         "tasks": {TASK: {"primary": METRIC, "judged": bool, "shown": [METRIC], "meanings": {METRIC: str}, "n": int, "n_patients": int,
             "views": {VIEW or REFERENCE: {"metrics": {METRIC: value}, "intervals": {METRIC: [low, high]}, "unparsed": int, "endless": int,
                              "unchanged": share, "donors": {"same" | "other": {"n", "n_patients", "metric", "value", "signal", "difference"}},
                              "label": str, "notes": [str],
@@ -178,6 +178,7 @@ def _summary(task: Task, samples: Sequence[ECGSample], rows: Mapping[str, pd.Dat
     highest = best({view: rows[view] for view in views}, task.ranked)
     summary = {
         "primary": task.primary,
+        "judged": task.judged,
         "meanings": dict(task.metrics),
         "shown": list(task.shown),
         "n": len(first),
