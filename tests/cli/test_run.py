@@ -9,9 +9,9 @@ import yaml
 
 from anyecg import compare, config
 from anyecg.config.fingerprint import folder_name
-from anyecg.evaluation.run import claim_folder
+from anyecg.evaluation.run import Run, claim_folder
 from anyecg.run import main
-from anyecg.types import AnyECGError
+from anyecg.types import AnyECGError, DataError
 from tests.chat_server import ChatServer
 from tests.conftest import SMALL
 from tests.training.test_resume import disk_of
@@ -58,6 +58,25 @@ def test_the_same_command_again_gives_the_same_bytes_without_asking(finished, sm
     monkeypatch.setattr("anyecg.model.ECGLanguageModel.answer", lambda *_: pytest.fail("asked again"))
     assert main(command(small_cache, run.parent)) == 0
     assert before == {name: (run / name).read_bytes() for name in before}
+
+
+def test_another_statistic_view_or_task_generates_nothing(finished, small_cache, monkeypatch, tmp_path):
+    monkeypatch.setattr("anyecg.model.ECGLanguageModel.answer", lambda *_: pytest.fail("asked again"))
+    assert main(command(small_cache, tmp_path, "evaluation.bootstrap=30", "evaluation.tasks=[localization,multi_ecg]", "evaluation.views=[signal,shuffled]")) == 0
+    before = next(p for p in finished if p.name.startswith("anyecg_chat")) / "predictions.jsonl"
+    (after,) = tmp_path.glob("*/predictions.jsonl")
+    assert set(after.read_text().splitlines()) < set(before.read_text().splitlines())
+
+
+def test_a_finished_run_is_read_in_python(finished, tmp_path):
+    folder = next(p for p in finished if p.name.startswith("anyecg_chat"))
+    one = Run.open(folder)
+    assert one.is_finished() and [stage.name for stage in one.finished_stages()] == one.experiment.trained()
+    samples = one.samples["localization"]
+    assert {id for task, view, id in one.predictions if (task, view) == ("localization", "blind")} == {sample.id for sample in samples}
+    assert one.results.metrics["answerer"]["name"] == "language_model" and len(one.results.rows["localization"]["prior"]) == len(samples)
+    with pytest.raises(DataError, match="is not the folder of a run"):
+        Run.open(tmp_path)
 
 
 def test_a_judge_scores_a_finished_run_without_asking_the_model_again(finished, small_cache, monkeypatch, tmp_path):
