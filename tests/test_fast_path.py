@@ -14,6 +14,7 @@ from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.data.loading.loader import StageData
 from anyecg.objectives.answer import AnsweringStage
 from anyecg.objectives.contrastive import ContrastiveStage, PairBatch
+from anyecg.training.engines.base import Engine
 from anyecg.training.guard import Guard
 from anyecg.training.progress import LossCurve
 from anyecg.types import ConfigError
@@ -115,7 +116,7 @@ def test_a_step_of_training_waits_for_nothing(tmp_path, objective):
     else:
         stage = ContrastiveStage(model, StageConfig(objective="contrastive", trains=["encoder"]), 4, 16, lead_dropout=0.4)
         batches = [PairBatch(torch.randn(4, 12, 1000), torch.ones(4, 12, dtype=torch.bool), torch.randn(4, 16), torch.arange(4), ("a", "b", "c", "d"))] * 8
-    guard = Guard(tmp_path, "stage2", 5.0, "warn")
+    guard = Guard(tmp_path, "stage2", 5.0, "warn", Engine(None, None))
     trainer = L.Trainer(
         max_steps=4, accumulate_grad_batches=2, gradient_clip_val=1.0, accelerator="cpu", logger=False, enable_checkpointing=False,
         enable_progress_bar=False, enable_model_summary=False, callbacks=[Watched(), guard, LossCurve(tmp_path / "loss.csv", "stage2", 2, 4, guard)],

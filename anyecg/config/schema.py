@@ -14,6 +14,7 @@ from anyecg.types import SPLITS, ConfigError, InputSpec
 
 GROUPS = ("encoder", "connector", "fusion", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
 STAGE_VIEWS = ("signal", "blind", "text")
+DESPITE = ("code",)
 ON_SPIKE = ("warn", "skip", "stop")
 KEPT = ("last", "best")
 LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
@@ -259,6 +260,7 @@ class Experiment:
     tasks: dict[str, Slot] = slots("task", TASKS)  # what is asked of the corpora; a stage draws from their pools
     tasks_seed: int = 0  # of the questions: no `seed` moves them, so runs of several seeds have the same test
     input: InputConfig = field(default_factory=InputConfig)
+    reuse_despite: list[str] = field(default_factory=list)  # what may differ in a stage of the cache that is reused: code
     replay: float = 1.0  # factor on every stage's replayed part; 0: a stage sees only its new data
     stages: dict[str, StageConfig] = field(default_factory=dict)
     curriculum: list[str] = field(default_factory=list)  # the stages that run, in order
@@ -268,6 +270,7 @@ class Experiment:
     def __post_init__(self) -> None:
         with Checks(self) as check:
             check.number("seed", "tasks_seed", "replay", least=0)
+            check.among("reuse_despite", DESPITE)
             if self.stages:
                 check.among("curriculum", self.stages)
             training, evaluated = self.corpora or {}, (self.evaluation and self.evaluation.corpora) or {}

@@ -31,17 +31,29 @@ def figure_data(experiment: Experiment, stages: Sequence[PlannedStage], samples:
     if SIGNAL in experiment.evaluation.views and "localization" in tasks:
         given = {key: prediction.text for key, prediction in predictions.items()}
         drawn["localization"] = examples(samples["localization"], tasks["localization"], given, stores, experiment.evaluation.seed)
-    return {"paper_row": experiment.paper_row, "figures": drawn}
+    return {"paper_row": experiment.paper_row, "figures": drawn, "reused_despite_code": reused_despite(stages)}
 
 
 def write_report(folder: Path, experiment: Experiment, metrics: Mapping[str, Any], more: Sequence[Grid] = ()) -> None:
     """Write `table.md`, at its end the tables of `more`, and `figures/` into the run's folder, and print the headline table; metrics: `metrics.json`."""
     paper = published.load().beside(experiment.paper_row, metrics["tasks"]) if experiment.paper_row else None
-    who = metrics.get("answerer", {"name": experiment.answerer.name, "knows": experiment.answerer.component.knows})
-    head = (f"# {folder.name}\n\n{experiment.description}\n\nscale {experiment.scale}, seed {experiment.seed}; test split by patient; "
-            f"answered by {who['name']}, which knows {who['knows']} beforehand\n\n")
     with atomic_write(folder / "table.md") as part:
-        part.write_text(head + "\n".join([table(metrics, paper, published.of_tasks()), *(grid.markdown() for grid in more)]))
+        part.write_text(head(folder, experiment, metrics) + "\n".join([table(metrics, paper, published.of_tasks()), *(grid.markdown() for grid in more)]))
     list(bars.run_figures(json.loads(json.dumps(metrics, sort_keys=True)), folder / "figures"))
     console = Console()
     Console(width=max(console.width, WIDTH)).print(terminal(metrics, paper))
+
+
+def head(folder: Path, experiment: Experiment, metrics: Mapping[str, Any]) -> str:
+    """What `table.md` begins with: which run this is, who answered, and what was reused although its code has changed since."""
+    who = metrics.get("answerer", {"name": experiment.answerer.name, "knows": experiment.answerer.component.knows})
+    lines = [f"# {folder.name}", experiment.description, f"scale {experiment.scale}, seed {experiment.seed}; test split by patient; "
+             f"answered by {who['name']}, which knows {who['knows']} beforehand"]
+    if despite := metrics.get("reused_despite_code"):
+        lines.append("Reused although the code has changed since (reuse_despite): " + "; ".join(f"{name} ({', '.join(parts)})" for name, parts in despite.items()))
+    return "\n\n".join(lines) + "\n\n"
+
+
+def reused_despite(stages: Sequence[PlannedStage]) -> dict[str, list[str]]:
+    """Stage -> the modules whose code has changed since it was trained, of those that were reused all the same."""
+    return {stage.name: list(stage.despite) for stage in stages if stage.despite}

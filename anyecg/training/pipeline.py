@@ -43,7 +43,7 @@ def run_stages(experiment: Experiment, model: ECGLanguageModel, data: Data, text
     stages = plan(experiment, data.fingerprint)
     for stage in stages:
         if reused(stage):
-            log.info("%s: reused from %s", stage.name, stage.folder)
+            log_reuse(stage)
         else:
             train(experiment, stage, model, data, text_encoder)
         load_stage(model, stage)
@@ -63,7 +63,7 @@ def run_curriculum(experiment: Experiment, build: Callable[[], ECGLanguageModel]
     stages = plan(experiment, data.fingerprint)
     for number, stage in enumerate(stages):
         if reused(stage):
-            log.info("%s: reused from %s", stage.name, stage.folder)
+            log_reuse(stage)
             continue
         with engine.building():
             model = _loaded(build(), stages[:number])
@@ -75,6 +75,21 @@ def _loaded(model: ECGLanguageModel, stages: Sequence[PlannedStage]) -> ECGLangu
     for stage in stages:
         load_stage(model, stage)
     return model
+
+
+def log_reuse(stage: PlannedStage) -> None:
+    """Log where a stage comes from, a warning where its code is another now."""
+    log.info("%s: reused from %s", stage.name, stage.folder)
+    if stage.despite:
+        log.warning("%s: reused although its code has changed since (%s), as reuse_despite says", stage.name, ", ".join(stage.despite))
+
+
+def log_change(stage: PlannedStage) -> None:
+    """Log why a stage is trained that the cache has with other code."""
+    if earlier := stage.earlier():
+        folder, facts = earlier
+        log.info("%s: trained again, the code has changed since %s (%s); reuse_despite=[code] reuses that instead", stage.name, folder,
+                 ", ".join(stage.changed(facts)) or "of an earlier stage")
 
 
 def reused(stage: PlannedStage) -> bool:
@@ -101,6 +116,8 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
                     _finish(work, stage)
             finished = stage.done
         if not finished:
+            if is_first():
+                log_change(stage)
             _train(experiment, stage, work, model, data, text_encoder)
 
 
@@ -209,7 +226,7 @@ def save_stage(model: ECGLanguageModel, stage: PlannedStage, folder: Path, facts
             model.llm.save_tuned(folder, llm)
         if "llm_weights" in stage.cfg.trains:
             model.llm.save_weights(folder, llm)
-    facts = {"name": stage.name, "key": stage.key, "config": to_dict(stage.cfg), **facts}
+    facts = {"name": stage.name, "key": stage.key, "meaning": stage.meaning, "code": dict(stage.code), "config": to_dict(stage.cfg), **facts}
     with atomic_write(folder / DONE) as part:
         part.write_text(json.dumps(facts, indent=1))
 

@@ -1,7 +1,10 @@
 """Stages before they are trained: their keys, and that every documented command's devices can share each stage's steps."""
 
+import importlib
+import json
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,9 @@ import pytest
 from anyecg import config
 from anyecg.data.loading.loader import samples_a_pass
 from anyecg.config.schema import StageConfig
+from anyecg.evaluation.report import head, reused_despite
 from anyecg.run import main
+from anyecg.training.pipeline import log_reuse
 from anyecg.training.planning import check_batches, plan, stage_names
 from anyecg.types import ConfigError
 from tests.conftest import SMALL
@@ -107,3 +112,64 @@ def test_a_contrastive_stage_depends_on_nothing_of_the_language_model(override):
 @pytest.mark.parametrize("override", ["encoder.stem=10", "text_encoder.dim=32", "stages.contrastive.objective.lead_dropout=0.1", "stages.contrastive.batch_size=8", "seed=1"])
 def test_a_contrastive_stage_depends_on_what_it_computes_with(override):
     assert keys(override)["contrastive"] != keys()["contrastive"]
+
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture
+def users_encoder(tmp_path, monkeypatch):
+    """The encoder of README in a file of the user's: `plans(edit, *overrides)` gives the stages after an edit of the file."""
+    code = re.search(r"```python\n# my_encoder\.py\n(.*?)```", README, re.S)[1]
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def plans(edit=lambda code: code, *overrides):
+        sys.modules.pop("my_encoder", None)
+        (tmp_path / "my_encoder.py").write_text(edit(code))
+        importlib.invalidate_caches()
+        own = [o for o in SMALL if not o.startswith("encoder.")]
+        return plan(config.load(RECIPE, [*own, "encoder=my_encoder:ConvEncoder", f"cache={tmp_path}/cache", *overrides]), "data")
+
+    yield plans
+    sys.modules.pop("my_encoder", None)
+
+
+def edited(code):
+    return code.replace("self.net(signal)", "self.net(signal).tanh()").replace("self.net(clips)", "self.net(clips).tanh()")
+
+
+def keep(stage):
+    """As if it had been trained."""
+    stage.folder.mkdir(parents=True)
+    (stage.folder / "stage.json").write_text(json.dumps({"name": stage.name, "key": stage.key, "meaning": stage.meaning, "code": stage.code}))
+
+
+def test_an_edited_encoder_trains_anew_and_a_reworded_one_does_not(users_encoder):
+    base = users_encoder()
+    reworded = users_encoder(lambda code: code.replace("A strided convolution over each clip.", "Strided convolutions."))
+    assert [stage.key for stage in reworded] == [stage.key for stage in base]
+    for one, other in zip(base, users_encoder(edited), strict=True):
+        assert (one.key == other.key) == (one.name == "language"), one.name  # which sees words only
+        assert one.meaning == other.meaning
+
+
+def test_a_stage_is_reused_despite_its_code_where_the_experiment_says_so(users_encoder, caplog):
+    base = users_encoder()
+    for stage in base[:3]:
+        keep(stage)
+    again = users_encoder(edited)
+    assert [stage.done for stage in again] == [True, False, False, False, False]
+    assert again[1].earlier()[0] == base[1].folder and again[1].changed(base[1].earlier() or {"code": base[1].code}) == ["my_encoder"]
+    reused = users_encoder(edited, "reuse_despite=[code]")
+    assert [stage.folder for stage in reused[:3]] == [stage.folder for stage in base[:3]] and [stage.done for stage in reused] == [True, True, True, False, False]
+    assert [stage.despite for stage in reused] == [(), ("my_encoder",), ("my_encoder",), (), ()]
+    assert reused[3].key not in (base[3].key, again[3].key)  # new code over old parents
+    log_reuse(reused[1])
+    assert "contrastive: reused although its code has changed since (my_encoder), as reuse_despite says" in caplog.text
+    assert "contrastive (my_encoder); stage1 (my_encoder)" in head(Path("run"), config.load(RECIPE, SMALL), {"reused_despite_code": reused_despite(reused)})
+    assert reused_despite(reused) == {"contrastive": ["my_encoder"], "stage1": ["my_encoder"]} and not reused_despite(base)
+
+
+def test_what_may_differ_is_checked():
+    with pytest.raises(ConfigError, match="reuse_despite: 'seed' is unknown"):
+        config.load(RECIPE, ["reuse_despite=[seed]"])
