@@ -44,7 +44,7 @@ def localization() -> Iterator[tuple[str, object, object]]:
 
 def ecg_qa() -> Iterator[tuple[str, object, object]]:
     with ECG_QA.open() as file:
-        task = tasks["ecg_qa"]({"ecg_qa_answers": {"ptbxl": [row["class"] for row in csv.DictReader(file)]}})
+        task = tasks["ecg_qa"](info={"ecg_qa_answers": {"ptbxl": [row["class"] for row in csv.DictReader(file)]}})
     for kind, answer, label, *_ in rows("ecg-qa"):
         found = task.parse(json.loads(answer), sample("ecg_qa", QUESTIONS[kind], question_type=kind, template_id=1))
         yield f"{kind} {answer}", ast.literal_eval(label), None if found is None else sorted(found.items)

@@ -69,6 +69,12 @@ _FINAL = re.compile(rf"\b(?:final|overall|total|in\s+total|altogether)\b\s*(?:{_
 _LABELLED = re.compile(rf"(?:(?<=\")|(?P<own>{_OWN}))(?:final_|overall_)?{_SCORE}{_BE}(?P<n>{_N})", re.IGNORECASE)
 _DISSENT = re.compile(rf"(?:^|[.;,!?\n]\s*)(?:no|rather|maybe|perhaps|make\s+that)\b[,:]?\s+(?:(?:it's|a|it\s+is)\s+)?(?P<n>{_N})", re.IGNORECASE)
 _IS_SCORE = re.compile(rf"(?P<n>{_N})(?:{_OUT_OF})?\s+(?:is|would\s+be|as)\s+(?:my|the)\s+(?:final\s+)?{_SCORE}\b", re.IGNORECASE)
+_FRACTION = re.compile(rf"{_N}\s*(?:/|\bout\s+of\b)\s*\d", re.IGNORECASE)
+_OTHER_FRACTION = re.compile(rf"{_N}\s*(?:/|\bout\s+of\b)\s*(?!{_FIVE})\d+(?:\.\d+)?", re.IGNORECASE)
+_LABELLED_FRACTION = re.compile(rf"(?:{_SCORE}|\b(?:final|overall|total)\b){_BE}{_N}\s*(?:/|\bout\s+of\b)\s*\d", re.IGNORECASE)
+_GIVEN = re.compile(
+    rf"\b(?:merits?|deserves?|earns?|receives?|gets?|worth|(?:would|'d|will|'ll)\s+(?:give|say|go\s+with|award|assign|settle\s+on)|(?:rate|grade|mark|score)\s+(?:it|this))\b"
+    rf"(?:\s+(?:it|this|that|an?|the|answer|response|only|just|about|around|of|at|as|with|strong|solid)){{0,4}}\s+(?P<n>{_N})", re.IGNORECASE)  # fmt: skip
 _OF_FIVE = re.compile(rf"(?P<n>{_N}){_OUT_OF}(?:\s*{_UNITS}\b)?", re.IGNORECASE)
 _FOLLOWED = re.compile(r"\s*(?:\Z|[.,;:!?()\[\]}\"'=|\n-]|(?:because|since|as|due|given|but|overall|for|with|and|though|although|on|is|would|in\s+total|considering)\b)", re.IGNORECASE)
 _SPAN = re.compile(r"\s*(?:-|~|±|to|or|and|/|,?\s*(?:or|maybe|perhaps|possibly|nearly|almost))\s*(?:(?:maybe|even|a|perhaps)\s+)*\d", re.IGNORECASE)
@@ -80,7 +86,7 @@ _GLUE = _GIVING | frozenset(
 )  # fmt: skip
 _LINE = re.compile(rf"[\W_]*(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*")
 _LEADING = re.compile(rf"\A[\s\"'(\[#~≈=>-]*(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[)\]\"']?(?=\s*(?:[,;:]|\s-+\s|-\s|\(|\.\s|\n|!|\b(?:because|since|as|due|given|for|but)\b))", re.IGNORECASE)
-_TRAILING = re.compile(rf"(?:[:.;!?\n=]|\s-|,\s*so|\b(?:so|hence|therefore|thus|but))\s+(?:(?:a|an|i|say|give|it|about|around|maybe)\s+){{0,3}}(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*\Z", re.IGNORECASE)
+_TRAILING = re.compile(rf"(?:[:.;!?\n=]|->|\s-|,\s*so|\b(?:so|hence|therefore|thus|but))\s+(?:(?:a|an|i|say|give|it|about|around|maybe)\s+){{0,3}}(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*\Z", re.IGNORECASE)
 _ENUMERATED = re.compile(r"^[ \t]*(\d)[.)][ \t]+(?=\S)", re.MULTILINE)
 
 
@@ -121,8 +127,11 @@ def read_score(text: str, cut: bool = False) -> tuple[float | None, str]:
     text = _PERCENT.sub(" ", _CONFIDENCE.sub(" ", _OF_FIVE_IS.sub(r"\1", text)))
     text = _SUM.sub(lambda found: found[1] or found[2], text)
     text = _without_others(text)
-    if re.search(rf"{_N}\s*(?:/|\bout\s+of\b)\s*\d", _OF_FIVE.sub(" ", text), re.IGNORECASE):
-        return None, OTHER_SCALE
+    fraction = _FRACTION.search(_OF_FIVE.sub(" ", text))
+    if fraction:
+        if _LABELLED_FRACTION.search(_OF_FIVE.sub(" ", text)) or not (set(_scores(_FINAL, text)) | set(_scores(_LABELLED, text))):
+            return None, OTHER_SCALE
+        text = _OTHER_FRACTION.sub(" _ ", text)
     found = _decided(text)
     if found is not None:
         return found if isinstance(found, tuple) else _within(found)
@@ -160,7 +169,7 @@ def _without_others(text: str) -> str:
 
 def _decided(text: str) -> float | tuple[None, str] | None:
     """The score of a text by rank, (None, why) where two stand against each other, None where there is none."""
-    final, labelled = set(_scores(_FINAL, text)), {*_scores(_LABELLED, text), *_scores(_IS_SCORE, text)}
+    final, labelled = set(_scores(_FINAL, text)), {*_scores(_LABELLED, text), *_scores(_IS_SCORE, text), *_scores(_GIVEN, text)}
     if labelled:
         labelled |= set(_scores(_DISSENT, text))
     stated = {found for found in _of_five(text)}

@@ -81,3 +81,48 @@ def seconds(text):
 def test_none_of_the_labelled_cases_is_read_as_something_else():
     verdicts = [verdict(label, found) for _, label, found in CASES["ecg_qa"]()]
     assert verdicts.count("silently wrong") == 0 and verdicts.count("unread") < len(verdicts) / 10
+
+
+BLOCK = "<ecg>\nIs there any indication of a left bundle branch block in this ECG? Please answer briefly."
+LEADS = "<ecg>\nWhich lead shows ischemia, lead V1 or lead V4? Please answer briefly."
+MORE = VOCABULARY | {"long qt-interval", "old stage of myocardial infarction", "left ventricular hypertrophy", "non-specific st changes", "burst noise", "sinus tachycardia", "baseline drift", "static noise"}
+
+
+@pytest.mark.parametrize(("text", "label"), [
+    ("Yes, there is.", "yes"), ("No, there is not.", "no"),
+    ("Yes, the ECG indicates a left bundle branch block.", "yes"), ("No left bundle branch block.", "no"),
+    ("No left bundle branch block is seen; right bundle branch block is.", "no"),
+    ("There is a left bundle branch block in this ECG.", "yes"),
+    ("The ECG does not indicate a left bundle branch block.", "no"),
+    ("The tracing shows no left bundle branch block.", "no"),
+    ("The tracing shows a right bundle branch block.", None),
+    ("<think>no? hmm, wide QRS in V1</think>\n**Yes**", "yes"), ("no.\n\nExplanation: narrow QRS", "no"),
+    ("ANSWER: YES", "yes"), ("My answer would be no.", "no"), ("Yes; no; yes", None),
+    ("I would lean towards yes", "yes"), ("Maybe yes, maybe no", None), ("I do not know", None),
+    ("No information", None), ("no, not at all", "no"), ("Not at all", None), ("absolutely yes", "yes"),
+    ("Yes!", "yes"), ("y", None), ("yes, although it is subtle", "yes"), ("The answer: \"yes\".", "yes"),
+    ("{'answer': 'no'}", "no"), ("[\"yes\"]", "yes"), ("<answer>No</answer>", "no"), ("1) no", "no"),
+])  # fmt: skip
+def test_another_question_and_its_verdicts(text, label):
+    assert read_verdict(text, VERIFY, BLOCK) == (label and {label})
+
+
+@pytest.mark.parametrize(("text", "label"), [
+    ("lead V4", {"lead v4"}), ("Lead V4.", {"lead v4"}), ("V4", {"lead v4"}),
+    ("It is lead V4, since ST is depressed there.", {"lead v4"}), ("The affected lead is V4", None),
+    ("lead V4, not lead V1", {"lead v4"}), ("Both leads", None), ("Both.", {"lead v1", "lead v4"}),
+    ("leads V1 and V4", {"lead v1", "lead v4"}), ("neither of them", {"none"}), ("lead V7", None), ("lead 4", None),
+    ("V4 (most), V1 (less)", None), ("lead V1 or lead V4", None), ("none, both look normal", None),
+    ("long QT-interval and sinus bradycardia", {"long qt-interval", "sinus bradycardia"}),
+    ("Long QT interval", None),
+    ("I believe it is old stage of myocardial infarction", {"old stage of myocardial infarction"}),
+    ("Diagnosis: left ventricular hypertrophy; long qt-interval", {"left ventricular hypertrophy", "long qt-interval"}),
+    ("- left ventricular hypertrophy\n- non-specific ST changes", {"left ventricular hypertrophy", "non-specific st changes"}),
+    ("sinus tachycardia (120 bpm)", None), ("sinus tachycardia at 120 bpm", None), ("no noise", None),
+    ("baseline drift is visible in all leads", None), ("not baseline drift, static noise", None),
+    ("{\"answer\": \"sinus rhythm, burst noise\"}", {"sinus rhythm", "burst noise"}),
+    ("sinus rhythm. Atrial fibrillation is not present.", None),
+    ("<think>atrial flutter?</think> sinus rhythm", {"sinus rhythm"}),
+])  # fmt: skip
+def test_another_question_and_its_sets(text, label):
+    assert read_answers(text, MORE, (), LEADS) == label

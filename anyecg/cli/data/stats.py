@@ -3,7 +3,7 @@
     python -m anyecg.data stats data/anyecg
     python -m anyecg.data stats data/anyecg --project 800000 --also data/small
 
-Table 2's own numbers, where they are known, stand beside ours, marked as the paper's. A projection goes by what each
+Table 2's own numbers stand beside ours, marked as the paper's. A projection goes by what each
 dataset's build took, as its measured.json says; --also gives a second, smaller build to tell what is fixed from what grows.
 """
 
@@ -55,15 +55,13 @@ def run(options: argparse.Namespace) -> None:
     elif options.also:
         raise ConfigError("stats: --also serves a projection; give --project N with it")
     tasks, sources, table2 = count(open_dataset(options.dataset)), facts(options.dataset)["sources"], load("table2")
-    paper = {task: row.get("questions") for task, row in table2.rows.items()}
+    paper = {name: row.get("questions") for name, row in table2.rows.items()}  # a task, or TASK/SUBSET
     if options.json:
         print(json.dumps(as_json(tasks, sources, paper, projection) | {"paper": f"{table2.caption}; {table2.source}"}, ensure_ascii=False, indent=1))
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     console.print(questions_table(tasks, paper), spreads_table(tasks), sources_table(sources), sep="\n")
     console.print(f"paper: {table2.caption}; {table2.source}")
-    if any(group.answer for subsets in tasks.values() for group in subsets.values()):
-        console.print(f"{MISSING} a figure of the paper that is not known here, such as the share of each localization subset; tasks.localization.sizes sets these")
     if projection:
         console.print("", projection_table(projection), projection.note, sep="\n")
 
@@ -147,7 +145,8 @@ def as_json(tasks: Tasks, sources: Mapping[str, Mapping], paper: Mapping[str, fl
     return {
         "questions": sum(map(len, wholes.values())),
         "tasks": {
-            task: {**whole.as_json(), "paper": paper.get(task), "subsets": {subset: group.as_json() for subset, group in tasks[task].items()}}
+            task: {**whole.as_json(), "paper": paper.get(task), "subsets": {
+                subset: group.as_json() | {"paper": paper.get(f"{task}/{subset}")} for subset, group in tasks[task].items()}}
             for task, whole in wholes.items()
         },
         "sources": {
@@ -158,10 +157,10 @@ def as_json(tasks: Tasks, sources: Mapping[str, Mapping], paper: Mapping[str, fl
 
 
 def questions_table(tasks: Tasks, paper: Mapping[str, float | None]) -> Table:
-    """How many, by split and by answer; a task's number in the paper beside it."""
+    """How many, by split and by answer; the number of a task or subset in the paper beside it."""
 
-    def cells(group: Group, task: str) -> list[str]:
-        counts = (len(group), *(group.split[name] for name in SPLITS), *(group.answer[name] for name in ANSWERS), paper.get(task))
+    def cells(group: Group, name: str) -> list[str]:
+        counts = (len(group), *(group.split[name] for name in SPLITS), *(group.answer[name] for name in ANSWERS), paper.get(name))
         return [f"{number:,}" if number else MISSING for number in counts]
 
     return _filled(_grid("Questions", "", "questions", *SPLITS, *ANSWERS, "paper"), tasks, cells)
@@ -204,11 +203,11 @@ def _grid(title: str, *columns: str) -> Table:
 
 
 def _filled(grid: Table, tasks: Tasks, cells: Callable[[Group, str], Sequence[str]]) -> Table:
-    """A line a task and, under it, a line a subset; `cells(group, task)` is told no task for a subset."""
+    """A line a task and, under it, a line a subset; `cells(group, name)` gets "TASK/SUBSET" for a subset."""
     for task, subsets in tasks.items():
         grid.add_row(task, *cells(sum(subsets.values(), Group()), task), style="bold")
         for subset, group in subsets.items():
-            grid.add_row(f"  {subset} ECGs" if subset.isdigit() else f"  {subset}", *cells(group, ""))
+            grid.add_row(f"  {subset} ECGs" if subset.isdigit() else f"  {subset}", *cells(group, f"{task}/{subset}"))
         grid.add_section()
     return grid
 

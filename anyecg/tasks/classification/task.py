@@ -38,9 +38,9 @@ class Classification(Task):
     needs = "it asks of the test records of corpora with labels: add corpora.ptbxl, evaluation.corpora.cpsc2018 or evaluation.corpora.csn"
     primary = "auc"
     metrics = {
-        "auc": "mean of the label sets' macro-AUC, 0 to 1; 0.5 is chance",
+        "auc": "mean of the label sets' macro-AUC, 0 to 1; 0.5 is chance (Table 8, over Table 4's six sets)",
         "label_f1": "mean of the label sets' macro-F1 of labels asserted, 0 to 1; a denial is no match",
-        "auc_CORPUS_SET": "macro-AUC of one label set over its labels with positives and negatives, 0 to 1 (Table 4; Table 8 is PTB-XL's super)",
+        "auc_CORPUS_SET": "macro-AUC of one label set over its labels with positives and negatives, 0 to 1 (Table 4)",
         "f1_CORPUS_SET": "macro-F1 of one label set's labels asserted, over its labels with positives, 0 to 1",
         "finding_f1": "macro F1, 0 to 1, of the findings asserted, over the findings that references assert",
         "finding_precision": "share of the findings said that the references assert, 0 to 1",

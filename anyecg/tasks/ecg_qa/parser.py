@@ -57,7 +57,7 @@ _NO_NOUN = re.compile(r"no\s+(?!(?:evidence|signs?|indications?|symptoms?|it|the
 _LONE = re.compile(rf"(?<![\w-])(yes|no)(?![\w-])(?=\s*(?:$|[.,;:!?)\"'\n-]))|(?:^|(?<=[.\n]))\s*({_WORD})\s*(?=[.!]?\s*(?:$|\n))")
 _GLUE = frozenset(
     "i i'd i'm am would say think believe guess it is it's the this that my so therefore thus hence based on ecg ecgs ekg answer final sure well ok okay in opinion conclusion conclude from to analysis "
-    "tracing and then overall short brief question given recording signal definitely certainly clearly of course as shown above summary data provided option choice be must should".split()
+    "tracing and then overall short brief question given recording signal definitely certainly clearly of course as shown above summary data provided option choice be must should absolutely lean towards toward".split()
 )  # fmt: skip
 _EITHER = re.compile(r"(?<!\w)(?:yes\s*(?:/|\||\bor\b(?:\s+maybe)?|\band\b)\s*no|no\s*(?:/|\||\bor\b(?:\s+maybe)?|\band\b)\s*yes)(?!\w)")
 _STATES = re.compile(
@@ -65,7 +65,7 @@ _STATES = re.compile(
     r"(?P<verb>shows?|displays?|reveals?|exhibits?|has|have|contains?|demonstrates?|indicates?|is|are)(?P<nt>n't|\s+not)?\s+(?P<no>no\s+|not\s+any\s+|any\s+)?"
     r"(?:(?:an?|the|any|some|clear|evidence|signs?|symptoms?|presence|of)\s+)*(?P<what>[^.,;:!?\n]+)"
 )  # fmt: skip
-_STOP_WORDS = frozenset("a an the of in on is are was were does do did this that ecg ekg show shows any there or and to with have has been be from it at for symptoms symptom evidence sign signs please answer briefly first second present".split())
+_STOP_WORDS = frozenset("a an the of in on is are was were does do did this that ecg ekg show shows any there or and to with have has been be from it at for symptoms symptom evidence sign signs please answer briefly first second present seen found detected identified observed noted visible indication any".split())
 
 
 def read_verdict(text: str, allowed: Collection[str] = VERIFY, question: str = "") -> frozenset[str] | None:

@@ -102,10 +102,9 @@ class ECGQA(Task):
         return replace(self.cfg, folders=folders)
 
     def parse(self, text: str, sample: ECGSample) -> Answer | None:
-        """The answers in `text`, "ECG answer: Sinus rhythm and abnormal QRS." say; None if none of the vocabulary is there.
+        """The answers that `text` gives and nothing besides; None where anything else is left or it contradicts itself (`parser`).
 
-        Of a yes/no question it is the first word that counts ("not sure" only where it is an option). Elsewhere what
-        stands between two separators is one answer; one that the vocabulary does not have makes the set wrong.
+        A yes/no question takes one of yes, no and, where it is an option, not sure; the others a set of the vocabulary.
         """
         if _question_type(sample).endswith("verify"):
             allowed = VERIFY if "not sure" in (sample.meta.get("options") or VERIFY) else VERIFY[1:]

@@ -68,6 +68,8 @@ _LASTING = re.compile(r"\b(?:every|lasting|lasts?|for|by|after|before|within|tak
 _LEADS_TO = re.compile(  # the word before an interval of whole numbers without a unit
     r"(?:^|[:;,.!?(\[{&\n|=+]|[-*•]|\b(?:durations?|at|from|between|in|to|time|times|seconds?|intervals?|found|present|occurs?|and|is|are|segments?|periods?|onset|dauer|during|range|as|be|seen|detected|located|answer)"
     rf"|{ASKED}|\d[.)])\s*$", re.IGNORECASE)  # fmt: skip
+_OTHER_LABEL = re.compile(
+    rf"\b(?!(?:durations?|times?|seconds|intervals?|answers?|onset|segments?|locations?|positions?|periods?|location|found|results?|dauer|tiempo|durée|s|range|spans?|windows?|at|pvcs?|here)\b)[^\W\d_]+\s*[:=]\s*$", re.IGNORECASE)
 _OTHER_UNIT = re.compile(
     r"\s*(?:ms|msec|mv|mm|cm|uv|µv|hz|bpm|min(?:ute)?s?|m|h|hours?|days?|years?|weeks?|months?|beats?|PVCs?|PACs?|complex(?:es)?|contractions?|times|leads?|samples?|points?|boxes|squares|degrees?|per|"
     r"ECGs?|episodes?|seconds?\s+(?:apart|long|each)|lead)\b|\s*[%/°:]|\s*x\b", re.IGNORECASE)  # fmt: skip
@@ -89,16 +91,17 @@ _OR = re.compile(r"\bor\b|\beither\b", re.IGNORECASE)
 _LOOKED = re.compile(r"\b(?:looked|looking|examined|examining|reviewed|reviewing|analy[sz]ed|analy[sz]ing|inspected|checked|checking|searched)\b", re.IGNORECASE)
 _LENGTH = re.compile(rf"\b{_RECORDING}\s+(?:runs?|covers?|spans?|lasts?|goes|extends?|ranges?|of|is|was)(?:\s+(?:from|shown|recorded|of|over))*\s*$", re.IGNORECASE)
 _BULLET = re.compile(r"[\s\-*•]*(?:\d+[.)]\s*)?$")
+_OF_IT = re.compile(r"\s*(?:in|of|for|during|within)\s+(?:(?:the|an?|this|each|every)\s+)?", re.IGNORECASE)
 _POSITION = re.compile(r"\b(?:at|during|in|seen|occurs?|located|found|present)\s*$", re.IGNORECASE)
 _PARTS = re.compile(r"\b(?:the\s+)?(?:first|second|third|last|other|latter|former)\s+(?:one|interval|segment|episode)\b", re.IGNORECASE)
 
-_ADJECTIVE = r"(?:(?:any|an?|the|clear|clearly|definite|obvious|evident|apparent|visible|discernible|significant|true|single|such|isolated|frequent|occasional|premature|recorded|sign\s+of|signs\s+of|evidence\s+of|episodes?\s+of|instances?\s+of|occurrences?\s+of|presence\s+of)\s+){0,4}"
+_ADJECTIVE = r"(?:(?:any|an?|the|clear|clearly|definite|obvious|evident|apparent|visible|discernible|significant|true|single|such|isolated|frequent|occasional|premature|recorded|sign\s+of|signs\s+of|evidence\s+(?:of|for)|indications?\s+of|traces?\s+of|episodes?\s+of|instances?\s+of|occurrences?\s+of|presence\s+of)\s+){0,4}"
 _VERB = r"(?:see|find|detect|identify|show|contain|have|observe|reveal|display|exhibit|demonstrate|include|recogni[sz]e|notice|locate|present|appear|occur|exist)"
 _FOUND = r"(?:found|detected|present|seen|identified|observed|visible|noted|recorded|shown|there|evident|apparent|discernible|displayed|recognized)"
 _ABNORMALITY = r"(?:abnormalit(?:y|ies)|such\s+(?:beats?|abnormalit(?:y|ies)|findings?|events?|episodes?)|of\s+(?:it|them|these|those))"
 _IS = r"(?:(?:is|are|was|were|has\s+been|have\s+been|can\s+be|could\s+be|being)\s+)"
 _DENIAL = re.compile(
-    rf"\b(?:no|zero|0|without|free\s+(?:of|from)|absence\s+of|lack\s+of|lacks?|negative\s+for|devoid\s+of|not\s+any|not\s+a)\s+{_ADJECTIVE}(?:{ASKED}|{_ABNORMALITY})"
+    rf"\b(?:no|zero|0|without|free\s+(?:of|from)|absence\s+of|lack\s+of|lacks?|negative\s+for|devoid\s+of|not\s+any|not\s+a\s+single)\s+{_ADJECTIVE}(?:{OTHER}\s*(?:,|or|and|/)\s*){{0,4}}(?:{ASKED}|{_ABNORMALITY})"
     rf"|(?:\b(?:cannot|can\s+not|could\s+not|do(?:es)?\s+not|did\s+not|unable\s+to|fail(?:s|ed)?\s+to|never)|\b(?:can|could|do(?:es)?|did)n?['’]t)\s+(?:\w+ly\s+)?{_VERB}\s+{_ADJECTIVE}(?:{ASKED}|{_ABNORMALITY})"
     rf"|\b(?:neither|nor)\s+{_ADJECTIVE}{ASKED}|{ASKED}-free\b"
     rf"|\b(?:is|are|was|were)(?:\s+not|n['’]t)\s+{_ADJECTIVE}{ASKED}"
@@ -107,7 +110,7 @@ _DENIAL = re.compile(
     rf"|\bnone\s+(?:{_IS})?{_FOUND}\b|\b(?:not|isn't|aren't)\s+(?:{_FOUND})\b|\bnothing\s+(?:{_IS})?{_FOUND}\b",
     re.IGNORECASE,
 )  # fmt: skip
-_NOTHING = re.compile(r"\W*(?:duration\W+|answer\W+)?(?:none|absent|\[\s*\]|not\s+applicable:?\s*none)\W*", re.IGNORECASE)
+_NOTHING = re.compile(r"\W*(?:(?:duration|answer|results?|findings?|locations?|intervals?|times?|segments?)\W+)?(?:none|absent|\[\s*\]|not\s+applicable:?\s*none)\W*", re.IGNORECASE)
 _NONE_AHEAD = re.compile(r"\bor\s+(?:none|nothing|not\s+at\s+all)\b|(?:^|\bduration\W+|\banswer\W+)none\b", re.IGNORECASE)
 _MORE = re.compile(r"\b(?:no|not\s+any|without)\s+(?:other|more|further|additional)\b", re.IGNORECASE)
 _PARTLY = re.compile(r"\b(?:after|before|until|till|beyond|outside|except|apart\s+from|other\s+than|elsewhere|otherwise|in\s+the\s+(?:first|last|second|rest)|during\s+the\s+(?:first|last))\b", re.IGNORECASE)
@@ -121,7 +124,7 @@ _STARTS, _ENDS = ("start", "onset", "begin", "from", "t0", "t_start"), ("end", "
 _OTHERS = (  # beside the findings and the names of beats: what else an ECG's seconds are said to be
     r"normal(?:ly)?(?:\s+(?:sinus|ventricular))?(?:\s+(?:rhythm|beats?|conduct(?:ion|ed)(?:\s+beats?)?|complex(?:es)?|ECG|segment))?", r"sinus(?:\s+\w+)?", r"artifacts?", r"artefacts?", r"noise",
     r"(?:baseline\s+)?(?:wander|drift)", r"(?:supra)?ventricular\s+tachycardia", r"S?VT", r"ventricular\s+fibrillation", r"VF(?:ib)?", r"(?:ventricular\s+)?(?:bi|tri)geminy", r"couplets?",
-    r"(?:junctional|escape|paced|fusion|nodal|ectopic)\s+(?:rhythm|beats?)", r"asystole", r"(?:second|third|2nd|3rd)[- ]degree\s+(?:AV\s+)?block", r"ST[- ](?:segment\s+)?(?:elevation|depression|change)s?",
+    r"(?:junctional|escape|paced|fusion|nodal)\s+(?:rhythm|beats?)", r"asystole", r"(?:second|third|2nd|3rd)[- ]degree\s+(?:AV\s+)?block", r"ST[- ](?:segment\s+)?(?:elevation|depression|change)s?",
     r"T[- ]wave\s+(?:inversion|change)s?", r"fusion\s+of\s+(?:ventricular|paced)\s+and\s+normal\s+beats?", r"R-on-T\s+(?:PVCs?|premature\s+ventricular\s+contractions?)",
     r"(?:(?:aberrated|aberrant|atrial|ventricular|supraventricular|nodal|junctional|\(junctional\)|left|right|bundle|branch|block|or)\s+){1,4}(?:(?:premature|escape|ectopic|or)\s+){0,3}beats?(?:\s+\([\w ]{1,30}\))?",
 )  # fmt: skip
@@ -260,6 +263,8 @@ def _number_pair(kind: str, match: re.Match[str], text: str) -> _Interval | bool
         decimals = "." in match["a"] or "." in match["b"]
         if kind == "length" or kind in ("between", "pair") and not decimals:
             return False
+        if _OTHER_LABEL.search(before):
+            return False  # "Confidence: 0.7-0.9"
         if kind != "pair" and not _FOLLOWS.match(after) or not (_LEADS_TO.search(before) or decimals) or _COUNTED.search(before):
             return False
     elif _COUNTED.search(before) and kind == "range":
@@ -309,6 +314,8 @@ def _subject(sentence: str, interval: _Interval, text: str) -> str:
     """Whose interval it is by what stands before it: "yes" what was asked, "no" another class or a measurement, "" where nothing is named."""
     place, verdict = max((sentence.rfind(ASKED), "yes"), (sentence.rfind(OTHER), "no"))
     measures = list(_MEASURE.finditer(sentence))
+    if measures and interval.end <= LONGEST_WAVE and place > measures[-1].start() and _OF_IT.fullmatch(sentence, measures[-1].end(), place):
+        return "no"  # "the QRS in the PVC: 0.14s-0.18s"
     if measures and measures[-1].start() > place:
         between = sentence[measures[-1].end() :]
         at, beyond = _POSITION.search(between), interval.end > LONGEST_WAVE

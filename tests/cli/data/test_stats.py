@@ -100,11 +100,12 @@ def test_sources_are_told_with_their_hours(dataset, capsys):
 def test_the_papers_numbers_stand_beside_the_tasks_they_are_known_of(dataset, capsys):
     tasks = stats(capsys, dataset)["tasks"]
     assert {task: one["paper"] for task, one in tasks.items()} == {
-        "report": 773268, "localization": 150060, "multi_ecg": 168329, "ecg_qa": None, "classification": None}
+        "report": 773268, "localization": 150075, "multi_ecg": 135094, "ecg_qa": 33220, "classification": None}
+    assert tasks["localization"]["subsets"]["mit_bih_arrhythmia"]["paper"] == 54440 and tasks["multi_ecg"]["subsets"]["2"]["paper"] is None
     assert main(["stats", str(dataset)]) == 0
     lines = capsys.readouterr().out.splitlines()
     line = next(line for line in lines if "│ localization " in line)
-    assert line.split("│")[2].strip() == f"{tasks['localization']['questions']:,}" and line.split("│")[-2].strip() == "150,060"
+    assert line.split("│")[2].strip() == f"{tasks['localization']['questions']:,}" and line.split("│")[-2].strip() == "150,075"
     assert any(line.startswith("paper: Table 2") for line in lines) and any("2 ECGs" in line for line in lines)
 
 
