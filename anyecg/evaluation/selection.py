@@ -12,6 +12,7 @@ from anyecg.evaluation.conversation import Script
 from anyecg.config.schema import Experiment
 from anyecg.types import SPLITS, ConfigError, DataError, ECGSample
 
+
 def require_questions(data: Data, experiment: Experiment, scripts: Sequence[Script] = ()) -> None:
     """DataError with every task of the evaluation that has no question, and every conversation that none opens, before anything is trained."""
     wrong, settings, tasks = [], experiment.evaluation, experiment.evaluated_tasks()

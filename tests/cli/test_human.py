@@ -162,4 +162,4 @@ def test_the_llm_judge_of_the_run_is_compared_too(finished, tmp_path, capsys):
 
 def test_a_folder_that_is_no_run_is_told(tmp_path, capsys):
     assert human.main(["export", str(tmp_path), "--to", str(tmp_path / "sheet.csv")]) == 2
-    assert "holds no answers to multi_ecg" in capsys.readouterr().err
+    assert "is not the folder of a finished run" in capsys.readouterr().err

@@ -264,7 +264,7 @@ def test_tables_show_controls_intervals_counts_and_the_paper(tmp_path):
 def test_pictures_are_drawn_from_what_a_run_leaves(tmp_path):
     metrics = run(tmp_path)
     curve = {"step": [1, 2, 3], "loss": [3.0, None, 1.0]}
-    example = {"title": "PVC?", "leads": ["II"], "signal": np.random.default_rng(0).integers(-99, 99, (1, 1000)).tolist(), "truth": [[1, 2]], "answer": [[1.5, 3]]}
+    example = {"title": "PVC?", "leads": ["II"], "fs": 100.0, "signal": np.random.default_rng(0).integers(-99, 99, (1, 1000)).tolist(), "truth": [[1, 2]], "answer": [[1.5, 3]]}
     drawn = [
         *bars.run_figures(metrics, tmp_path),
         *figures.loss_curves({"stage 1": curve, "stage 2": curve | {"validation_loss": [3, 2, 1]}}, tmp_path / "figures" / "loss"),
