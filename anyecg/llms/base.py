@@ -20,6 +20,7 @@ from anyecg.config.checks import Checks
 from anyecg.llms.cache import NoCache, allow_no_cache, takes_no_cache
 from anyecg.llms.chat import TEMPLATES, Chat
 from anyecg.llms.decoding import greedy
+from anyecg.llms.fit import check_model, check_template, filler
 from anyecg.llms.lora import LoRAConfig, add_lora
 from anyecg.llms.shards import gathered, shape_of
 from anyecg.types import Beside, CheckpointError, ConfigError, DataError
@@ -58,6 +59,7 @@ class LanguageModel(nn.Module):
 
     def __init__(self, cfg: LLMConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str) -> None:
         super().__init__()
+        check_model(model, name)
         self.config_name = name
         self.dim = model.get_input_embeddings().embedding_dim
         parameters = inspect.signature(model.base_model.forward).parameters
@@ -68,9 +70,11 @@ class LanguageModel(nn.Module):
                 tokenizer.pad_token = tokenizer.eos_token
             self.tokenizer = tokenizer
             self.chat = Chat(tokenizer, cfg.chat)
+            check_template(model, self.chat, name)
             self.context = context_of(model.config, tokenizer)
             self.stops = stops_of(model.generation_config, tokenizer, self.chat)
-            model.generation_config = GenerationConfig(do_sample=False, eos_token_id=self.stops, pad_token_id=tokenizer.pad_token_id)
+            self.pad = filler(model, [tokenizer.pad_token_id, *self.stops])
+            model.generation_config = GenerationConfig(do_sample=False, eos_token_id=self.stops, pad_token_id=self.pad)
         if cfg.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
             allow_no_cache(model)
@@ -172,7 +176,8 @@ class LanguageModel(nn.Module):
             return self.head(out.last_hidden_state[:, -1]).float(), out.past_key_values
 
         stops = torch.tensor(self.stops, device=inputs_embeds.device)
-        ids = greedy(step, self.embed, inputs_embeds, attention_mask.long(), max_new_tokens, stops, self.tokenizer.pad_token_id, beside)
+        ids = greedy(step, self.embed, inputs_embeds, attention_mask.long(), max_new_tokens, stops, self.pad, beside)
+        ids = [row[: next((at + 1 for at, id in enumerate(row) if id in self.stops), len(row))] for row in ids.tolist()]
         return [text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)]
 
     def weights(self) -> Named:

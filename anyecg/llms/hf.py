@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 
 from anyecg.config.checks import Checks
@@ -42,9 +43,13 @@ class HFLanguageModel(LanguageModel):
     ) -> None:
         with told(cfg.path):
             tokenizer = AutoTokenizer.from_pretrained(cfg.path)
-            model = AutoModelForCausalLM.from_pretrained(
-                cfg.path, dtype=getattr(torch, cfg.dtype), attn_implementation=cfg.attention
+            model, found = AutoModelForCausalLM.from_pretrained(
+                cfg.path, dtype=getattr(torch, cfg.dtype), attn_implementation=cfg.attention, output_loading_info=True
             )
+        if getattr(model, "_hf_peft_config_loaded", False):
+            raise ConfigError(f"llm.path: '{cfg.path}' is an adapter, which would be trained over; give the folder of the model that it is merged into")
+        if missing := sorted(found["missing_keys"]):
+            raise ConfigError(f"llm.path: '{cfg.path}' lacks {len(missing)} of the model's weights, such as {missing[0]}; is the download complete?")
         super().__init__(cfg, model, tokenizer, cfg.path)
 
     @classmethod
@@ -69,7 +74,7 @@ def told(path: str) -> Iterator[None]:
     """ConfigError where a path cannot be loaded."""
     try:
         yield
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise ConfigError(
             f"llm.path: '{path}' cannot be loaded ({str(error).splitlines()[0]}); give the folder of a downloaded "
             "causal LM, or choose llm=smollm2 (real weights from a package) or llm=tiny (trained in the run)"

@@ -8,11 +8,27 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from anyecg.config.checks import Checks
 from anyecg.types import ConfigError
 
-FUSED = {"gpt2": "c_attn", "gpt_neox": "query_key_value", "bloom": "query_key_value"}  # family -> its one projection
+
+@dataclass(frozen=True)
+class Projections:
+    """Where a family's queries and keys are made: the layers' names; of: what the rows of one fused layer make, for each head if by_head, else for all."""
+
+    names: tuple[str, ...]
+    of: tuple[str, ...] = ()
+    by_head: bool = False
+
+
+SEPARATE = Projections(("q_proj", "k_proj"))  # any family that has layers of these names
+FUSED = {  # family -> its one layer
+    "gpt2": Projections(("c_attn",), ("query", "key", "value")),
+    "gpt_neox": Projections(("query_key_value",), ("query", "key", "value"), by_head=True),
+    "bloom": Projections(("query_key_value",), ("query", "key", "value"), by_head=True),
+}
 
 
 @dataclass(frozen=True)
@@ -35,34 +51,35 @@ def add_lora(model: PreTrainedModel, cfg: LoRAConfig) -> PeftModel:
     A fused projection gets its whole update, but the rows that make values have no gradient and stay 0.
     Raises ConfigError for a family whose projections are not known and `llm.lora.targets` is empty.
     """
-    targets = list(cfg.targets) or _query_and_key(model)
+    found = None if cfg.targets else projections(model)
+    targets = list(cfg.targets) if found is None else list(found.names)
     lora = LoraConfig(
         r=cfg.r,
         lora_alpha=cfg.alpha,
         lora_dropout=cfg.dropout,
         target_modules=targets,
-        fan_in_fan_out=targets == ["c_attn"],  # GPT-2's layers hold their matrix transposed
+        fan_in_fan_out=any(isinstance(module, Conv1D) for name, module in model.named_modules() if name.rpartition(".")[2] in targets),  # transposed matrices
         task_type="CAUSAL_LM",
     )
     try:
         adapted = get_peft_model(model, lora, autocast_adapter_dtype=cfg.float32)
     except ValueError as error:
         raise ConfigError(f"llm.lora.targets: {', '.join(targets)}: {error}") from error
-    if not cfg.targets and model.config.model_type in FUSED:
-        rows = query_key_rows(model.config)
+    if found is not None and found.of:
+        rows = query_key_rows(model.config, found)
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
                 parameter.register_hook(_keep(rows))
     return adapted
 
 
-def _query_and_key(model: PreTrainedModel) -> list[str]:
-    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    if {"q_proj", "k_proj"} <= names:
-        return ["q_proj", "k_proj"]
+def projections(model: PreTrainedModel) -> Projections:
+    """Where a model's queries and keys are made. ConfigError for a family that is not known."""
+    if {name.rpartition(".")[2] for name, _ in model.named_modules()} >= {*SEPARATE.names}:
+        return SEPARATE
     family = model.config.model_type
     if family in FUSED:
-        return [FUSED[family]]
+        return FUSED[family]
     layers = sorted({name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)})
     raise ConfigError(
         f"{model.config.name_or_path or family}: the query and key projections of the family '{family}' are not known; "
@@ -70,15 +87,11 @@ def _query_and_key(model: PreTrainedModel) -> list[str]:
     )
 
 
-def query_key_rows(config: PretrainedConfig) -> Tensor:
-    """Bool `[3 * dim, 1]`: the rows of a fused projection that make queries and keys."""
-    dim, heads = config.hidden_size, config.num_attention_heads
-    rows = torch.ones(3 * dim, dtype=torch.bool)
-    if config.model_type == "gpt2":  # queries, keys, values
-        rows[2 * dim :] = False
-    else:  # head by head: its query, its key, its value
-        rows.view(heads, 3, dim // heads)[:, 2] = False
-    return rows[:, None]
+def query_key_rows(config: PretrainedConfig, fused: Projections) -> Tensor:
+    """Bool `[len(of) * dim, 1]`: the rows of a fused projection that make queries and keys."""
+    dim, groups = config.hidden_size, config.num_attention_heads if fused.by_head else 1
+    wanted = torch.tensor([part in ("query", "key") for part in fused.of])
+    return wanted[None, :, None].expand(groups, -1, dim // groups).reshape(-1, 1)
 
 
 def _keep(rows: Tensor):

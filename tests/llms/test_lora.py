@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.llms.families import HEADS, KNOWN, LAYERS, WIDTH
 
-from anyecg.llms.lora import LoRAConfig, query_key_rows
+from anyecg.llms.lora import LoRAConfig, projections, query_key_rows
 from anyecg.types import CheckpointError, ConfigError
 
 FUSED = ["GPT2", "GPTNeoX", "Bloom"]
@@ -68,7 +68,7 @@ def test_values_of_a_fused_projection_are_untouched(load, family):
     for old, new in zip(before, after):
         assert not torch.allclose(old[0], new[0]) and not torch.allclose(old[1], new[1])
         assert torch.equal(old[2], new[2])
-    rows = query_key_rows(llm.lm.config)[:, 0]
+    rows = query_key_rows(llm.lm.config, projections(llm.lm))[:, 0]
     for name, parameter in llm.tuned():
         if "lora_B" in name:
             assert (parameter[~rows] == 0).all() and (parameter[rows] != 0).any(dim=1).all()
@@ -97,7 +97,7 @@ def test_what_was_tuned_round_trips_and_stays_trainable(load, tmp_path, family, 
     moved = [not torch.equal(old, new) for old, (_, new) in zip(before, again.tuned())]
     assert all(moved) if tuning == "lora" else any(moved)
     if tuning == "lora" and family in FUSED:
-        rows = query_key_rows(again.lm.config)[:, 0]
+        rows = query_key_rows(again.lm.config, projections(again.lm))[:, 0]
         assert all((p[~rows] == 0).all() for name, p in again.tuned() if "lora_B" in name)
 
 
