@@ -16,7 +16,7 @@ from anyecg.types import CANONICAL_LEADS, ConfigError
 FORMULA = (
     "a matrix of P parameters takes 2P a token forward, 2P back through it, and 2P more where it learns (6P; 4P where it is frozen with "
     "something to learn before it; 2P where there is nothing); attention over T tokens takes 4 T² width a layer forward and twice that back, "
-    "not halved for its causal mask; logits only at answer tokens; encoder and connector as torch's FlopCounterMode counts their forward pass"
+    "not halved for its causal mask; logits only at answer tokens; encoder and connector as torch's FlopCounterMode counts their forward pass; a fusion's matrices as the LLM's"
 )
 
 
@@ -35,7 +35,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Forward:
-    """FLOPs of one forward pass: of the encoder and the connector a clip, of the LLM's parts a token (attention: a pair of tokens)."""
+    """FLOPs of one forward pass: of the encoder and the connector a clip, of the fusion and the LLM's parts a token (attention: a pair of tokens)."""
 
     encoder: int
     connector: int
@@ -43,6 +43,7 @@ class Forward:
     lora: int
     head: int
     attention: int
+    fusion: int = 0
 
     @classmethod
     def of(cls, model: ECGLanguageModel) -> Forward:
@@ -58,7 +59,8 @@ class Forward:
         except (RuntimeError, NotImplementedError) as error:
             raise ConfigError(f"encoder or connector: --plan cannot run them on the {device.type} device ({str(error).splitlines()[0]})") from error
         lora = sum(p.numel() for name, p in model.llm.named_parameters() if "lora_" in name)
-        return cls(encoder, counter.get_total_flops() - encoder, 2 * _matrices(model.llm), 2 * lora, 2 * _head(model.llm), 4 * _width(model.llm))
+        matrices = sum(p.numel() for p in model.fusion.groups()["fusion"].values() if p.ndim >= 2)
+        return cls(encoder, counter.get_total_flops() - encoder, 2 * _matrices(model.llm), 2 * lora, 2 * _head(model.llm), 4 * _width(model.llm), 2 * matrices)
 
 
 def answering_flops(forward: Forward, shape: Shape, trains: Collection[str], tuning: str) -> float:
@@ -70,13 +72,13 @@ def answering_flops(forward: Forward, shape: Shape, trains: Collection[str], tun
     full = "llm_weights" in trains or ("llm" in trains and tuning == "full")
     lora = "llm" in trains and tuning == "lora"
     eye = shape.clips * (forward.encoder * (1 + 2 * encoder) + forward.connector * (1 + connector + encoder))
-    text = shape.tokens * (forward.body * (2 + full) + forward.lora * (2 + lora)) + shape.answers * forward.head * (2 + full)
+    text = shape.tokens * (forward.body * (2 + full) + forward.lora * (2 + lora) + forward.fusion * (2 + ("fusion" in trains))) + shape.answers * forward.head * (2 + full)
     return eye + text + 3 * forward.attention * shape.tokens**2
 
 
 def recomputed_flops(forward: Forward, shape: Shape) -> float:
     """What gradient checkpointing adds to a sample: the LLM's layers once more."""
-    return shape.tokens * (forward.body + forward.lora) + forward.attention * shape.tokens**2
+    return shape.tokens * (forward.body + forward.lora + forward.fusion) + forward.attention * shape.tokens**2
 
 
 def _matrices(llm: LanguageModel) -> int:

@@ -3,6 +3,8 @@
 import pickle
 
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from anyecg.llms.chat import Chat
 from anyecg.llms.tiny import train_tokenizer
@@ -133,3 +135,23 @@ def test_a_template_that_refuses_raises(tokenizer):
     tokenizer.chat_template = "{{ raise_exception('only systems') }}"
     with pytest.raises(ConfigError, match="only systems.*llm.chat: plain"):
         Chat(tokenizer)
+
+
+def test_a_tokenizer_that_begins_each_piece_with_a_blank():
+    """SentencePiece's dummy blank: a conversation is read piece by piece, so that each piece has one, where the rendered text has it once.
+
+    It stays: what follows the LLM's own "[INST] " is "▁words" in the rendered text too, which no cut at the blank could give. What
+    counts is that training and generation have the same tokens, and that the words are whole.
+    """
+    words = "sinus rhythm what is this ecg report normal user assistant".split()
+    vocabulary = {token: id for id, token in enumerate(["<unk>", "<s>", "</s>", "▁", *(f"▁{w}" for w in words), *words, *":\nUA."])}
+    backend = Tokenizer(models.Unigram([(token, -1.0 if token.startswith("▁") and len(token) > 1 else -3.0) for token in vocabulary], unk_id=0))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    backend.decoder = decoders.Metaspace(prepend_scheme="first")
+    chat = Chat(PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>"))
+    turns = [Turn("user", f"{MARKER} what is this"), Turn("assistant", "sinus rhythm"), Turn("user", "is this normal"), Turn("assistant", "normal ecg")]
+    ids = lambda pieces: [id for piece in pieces for id in (piece.ids or (-1,))]  # noqa: E731
+    trained, asked = ids(chat.segments(turns)), ids(chat.segments(turns, for_generation=True))
+    assert trained[: len(asked)] == asked and vocabulary["▁what"] in asked and vocabulary["▁sinus"] in asked
+    (answer,) = [piece.ids for piece in chat.segments(turns[:2]) if piece.answer]
+    assert chat.tokenizer.decode(answer, skip_special_tokens=True).strip() == "sinus rhythm" and answer[-1] == vocabulary["</s>"]
