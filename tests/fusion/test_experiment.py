@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from anyecg import config
-from anyecg.run import run
+from anyecg.cli.run import run
 from anyecg.training.planning import plan
 from anyecg.training.projection import outline, project
 from anyecg.types import ConfigError
@@ -45,7 +45,7 @@ def test_the_papers_scale_is_planned_without_its_weights():
     block = 2 * 4096 * 512 + 4096 * 1024 + 2 * 4096 * 16384 + 6 * 4096 + 2
     assert counts["fusion"] == 8 * block + 16 * 4096 and counts["markers"] == 8192 and counts["llm_weights"] == 8_030_261_248
     stages = {stage.name: stage for stage in project(experiment).stages}
-    assert stages["stage1"].trains["fusion"] == counts["fusion"] and stages["stage1"].tokens < 100  # an ECG is two positions
+    assert stages["stage1"].trains["fusion"] == counts["fusion"] and stages["stage1"].cost.tokens < 100  # an ECG is two positions
 
 
 @pytest.mark.slow
