@@ -65,8 +65,8 @@ def test_each_ecg_reaches_the_answer(model):
     with torch.no_grad():
         loss = model(base)
         for clip in range(3):
-            changed = dataclasses.replace(base, signal=base.signal.clone())
-            changed.signal[clip] = torch.rand_like(changed.signal[clip])
+            changed = dataclasses.replace(base, clips=base.clips.clone())
+            changed.clips[clip] = torch.rand_like(changed.clips[clip])
             assert (model(changed) - loss).abs() > 1e-6
 
 

@@ -36,8 +36,8 @@ def test_a_token_sees_the_ecgs_before_it(attends):
     with torch.no_grad():
         states = model.fusion(model.llm, batch, model.encode(batch))[0]
         for ecg, clip in enumerate(first_of):
-            changed = dataclasses.replace(batch, signal=batch.signal.clone())
-            changed.signal[clip] = torch.rand_like(changed.signal[clip])
+            changed = dataclasses.replace(batch, clips=batch.clips.clone())
+            changed.clips[clip] = torch.rand_like(changed.clips[clip])
             moved = (model.fusion(model.llm, changed, model.encode(changed))[0] != states).any(-1)
             assert not moved[: ends[ecg]].any() and moved[ends[ecg] :].all()  # later ones also by way of the LLM's own attention
     numbers = torch.tensor([[0, 0, 1, 1, 1, 2, 2**31 - 1]])
