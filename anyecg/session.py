@@ -87,8 +87,9 @@ class Session:
         An `<ecg>` in the question is the place of an ECG; without any, they stand before it. DataError where an ECG cannot be
         read, or the dialogue is too long for the LLM's context; the dialogue then stays as it was.
         """
-        model, item = self.model, self.dialogue.question(question, ecgs, self.reading, model.encoder.input)
-        collate = Collator(model.llm.chat, model.places, model.llm.context - max_new_tokens, generate=True, spec=model.encoder.input)
+        model, spec = self.model, self.model.encoder.input
+        item = self.dialogue.question(question, ecgs, self.reading, spec)
+        collate = Collator(model.llm.chat, model.places, model.llm.context - max_new_tokens, generate=True, spec=spec)
         batch = collate([item]).to(model.device)
         model.eval()
         known = len(self._tokens)
