@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, Cache, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import ModelOutput
 
@@ -230,7 +230,7 @@ class LanguageModel(nn.Module):
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{folder}: cannot be read: {error}") from error
         _copy(folder, dict(saved.named_parameters()), own)
-        if AutoTokenizer.from_pretrained(folder).get_vocab() != self.tokenizer.get_vocab():
+        if type(self.tokenizer).from_pretrained(folder).get_vocab() != self.tokenizer.get_vocab():
             raise CheckpointError(f"{folder}: its tokenizer is not this model's; the weights were trained on other texts")
 
     def _check_length(self, tokens: int) -> None:
