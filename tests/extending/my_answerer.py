@@ -18,7 +18,7 @@ class Nearest(Answerer):
     knows = "training labels"
 
     def fit(self, fitting: Fitting) -> None:
-        self.stores, self.spec, self.known = fitting.stores, fitting.experiment.input_spec(), {}
+        self.stores, self.spec, self.known = fitting.stores, fitting.experiment.input_spec, {}
         for task in fitting.tasks:
             samples = list(fitting.training.samples(task))
             self.known[task] = (self._spectra(samples, "signal"), [sample.answer for sample in samples])
