@@ -31,7 +31,7 @@ class Slot:
     """A filled slot of the experiment: which component, and its validated settings."""
 
     name: str
-    component: type
+    component: Any  # the class: its attributes are those of its kind
     config: Any
 
     def build(self, *args, **kwargs):

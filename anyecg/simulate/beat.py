@@ -134,7 +134,7 @@ def _qrs(findings: Collection[str], anatomy: Anatomy) -> list[Wave]:
     turn = rotation(_frontal_turn(findings, anatomy), anatomy.tilt)
     waves = [wave.turned(turn, size) for wave in waves]
     if "left_ventricular_hypertrophy" in findings:
-        waves = [Wave(w.part, w.at, 1.12 * w.rise, 1.12 * w.fall, tuple(np.array(LVH_GAIN) * w.vector)) for w in waves]
+        waves = [Wave(w.part, w.at, 1.12 * w.rise, 1.12 * w.fall, w.turned(np.diag(LVH_GAIN)).vector) for w in waves]
     for key, (q, loss, shift) in INFARCT.items():
         if key in findings:
             waves = [Wave(w.part, w.at + 0.004, w.rise, w.fall,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from anyecg.data.store.store import digest
+from anyecg.files import atomic_write
 from anyecg.types import DataError
 
 FACTS = "dataset.json"
@@ -52,9 +53,8 @@ def complaint(folder: Path, known: Mapping, name: str) -> DataError:
 
 def write(path: Path, text: str) -> None:
     """A text file, whole or not at all."""
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(text)
-    partial.rename(path)
+    with atomic_write(path) as part:
+        part.write_text(text)
 
 
 def sha256(path: Path) -> str:

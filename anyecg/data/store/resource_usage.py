@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from anyecg.files import atomic_write
+
 MEASURED = "measured.json"
 EVERY = 0.2  # s between two looks at the worker processes
 
@@ -37,12 +39,12 @@ class Watch:
         """Write measured.json of a build that is at its end."""
         if not self.whole:
             return
-        partial = self.folder / f".{MEASURED}.part"
-        partial.write_text(json.dumps({
+        measured = {
             "records": records, "seconds": round(time.monotonic() - self.began, 1), "workers": workers, "bytes": size(self.folder),
             "peak_bytes": _peak(os.getpid()), "peak_bytes_worker": max(self._peaks.values(), default=0),
-        }, indent=1))
-        partial.rename(self.folder / MEASURED)
+        }  # fmt: skip
+        with atomic_write(self.folder / MEASURED) as part:
+            part.write_text(json.dumps(measured, indent=1))
 
     def _look(self) -> None:
         while not self._over.wait(EVERY):
