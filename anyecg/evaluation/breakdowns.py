@@ -23,9 +23,9 @@ def block_bounds(task: Task, rows: Mapping[str, pd.DataFrame], blocks: Mapping[s
 
     rows: view -> rows of `Task.score`; blocks: view -> the blocks of these rows; n, seed: of the bootstrap, of which a group has `MOST` resamples at most.
     Returns view -> title -> group -> metric -> [low, high], of the metrics that tables show, and view -> title -> group -> [signal - view, low, high] of the
-    primary. A group of fewer than `FEWEST` patients is left out.
+    primary, or of the first of those shown that the group has. A group of fewer than `FEWEST` patients is left out.
     """
-    shown = (task.primary, *task.shown)
+    shown = (task.headline(next(iter(rows.values()))), *task.shown)
     drawn = {view: _resampled(task, part, blocks[view], min(n, MOST), seed) for view, part in rows.items()}
     intervals: dict[str, dict] = {view: {} for view in rows}
     differences: dict[str, dict] = {}
@@ -37,8 +37,9 @@ def block_bounds(task: Task, rows: Mapping[str, pd.DataFrame], blocks: Mapping[s
             if view != SIGNAL and (title, group) in drawn.get(SIGNAL, {}):
                 of_signal = _metrics(blocks[SIGNAL][title][group])
                 paired = paired_bounds(of_signal, values, drawn[SIGNAL][title, group], resamples, level)
-                if task.primary in paired:
-                    differences.setdefault(view, {}).setdefault(title, {})[group] = list(paired[task.primary])
+                metric = next((name for name in shown if name in of_signal), None)
+                if metric in paired:
+                    differences.setdefault(view, {}).setdefault(title, {})[group] = list(paired[metric])
     return intervals, differences
 
 
@@ -48,7 +49,7 @@ def _resampled(task: Task, rows: pd.DataFrame, blocks: Blocks, n: int, seed: int
     rows = rows.astype(dict.fromkeys(words, object)).copy()  # Arrow's strings, and columns that lie apart, are slow to read n times
     wanted = [(title, group) for title, groups in blocks.items() for group, values in groups.items() if values["n_patients"] >= FEWEST]
     found = {
-        (title, str(group)): replicates(part, task.reduce, n=n, seed=seed)
+        (title, str(group)): replicates(part, task.reducer(part), n=n, seed=seed)
         for title, column in task.groups.items()
         for group, part in rows.groupby(column)
         if (title, str(group)) in wanted

@@ -32,6 +32,11 @@ class Results:
     rows: Mapping[str, Mapping[str, pd.DataFrame]]
 
     @property
+    def components(self) -> dict[str, str]:
+        """Task -> the "module:Class" that scored it."""
+        return {name: task["component"] for name, task in self.metrics["tasks"].items() if "component" in task}
+
+    @property
     def answerer(self) -> str:
         """The name of what answered."""
         return str((self.config.get("answerer") or {}).get("name", MISSING))
@@ -63,7 +68,7 @@ def compare(runs: Sequence[Results], resamples: int = 1000, seed: int = 0) -> li
 
     Raises DataError, naming ids, where runs were not asked the same questions.
     """
-    settings = [Setting(run.name, run.config.get("paper_row"), {0: run.rows}, run.trained_blind) for run in runs]
+    settings = [Setting(run.name, run.config.get("paper_row"), {0: run.rows}, run.components, run.trained_blind) for run in runs]
     common, alone = shared_tasks(runs)
     grids = [config_diff(runs), answerers_grid(runs)]
     for task in common:

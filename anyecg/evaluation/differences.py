@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -16,6 +16,7 @@ from anyecg.evaluation.published import PublishedTable
 from anyecg.evaluation.seeds import Pooled, pool
 from anyecg.evaluation.tables import LABELS, MISSING, PAPER, TRAINED_BLIND, Grid, number, short, with_interval
 from anyecg.tasks import tasks
+from anyecg.tasks.base import Task
 from anyecg.types import DataError
 
 Spread = tuple[float, tuple[float, float] | None]  # a value and the ends of its 95 % interval
@@ -32,7 +33,12 @@ class Setting:
     name: str
     paper_row: str | None
     rows: Mapping[int, Mapping[str, Mapping[str, pd.DataFrame]]]
+    components: Mapping[str, str] = field(default_factory=dict)  # task -> its "module:Class"; the registry's where there is none
     trained_blind: bool = False  # its stages saw no ECG: its blind answers are the best that the words alone allow
+
+    def scorer(self, task: str) -> Task:
+        """A task as it scores this setting's rows."""
+        return tasks[self.components.get(task, task)]()
 
     def answered(self, task: str) -> bool:
         """Whether every seed has rows of the task with the ECG."""
@@ -86,10 +92,14 @@ def measure(settings: Sequence[Setting], task: str, published: PublishedTable, *
 
     Raises DataError, naming ids, where settings were not asked the same questions with the same seed.
     """
-    scorer, first = tasks[task](), settings[0]
+    first = settings[0]
+    scorer = first.scorer(task)
     scored = [set(scorer.reduce(views[task][SIGNAL])) for setting in settings for views in setting.rows.values()]
-    metric = published.metric(task, set.intersection(*scored), scorer.primary)
-    meaning = published.metrics.get(task, {}).get(metric) or scorer.metrics[metric]
+    headlines = [scorer.headline(views[task][SIGNAL]) for setting in settings for views in setting.rows.values()]
+    if len({*headlines}) > 1:
+        raise DataError(f"{task} is of other label sets or corpora in each run ({', '.join(sorted({*headlines}))}); compare runs that evaluated the same")
+    metric = published.metric(task, set.intersection(*scored), headlines[0])
+    meaning = published.metrics.get(task, {}).get(metric) or scorer.meaning(metric)
 
     blind = next((place for place, setting in enumerate(settings) if setting.trained_blind), None)
     others = [view for view in dict.fromkeys(view for setting in settings for rows in setting.rows.values() for view in rows[task]) if view not in VIEWS]
@@ -101,7 +111,7 @@ def measure(settings: Sequence[Setting], task: str, published: PublishedTable, *
         rows = {number: settings[place].rows[number][task] for number in seeds}
         if not all(view in views for views in rows.values()):
             return None
-        return pool({number: views[view] for number, views in rows.items()}, scorer.reduce, metric, n=n, seed=seed)
+        return pool({number: views[view] for number, views in rows.items()}, scorer.reducer, metric, n=n, seed=seed)
 
     def minus(one: Pooled | None, other: Pooled | None) -> Pooled | None:
         return one - other if one and other else None

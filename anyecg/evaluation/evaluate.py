@@ -174,12 +174,13 @@ def _summary(task: Task, samples: Sequence[ECGSample], rows: Mapping[str, pd.Dat
     first = next(iter(rows.values()))
     values = {view: task.reduce(part) for view, part in rows.items()}
     spread = bootstrap > 0 and first["patient"].nunique() >= FEWEST
-    drawn = {view: replicates(part, task.reduce, n=bootstrap, seed=seed) for view, part in rows.items()} if spread else {}
+    drawn = {view: replicates(part, task.reducer(part), n=bootstrap, seed=seed) for view, part in rows.items()} if spread else {}
     highest = best({view: rows[view] for view in views}, task.ranked)
     summary = {
-        "primary": task.primary,
+        "component": f"{type(task).__module__}:{type(task).__qualname__}",
+        "primary": task.headline(first),
         "judged": task.judged,
-        "meanings": dict(task.metrics),
+        "meanings": dict(task.metrics) | {metric: task.meaning(metric) for found in values.values() for metric in found},
         "shown": list(task.shown),
         "n": len(first),
         "n_patients": int(first["patient"].nunique()),
@@ -188,7 +189,7 @@ def _summary(task: Task, samples: Sequence[ECGSample], rows: Mapping[str, pd.Dat
         "differences": {},
     }
     if SIGNAL in drawn:
-        summary["replicates"] = compared(task, drawn[SIGNAL])
+        summary["replicates"] = compared(task, task.headline(first), drawn[SIGNAL])
     blocks = {view: task.blocks(part) for view, part in rows.items()}
     within, summary["block_differences"] = block_bounds(task, rows, blocks, n=bootstrap, seed=seed, level=LEVEL) if spread else ({}, {})
     for view, part in rows.items():
@@ -222,7 +223,7 @@ def _by_donor(task: Task, signal: pd.DataFrame, control: pd.DataFrame, bootstrap
     chosen = {"same": (control[SAME] == 1).to_numpy(), "other": (control[SAME] == 0).to_numpy()}
     values = {name: [task.reduce(rows[which]) for rows in (signal, control)] for name, which in chosen.items() if which.any()}
     defined = set.intersection(*(set(value) for pair in values.values() for value in pair))
-    metric = next((name for name in (task.primary, *task.shown) if name in defined), None)
+    metric = next((name for name in (task.headline(signal), *task.shown) if name in defined), None)
     found = {}
     for name, which in chosen.items():
         parts = [rows[which] for rows in (signal, control)]
@@ -232,7 +233,7 @@ def _by_donor(task: Task, signal: pd.DataFrame, control: pd.DataFrame, bootstrap
         ours, theirs = (value[metric] for value in values[name])
         found[name] |= {"metric": metric, "signal": ours, "value": theirs, "difference": [ours - theirs]}
         if bootstrap and found[name]["n_patients"] >= FEWEST:
-            drawn = [replicates(part, task.reduce, n=min(bootstrap, MOST), seed=seed) for part in parts]
+            drawn = [replicates(part, task.reducer(part), n=min(bootstrap, MOST), seed=seed) for part in parts]
             ends = paired_bounds({metric: ours}, {metric: theirs}, *drawn, LEVEL)
             found[name]["difference"] = list(ends.get(metric, found[name]["difference"]))
     return found

@@ -71,13 +71,13 @@ def chosen(samples: Sequence[ECGSample], seed: int) -> list[ECGSample]:
     return [*first, *positive[POSITIVE:], *negative[EXAMPLES - POSITIVE :]][:EXAMPLES]
 
 
-def compared(task: Task, drawn: pd.DataFrame) -> dict[str, list[float | None]]:
+def compared(task: Task, headline: str, drawn: pd.DataFrame) -> dict[str, list[float | None]]:
     """Resamples of the metrics that runs are compared by: the task's headline, and the one that the paper's ablations have; None where undefined.
 
     drawn: `bootstrap.replicates` of the answers with the ECG. Another run over the same questions is resampled alike, so
     the differences of two such lists are those of the paired bootstrap.
     """
-    metrics = dict.fromkeys([task.primary, *published.load().metrics.get(task.name, ())])
+    metrics = dict.fromkeys([headline, *published.load().metrics.get(task.name, ())])
     return {metric: [None if np.isnan(value) else float(value) for value in drawn[metric]] for metric in metrics if metric in drawn}
 
 

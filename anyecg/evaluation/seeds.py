@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,10 +42,10 @@ class Pooled:
         return found[""][1:] if found else None
 
 
-def pool(rows: Mapping[int, pd.DataFrame], reduce: Reduce, metric: str, *, n: int = 1000, seed: int = 0) -> Pooled | None:
+def pool(rows: Mapping[int, pd.DataFrame], reducer: Callable[[pd.DataFrame], Reduce], metric: str, *, n: int = 1000, seed: int = 0) -> Pooled | None:
     """Pool a metric over seeds, by the crossed bootstrap that `METHOD` says; None if the rows of a seed leave it undefined.
 
-    rows: seed -> rows of `Task.score`. The draws depend on the ids, their patients, how many seeds there are and `seed`,
+    rows: seed -> rows of `Task.score`; reducer: rows -> what reduces them and their resamples (`Task.reducer`). The draws depend on the ids, their patients, how many seeds there are and `seed`,
     so two models over the same questions are resampled alike; with one seed they are those of `bootstrap.replicates`.
     n: resamples, 0 for none; of fewer than `FEWEST` patients there are none.
     """
@@ -57,7 +57,8 @@ def pool(rows: Mapping[int, pd.DataFrame], reduce: Reduce, metric: str, *, n: in
     fewest = min(len(found) for found in members.values())
     if fewest < FEWEST:
         n = 0  # no interval is taken from them
-    values = {number: reduce(part).get(metric) for number, part in rows.items()}
+    reducers = {number: reducer(part) for number, part in rows.items()}
+    values = {number: reducers[number](part).get(metric) for number, part in rows.items()}
     if None in values.values():
         return None
     rng, drawn = np.random.default_rng(seed), np.full((n, len(rows)), np.nan)
@@ -65,6 +66,6 @@ def pool(rows: Mapping[int, pd.DataFrame], reduce: Reduce, metric: str, *, n: in
         chosen = [patients[i] for i in rng.integers(len(patients), size=len(patients))]
         for place, (number, part) in enumerate(rows.items()):
             places = [members[number][patient] for patient in chosen if patient in members[number]]
-            resample[place] = reduce(part.take(np.concatenate(places))).get(metric, np.nan) if places else np.nan
+            resample[place] = reducers[number](part.take(np.concatenate(places))).get(metric, np.nan) if places else np.nan
     seeds = np.random.default_rng([seed, len(rows)]).integers(len(rows), size=(n, max(len(rows) - 1, 1)))
     return Pooled(values, np.take_along_axis(drawn, seeds, axis=1).mean(axis=1), fewest)

@@ -214,10 +214,12 @@ def _all_metrics(name: str, task: Mapping[str, Any], published: Beside | None) -
 
 def _breakdowns(name: str, task: Mapping[str, Any]) -> Iterator[Grid]:
     """Of each breakdown a row a group and view: the primary metric with its difference, and where there is room those that the task shows beside it."""
-    primary, views = task["primary"], task["views"]
+    headline, views = task["primary"], task["views"]
     for title in dict.fromkeys(title for found in views.values() for title in found["blocks"]):
+        primary = headline
         groups = next(found["blocks"][title] for found in views.values() if title in found["blocks"])
-        shown = [metric for metric in task.get("shown", []) if metric != primary and any(metric in values for values in groups.values())]
+        shown = [metric for metric in (primary, *task.get("shown", [])) if any(metric in values for values in groups.values())] or [primary]
+        primary, shown = shown[0], [metric for metric in shown[1:] if metric != shown[0]]
         room = len(groups) * len(shown) <= CELLS
         rows: list[list[str]] = []
         for group in groups:

@@ -9,7 +9,6 @@ import pandas as pd
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.differences import Setting
 from anyecg.evaluation.tables import Grid
-from anyecg.tasks import tasks
 
 COLUMNS = {"score": "findings judge", "judge": "LLM judge"}
 
@@ -36,7 +35,7 @@ def highest_grids(settings: Sequence[Setting], task: str) -> list[Grid]:
     """
     seeds = sorted(set.intersection(*(set(setting.rows) for setting in settings)))
     asked = [{setting.name: setting.rows[seed][task][SIGNAL] for setting in settings} for seed in seeds]
-    columns = [column for column in tasks[task].ranked if all(column in part for rows in asked for part in rows.values())]
+    columns = [column for column in settings[0].scorer(task).ranked if all(column in part for rows in asked for part in rows.values())]
     if not columns or not seeds:
         return []
     counted = [best(rows, columns) for rows in asked]

@@ -201,6 +201,18 @@ class Task(ABC):
             raise DataError(f"task {self.name}: there are no rows to compute metrics from")
         return self.compute(rows)
 
+    def headline(self, rows: pd.DataFrame) -> str:
+        """The name of the headline metric over these rows: `primary`, unless what it is a mean of is part of the name."""
+        return self.primary
+
+    def meaning(self, metric: str) -> str:
+        """What a metric means and its range, in one line."""
+        return self.metrics.get(metric, metric)
+
+    def reducer(self, rows: pd.DataFrame) -> Callable[[pd.DataFrame], dict[str, float]]:
+        """What reduces resamples of these rows: `reduce`, or one that averages over the same labels as it does over `rows`."""
+        return self.reduce
+
     def notes(self, rows: pd.DataFrame) -> list[str]:
         """What the metrics of these rows leave out, a sentence each."""
         return []

@@ -298,7 +298,7 @@ def test_the_suite_as_its_user_runs_it(small_cache, tmp_path, capsys, monkeypatc
     for rows in (rows for title, rows in grids.items() if title.startswith(("localization: m", "classification: m", "multi_ecg: m"))):
         for row in rows:
             assert any(line.startswith("| " + row[0].split("+")[0]) and " | ".join(row[1:]) in line for line in text.splitlines()), row
-    assert table.loc[0, "value"] == pytest.approx(metrics["tasks"]["classification"]["views"]["signal"]["metrics"]["auc"], abs=1e-6)
+    assert table.loc[0, "value"] == pytest.approx(metrics["tasks"]["classification"]["views"]["signal"]["metrics"]["auc(ptbxl)"], abs=1e-6)
 
 
 def test_what_full_tuning_shares_with_lora_is_the_same_to_the_bit(small_data, small_cache, tmp_path):

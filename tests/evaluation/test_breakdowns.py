@@ -38,14 +38,14 @@ def test_the_labels_of_a_set_have_intervals_too():
     rng, n = np.random.default_rng(0), 50
     rows = pd.DataFrame({"id": [f"q{i:02}" for i in range(n)], "patient": [f"p{i}" for i in range(n)], "subset": "ptbxl", "parsed": True, "endless": False})
     for label in ("A", "ST/T"):
-        rows[f"score:ptbxl_super:{label}"], rows[f"asserted:ptbxl_super:{label}"] = rng.random(n), rng.random(n) < 0.5
-        rows[f"label:ptbxl_super:{label}"] = np.where(np.arange(n) < 30, (rng.random(n) < 0.5).astype(float), np.nan)
+        rows[f"score:ptbxl.super:{label}"], rows[f"asserted:ptbxl.super:{label}"] = rng.random(n), rng.random(n) < 0.5
+        rows[f"label:ptbxl.super:{label}"] = np.where(np.arange(n) < 30, (rng.random(n) < 0.5).astype(float), np.nan)
     task = Classification()
-    blocks, intervals, differences = measured(task, {"signal": rows, "blind": rows.assign(**{"score:ptbxl_super:A": 0.0})})
-    assert blocks["signal"]["labels of ptbxl_super"]["A"]["n"] == 30 and blocks["signal"]["labels of ptbxl_super"]["A"]["n_unparsed"] == 0
-    for label, found in intervals["signal"]["labels of ptbxl_super"].items():
-        assert set(found) == {"auc", "f1"} and found["auc"][0] < blocks["signal"]["labels of ptbxl_super"][label]["auc"] < found["auc"][1]
-    assert differences["blind"]["labels of ptbxl_super"]["ST/T"] == [0, 0, 0]
+    blocks, intervals, differences = measured(task, {"signal": rows, "blind": rows.assign(**{"score:ptbxl.super:A": 0.0})})
+    assert blocks["signal"]["labels of ptbxl.super"]["A"]["n"] == 30 and blocks["signal"]["labels of ptbxl.super"]["A"]["n_unparsed"] == 0
+    for label, found in intervals["signal"]["labels of ptbxl.super"].items():
+        assert set(found) == {"auc", "f1"} and found["auc"][0] < blocks["signal"]["labels of ptbxl.super"][label]["auc"] < found["auc"][1]
+    assert differences["blind"]["labels of ptbxl.super"]["ST/T"] == [0, 0, 0]
 
 
 def test_tables_show_a_row_a_group_and_view():

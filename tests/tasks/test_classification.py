@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torchmetrics.functional import auroc
@@ -80,23 +81,44 @@ def test_auc_is_undefined_without_positives_or_without_negatives():
 
 def test_the_reference_scores_the_maximum_and_a_constant_is_chance():
     found = task().reduce(rows([s.answer for s in SAMPLES]))
-    assert found["auc"] == found["auc_ptbxl_super"] == found["auc_ptbxl_rhythm"] == found["finding_f1"] == 1
+    assert found["auc(ptbxl)"] == found["auc(ptbxl.super)"] == found["auc(ptbxl.rhythm)"] == found["finding_f1"] == 1
     constant = task().reduce(rows(["sinus rhythm, normal ECG"] * 4))
-    assert constant["auc"] == constant["auc_ptbxl_rhythm"] == 0.5
+    assert constant["auc(ptbxl)"] == constant["auc(ptbxl.rhythm)"] == 0.5
 
 
 def test_a_label_without_positives_is_left_out_and_named():
     scored = rows([s.answer for s in SAMPLES])
-    assert any("auc_ptbxl_rhythm" in note and "pacemaker" in note and "sinus" not in note for note in task().notes(scored))
+    assert any("auc(ptbxl.rhythm)" in note and "pacemaker" in note and "sinus" not in note for note in task().notes(scored))
     without = scored.iloc[[0, 0]]
-    assert "auc_ptbxl_rhythm" not in task().reduce(without) and "auc" not in task().reduce(without)
+    assert "auc(ptbxl.rhythm)" not in task().reduce(without) and "auc(ptbxl)" not in task().reduce(without)
     assert np.isfinite(list(task().reduce(without).values())).all()
+
+
+def test_the_headline_says_what_it_is_a_mean_of():
+    scored = rows([s.answer for s in SAMPLES])
+    assert task().headline(scored) == "auc(ptbxl)" and "all label sets of ptbxl" in task().meaning("auc(ptbxl)")
+    both = Classification(None, {"labels": {"ptbxl": UNIVERSE, "cpsc": {"rhythm": ["sinus rhythm"]}}}, Words())
+    assert both.headline(rows([""] * 4, both)) == "auc(cpsc,ptbxl)" and "label set super of ptbxl" in both.meaning("auc(ptbxl.super)")
+    one = Classification(None, {"labels": {"ptbxl": {"super": UNIVERSE["super"], "rhythm": []} | {"rhythm": UNIVERSE["rhythm"]}}}, Words())
+    assert one.headline(rows([""] * 4, one)[[c for c in rows([""] * 4, one) if ".rhythm:" not in c]]) == "auc(ptbxl.super)"
+
+
+def test_resamples_are_means_over_the_same_labels():
+    """A resample without the only positive of a hard label is not a mean over the easy ones alone."""
+    texts = ["normal ECG, sinus rhythm", "conduction disturbance, sinus rhythm", "normal ECG, atrial flutter", "conduction disturbance"]
+    scored, judge = rows(texts), task()
+    whole = judge.reduce(scored)
+    easy = scored[scored["id"] != "q1"]  # atrial fibrillation, which no answer names
+    assert judge.reduce(easy)["auc(ptbxl.rhythm)"] > whole["auc(ptbxl.rhythm)"]
+    resampled = judge.reducer(scored)(pd.concat([easy, easy.iloc[:1]]))["auc(ptbxl.rhythm)"]
+    stood_in = judge.reducer(scored)(scored)["auc(ptbxl.rhythm)"]
+    assert stood_in == whole["auc(ptbxl.rhythm)"] and resampled < judge.reduce(easy)["auc(ptbxl.rhythm)"]
 
 
 def test_a_sample_without_a_label_of_a_set_is_no_part_of_it():
     scored = rows([s.answer for s in SAMPLES])
-    assert scored["label:ptbxl_rhythm:sinus rhythm"].isna().tolist() == [False, False, False, True]
-    assert scored["label:ptbxl_super:normal ECG"].notna().all()
+    assert scored["label:ptbxl.rhythm:sinus rhythm"].isna().tolist() == [False, False, False, True]
+    assert scored["label:ptbxl.super:normal ECG"].notna().all()
 
 
 def test_corpora_keep_their_own_label_sets():
@@ -105,7 +127,7 @@ def test_corpora_keep_their_own_label_sets():
     both = [*SAMPLES, *other]
     found = Classification(None, {"labels": universe}, Words())
     found = found.reduce(found.score(both, [Prediction(s.id, s.answer) for s in both]))
-    assert found["auc_cpsc_rhythm"] == found["auc_ptbxl_rhythm"] == 1 and "auc_cpsc_super" not in found
+    assert found["auc(cpsc.rhythm)"] == found["auc(ptbxl.rhythm)"] == 1 and "auc(cpsc.super)" not in found
 
 
 def test_labels_are_names_not_substrings():
@@ -113,7 +135,7 @@ def test_labels_are_names_not_substrings():
     said = [ECGSample(id=f"q{i}", task="classification", subset="ptbxl", records=(Window("r"),), conversation=(Turn("user", "<ecg>"), Turn("assistant", name)),
                       meta={"labels": {"rhythm": [name]}}) for i, name in enumerate(["AF", "AFL"])]  # fmt: skip
     scored = Classification(None, {"labels": universe}, Words()).score(said, [Prediction("q0", "AF"), Prediction("q1", "AFL")])
-    assert scored["label:ptbxl_rhythm:AF"].tolist() == [1, 0] and scored["score:ptbxl_rhythm:AF"].tolist() == [1, 0]
+    assert scored["label:ptbxl.rhythm:AF"].tolist() == [1, 0] and scored["score:ptbxl.rhythm:AF"].tolist() == [1, 0]
     assert scored["said:atrial_fibrillation"].tolist() == [True, False]
 
 
@@ -132,7 +154,7 @@ def test_each_phrase_is_embedded_once():
 
 def test_cosine_takes_a_denial_for_a_match_and_the_findings_do_not():
     scored = rows(["no atrial fibrillation"] * 4)
-    assert (scored["score:ptbxl_rhythm:atrial fibrillation"] > 0.5).all() and not scored["said:atrial_fibrillation"].any()
+    assert (scored["score:ptbxl.rhythm:atrial fibrillation"] > 0.5).all() and not scored["said:atrial_fibrillation"].any()
 
 
 LABELS = {
@@ -168,12 +190,12 @@ def test_a_phrase_inside_a_longer_one_is_not_read():
 def test_each_label_has_its_auc_beside_its_f1():
     texts = ["sinus rhythm, normal ECG", "no atrial fibrillation, conduction disturbance", "atrial flutter, normal ECG", "conduction disturbance"]
     scored = rows(texts)
-    found, labels = task().reduce(scored), task().blocks(scored)["labels of ptbxl_rhythm"]
-    asked = {"n": 3, "n_patients": int(scored["patient"][scored["label:ptbxl_rhythm:pacemaker"].notna()].nunique()), "n_unparsed": 0}
+    found, labels = task().reduce(scored), task().blocks(scored)["labels of ptbxl.rhythm"]
+    asked = {"n": 3, "n_patients": int(scored["patient"][scored["label:ptbxl.rhythm:pacemaker"].notna()].nunique()), "n_unparsed": 0}
     assert labels["sinus rhythm"] == {"auc": 1.0, "f1": 1.0, "positives": 1, **asked}
     assert labels["atrial fibrillation"] == {"auc": 1.0, "f1": 0.0, "positives": 1, **asked}  # denied: alike, but not asserted
     assert labels["pacemaker"] == {"positives": 0, **asked}
-    assert found["f1_ptbxl_super"] == 1 and found["f1_ptbxl_rhythm"] == pytest.approx(2 / 3) and found["label_f1"] == pytest.approx(5 / 6)
+    assert found["f1(ptbxl.super)"] == 1 and found["f1(ptbxl.rhythm)"] == pytest.approx(2 / 3) and found["f1(ptbxl)"] == pytest.approx(5 / 6)
 
 
 @real_data
@@ -184,10 +206,10 @@ def test_real_reports_assert_their_own_labels_and_denied_ones_none(tmp_path):
     judge = Classification(None, {"labels": label_universe(stores), "label_statements": label_statements(stores)}, Words())
     assert {group: len(names) for group, names in judge.info["labels"]["ptbxl"].items()} == {"super": 5, "sub": 23, "form": 19, "rhythm": 12}
     found = judge.reduce(judge.score(samples, [Prediction(s.id, s.answer) for s in samples]))
-    assert found["label_f1"] == found["f1_ptbxl_super"] == found["f1_ptbxl_sub"] == found["finding_f1"] == 1
+    assert found["f1(ptbxl)"] == found["f1(ptbxl.super)"] == found["f1(ptbxl.sub)"] == found["finding_f1"] == 1
     denied = ["no " + s.answer.removeprefix("Report: ").replace(", ", ", no ") for s in samples]
     found = judge.reduce(judge.score(samples, [Prediction(s.id, text) for s, text in zip(samples, denied)]))
-    assert found["label_f1"] == found["finding_f1"] == 0 and found["auc"] > 0.9
+    assert found["f1(ptbxl)"] == found["finding_f1"] == 0 and found["auc(ptbxl)"] > 0.9
 
 
 def test_what_is_missing_is_said():
@@ -195,5 +217,5 @@ def test_what_is_missing_is_said():
         rows([""] * 4, Classification(None, {"labels": {"ptbxl": UNIVERSE}}))
     with pytest.raises(DataError, match="label names"):
         rows([""] * 4, Classification(None, {}, Words()))
-    with pytest.raises(DataError, match="q0.*'ptbxl_super'.*normal ECG"):
+    with pytest.raises(DataError, match="q0.*'ptbxl.super'.*normal ECG"):
         rows([""] * 4, Classification(None, {"labels": {"ptbxl": {**UNIVERSE, "super": ["conduction disturbance"]}}}, Words()))

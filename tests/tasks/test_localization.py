@@ -134,6 +134,12 @@ def test_always_no_x_found_does_not_look_good():
     assert everything["sensitivity"] == 1 and everything["iou_balanced"] < 0.1
 
 
+def test_an_interval_elsewhere_is_no_detection():
+    samples = [question(0, [(1, 2)]), question(1, [(4, 5), (7, 8)]), question(2, ())]
+    found = metrics(samples, ["Duration: 3.0s-9.0s", "Duration: 0.5s-1.0s, 7.5s-9.0s", "Duration: 0.0s-1.0s"])
+    assert found["sensitivity"] == 0.5 and found["specificity"] == 0
+
+
 def test_an_abnormality_without_positives_or_without_negatives_is_left_out_of_the_balance():
     samples = [*mixed(), question(4, (), "Paced beat")]
     found = metrics(samples, [s.answer for s in samples[:4]] + ["Duration: 1.0s-2.0s"])

@@ -72,11 +72,12 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
 def _settings(runs: Mapping[Member, Results]) -> list[Setting]:
     """The runs by experiment, in the suite's order."""
     rows: dict[str, dict[int, Mapping]] = {}
-    paper, blind = {}, {}
+    paper, blind, components = {}, {}, {}
     for member, run in runs.items():
         rows.setdefault(member.experiment.name, {})[member.experiment.seed] = run.rows
         paper[member.experiment.name], blind[member.experiment.name] = member.experiment.paper_row, run.trained_blind
-    return [Setting(name, paper[name], by_seed, blind[name]) for name, by_seed in rows.items()]
+        components[member.experiment.name] = run.components
+    return [Setting(name, paper[name], by_seed, components[name], blind[name]) for name, by_seed in rows.items()]
 
 
 def changed_keys(runs: Mapping[Member, Results]) -> Grid:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,10 @@ class Classification(Task):
     needs = "it asks of the test records of corpora with labels: add corpora.ptbxl, evaluation.corpora.cpsc2018 or evaluation.corpora.csn"
     primary = "auc"
     metrics = {
-        "auc": "mean of the label sets' macro-AUC, 0 to 1; 0.5 is chance (Table 8, over Table 4's six sets)",
-        "label_f1": "mean of the label sets' macro-F1 of labels asserted, 0 to 1; a denial is no match",
-        "auc_CORPUS_SET": "macro-AUC of one label set over its labels with positives and negatives, 0 to 1 (Table 4)",
-        "f1_CORPUS_SET": "macro-F1 of one label set's labels asserted, over its labels with positives, 0 to 1",
+        "auc(CORPUS,...)": "mean of the macro-AUC of all label sets of these corpora, 0 to 1; 0.5 is chance (Table 8 is over Table 4's six sets)",
+        "f1(CORPUS,...)": "mean of the macro-F1 of all label sets of these corpora, labels asserted, 0 to 1; a denial is no match",
+        "auc(CORPUS.SET)": "macro-AUC of one label set over its labels with positives and negatives, 0 to 1 (Table 4)",
+        "f1(CORPUS.SET)": "macro-F1 of one label set's labels asserted, over its labels with positives, 0 to 1",
         "finding_f1": "macro F1, 0 to 1, of the findings asserted, over the findings that references assert",
         "finding_precision": "share of the findings said that the references assert, 0 to 1",
     }
@@ -68,7 +68,7 @@ class Classification(Task):
         """`score:GROUP:LABEL` (cosine, 0 for an empty report), `label:GROUP:LABEL` (1, 0, NaN outside the set),
         `asserted:GROUP:LABEL` (what the report says of itself), findings.
 
-        A group is a corpus and one of its label sets, "ptbxl_super". Raises DataError for a label unknown to its set.
+        A group is a corpus and one of its label sets, "ptbxl.super". Raises DataError for a label unknown to its set.
         """
         universe = self._universe(samples)
         names = sorted({name for labels in universe.values() for name in labels})
@@ -86,11 +86,38 @@ class Classification(Task):
         return pd.concat([pd.DataFrame(columns), finding_columns(said, [reference_findings(s) for s in samples])], axis=1)
 
     def compute(self, rows: pd.DataFrame) -> dict[str, float]:
+        return self._averaged(rows, {})
+
+    def reducer(self, rows: pd.DataFrame) -> Callable[[pd.DataFrame], dict[str, float]]:
+        """Resamples are averaged over the labels that these rows define; where a resample leaves one of them without a positive or without a
+        negative, its value over these rows stands in, so that no resample is a mean over other labels."""
+        return partial(self._averaged, whole=_measured(rows))
+
+    def _averaged(self, rows: pd.DataFrame, whole: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, int]]) -> dict[str, float]:
+        """Metrics of rows; whole: the `_measured` rows that they were drawn from, if they were."""
         found, measured = {}, _measured(rows)
-        for one, every, measure in (("auc", "auc", 0), ("f1", "label_f1", 1)):
-            macro = {group: float(np.nanmean(values[measure])) for group, values in measured.items() if not np.isnan(values[measure]).all()}
-            found |= {f"{one}_{group}": value for group, value in macro.items()} | ({every: float(np.mean(list(macro.values())))} if macro else {})
+        for name, measure in (("auc", 0), ("f1", 1)):
+            values = {group: one[measure] for group, one in measured.items()}
+            if whole:
+                values = {group: np.where(np.isnan(of), whole[group][measure], of) for group, of in values.items()}
+            macro = {group: float(np.nanmean(of)) for group, of in values.items() if not np.isnan(of).all()}
+            found |= {f"{name}({group})": value for group, value in macro.items()}
+            if macro:
+                found[_mean_of(name, measured)] = float(np.mean(list(macro.values())))
         return found | finding_metrics(rows)
+
+    def headline(self, rows: pd.DataFrame) -> str:
+        """"auc(ptbxl)": of the corpora whose label sets it is a mean of; "auc(csn.csn)" where it is of one set."""
+        return _mean_of(self.primary, _groups(tuple(rows.columns)))
+
+    def meaning(self, metric: str) -> str:
+        name, _, groups = metric.rstrip(")").partition("(")
+        if not groups:
+            return super().meaning(metric)
+        if "." in groups:
+            corpus, _, group = groups.partition(".")
+            return f"macro-{name.upper()} of the label set {group} of {corpus}, 0 to 1" + ("; 0.5 is chance" if name == "auc" else ", of labels asserted")
+        return f"mean of the macro-{name.upper()} of all label sets of {groups.replace(',', ', ')}, 0 to 1" + ("; 0.5 is chance" if name == "auc" else "")
 
     def blocks(self, rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
         """"labels of GROUP" -> label -> its AUC and F1 where they are defined, its positives, and the `counts` of the set's questions."""
@@ -111,14 +138,14 @@ class Classification(Task):
             labels = _groups(tuple(rows.columns))[group]
             left_out = [label for label, area in zip(labels, areas) if np.isnan(area)]
             if left_out:
-                notes.append(f"auc_{group} leaves out labels without positives or without negatives: {', '.join(left_out)}")
+                notes.append(f"auc({group}) leaves out labels without positives or without negatives: {', '.join(left_out)}")
         return notes + finding_notes(rows)
 
     def _universe(self, samples: Sequence[ECGSample]) -> Mapping[str, Sequence[str]]:
         corpora = self.info.get("labels")
         if not corpora:
             raise DataError("classification needs the label names of each set, info={'labels': {corpus: {set: [names]}}}")
-        universe = {f"{corpus}_{group}": names for corpus, groups in corpora.items() for group, names in groups.items()}
+        universe = {f"{corpus}.{group}": names for corpus, groups in corpora.items() for group, names in groups.items()}
         for sample in samples:
             for group, names in _held(sample).items():
                 unknown = sorted(names - set(universe.get(group, ())))
@@ -127,10 +154,10 @@ class Classification(Task):
         return universe
 
     def _asserted(self, samples: Sequence[ECGSample], answers: Sequence[list[str] | None]) -> list[frozenset[tuple[str, str]]]:
-        """("CORPUS_SET", label) of each label that an answer asserts, of its sample's corpus."""
+        """("CORPUS.SET", label) of each label that an answer asserts, of its sample's corpus."""
         readers = {corpus: LabelReader(groups, self.info.get("label_statements", {}).get(corpus)) for corpus, groups in self.info["labels"].items()}
         return [
-            frozenset((f"{sample.subset}_{group}", name) for group, name in readers[sample.subset](". ".join(answer or ())))
+            frozenset((f"{sample.subset}.{group}", name) for group, name in readers[sample.subset](". ".join(answer or ())))
             for sample, answer in zip(samples, answers)
         ]
 
@@ -151,14 +178,20 @@ class Classification(Task):
 
 
 def _held(sample: ECGSample) -> dict[str, frozenset[str]]:
-    """"CORPUS_SET" -> the names that hold for the sample."""
-    return {f"{sample.subset}_{group}": frozenset(names) for group, names in sample.meta["labels"].items()}
+    """"CORPUS.SET" -> the names that hold for the sample."""
+    return {f"{sample.subset}.{group}": frozenset(names) for group, names in sample.meta["labels"].items()}
 
 
 def reference_findings(sample: ECGSample) -> frozenset[str]:
     """Findings of the reference report; of the names of the sample's labels where there is no report."""
     labels = sample.meta["labels"].values()
     return find(sample.answer or ". ".join(name for names in labels for name in names))
+
+
+def _mean_of(name: str, groups: Collection[str]) -> str:
+    """The name of a mean over label sets: by its only set, or by the corpora of all of them, whose keys have no comma."""
+    groups = [*groups]
+    return f"{name}({groups[0] if len(groups) == 1 else ','.join(sorted({group.partition('.')[0] for group in groups}))})"
 
 
 @lru_cache(maxsize=64)

@@ -44,7 +44,7 @@ class Localization(Task):
         "iou_micro": "mean IoU over questions, 0 to 1",
         "iou_positive": "mean IoU of questions whose abnormality is there, 0 to 1; always \"No X Found\" gets 0",
         "iou_negative": "mean IoU of questions whose abnormality is not there: the share answered \"No X Found\", 0 to 1",
-        "sensitivity": "share of positive questions answered with an interval, 0 to 1",
+        "sensitivity": "share of positive questions answered with an interval that overlaps a true one, 0 to 1",
         "specificity": "share of negative questions answered \"No X Found\", 0 to 1",
         "unparsed": "share of answers that the parser could not read, 0 to 1; they score 0 everywhere",
         "onset_error": "mean |onset said - onset true| of intervals that overlap one to one, s",
@@ -126,7 +126,7 @@ def _measure(sample: ECGSample, said: np.ndarray | None) -> dict:
     alone = touching & (touching.sum(axis=0, keepdims=True) == 1) & (touching.sum(axis=1, keepdims=True) == 1)
     i, j = np.nonzero(alone)
     onset, offset = np.abs(said[i] - true[j]).sum(axis=0)
-    return row | {"iou": iou(said, true), "detected": (len(said) > 0) == (len(true) > 0),
+    return row | {"iou": iou(said, true), "detected": bool(touching.any()) if len(true) else not len(said),
                   "pairs": len(i), "onset_error": onset, "offset_error": offset}  # fmt: skip
 
 
