@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from anyecg.config import resolvers, validation
 from anyecg.config.schema import Experiment, to_dict
 from anyecg.config.validation import Problem, lines
-from anyecg.config.merge import Layer, chain, merge, override_layer, read, with_profiles
+from anyecg.config.merge import Layer, alike, chain, merge, override_layer, read, with_profiles
 from anyecg.config.trainable import untrainable
 from anyecg.types import ConfigError
 
@@ -28,7 +28,7 @@ def load(path: str | Path, overrides: Iterable[str] = (), common: Iterable[Layer
     Merged in this order, later wins: the recipe at the root of the chain, `scale/SCALE.yaml` beside it and, if there
     is one, `scale/SCALE+LLM.yaml` (what that LLM needs there, fewer steps say), the files further down the chain,
     `common` (what a suite says of all its experiments), the overrides. Where the root names a component, a profile does
-    not name another. trained: whether the experiment is to be trained, not only read for its data. Raises ConfigError with
+    not name another. A stage that is `like` another then has that one's settings, but for those that it gives itself. trained: whether the experiment is to be trained, not only read for its data. Raises ConfigError with
     every problem found, each with file and key.
     """
     scale, layers = with_profiles(chain(Path(path)), [*common, *map(override_layer, overrides)])
@@ -36,6 +36,10 @@ def load(path: str | Path, overrides: Iterable[str] = (), common: Iterable[Layer
     for origin, values in layers:
         merged = merge(merged, values, (), origin, origins)
     merged["scale"] = scale
+    try:
+        merged["stages"] = alike(merged.get("stages") or {})
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     try:
         merged = OmegaConf.to_container(OmegaConf.create(merged), resolve=True)
     except (OmegaConfBaseException, RecursionError) as error:

@@ -12,6 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from anyecg.config.checks import meant
 from anyecg.config.schema import Experiment
 from anyecg.types import ConfigError
 
@@ -167,3 +168,26 @@ def merge(old: Any, new: Any, path: tuple[str, ...], origin: str, origins: dict)
     for key, value in new.items():
         merged[str(key)] = merge(merged.get(str(key)), value, (*path, str(key)), origin, origins)
     return merged
+
+
+def alike(stages: Any) -> Any:
+    """Stages with the settings of the one that they are `like`, but for those that they give themselves; ConfigError where there is none.
+
+    A stage that a recipe makes of another so follows whatever a scale or an override says of that one.
+    """
+    if not isinstance(stages, dict):
+        return stages
+    made: dict[str, Any] = {}
+
+    def of(name: str, above: tuple[str, ...]) -> Any:
+        stage = stages[name]
+        if name in made or not isinstance(stage, dict) or "like" not in stage:
+            return made.get(name, stage)
+        other = stage["like"]
+        if not isinstance(other, str) or other not in stages or other in above:
+            why = "is like itself" if other in above else f"there is no stage '{other}'{meant(other, stages)}"
+            raise ConfigError(f"stages.{name}.like: {why}")
+        made[name] = (of(other, (*above, other)) or {}) | {key: value for key, value in stage.items() if key != "like"}
+        return made[name]
+
+    return {name: of(name, (name,)) for name in stages}

@@ -40,6 +40,43 @@ def test_the_six_ablations_of_table_8_are_there():
     assert {"no_contrastive", "no_lead_emb", "no_dynamic_input", "full_tuning", "no_replay", "no_curriculum"} <= names
 
 
+INTENDED = {  # of each ablation, all resolved keys that differ from the recipe's, at every scale
+    "no_contrastive": {"curriculum"}, "no_lead_emb": {"encoder.lead_embedding"}, "no_dynamic_input": {"input.max_seconds", "input.max_ecgs"},
+    "full_tuning": {"llm.tuning"}, "no_replay": {"replay"}, "no_curriculum": {"curriculum"},
+}  # fmt: skip
+
+
+def flat(values, path=()):
+    """Dotted key -> value."""
+    if not isinstance(values, dict):
+        return {".".join(path): values}
+    return {key: value for name, part in values.items() for key, value in flat(part, (*path, name)).items()}
+
+
+@pytest.mark.parametrize("scale", ["cpu", "gpu", "paper"])
+@pytest.mark.parametrize("name", INTENDED)
+def test_only_the_intended_keys_of_an_ablation_differ_at_any_scale(name, scale):
+    recipe, ablation = (flat(config.to_dict(config.load(path, [f"scale={scale}"]))) for path in (RECIPE, EXPERIMENTS / f"ablation_{name}.yaml"))
+    changed = {key for key in recipe.keys() | ablation.keys() if recipe.get(key) != ablation.get(key)}
+    assert changed - {"name", "description", "paper_row"} == INTENDED[name]
+
+
+@pytest.mark.parametrize("overrides", [["scale=cpu"], ["scale=gpu"], ["scale=paper"], ["llm=smollm2"], ["stages.stage2.lr_scale.encoder=0.5", "stages.stage2.clip=2"]])
+def test_the_joint_stage_follows_stage_2_in_all_that_it_does_not_say(overrides):
+    """Its keys used to be copied one by one; weight decay was not, and was 100 times the recipe's at scale=paper."""
+    stages = config.load(RECIPE, overrides).stages
+    joint, stage2 = flat(config.to_dict(stages["joint"])), flat(config.to_dict(stages["stage2"]))
+    differ = {key for key in joint.keys() | stage2.keys() if joint.get(key) != stage2.get(key)}
+    assert all(key.partition(".")[0] in ("tasks", "replay", "samples") for key in differ), differ
+
+
+def test_a_stage_like_one_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(ConfigError, match="stages.joint.like: there is no stage 'stage22'; did you mean 'stage2'"):
+        config.load(RECIPE, ["stages.joint.like=stage22"])
+    with pytest.raises(ConfigError, match="stages.*like: is like itself"):
+        config.load(RECIPE, ["stages.stage2.like=joint"])
+
+
 def test_no_curriculum_visits_as_many_samples():
     recipe = config.load(RECIPE)
     joint = config.load(EXPERIMENTS / "ablation_no_curriculum.yaml").stages["joint"]
