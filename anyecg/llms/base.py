@@ -17,11 +17,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import ModelOutput
 
 from anyecg.config.checks import Checks
-from anyecg.llms.cache import NoCache, allow_no_cache, takes_no_cache
+from anyecg.llms.cache import NoCache, takes_no_cache
 from anyecg.llms.chat import TEMPLATES, Chat
 from anyecg.llms.decoding import greedy
 from anyecg.llms.fit import check_model, check_template, filler
 from anyecg.llms.lora import LoRAConfig, add_lora
+from anyecg.llms.recompute import recompute_layers
 from anyecg.llms.shards import gathered, shape_of
 from anyecg.types import Beside, CheckpointError, ConfigError, DataError
 
@@ -34,7 +35,7 @@ class LLMConfig:
     tuning: str = "lora"  # what may be trained: lora (query and key projections), full, none
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     chat: str = "auto"  # auto: the tokenizer's chat template if it has one; plain: "User: ...", "Assistant: ..."
-    gradient_checkpointing: bool = False  # recompute activations in the backward pass (in train mode only)
+    gradient_checkpointing: bool = False  # recompute the layers' activations in the backward pass
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
@@ -76,8 +77,7 @@ class LanguageModel(nn.Module):
             self.pad = filler(model, [tokenizer.pad_token_id, *self.stops])
             model.generation_config = GenerationConfig(do_sample=False, eos_token_id=self.stops, pad_token_id=self.pad)
         if cfg.gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-            allow_no_cache(model)
+            recompute_layers(model)
         self.tuning, self.checkpointing = cfg.tuning, cfg.gradient_checkpointing
         self.model = add_lora(model, cfg.lora) if cfg.tuning == "lora" else model.requires_grad_(cfg.tuning == "full")
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Cache, DynamicCache, PretrainedConfig
 from transformers.cache_utils import DynamicLayer
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 class NoCache(Cache):
@@ -25,10 +24,3 @@ class NoCache(Cache):
 def takes_no_cache(config: PretrainedConfig) -> bool:
     """Whether all layers of this architecture are attention, whose keys and values are all that they would cache."""
     return all(isinstance(layer, DynamicLayer) for layer in DynamicCache(config=config).layers)
-
-
-def allow_no_cache(model: nn.Module) -> None:
-    """Let layers that are recomputed in the backward pass take a `NoCache`, which a second update does not change; by transformers' own switch."""
-    for module in model.modules():
-        if isinstance(module, GradientCheckpointingLayer):
-            module._can_checkpoint_with_cache = True

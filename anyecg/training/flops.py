@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
+from transformers.modeling_layers import GradientCheckpointingLayer
+
 from anyecg.llms.base import LanguageModel
 from anyecg.model import ECGLanguageModel
 from anyecg.types import CANONICAL_LEADS, ConfigError
@@ -44,6 +46,7 @@ class Forward:
     head: int
     attention: int
     fusion: int = 0
+    last: int = 0  # of `body`, the last product of each layer
 
     @classmethod
     def of(cls, model: ECGLanguageModel) -> Forward:
@@ -60,7 +63,9 @@ class Forward:
             raise ConfigError(f"encoder or connector: --plan cannot run them on the {device.type} device ({str(error).splitlines()[0]})") from error
         lora = sum(p.numel() for name, p in model.llm.named_parameters() if "lora_" in name)
         matrices = sum(p.numel() for p in model.fusion.groups()["fusion"].values() if p.ndim >= 2)
-        return cls(encoder, counter.get_total_flops() - encoder, 2 * _matrices(model.llm), 2 * lora, 2 * _head(model.llm), 4 * _width(model.llm), 2 * matrices)
+        eye = counter.get_total_flops()
+        return cls(encoder, eye - encoder, body=2 * _matrices(model.llm), lora=2 * lora, head=2 * _head(model.llm), attention=4 * _width(model.llm),
+                   fusion=2 * matrices, last=2 * _last(model.llm))
 
 
 def answering_flops(forward: Forward, shape: Shape, trains: Collection[str], tuning: str) -> float:
@@ -77,8 +82,8 @@ def answering_flops(forward: Forward, shape: Shape, trains: Collection[str], tun
 
 
 def recomputed_flops(forward: Forward, shape: Shape) -> float:
-    """What gradient checkpointing adds to a sample: the LLM's layers once more."""
-    return shape.tokens * (forward.body + forward.lora + forward.fusion) + forward.attention * shape.tokens**2
+    """What gradient checkpointing adds to a sample: the LLM's layers once more, each up to its last product, whose result no gradient needs."""
+    return shape.tokens * (forward.body - forward.last + forward.lora + forward.fusion) + forward.attention * shape.tokens**2
 
 
 def _matrices(llm: LanguageModel) -> int:
@@ -86,6 +91,13 @@ def _matrices(llm: LanguageModel) -> int:
     embeddings = {id(p) for module in llm.lm.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
     body = (p for name, p in llm.lm.base_model.named_parameters() if p.ndim >= 2 and "lora_" not in name)
     return sum(p.numel() for p in body if id(p) not in embeddings)
+
+
+def _last(llm: LanguageModel) -> int:
+    """Parameters of the last matrix of each layer."""
+    layers = (module for module in llm.lm.base_model.modules() if isinstance(module, GradientCheckpointingLayer))
+    matrices = ([p for name, p in layer.named_parameters() if p.ndim >= 2 and "lora_" not in name] for layer in layers)
+    return sum(own[-1].numel() for own in matrices if own)
 
 
 def _head(llm: LanguageModel) -> int:

@@ -63,6 +63,26 @@ def test_gradient_checkpointing_changes_no_gradient(load):
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.parametrize("family", KNOWN)
+def test_a_frozen_model_recomputes_in_eval_mode(load, family):
+    """Dropout stays off, and the library's own switch does nothing there: fewer activations are kept, the gradients are the same."""
+    found = []
+    for switch in (False, True):
+        llm, kept = load(family, tuning="none", gradient_checkpointing=switch).eval(), []
+        embeds = torch.randn(2, 6, llm.dim, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):
+            loss = llm.hidden(embeds).square().sum()
+        ran = []
+        for module in llm.modules():
+            if isinstance(module, torch.nn.LayerNorm) or "RMSNorm" in type(module).__name__:
+                module.register_forward_hook(lambda *_: ran.append(1))
+        loss.backward()
+        found.append((sum(kept), len(ran), embeds.grad))
+    (kept, again, gradient), (kept_less, recomputed, other) = found
+    assert kept_less < 0.6 * kept and again == 0 and recomputed > 0
+    torch.testing.assert_close(gradient, other, atol=1e-5, rtol=1e-5)
+
+
 def test_bfloat16_weights_take_float32_embeddings(load):
     llm = load("Llama", dtype="bfloat16").eval()
     assert llm.lm.dtype == torch.bfloat16

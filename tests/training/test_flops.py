@@ -44,10 +44,15 @@ def test_a_trained_encoder_alone_takes_three_forward_passes():
     assert contrastive_flops(Forward.of(model)) == pytest.approx(counter.get_total_flops(), rel=0.05)  # nothing flows back into the signal
 
 
-def test_checkpointing_adds_one_forward_pass_of_the_layers():
-    model, item = make_model(), make_item(clips=(2,))
-    forward, shape = Forward.of(model), shape_of(model, item)
-    with torch.no_grad(), plain_attention(model), FlopCounterMode(display=False) as counter:
-        model.llm.hidden(model.embed(collator(model)([item])))
-    eye = shape.clips * (forward.encoder + forward.connector)
-    assert recomputed_flops(forward, shape) == pytest.approx(counter.get_total_flops() - eye, rel=0.01)
+@pytest.mark.parametrize(("trains", "tuning"), [
+    (("encoder", "connector", "markers"), "lora"), (("connector", "markers", "llm"), "lora"), (ALL, "full"), (("llm_weights", "markers"), "lora"), (("llm",), "lora"),
+])
+def test_checkpointing_costs_what_torch_counts(trains, tuning):
+    """Where the LLM is frozen and in eval mode (Stage 1) too."""
+    item, found = make_item(clips=(2,)), []
+    for switch in (False, True):
+        model = make_model(tuning=tuning, checkpointing=switch, **WIDE)
+        model.train_only(trains)
+        found.append(counted(model.train(), trains, item))
+        assert model.llm.training == ("llm" in trains or "llm_weights" in trains)
+    assert recomputed_flops(Forward.of(model), shape_of(model, item)) == pytest.approx(found[1] - found[0], rel=0.01)

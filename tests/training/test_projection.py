@@ -82,7 +82,7 @@ def test_hours_are_flops_over_what_the_gpus_do(projection):
 
 def test_checkpointing_is_told_apart(projection):
     assert not project(config.load(EXPERIMENT, ["scale=paper", "llm.gradient_checkpointing=false"])).stages[1].cost.recomputed
-    assert 0.45 < projection.stages[1].cost.recomputed / projection.stages[1].cost.flops < 0.5  # one pass more to about two
+    assert 0.3 < projection.stages[1].cost.recomputed / projection.stages[1].cost.flops < 0.4  # three quarters of one pass more to about two
 
 
 def test_lengths_of_samples_without_data(paper, model):

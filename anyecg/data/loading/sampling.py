@@ -8,7 +8,7 @@ import numpy as np
 
 from anyecg.types import ConfigError
 
-PASS_COST = 128  # tokens that could be computed in the time that a pass takes beside its tokens (calls, launches), roughly
+PASS_COST = 256  # tokens that could be computed in the time that a pass takes beside its tokens (calls, launches), roughly
 MOST_PASSES = 8  # a device, where nothing says how a step is cut
 LOOKED_AT = 256  # steps from which the number of passes is chosen
 
