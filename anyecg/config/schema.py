@@ -161,7 +161,7 @@ class TrainerConfig:
     accelerator: str = "auto"
     devices: int = 1  # GPUs (or processes) of a node
     num_nodes: int = 1
-    strategy: Slot = slot("engine", "auto")  # single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
+    strategy: Slot = slot("engine", "auto")  # from Python a name is enough; single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
     precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true where the engine keeps float32 weights (deepspeed)
     compile: bool = False  # encoder and LLM through torch.compile while a stage trains
     matmul: str = "auto"  # float32 products on a CPU: torch, onednn; auto: onednn on an AMD CPU with AVX-512
@@ -173,6 +173,9 @@ class TrainerConfig:
     deterministic: bool | str = False  # kernels that give the same bits again on a GPU, too; true: an operation without one is an error; "warn"
 
     def __post_init__(self) -> None:
+        for key, kind in (("strategy", "engine"), ("logger", "logger")):
+            if isinstance(getattr(self, key), str):
+                object.__setattr__(self, key, Slot.of(kind, getattr(self, key)))
         with Checks(self) as check:
             check.among("accelerator", ACCELERATORS)
             check.among("precision", PRECISIONS)
@@ -181,7 +184,7 @@ class TrainerConfig:
             check.number("workers", least=0)
             if self.deterministic not in (True, False, "warn"):
                 check.wrong("deterministic", f"true, false or warn, not {self.deterministic!r}")
-            if isinstance(self.strategy, Slot):
+            if self.strategy:
                 for key, what in self.strategy.component.problems(self.strategy.config, self):
                     check.wrong(key, what)
 

@@ -15,14 +15,20 @@ WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 def deterministic(setting: bool | str) -> Iterator[None]:
     """Within it torch takes deterministic kernels only (`trainer.deterministic`).
 
-    True: an operation that has none raises RuntimeError; "warn": it warns and is computed as ever; False: nothing changes.
-    cuBLAS gets a fixed workspace, unless `CUBLAS_WORKSPACE_CONFIG` is set; it reads it when it is first used in a process.
+    True: an operation that has none raises RuntimeError; "warn": it warns and is computed as ever; False: nothing
+    changes.
+    cuBLAS gets a fixed workspace, unless `CUBLAS_WORKSPACE_CONFIG` is set; it reads it when it is first used in a
+    process.
     """
     if setting is False:
         yield
         return
     os.environ.setdefault(WORKSPACE, ":4096:8")
-    before, warned, benchmark = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled(), torch.backends.cudnn.benchmark
+    before, warned, benchmark = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.backends.cudnn.benchmark,
+    )
     torch.use_deterministic_algorithms(True, warn_only=setting == "warn")
     torch.backends.cudnn.benchmark = False
     try:

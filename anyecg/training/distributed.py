@@ -26,11 +26,14 @@ def join(trainer: TrainerConfig) -> None:
     """
     started = next((kind() for kind in (TorchElasticEnvironment, SLURMEnvironment) if kind.detect()), None)
     asked = trainer.processes
-    if started is None or (asked == 1 and started.global_rank() == 0 and not isinstance(started, TorchElasticEnvironment)):
+    if started is None or (
+        asked == 1 and started.global_rank() == 0 and not isinstance(started, TorchElasticEnvironment)
+    ):
         return
     if started.world_size() != asked:
         raise ConfigError(
-            f"trainer.devices ({trainer.devices}) times trainer.num_nodes ({trainer.num_nodes}) is {asked}, but {started.world_size()} processes "
+            f"trainer.devices ({trainer.devices}) times trainer.num_nodes ({trainer.num_nodes}) is {asked}, but "
+            f"{started.world_size()} processes "
             "were started; give the launcher and the configuration the same numbers (docs/multi_node.md)"
         )
     if asked == 1 or distributed.is_initialized():
@@ -40,7 +43,9 @@ def join(trainer: TrainerConfig) -> None:
         torch.cuda.set_device(started.local_rank())
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = started.main_address, str(started.main_port)
     rank_zero_only.rank = started.global_rank()
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", rank=started.global_rank(), world_size=asked)
+    distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if cuda else "gloo", rank=started.global_rank(), world_size=asked
+    )
 
 
 def is_first() -> bool:
@@ -82,7 +87,9 @@ def _from_first(failure: str | None) -> str | None:
     try:
         distributed.broadcast_object_list(given, src=0, group=_patient())
     except RuntimeError as error:
-        raise AnyECGError(f"another process of the run ended ({str(error).splitlines()[0]}); its own message says why") from error
+        raise AnyECGError(
+            f"another process of the run ended ({str(error).splitlines()[0]}); its own message says why"
+        ) from error
     return given[0]
 
 

@@ -14,13 +14,16 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from anyecg.files import atomic_write
 from anyecg.registry import Registry
 
-loggers = Registry("logger", {
-    "csv": "anyecg.training.loggers:CSV",
-    "none": "anyecg.training.loggers:CSV",
-    "tensorboard": "anyecg.training.loggers:TensorBoard",
-    "wandb": "anyecg.training.loggers:WandB",
-    "mlflow": "anyecg.training.loggers:MLflow",
-})
+loggers = Registry(
+    "logger",
+    {
+        "csv": "anyecg.training.loggers:CSV",
+        "none": "anyecg.training.loggers:CSV",
+        "tensorboard": "anyecg.training.loggers:TensorBoard",
+        "wandb": "anyecg.training.loggers:WandB",
+        "mlflow": "anyecg.training.loggers:MLflow",
+    },
+)
 
 
 class CSV:
@@ -73,8 +76,15 @@ class WandB(CSV):
     needs = "wandb"
 
     def logger(self, folder: Path, experiment: str, stage: str, key: str) -> Logger:
-        return WandbLogger(name=stage, save_dir=folder, id=f"{stage}-{key}", project=self.cfg.project, group=experiment, offline=self.cfg.offline,
-                           resume="allow")
+        return WandbLogger(
+            name=stage,
+            save_dir=folder,
+            id=f"{stage}-{key}",
+            project=self.cfg.project,
+            group=experiment,
+            offline=self.cfg.offline,
+            resume="allow",
+        )
 
 
 class MLflow(CSV):
@@ -91,7 +101,9 @@ class MLflow(CSV):
     def logger(self, folder: Path, experiment: str, stage: str, key: str) -> Logger:
         kept = folder / "mlflow_run"
         uri = self.cfg.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.parent.resolve()}/mlflow.db"
-        log = MLFlowLogger(experiment, f"{stage}-{key}", tracking_uri=uri, run_id=kept.read_text() if kept.exists() else None)
+        log = MLFlowLogger(
+            experiment, f"{stage}-{key}", tracking_uri=uri, run_id=kept.read_text() if kept.exists() else None
+        )
         if not kept.exists():
             with atomic_write(kept) as part:
                 part.write_text(log.run_id)

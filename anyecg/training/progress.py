@@ -21,16 +21,32 @@ FORMATS = {"loss": ".5f", "grad_norm": ".4g", "lr": ".3e", "samples_per_second":
 
 
 class LossCurve(L.Callback):
-    """Appends a row to `loss.csv` every few optimizer steps and logs progress; between two rows nothing waits for the device.
+    """A row of `loss.csv` every few optimizer steps, and a line of the log; between rows nothing waits for the device.
 
     loss and grad_norm (before clipping) are means over the steps since the last row and, of the loss, over all ranks;
-    `guard` has judged them. `validation`, which is called before, gives its loss to the row of its step, and a step at which it was
+    `guard` has judged them. `validation`, which is called before, gives its loss to the row of its step, and a step
+    at which it was
     measured has one. The same values go to the trainer's Lightning loggers. samples_per_second leaves validation out.
     A stage that goes on from a checkpoint forgets the rows after it: it writes them again.
     """
 
-    def __init__(self, path: Path, stage: str, every: int, samples_a_step: int, guard: Guard, validation: Validation | None = None) -> None:
-        self.path, self.stage, self.every, self.samples, self.guard, self.validation = path, stage, every, samples_a_step, guard, validation
+    def __init__(
+        self,
+        path: Path,
+        stage: str,
+        every: int,
+        samples_a_step: int,
+        guard: Guard,
+        validation: Validation | None = None,
+    ) -> None:
+        self.path, self.stage, self.every, self.samples, self.guard, self.validation = (
+            path,
+            stage,
+            every,
+            samples_a_step,
+            guard,
+            validation,
+        )
         self.loss: float | None = None  # of the last row
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -47,7 +63,9 @@ class LossCurve(L.Callback):
             writer.writeheader()
             writer.writerows(kept)
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int
+    ) -> None:
         step = trainer.global_step
         measured = self.validation is not None and self.validation.step == step
         if step == self.done or (step % self.every and step < trainer.max_steps and not measured):
@@ -57,7 +75,11 @@ class LossCurve(L.Callback):
         self.loss = loss = sum(one.loss for one in taken) / len(taken)
         norms = [one.norm for one in taken if one.norm is not None]
         training = time.monotonic() - self.began - (self.validation.seconds if self.validation else 0)  # s
-        values = {"loss": loss, "lr": trainer.optimizers[0].param_groups[0]["lr"], "samples_per_second": (step - self.first) * self.samples / training}
+        values = {
+            "loss": loss,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "samples_per_second": (step - self.first) * self.samples / training,
+        }
         values |= {"grad_norm": sum(norms) / len(norms)} if norms else {}
         values |= {"validation_loss": self.validation.loss} if measured else {}
         if trainer.is_global_zero:
@@ -70,16 +92,34 @@ class LossCurve(L.Callback):
             self.spoke = time.monotonic()
             rate = values["samples_per_second"]
             left = (trainer.max_steps - step) * self.samples / max(rate, 1e-9)
-            seen = f"  validation {self.validation.loss:.3f}" if self.validation and self.validation.loss is not None else ""
-            log.info("%s  step %d/%d  loss %.3f%s  %.0f samples/s  %d:%02d left", self.stage, step, trainer.max_steps, loss, seen, rate, left // 60, left % 60)
+            seen = (
+                f"  validation {self.validation.loss:.3f}"
+                if self.validation and self.validation.loss is not None
+                else ""
+            )
+            log.info(
+                "%s  step %d/%d  loss %.3f%s  %.0f samples/s  %d:%02d left",
+                self.stage,
+                step,
+                trainer.max_steps,
+                loss,
+                seen,
+                rate,
+                left // 60,
+                left % 60,
+            )
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self.validation and self.validation.seconds:
-            log.info("%s: validation took %.1f %% of the stage's time", self.stage, 100 * self.validation.seconds / (time.monotonic() - self.began))
+            log.info(
+                "%s: validation took %.1f %% of the stage's time",
+                self.stage,
+                100 * self.validation.seconds / (time.monotonic() - self.began),
+            )
 
 
 class Bar(TQDMProgressBar):
-    """Lightning's progress bar with the loss curve's last loss: to log each batch's would wait for the device at each."""
+    """Lightning's progress bar with the loss curve's last loss: each batch's would wait for the device."""
 
     def __init__(self, curve: LossCurve) -> None:
         super().__init__()

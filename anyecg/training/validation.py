@@ -34,10 +34,12 @@ def schedule(stage: StageConfig) -> tuple[int, int]:
 
 
 class Validation(L.Callback):
-    """The validation loss every `every` optimizer steps and after the last: the mean of the module's loss over `batches`.
+    """The validation loss every `every` optimizer steps and after the last: the mean loss over `batches`.
 
-    batches: a sequence whose length is a multiple of the number of ranks; each takes its turn. Nothing of training notices:
-    neither random states nor modes nor gradients. With `best`, the weights of the lowest loss so far are kept on the first rank and
+    batches: a sequence whose length is a multiple of the number of ranks; each takes its turn. Nothing of training
+    notices:
+    neither random states nor modes nor gradients. With `best`, the weights of the lowest loss so far are kept on the
+    first rank and
     in every checkpoint, `kept` after the stage: (step, loss, name -> tensor of what `module.own` takes of the state).
     `loss`, `step`: of the last one; `seconds`: that all of this process took.
     """
@@ -51,7 +53,9 @@ class Validation(L.Callback):
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.done = trainer.global_step
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int
+    ) -> None:
         step = trainer.global_step
         if step == self.done or (step % self.every and step < trainer.max_steps):
             return
@@ -83,7 +87,7 @@ class Validation(L.Callback):
 
 @contextlib.contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
-    """Within it the module is in eval mode and computes no gradient; afterwards its modes and all random generators are as before."""
+    """Within it the module is in eval mode without gradients; then its modes and all random states are restored."""
     modes = [(part, part.training) for part in module.modules()]
     numbers, words = np.random.get_state(), random.getstate()
     with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []), torch.no_grad():

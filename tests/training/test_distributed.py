@@ -1,4 +1,4 @@
-"""The processes of a run: as many as configured, one that works while the others wait, and none that waits for one that failed."""
+"""The processes of a run: as many as configured, one works while the others wait, none waits for one that failed."""
 
 import os
 import subprocess
@@ -13,7 +13,13 @@ from anyecg.types import ConfigError
 
 
 def test_as_many_processes_as_the_configuration_asks_for(monkeypatch):
-    for key, value in {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "1", "LOCAL_RANK": "1", "GROUP_RANK": "0"}.items():
+    for key, value in {
+        "TORCHELASTIC_RUN_ID": "x",
+        "WORLD_SIZE": "4",
+        "RANK": "1",
+        "LOCAL_RANK": "1",
+        "GROUP_RANK": "0",
+    }.items():
         monkeypatch.setenv(key, value)
     with pytest.raises(ConfigError, match=r"trainer.devices \(2\) times trainer.num_nodes \(1\) is 2, but 4 processes"):
         distributed.join(TrainerConfig(devices=2))
@@ -50,11 +56,25 @@ with first_alone():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("end", "words"), [("raise", "the first process stopped, so this one does too: DataError: no corpus here"), ("kill", "another process of the run ended")])
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ("raise", "the first process stopped, so this one does too: DataError: no corpus here"),
+        ("kill", "another process of the run ended"),
+    ],
+)
 def test_where_the_first_process_fails_the_others_stop_at_once(tmp_path, end, words):
     start = [sys.executable, "-c", WORK]
-    began = [subprocess.Popen([*start, str(rank), str(tmp_path / "meet"), end], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              env=os.environ | {"OMP_NUM_THREADS": "1"}) for rank in (0, 1)]
+    began = [
+        subprocess.Popen(
+            [*start, str(rank), str(tmp_path / "meet"), end],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        for rank in (0, 1)
+    ]
     first = began[0].communicate(timeout=120)
     at = time.monotonic()
     out, err = began[1].communicate(timeout=120)

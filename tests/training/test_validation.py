@@ -1,4 +1,4 @@
-"""Validation while a stage trains: it changes nothing of training, costs little, and the best weights outlive a kill."""
+"""Validation while a stage trains: it changes nothing, costs little, and the best weights outlive a kill."""
 
 import csv
 import random
@@ -26,7 +26,7 @@ class Batch:
 
 
 class Toy(L.LightningModule):
-    """Moves w towards ones, at validation measured from half of the way: the loss falls, then rises. Draws from every generator."""
+    """Moves w towards ones, validated against one half: the loss falls, then rises. Draws from every generator."""
 
     def __init__(self):
         super().__init__()
@@ -35,12 +35,12 @@ class Toy(L.LightningModule):
         self.drawn = []
 
     def training_step(self, batch, index):
-        self.drawn.append((torch.rand(1).item(), np.random.rand(), random.random()))
+        self.drawn.append((torch.rand(1).item(), np.random.rand(), random.random()))  # noqa: NPY002
         return (self.drop(batch.x) * (self.w - 1)).square().mean() + 0.1 * (self.w - 1).square().mean()
 
     def validation_step(self, batch, index):
         assert not self.training and not torch.is_grad_enabled()
-        torch.rand(5), np.random.rand(5), random.random()
+        torch.rand(5), np.random.rand(5), random.random()  # noqa: NPY002
         return (self.drop(batch.x) * (self.w - 0.5)).square().mean()
 
     def own(self, state):
@@ -67,10 +67,23 @@ def fit(folder, validation=None, steps=20, stop=None):
                 raise RuntimeError("killed")
 
     trainer = L.Trainer(
-        max_steps=steps, max_epochs=1, accumulate_grad_batches=2, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, plugins=[AtomicCheckpointIO()],
-        callbacks=[guard, *([validation] if validation else []), LossCurve(folder / "loss.csv", "stage1", 5, 4, guard, validation), RandomState(),
-                   Periodic(folder, 4), Killed()],
+        max_steps=steps,
+        max_epochs=1,
+        accumulate_grad_batches=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        plugins=[AtomicCheckpointIO()],
+        callbacks=[
+            guard,
+            *([validation] if validation else []),
+            LossCurve(folder / "loss.csv", "stage1", 5, 4, guard, validation),
+            RandomState(),
+            Periodic(folder, 4),
+            Killed(),
+        ],
     )
     last = folder / LAST
     loader = StatefulDataLoader(rows_of(0, 2 * steps), batch_size=None)
@@ -88,7 +101,9 @@ def curve(folder):
 
 def test_training_does_not_notice_it(tmp_path):
     plain, watched = fit(tmp_path / "plain"), fit(tmp_path / "watched", Validation(rows_of(1, 4), every=3))
-    assert torch.equal(plain.w, watched.w) and plain.drawn == watched.drawn and watched.training and watched.drop.training
+    assert (
+        torch.equal(plain.w, watched.w) and plain.drawn == watched.drawn and watched.training and watched.drop.training
+    )
     losses = {step: validation for step, _, validation in curve(tmp_path / "watched")}
     assert sorted(losses) == [3, 5, 6, 9, 10, 12, 15, 18, 20]
     assert [step for step, loss in losses.items() if loss] == [3, 6, 9, 12, 15, 18, 20]
@@ -114,7 +129,9 @@ def stage(**settings):
     return StageConfig(trains=["encoder"], tasks={"report": 1}, **settings)
 
 
-@pytest.mark.parametrize(("samples", "batch"), [(4800, 16), (16000, 16), (400_000, 256), (7_732_680, 256), (96, 8), (48, 16), (10, 64)])
+@pytest.mark.parametrize(
+    ("samples", "batch"), [(4800, 16), (16000, 16), (400_000, 256), (7_732_680, 256), (96, 8), (48, 16), (10, 64)]
+)
 def test_by_default_it_reads_a_small_share_of_what_training_does(samples, batch):
     questions, every = schedule(stage(samples=samples, batch_size=batch))
     steps = -(-samples // batch)

@@ -1,4 +1,4 @@
-"""A stage of the recipe watched while it trains: validation loss, the best weights, Lightning loggers, deterministic kernels."""
+"""A stage watched while it trains: validation loss, the best weights, Lightning loggers, deterministic kernels."""
 
 import csv
 import json
@@ -33,11 +33,17 @@ def run(data, folder, *overrides):
 
 def validated(folder):
     with (folder / "loss.csv").open() as file:
-        return {int(row["step"]): float(row["validation_loss"]) for row in csv.DictReader(file) if row["validation_loss"]}
+        return {
+            int(row["step"]): float(row["validation_loss"]) for row in csv.DictReader(file) if row["validation_loss"]
+        }
 
 
 def weights(folder):
-    return {f"{path.name}/{name}": value for path in sorted(folder.rglob("*.safetensors")) for name, value in load_file(path).items()}
+    return {
+        f"{path.name}/{name}": value
+        for path in sorted(folder.rglob("*.safetensors"))
+        for name, value in load_file(path).items()
+    }
 
 
 def every(number, *stages):
@@ -62,7 +68,10 @@ def test_validation_changes_no_weight_and_is_of_every_objective(small_data, watc
 def test_the_best_weights_are_the_output_where_they_are_asked_for(small_data, watched, tmp_path):
     """With a learning rate that ruins the encoder's stage, its first step is the best."""
     settings = ["stages.contrastive.lr=3", "stages.contrastive.warmup=0", "curriculum=[contrastive]", *every(1)]
-    last, best = run(small_data, tmp_path, *settings), run(small_data, tmp_path, *settings, "stages.contrastive.keep=best")
+    last, best = (
+        run(small_data, tmp_path, *settings),
+        run(small_data, tmp_path, *settings, "stages.contrastive.keep=best"),
+    )
     losses = validated(best["contrastive"])
     assert losses == validated(last["contrastive"])
     step = min(losses, key=losses.get)
@@ -123,7 +132,9 @@ def test_tensorboard_has_the_curves_in_the_stages_folder(small_data, tmp_path):
     folder = run(small_data, tmp_path, "curriculum=[]", *every(1), "trainer.logger=tensorboard")["language"]
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
-    assert {point.step: pytest.approx(point.value, abs=1e-4) for point in events.Scalars("language/validation_loss")} == validated(folder)
+    assert {
+        point.step: pytest.approx(point.value, abs=1e-4) for point in events.Scalars("language/validation_loss")
+    } == validated(folder)
     assert len(events.Scalars("language/loss")) == 3 and len(events.Scalars("language/lr")) == 3
 
 
@@ -132,7 +143,8 @@ def test_a_logger_whose_package_is_missing_is_told_before_training(name, monkeyp
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     trainer = config.build(TrainerConfig, {"logger": name}, "test")
     if loggers[name].needs is None:
-        return check_machine(trainer)
+        check_machine(trainer)
+        return
     with pytest.raises(ConfigError, match=rf"trainer.logger: .*anyecg\[{name}\]"):
         check_machine(trainer)
 
@@ -142,7 +154,9 @@ def test_the_servers_loggers_work_offline_and_go_on(name, package, small_data, t
     pytest.importorskip(package)
     logger = {"wandb": "{name: wandb, offline: true}", "mlflow": "mlflow"}[name]
     folder = run(small_data, tmp_path, "curriculum=[]", *every(1), f"trainer.logger={logger}")["language"]
-    assert validated(folder) and (list(folder.glob("wandb/offline-run-*")) if name == "wandb" else (folder / "mlflow_run").exists())
+    assert validated(folder) and (
+        list(folder.glob("wandb/offline-run-*")) if name == "wandb" else (folder / "mlflow_run").exists()
+    )
 
 
 def test_deterministic_mode_is_on_while_a_stage_trains_and_off_after(small_data, watched, tmp_path, monkeypatch):
@@ -150,11 +164,15 @@ def test_deterministic_mode_is_on_while_a_stage_trains_and_off_after(small_data,
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     for setting, expected in ((True, (True, False)), ("warn", (True, True)), (False, (False, False))):
         with deterministic(setting):
-            seen.append((torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()))
+            seen.append(
+                (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled())
+            )
         assert seen[-1] == expected and not torch.are_deterministic_algorithms_enabled()
     ours = run(small_data, tmp_path, *every(1), "trainer.deterministic=true")
     one, other = weights(ours["stage1"]), weights(watched["stage1"])
-    assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)  # on a CPU they are the same kernels
+    assert one.keys() == other.keys() and all(
+        torch.equal(one[key], other[key]) for key in one
+    )  # on a CPU they are the same kernels
 
 
 def test_a_word_that_is_no_mode_is_named():

@@ -2,10 +2,13 @@
 
 from anyecg.registry import Registry
 
-engines = Registry("engine", {
-    "auto": "anyecg.training.engines.auto:Auto",
-    "single": "anyecg.training.engines.single:Single",
-    "ddp": "anyecg.training.engines.ddp:DDP",
-    "deepspeed": "anyecg.training.engines.deepspeed:DeepSpeed",
-    "fsdp": "anyecg.training.engines.fsdp:FSDP",
-})
+engines = Registry(
+    "engine",
+    {
+        "auto": "anyecg.training.engines.auto:Auto",
+        "single": "anyecg.training.engines.single:Single",
+        "ddp": "anyecg.training.engines.ddp:DDP",
+        "deepspeed": "anyecg.training.engines.deepspeed:DeepSpeed",
+        "fsdp": "anyecg.training.engines.fsdp:FSDP",
+    },
+)

@@ -16,7 +16,8 @@ class DDP(Engine):
     """PyTorch's DistributedDataParallel: the whole model on every device."""
 
     def strategy(self, model: ECGLanguageModel) -> Strategy | str:
-        return DDPStrategy(find_unused_parameters=True)  # the LLM does not use the ViT's last norm, nor a batch of text the encoder
+        # the LLM does not use the ViT's last norm, nor a batch of text the encoder
+        return DDPStrategy(find_unused_parameters=True)
 
     @classmethod
     def estimates(cls) -> Mapping[str, Estimate]:

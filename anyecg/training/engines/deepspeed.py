@@ -1,4 +1,4 @@
-"""DeepSpeed's ZeRO: optimizer state, gradients and weights in parts over the devices, checkpoints as any other engine writes them."""
+"""DeepSpeed's ZeRO: optimizer, gradients and weights in parts over the devices, checkpoints as of any other engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ from anyecg.types import ConfigError
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
 OFFLOADS = ("none", "optimizer", "all")
-DERIVED = ("optimizer", "scheduler", "gradient_accumulation_steps", "train_batch_size", "gradient_clipping")  # a stage's own settings
+DERIVED = (
+    "optimizer",
+    "scheduler",
+    "gradient_accumulation_steps",
+    "train_batch_size",
+    "gradient_clipping",
+)  # a stage's own settings
 MISSING = "deepspeed is not installed; pip install 'anyecg[deepspeed]'"
 
 
@@ -35,7 +41,8 @@ class DeepSpeed(Engine):
     class Config:
         """What of DeepSpeed is chosen."""
 
-        stage: int = 2  # ZeRO: each device keeps a share of 1 the optimizer's state, 2 and of the gradients, 3 and of the weights
+        # ZeRO: each device keeps a share of 1 the optimizer's state, 2 and of the gradients, 3 and of the weights
+        stage: int = 2
         offload: str = "none"  # to the CPU's memory: none, optimizer, all (stage 3: and the weights)
         config: Any = None  # DeepSpeed's own configuration instead, keys and values or the name of a JSON file
 
@@ -65,7 +72,7 @@ class DeepSpeed(Engine):
         return GatheringDeepSpeed(**self.settings())
 
     def settings(self) -> dict[str, Any]:
-        """DeepSpeedStrategy's arguments; ConfigError names a file or key that cannot be used, or the extra to install."""
+        """DeepSpeedStrategy's arguments; ConfigError names a file or key that cannot be used, or the missing extra."""
         if importlib.util.find_spec("deepspeed") is None:
             raise ConfigError(f"trainer.strategy: {MISSING}")
         if self.cfg.config is None:
@@ -76,19 +83,28 @@ class DeepSpeed(Engine):
             try:
                 given = json.loads(Path(given).read_text())
             except (OSError, ValueError) as error:
-                raise ConfigError(f"trainer.strategy.config: {self.cfg.config} cannot be read as JSON ({error})") from error
+                raise ConfigError(
+                    f"trainer.strategy.config: {self.cfg.config} cannot be read as JSON ({error})"
+                ) from error
         if not isinstance(given, Mapping):
-            raise ConfigError(f"trainer.strategy.config: expected keys and values of DeepSpeed's configuration, or the name of a JSON file, got {given!r}")
+            raise ConfigError(
+                f"trainer.strategy.config: expected keys and values of DeepSpeed's configuration, or the name "
+                f"of a JSON file, got {given!r}"
+            )
         if taken := [key for key in DERIVED if key in given]:
-            raise ConfigError(f"trainer.strategy.config: leave out {', '.join(taken)}: the stage's own settings say it (lr, batch_size, clip, ...)")
+            raise ConfigError(
+                f"trainer.strategy.config: leave out {', '.join(taken)}: the stage's own settings say it (lr, "
+                f"batch_size, clip, ...)"
+            )
         defaults = {"zero_allow_untested_optimizer": True, "train_micro_batch_size_per_gpu": 1}
         return {"config": defaults | json.loads(json.dumps(dict(given)))}
 
     @contextlib.contextmanager
     def building(self) -> Iterator[None]:
-        """Within it, transformers' `from_pretrained` leaves each process its part of the weights (ZeRO-3, processes connected).
+        """Within it, `from_pretrained` leaves each process its part of the weights (ZeRO-3, processes connected).
 
-        Everything else is built as ever: what `deepspeed.zero.Init` around the whole model would do to initialisation is
+        Everything else is built as ever: what `deepspeed.zero.Init` around the whole model would do to
+        initialisation is
         silent and wrong (LoRA's B not zero, twice the deviation). The engine cuts the rest when the stage begins.
         """
         settings = self.settings()
@@ -120,8 +136,8 @@ class DeepSpeed(Engine):
         """DeepSpeed's own estimators; ConfigError where it is not installed.
 
         They take every parameter to learn: 16-bit weights and gradients, and in float32 the weights, the gradients and
-        Adam's two states. Here they are given the number of those that do. Frozen 16-bit weights are added: whole on every GPU
-        under ZeRO-2, a share under ZeRO-3, none where the weights are on the CPU.
+        Adam's two states. Here they are given the number of those that do. Frozen 16-bit weights are added: whole on
+        every GPU under ZeRO-2, a share under ZeRO-3, none where the weights are on the CPU.
         """
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # its import prints
@@ -131,19 +147,25 @@ class DeepSpeed(Engine):
             raise ConfigError(MISSING) from error
 
         def second(offload: bool) -> Estimate:
-            return lambda learning, frozen, largest, gpus: zero2(learning, *nodes(gpus), cpu_offload=offload)[1] + HALF * frozen
+            return lambda learning, frozen, largest, gpus: (
+                zero2(learning, *nodes(gpus), cpu_offload=offload)[1] + HALF * frozen
+            )
 
         def third(offload: bool) -> Estimate:
             return lambda learning, frozen, largest, gpus: (
-                zero3(learning, largest, *nodes(gpus), cpu_offload=offload, cpu_offload_params=False)[1] + HALF * frozen / gpus
+                zero3(learning, largest, *nodes(gpus), cpu_offload=offload, cpu_offload_params=False)[1]
+                + HALF * frozen / gpus
             )
 
         def all_on_cpu(learning: int, frozen: int, largest: int, gpus: int) -> float:
             return zero3(learning, largest, *nodes(gpus), cpu_offload=True, cpu_offload_params=True)[1]
 
         return {
-            "ZeRO-2": second(False), "ZeRO-2, optimizer on CPU": second(True),
-            "ZeRO-3": third(False), "ZeRO-3, optimizer on CPU": third(True), "ZeRO-3, all on CPU": all_on_cpu,
+            "ZeRO-2": second(False),
+            "ZeRO-2, optimizer on CPU": second(True),
+            "ZeRO-3": third(False),
+            "ZeRO-3, optimizer on CPU": third(True),
+            "ZeRO-3, all on CPU": all_on_cpu,
         }
 
 
@@ -167,12 +189,14 @@ class GatheringDeepSpeed(DeepSpeedStrategy):
 
     def setup_environment(self) -> None:
         if not isinstance(self.accelerator, CUDAAccelerator):
-            raise ConfigError("trainer.strategy: deepspeed needs GPUs; choose ddp or single on a CPU (trainer.accelerator)")
+            raise ConfigError(
+                "trainer.strategy: deepspeed needs GPUs; choose ddp or single on a CPU (trainer.accelerator)"
+            )
         super().setup_environment()
 
     @contextlib.contextmanager
     def model_sharded_context(self) -> Iterator[None]:
-        """Nothing is built inside `deepspeed.zero.Init`: initialisation would run on parts of tensors, and be another (see `DeepSpeed.building`)."""
+        """Builds nothing in `deepspeed.zero.Init`, which would initialise parts of tensors (`DeepSpeed.building`)."""
         self._init_config_if_needed()
         yield
 
@@ -182,7 +206,7 @@ class GatheringDeepSpeed(DeepSpeedStrategy):
         return optimizer, schedule
 
     def lightning_module_state_dict(self) -> dict[str, Tensor]:
-        """name -> whole tensor of what learns, in float32, and of every buffer; on the first rank only. All ranks must ask."""
+        """name -> whole float32 tensor of what learns, and every buffer; on the first rank only. All ranks call it."""
         from deepspeed.utils import safe_get_full_fp32_param
 
         kept = {}
@@ -216,7 +240,7 @@ class GatheringDeepSpeed(DeepSpeedStrategy):
         return {"state": state, "param_groups": groups}
 
     def _link(self, engine) -> None:
-        """Let every parameter know its moments: DeepSpeed does so once, after the first group's first step, when the others have none."""
+        """Link every parameter to its moments: DeepSpeed does so once, after the first group's first step."""
         engine._hp_optimizer_states_linked = False
         engine._lazy_init_hp_params_optimizer_state()
 
@@ -263,8 +287,12 @@ class GatheringDeepSpeed(DeepSpeedStrategy):
         engine = self.deepspeed_engine.optimizer
         base, states = engine.optimizer, saved["state"]
         step = max((float(state["step"]) for state in states.values()), default=0.0)
-        for flat in engine.fp32_partitioned_groups_flat if self.zero_stage_3 else engine.single_partition_of_fp32_groups:
-            base.state[flat] = {"step": torch.tensor(step, device=flat.device)} | {key: torch.zeros_like(flat) for key in MOMENTS}
+        for flat in (
+            engine.fp32_partitioned_groups_flat if self.zero_stage_3 else engine.single_partition_of_fp32_groups
+        ):
+            base.state[flat] = {"step": torch.tensor(step, device=flat.device)} | {
+                key: torch.zeros_like(flat) for key in MOMENTS
+            }
         if not self.zero_stage_3:
             self._link(engine)
         for group, stored, parameters in zip(base.param_groups, saved["param_groups"], self.learning, strict=True):

@@ -56,14 +56,17 @@ class FSDP(Engine):
     @classmethod
     def estimates(cls) -> Mapping[str, Estimate]:
         """All weights in float32, cut over the GPUs, and the largest layer whole."""
-        return {"fsdp": lambda learning, frozen, largest, gpus: (ADAM * learning + FLOAT * frozen) / gpus + FLOAT * largest}
+        return {
+            "fsdp": lambda learning, frozen, largest, gpus: (ADAM * learning + FLOAT * frozen) / gpus + FLOAT * largest
+        }
 
 
 class GatheringFSDP(FSDPStrategy):
     """Lightning's FSDP strategy with a checkpoint that no other strategy's differs from: Lightning's one file.
 
     Whole tensors are gathered onto the first rank, a layer at a time. Lightning would number AdamW's moments by all
-    parameters, where torch's optimizer (and so every other engine) numbers those that learn, in the order of their groups.
+    parameters, where torch's optimizer (and so every other engine) numbers those that learn, in the order of their
+    groups.
     """
 
     def __init__(self, model: ECGLanguageModel, **settings: Any) -> None:
@@ -73,7 +76,9 @@ class GatheringFSDP(FSDPStrategy):
 
     def setup_environment(self) -> None:
         if not isinstance(self.accelerator, CUDAAccelerator):
-            raise ConfigError("trainer.strategy: fsdp needs GPUs, Lightning does not run it on a CPU; choose ddp or single")
+            raise ConfigError(
+                "trainer.strategy: fsdp needs GPUs, Lightning does not run it on a CPU; choose ddp or single"
+            )
         super().setup_environment()
 
     def _setup_model(self, model: nn.Module) -> nn.Module:
@@ -93,7 +98,10 @@ class GatheringFSDP(FSDPStrategy):
             named = FullyShardedDataParallel.optim_state_dict(self.model, getattr(optimizer, "_optimizer", optimizer))
         if not self.is_global_zero:
             return {}
-        number = {name: number for number, name in enumerate(name for group in named["param_groups"] for name in group["params"])}
+        number = {
+            name: number
+            for number, name in enumerate(name for group in named["param_groups"] for name in group["params"])
+        }
         groups = [group | {"params": [number[name] for name in group["params"]]} for group in named["param_groups"]]
         return {"state": {number[name]: state for name, state in named["state"].items()}, "param_groups": groups}
 
@@ -111,7 +119,9 @@ class GatheringFSDP(FSDPStrategy):
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         ((saved,), (optimizer,)) = checkpoint["optimizer_states"], self.optimizers
-        known = {id(parameter): name for name, parameter in plain_names(self.lightning_module.named_parameters()).items()}
+        known = {
+            id(parameter): name for name, parameter in plain_names(self.lightning_module.named_parameters()).items()
+        }
         names = [[known[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
         name = dict(enumerate(name for group in names for name in group))
         stored = {
