@@ -15,9 +15,9 @@ from anyecg.data.clips import clips
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import Item
 from anyecg.data.own import read_ecg
-from anyecg.data.store.preprocess import canonical
+from anyecg.data.store.preprocess import canonical, lead_rows
 from anyecg.model import ECGLanguageModel
-from anyecg.types import MARKER, DataError, ECGRecord, ECGSample, InputSpec, Turn, Window
+from anyecg.types import CANONICAL_LEADS, MARKER, DataError, ECGRecord, ECGSample, InputSpec, Turn, Window
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,9 @@ def _clips(record: ECGRecord, reading: Reading, spec: InputSpec) -> tuple[np.nda
     longest = round(reading.max_seconds * spec.fs)
     if signal.shape[1] > longest:
         log.warning("record %s: %.1f s long; the first %g s are read", record.id, signal.shape[1] / spec.fs, reading.max_seconds)
+    lost = [CANONICAL_LEADS[lead] for lead in sorted(lead_rows(record.leads, record.assumed)[0]) if not mask[lead]]
+    if lost:
+        log.warning("record %s: %s left out: mostly invalid, or with a long gap", record.id, ", ".join(lost))
     if broken:
         log.warning("record %s: %d invalid samples are interpolated", record.id, broken)
     return clips(spec).make(signal[:, :longest], mask), mask

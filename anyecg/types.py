@@ -76,7 +76,8 @@ class InputSpec:
 class ECGRecord:
     """One recording as its source stores it.
 
-    signal: float32 `[L, T]`, mV (NaN where the source marks a sample invalid); fs: Hz; leads: L names.
+    signal: float32 `[L, T]`, mV (NaN where the source marks a sample invalid); fs: Hz; leads: L names; assumed: canonical
+    leads that those called "ECG" and no more are taken for, in order, where the reader takes it upon itself.
     """
 
     signal: np.ndarray
@@ -84,6 +85,7 @@ class ECGRecord:
     leads: tuple[str, ...]
     id: str
     patient: str
+    assumed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def find_data(corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], cache: Pat
     if not all(slot.config.root is not None or simulated_root(key, slot, cache).exists() for key, slot in corpora.items()):
         return None
     opened = {key: open_corpus(key, slot, cache) for key, slot in corpora.items()}
-    folders = [store_folder(corpus, _fingerprint(corpus), cache, fs) for corpus in opened.values()]
+    folders = [store_folder(corpus, _fingerprint(corpus, cache), cache, fs) for corpus in opened.values()]
     if not all((folder / "store.json").exists() for folder in folders):
         return None
     sources = Sources(Stores([Store.open(folder) for folder in folders]), opened, cache, seed)
@@ -67,9 +67,14 @@ def find_data(corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], cache: Pat
     return Data(sources.stores, Questions(path), fingerprint) if path.exists() else None
 
 
-def _fingerprint(corpus: Corpus) -> str:
+def _fingerprint(corpus: Corpus, cache: Path) -> str:
     with TemporaryDirectory() as folder:
-        return Index(corpus, Path(folder) / "index.arrow").fingerprint
+        return Index(corpus, Path(folder) / "index.arrow", contents_path(corpus, cache), keep=False).fingerprint
+
+
+def contents_path(corpus: Corpus, cache: Path) -> Path:
+    """Where under `cache` lies what was seen of a corpus's files, or will."""
+    return Path(cache) / "stores" / f".contents-{corpus.key}-{digest([str(corpus.root.resolve())])}.i8"
 
 
 def open_corpus(key: str, slot: Slot, cache: Path, workers: int = 0, progress: bool = True) -> Corpus:
@@ -126,7 +131,7 @@ def questions_path(made: str, cache: Path) -> Path:
 def _store(corpus: Corpus, cache: Path, workers: int, progress: bool, fs: float) -> Store:
     folder = cache / "stores"
     folder.mkdir(parents=True, exist_ok=True)
-    index = Index(corpus, folder / f".index-{corpus.key}-{os.getpid()}.arrow")
+    index = Index(corpus, folder / f".index-{corpus.key}-{os.getpid()}.arrow", contents_path(corpus, cache))
     try:
         return build_store(corpus, store_folder(corpus, index.fingerprint, cache, fs), fs=fs, workers=workers, progress=progress, index=index)
     finally:

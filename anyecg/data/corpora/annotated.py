@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import wfdb
 
-from anyecg.data.corpora.base import Corpus, Entry, log, split_by_patient
+from anyecg.data.corpora.base import BROKEN, Corpus, Entry, log, split_by_patient
 from anyecg.files import SIMULATED
 from anyecg.types import DataError
 
@@ -63,7 +63,7 @@ class Annotated(Corpus):
         try:
             annotation = wfdb.rdann(str(path), "atr")
             rate = annotation.fs or wfdb.rdheader(str(path)).fs
-        except Exception as error:  # wfdb raises anything from ValueError to IndexError on a broken file
+        except BROKEN as error:
             raise DataError(f"{path}.atr: cannot be read as WFDB annotations ({type(error).__name__}: {error})") from error
         return [(float(sample) / rate, symbol) for sample, symbol in zip(annotation.sample, annotation.symbol)]
 
@@ -104,13 +104,14 @@ class MITBIHArrhythmia(Annotated):
 
 
 class MITBIHSTChange(Annotated):
-    """MIT-BIH ST Change Database 1.0: 28 records, 360 Hz; its headers call both leads "ECG" (see preprocess.UNNAMED).
+    """MIT-BIH ST Change Database 1.0: 28 records, 360 Hz; its headers call both leads "ECG", which are taken for II and V1.
 
     It says nothing of patients, so each record is taken for a patient of its own.
     """
 
     name: ClassVar[str] = "mit_bih_st"
     layout: ClassVar[str] = "mit_bih_st_change"
+    assumed: ClassVar[tuple[str, ...]] = ("II", "V1")
 
 
 class EuropeanSTT(Annotated):

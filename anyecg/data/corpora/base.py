@@ -29,6 +29,10 @@ BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # the WFDB symbols that mark one beat 
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}  # one of a header's unit, in mV
 
 
+# What wfdb raises on a broken file: each of them was met on headers, signals and annotations spoilt at random, but the last two.
+BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, MemoryError, ArithmeticError, AttributeError)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One recording as its source lists it, before its signal is read.
@@ -61,8 +65,9 @@ class Corpus:
 
     name: what the registry calls its reader; layout: what the simulator calls it; shard_records: recordings of one store shard;
     reserved: splits whose records are kept for a benchmark's labels, so that no task asks for their reports;
-    key: what a user calls this corpus, and with it its store, record ids and subset; rate: Hz that every recording has, None where they may differ; rejected: the bad rows that were met so far while `entries`
-    was read, each once, in their order.
+    key: what a user calls this corpus, and with it its store, record ids and subset; rate: Hz that every recording has, None where they may differ;
+    assumed: canonical leads that its leads called "ECG" and no more are taken for, in order (a choice that its store records);
+    rejected: the bad rows that were met so far while `entries` was read, each once, in their order.
     """
 
     name: ClassVar[str]
@@ -70,23 +75,26 @@ class Corpus:
     reserved: ClassVar[tuple[str, ...]] = ()
     shard_records: ClassVar[int] = 128
     rate: float | None = None
+    assumed: ClassVar[tuple[str, ...]] = ()
 
     @dataclass(frozen=True)
     class Config:
         """root: folder of the downloaded corpus, None to simulate one of `patients` patients, `seconds` long, with `seed`;
-        limit: only the first recordings of the index."""
+        limit: only the first recordings of the index; max_skipped: share of the recordings that may be unusable, more stop the build."""
 
         root: str | None = None
         patients: int = 200
         seconds: float | None = None
         seed: int = 0
         limit: int | None = None
+        max_skipped: float = 0.2
 
         def __post_init__(self) -> None:
             with Checks(self) as check:
                 check.number("patients", "limit", least=1)
                 check.number("seconds", above=0)
                 check.number("seed", least=0)
+                check.number("max_skipped", least=0, most=1)
 
     def __init__(self, cfg: Config, root: Path | str, key: str | None = None) -> None:
         self.cfg = cfg
@@ -145,12 +153,13 @@ class Corpus:
     def read(self, entry: Entry) -> ECGRecord:
         """The whole recording: float32 `[L, T]` in mV at its own rate, NaN where the source marks samples invalid.
 
-        Raises DataError where a file is missing, broken or not what its header says.
+        Raises DataError where a file is missing, broken or not what its header says, which costs this recording; any other error
+        is taken for a fault of the reader and stops the build.
         """
         path = self.root / entry.path
         try:
             record = wfdb.rdrecord(str(path), return_res=32)
-        except Exception as error:  # wfdb raises anything from ValueError to IndexError on a broken file
+        except BROKEN as error:
             raise DataError(f"{path}: signal missing, cut short or broken (wfdb says {type(error).__name__}: {error})") from error
         if record.p_signal is None or record.p_signal.size == 0:
             raise DataError(f"{path}: holds no signal")
@@ -159,7 +168,8 @@ class Corpus:
         if np.isnan(scale).any():
             raise DataError(f"{path}: unit {record.units[int(np.isnan(scale).argmax())]!r} is no voltage")
         signal = np.ascontiguousarray(record.p_signal.T, dtype=np.float32) * scale[:, None]
-        return ECGRecord(signal, float(record.fs), tuple(name or "" for name in record.sig_name), f"{self.key}/{entry.id}", f"{self.key}/{entry.patient}")
+        return ECGRecord(signal, float(record.fs), tuple(name or "" for name in record.sig_name), f"{self.key}/{entry.id}", f"{self.key}/{entry.patient}",
+                         self.assumed)
 
     def limited(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """The first `cfg.limit` entries; DataError where there is none."""

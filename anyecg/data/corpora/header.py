@@ -42,6 +42,8 @@ def _check_numbers(path: Path) -> None:
     rate = RATE.fullmatch(first[2]) if len(first) > 2 else None
     if rate is None or not float(rate[1]) > 0:
         raise DataError(f"{path}.hea: its sampling rate is {first[2] if len(first) > 2 else 'not said'!r}, no number of Hz; download the header again")
+    if not (len(first) > 1 and first[1].isdigit()):
+        raise DataError(f"{path}.hea: its number of signals is {first[1] if len(first) > 1 else 'not said'!r}; download the header again")
     for line in lines[1 : 1 + int(first[1])]:
         words = line.split()
         gain = LEADING.match(words[2]) if len(words) > 2 else None

@@ -51,6 +51,13 @@ def remarks(sources: Mapping[str, Mapping]) -> list[str]:
         unknown, disordered, alike = one.get("unknown_leads", {}), one.get("disordered", 0), one.get("alike", 0)
         if unknown:
             lines.append(f"- {name}: leads that are none of the twelve, left out: {', '.join(f'{lead} ({count:,})' for lead, count in unknown.items())}")
+        if assumed := one.get("assumed_leads"):
+            lines.append(f"- {name}: leads without a name of their own, taken for: {', '.join(f'{lead} ({count:,})' for lead, count in assumed.items())}")
+        if broken := one.get("broken_leads"):
+            lines.append(f"- {name}: leads whose samples are mostly invalid, or have a long gap, taken as absent: "
+                         f"{', '.join(f'{lead} ({count:,})' for lead, count in broken.items())}")
+        if slow := one.get("upsampled"):
+            lines.append(f"- {name}: {slow:,} recordings were sampled at less than {one['fs']:g} Hz; their store holds no more than they did")
         if disordered:
             lines.append(f"- {name}: {disordered:,} annotations stood behind a later one in their file, and were put in order")
         if alike:

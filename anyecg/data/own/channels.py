@@ -25,6 +25,7 @@ Leads = Sequence[str] | Mapping[str, str] | None  # one name a channel, or {a ch
 PREFIX = re.compile(r"^(mdc_ecg_(lead|elec_potl)_|((ecg|ekg)(-|[\s_:]*))?(lead[\s_]*)?)", re.IGNORECASE)
 SUFFIX = re.compile(r"\s*(\(.*\)|, augmented voltage.*)$")  # "Lead I (Einthoven)", "aVR, augmented voltage, right"
 WORDS = {"microvolt": "uv", "millivolt": "mv", "volt": "v", "nanovolt": "nv"}
+ASSUMED = ("II", "V1")  # what leads called "ECG" and no more are taken for, in order, unless leads= says otherwise
 CLOSE = 1e-3  # relative: two words for a sampling rate that differ by less agree
 SPAN = 50.0  # mV: no heart swings so far; a signal that does is in another unit
 
@@ -49,7 +50,7 @@ def lead_name(text: str) -> str | None:
     text = text.strip().strip("'\"")
     bare = PREFIX.sub("", SUFFIX.sub("", text))
     unnamed = f"ECG{bare}" if text.lower().startswith(("ecg", "ekg")) else bare
-    return next((name for name in (bare, unnamed, text) if lead_rows((name,))[0]), None)
+    return next((name for name in (bare, unnamed, text) if lead_rows((name,), ASSUMED)[0]), None)
 
 
 def named(path: Path, channels: Sequence[Channel], leads: Leads) -> list[tuple[str, Channel]]:
@@ -61,7 +62,7 @@ def named(path: Path, channels: Sequence[Channel], leads: Leads) -> list[tuple[s
     kept, left = [], []
     for channel, word in zip(channels, _words(path, channels, leads, found)):
         own, name = lead_name(channel.name), lead_name(word or channel.name)
-        if word and own and own.lower() not in UNNAMED and (name is None or lead_rows((own,))[0].keys() != lead_rows((name,))[0].keys()):
+        if word and own and own.lower() not in UNNAMED and (name is None or lead_rows((own,))[0].keys() != lead_rows((name,), ASSUMED)[0].keys()):
             raise DataError(f"{path}: the file calls a channel {channel.name!r}, leads= calls it {word!r}; mend leads= or leave it out")
         if name is None:
             left.append(word or channel.name or "unnamed")
@@ -71,6 +72,8 @@ def named(path: Path, channels: Sequence[Channel], leads: Leads) -> list[tuple[s
         raise DataError(f"{path}: none of its channels is a lead by its name ({', '.join(left) or 'it has none'}); "
                         "pass leads=, one name a channel or {channel: lead}")
     _once(path, kept, leads)
+    if assumed := [channel.name or name for name, channel in kept if name.lower() in UNNAMED]:
+        log.warning("%s: %s taken for lead %s (leads= can say otherwise)", path, " and ".join(assumed[: len(ASSUMED)]), " and ".join(ASSUMED[: len(assumed)]))
     if left:
         log.warning("%s: left out %s: no lead has such a name (leads= can give it one)", path, ", ".join(left))
     return kept
@@ -80,7 +83,7 @@ def _once(path: Path, kept: Sequence[tuple[str, Channel]], leads: Leads) -> None
     """DataError where `leads` names a lead twice; a warning where the file does, of which the first channel is then used."""
     first: dict[int, str] = {}
     for name, channel in kept:
-        lead = next(iter(lead_rows((name,))[0]))
+        lead = next(iter(lead_rows((name,), ASSUMED)[0]))
         if name.lower() in UNNAMED or lead not in first:
             first.setdefault(lead, channel.name or name)
         elif leads is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from anyecg.data.own import array, dicom, edf, table, wfdb_record
-from anyecg.data.own.channels import Channel, Leads, millivolts, named, of_one_rate, warn_of_unit
+from anyecg.data.own.channels import ASSUMED, Channel, Leads, millivolts, named, of_one_rate, warn_of_unit
 from anyecg.types import AnyECGError, DataError, ECGRecord
 
 Reader = Callable[[Path, Leads], list[Channel]]
@@ -59,7 +59,7 @@ def read_ecg(path: Path | str, *, fs: float | None = None, leads: Leads = None, 
     if units is None and not any(channel.unit for _, channel in kept):
         warn_of_unit(path, signal)
     stem = path.stem if path.suffix.lower() in READERS else path.name
-    return ECGRecord(signal, rate, tuple(name for name, _ in kept), stem if id is None else id, patient)
+    return ECGRecord(signal, rate, tuple(name for name, _ in kept), stem if id is None else id, patient, ASSUMED)
 
 
 def _reader(path: Path) -> Reader:

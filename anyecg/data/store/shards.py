@@ -9,8 +9,9 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from itertools import pairwise
@@ -33,12 +34,14 @@ from anyecg.types import CANONICAL_LEADS, DataError, InputSpec
 
 log = logging.getLogger(__name__)
 
+FEW = 10  # unusable recordings, fewer of which are never too many
+PATHS = re.compile(r"\S*/\S+")  # in a reason, so that like reasons are counted together
 LOCK = ".lock"  # in a folder that one process holds alone
 SCHEMA = pa.schema({
     "id": pa.string(), "corpus": pa.string(), "path": pa.string(), "fs": pa.float64(), "patient": pa.string(), "split": pa.string(), "time": pa.string(),
     "seconds": pa.float64(), "shard": pa.int32(), "offset": pa.int64(), "samples": pa.int64(), "lead_mask": pa.uint16(),
     "interpolated": pa.int64(), "clipped": pa.int64(), "outside": pa.int64(),
-    "unknown_leads": pa.list_(pa.string()), "broken_leads": pa.list_(pa.string()),
+    "unknown_leads": pa.list_(pa.string()), "broken_leads": pa.list_(pa.string()), "assumed_leads": pa.list_(pa.string()),
     "statements": pa.list_(pa.string()), "labels": pa.list_(pa.string()),
     "annotation_times": pa.list_(pa.float64()), "annotation_symbols": pa.list_(pa.string()),
 })
@@ -61,6 +64,9 @@ def build_store(corpus: Corpus, folder: Path | str, *, fs: float = InputSpec.fs,
             index = Index(corpus, folder / "index.arrow") if own else index
             identity = store_fingerprint(index.fingerprint, fs)
             store = _checked(Store.open(folder), identity, fs) if (folder / "store.json").exists() else None
+            if store:
+                reasons = pd.read_csv(folder / "skipped.csv", dtype=str, keep_default_na=False)["reason"] if store.summary["skipped"] else []
+                _check_skipped(corpus, folder, len(store), list(reasons))
             if store and (damaged := store.damaged()):
                 log.warning("%s is missing or not as long as it was written; the recordings of %s are read once more", damaged[0], corpus.key)
                 (folder / "store.json").unlink()
@@ -71,6 +77,9 @@ def build_store(corpus: Corpus, folder: Path | str, *, fs: float = InputSpec.fs,
                 store = Store.open(folder)
             if own:
                 index.path.unlink()
+            if slow := store.summary["upsampled"]:
+                log.warning("corpus %s: %d of %d recordings are sampled at less than %g Hz, the rate that the encoder takes; upsampling adds nothing to them. "
+                            "Read the corpus at a higher rate if it has one, or choose an encoder (encoder.fs) of a lower", corpus.key, slow, len(store), fs)
             return store
     except OSError as error:
         raise DataError(f"store {folder}: {error.strerror or error}; free some space or mend the path, then build again: it goes on where it stopped") from error
@@ -92,9 +101,9 @@ def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int, fs: float
                 continue
             except (OSError, MemoryError):  # the machine's fault, not the recording's
                 raise
-            except Exception as error:
-                skipped.append(_skipped(corpus, entry, f"{type(error).__name__}: {error}"))
-                continue
+            except Exception as error:  # a fault of the reader: if it were skipped, a bug would cost records in silence
+                raise RuntimeError(f"record {corpus.key}/{entry.id} ({entry.path}) stopped the build: its reader raised {type(error).__name__}: {error}. "
+                                   f"A recording that cannot be used is to raise DataError; mend {type(corpus).__module__}, then build again") from error
             rows.append({**row, "shard": shard, "offset": offset})
             checksum.update(stored)
             file.write(stored)
@@ -119,7 +128,8 @@ def _prepare(corpus: Corpus, entry: Entry, fs: float) -> tuple[dict, np.ndarray]
     recorded = corpus.recorded(entry)
     annotated = in_order(recorded)
     annotations = [(time, symbol) for time, symbol in annotated if 0 <= time * fs <= signal.shape[1]]
-    rows, unknown = lead_rows(record.leads)
+    rows, unknown = lead_rows(record.leads, record.assumed)
+    named, _ = lead_rows(record.leads)
     steps = np.rint(signal[mask] / np.float32(STEP))
     row = {
         "id": f"{corpus.key}/{entry.id}", "corpus": corpus.key, "path": entry.path, "fs": record.fs, "patient": f"{corpus.key}/{entry.patient}",
@@ -127,6 +137,7 @@ def _prepare(corpus: Corpus, entry: Entry, fs: float) -> tuple[dict, np.ndarray]
         "seconds": signal.shape[1] / fs, "samples": signal.shape[1], "lead_mask": int(BITS[mask].sum()),
         "interpolated": interpolated, "clipped": int((np.abs(steps) > LIMIT).sum()), "outside": len(annotated) - len(annotations),
         "unknown_leads": unknown, "broken_leads": [CANONICAL_LEADS[lead] for lead in sorted(rows) if not mask[lead]],
+        "assumed_leads": [CANONICAL_LEADS[lead] for lead in sorted(rows) if named.get(lead) != rows[lead]],
         "statements": list(entry.statements), "labels": list(entry.labels),
         "annotation_times": [time for time, _ in annotations], "annotation_symbols": [symbol for _, symbol in annotations],
         "disordered": sum(later[0] < earlier[0] for earlier, later in pairwise(recorded)),
@@ -177,7 +188,7 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index, fs: float) ->
     skipped += [_skipped(corpus, entry, "listed twice: an earlier recording has its id") for entry in index.duplicates]
     skipped += [_skipped(corpus, row, row.reason) for row in index.rejected]
     pd.DataFrame(skipped, columns=["id", "path", "reason"]).to_csv(folder / "skipped.csv", index=False)
-    counts, unknown, broken = Counter(), Counter(), Counter()
+    counts, listed = Counter(), {name: Counter() for name in ("unknown_leads", "broken_leads", "assumed_leads")}
     partial = folder / "records.part"
     with pq.ParquetWriter(partial, SCHEMA) as writer:
         for piece in pieces:
@@ -187,17 +198,23 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index, fs: float) ->
             counts["records"] += table.num_rows
             for name in ("seconds", "interpolated", "clipped", "outside"):
                 counts[name] += sum(table[name].to_pylist())
-            unknown.update(name for names in table["unknown_leads"].to_pylist() for name in names)
-            broken.update(name for names in table["broken_leads"].to_pylist() for name in names)
+            counts["upsampled"] += sum(rate < fs for rate in table["fs"].to_pylist())
+            for column, counted in listed.items():
+                counted.update(name for names in table[column].to_pylist() for name in names)
     if not counts["records"]:
         reasons = "; ".join(sorted({row["reason"] for row in skipped})[:3])
         for piece in pieces:
             piece.with_suffix(".json").unlink()
         raise DataError(f"corpus {corpus.key}: not one of {len(skipped)} recordings in {corpus.root} can be used: {reasons}")
+    try:
+        _check_skipped(corpus, folder, counts["records"], [row["reason"] for row in skipped])
+    except DataError:
+        partial.unlink()  # the shards stay: a build with a higher max_skipped reads none of them again
+        raise
     partial.rename(folder / "records.parquet")
     summary = {
         "format": FORMAT, "fingerprint": store_fingerprint(index.fingerprint, fs), "corpus": corpus.key, "fs": float(fs), "reader": corpus.name, **counts, "skipped": len(skipped),
-        "unknown_leads": dict(sorted(unknown.items())), "broken_leads": dict(sorted(broken.items())), "info": corpus.has(),
+        **{column: dict(sorted(counted.items())) for column, counted in listed.items()}, "info": corpus.has(),
         "shards": [shard["sha256"] for shard in finished], **({"disordered": disordered} if disordered else {}), **alike.told(folder, corpus.key),
     }
     partial.write_text(json.dumps(summary, indent=1))
@@ -205,7 +222,17 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index, fs: float) ->
     for piece in pieces:
         piece.unlink()
         piece.with_suffix(".json").unlink()
-    log.info("store %s: %d records, %d skipped, unknown leads %s", corpus.key, counts["records"], len(skipped), dict(unknown) or "none")
+    log.info("store %s: %d records, %d skipped, unknown leads %s", corpus.key, counts["records"], len(skipped), dict(listed["unknown_leads"]) or "none")
+
+
+def _check_skipped(corpus: Corpus, folder: Path, kept: int, reasons: Sequence[str]) -> None:
+    """DataError where more recordings are unusable than `max_skipped` allows; a few of a small corpus never are too many."""
+    share = len(reasons) / max(kept + len(reasons), 1)
+    if len(reasons) < FEW or share <= corpus.cfg.max_skipped:
+        return
+    common = "; ".join(f"{count} times: {reason}" for reason, count in Counter(PATHS.sub("...", reason) for reason in reasons).most_common(3))
+    raise DataError(f"corpus {corpus.key}: {len(reasons):,} of {kept + len(reasons):,} recordings in {corpus.root} cannot be used ({share:.0%}, more than max_skipped allows); "
+                    f"all are listed in {folder / 'skipped.csv'}. {common}. Mend the corpus, or accept it with corpora.{corpus.key}.max_skipped={min(1.0, share + 0.01):.2f}")
 
 
 def _claim(folder: Path, identity: str) -> None:

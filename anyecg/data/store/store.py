@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from anyecg.types import CANONICAL_LEADS, ConfigError, DataError, InputSpec, Window
 
-FORMAT = 3
+FORMAT = 4
 STEP = 1e-3  # mV of one stored integer: the store is exact to a microvolt
 LIMIT = 32767  # of int16: what lies beyond +-32.767 mV is clipped, and counted
 BITS = 1 << np.arange(len(CANONICAL_LEADS))

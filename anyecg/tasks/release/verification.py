@@ -14,7 +14,7 @@ import wfdb
 
 from anyecg.data.corpora import corpora
 from anyecg.data.corpora.annotated import Annotated
-from anyecg.data.corpora.base import Entry
+from anyecg.data.corpora.base import BROKEN, Entry
 from anyecg.tasks.localization.build import answer_text, clipped, spans
 from anyecg.tasks.release.rows import CLASSES, abnormality, corpus_of, fault, intervals, is_localization, named, paths
 from anyecg.types import DataError
@@ -194,7 +194,7 @@ class _Source:
             samples, fs = float(header.sig_len or np.inf), float(header.fs)
             if not fs > 0:
                 raise ValueError(f"{fs} Hz")
-        except Exception as error:  # wfdb raises anything from ValueError to IndexError on a broken file
+        except BROKEN as error:
             return DataError(f"{where}.hea: cannot be read as a WFDB header ({type(error).__name__}: {error})")
         try:
             annotations = self._corpus.annotations(Entry(path, path, path, ""))

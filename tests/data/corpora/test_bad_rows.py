@@ -263,20 +263,20 @@ def test_one_lead_without_a_name_is_unknown(tmp_path):
     assert store.summary["unknown_leads"] == {"": 1} and store.records["lead_mask"].tolist() == [0b10]
 
 
-@pytest.mark.parametrize(("error", "raised"), [(ZeroDivisionError("by zero"), None), (MemoryError(), MemoryError), (OSError(28, "full"), DataError)])
-def test_what_nobody_foresaw_costs_its_recording_only(tmp_path, monkeypatch, error, raised):
+@pytest.mark.parametrize(("error", "raised"), [(DataError("no ECG"), None), (ZeroDivisionError("by zero"), RuntimeError), (MemoryError(), MemoryError), (OSError(28, "full"), DataError)])
+def test_only_an_error_of_the_data_costs_its_recording_only(tmp_path, monkeypatch, error, raised):
     for name in ("100", "101"):
         write_annotated(tmp_path / "source", name)
     corpus, known = opened("mit_bih_arrhythmia", tmp_path / "source"), shards.canonical
 
-    def canonical(record):
+    def canonical(record, fs):
         if record.id.endswith("101"):
             raise error
-        return known(record)
+        return known(record, fs)
 
     monkeypatch.setattr(shards, "canonical", canonical)
     if raised:
         with pytest.raises(raised):
             listed(corpus, tmp_path)
     else:
-        assert listed(corpus, tmp_path) == (["mit_bih_arrhythmia/100"], {"mit_bih_arrhythmia/101": "ZeroDivisionError: by zero"})
+        assert listed(corpus, tmp_path) == (["mit_bih_arrhythmia/100"], {"mit_bih_arrhythmia/101": "no ECG"})

@@ -8,6 +8,7 @@ from anyecg.data.corpora import corpora
 from anyecg.data.corpora.annotated import DS1, DS2
 from anyecg.data.corpora.base import BEATS, split_by_patient
 from anyecg.data.corpora.mimic import clean
+from anyecg.data.dataset.card import remarks
 from anyecg.data.store.preprocess import canonical
 from anyecg.data.store.shards import build_store
 from anyecg.simulate import simulate
@@ -193,6 +194,15 @@ def test_leads_without_a_name(tmp_path):
     corpus = opened("mit_bih_st", write_annotated(tmp_path, "300", leads=("ECG", "ECG")))
     _, mask, _ = canonical(corpus.read(list(corpus.entries())[0]))
     assert np.flatnonzero(mask).tolist() == [1, 6]
+    store = build_store(corpus, tmp_path / "store", progress=False)
+    assert store.summary["assumed_leads"] == {"II": 1, "V1": 1} and store.records["assumed_leads"].tolist()[0].tolist() == ["II", "V1"]
+    assert "taken for: II (1), V1 (1)" in "\n".join(remarks({"mit_bih_st": store.summary}))
+
+
+def test_leads_without_a_name_are_assumed_by_no_other_corpus(tmp_path):
+    write_annotated(tmp_path / "source", "300", leads=("ECG", "V5"))
+    store = build_store(opened("mit_bih_arrhythmia", tmp_path / "source"), tmp_path / "store", progress=False)
+    assert store.summary["unknown_leads"] == {"ECG": 1} and store.summary["assumed_leads"] == {} and store.records["lead_mask"].tolist() == [1 << 10]
 
 
 def test_units_become_millivolts(tmp_path):

@@ -79,3 +79,9 @@ def test_the_real_sources_tell_the_truth(name, folder):
     kind = corpora[name]
     corpus = kind(kind.Config(limit=6), REAL / folder)
     assert all(corpus.read(entry).signal.size for entry in corpus.entries())
+
+
+def test_a_header_without_a_number_of_signals(root):
+    """wfdb reads "2b360" as two signals; the reader's own look at the header is no bug of the reader."""
+    with pytest.raises(DataError, match="number of signals is '2b360'"):
+        read(root, " 2 360", " 2b360")

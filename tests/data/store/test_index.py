@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from anyecg.data.corpora.annotated import MITBIHArrhythmia
+from anyecg.data.store import index as module
 from anyecg.data.store.index import BATCH, Index, entries
 
 from tests.data.native import beat_train, write_annotated
@@ -66,6 +67,37 @@ def test_the_fingerprint_follows_content_not_place(source, tmp_path, monkeypatch
     (moved.root / "101.dat").unlink()
     others.append(fingerprint(moved))
     assert len({before, *others}) == 6
+
+
+def test_a_recording_of_equal_length_is_another_one(source, tmp_path):
+    contents = tmp_path / "contents.i8"
+    before = Index(source, tmp_path / "index.arrow", contents).fingerprint
+    assert before == Index(source, tmp_path / "index.arrow").fingerprint == Index(source, tmp_path / "index.arrow", contents).fingerprint
+    path = source.root / "102.dat"
+    size = path.stat().st_size
+    write_annotated(source.root, "102", beat_train(7, seed=9))  # another heart
+    assert path.stat().st_size == size and Index(source, tmp_path / "index.arrow", contents).fingerprint != before
+    last = bytearray(path.read_bytes())
+    now = Index(source, tmp_path / "index.arrow", contents).fingerprint
+    last[-1] ^= 1
+    path.write_bytes(last)
+    assert Index(source, tmp_path / "index.arrow", contents).fingerprint != now
+
+
+def test_a_file_that_did_not_change_is_not_opened_again(source, tmp_path, monkeypatch):
+    contents, opened = tmp_path / "contents.i8", []
+    sampled = module._sampled
+    monkeypatch.setattr(module, "_sampled", lambda path, size: opened.append(path.name) or sampled(path, size))
+    first = Index(source, tmp_path / "index.arrow", contents).fingerprint
+    assert len(opened) == 12
+    opened.clear()
+    assert Index(source, tmp_path / "index.arrow", contents).fingerprint == first and not opened
+    (source.root / "101.hea").touch()
+    written = contents.read_bytes()
+    assert Index(source, tmp_path / "index.arrow", contents, keep=False).fingerprint == first  # time is no content
+    assert opened == ["101.hea"] and contents.read_bytes() == written
+    contents.write_bytes(written[:-7])  # cut short
+    assert Index(source, tmp_path / "index.arrow", contents).fingerprint == first and contents.read_bytes() != written[:-7]
 
 
 def test_an_index_that_was_not_finished_is_made_anew(source, tmp_path, monkeypatch):

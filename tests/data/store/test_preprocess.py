@@ -40,7 +40,7 @@ def test_leads_by_name_in_any_order_and_case():
 def test_aliases():
     assert set(ALIASES.values()) <= set(CANONICAL_LEADS)
     assert lead_rows(("MLIII", "D3", "V7", "Resp")) == ({2: 0}, ["V7", "Resp"])  # the second lead III is not taken again
-    assert lead_rows(("ECG", "ECG", "ECG")) == ({1: 0, 6: 1}, ["ECG"])
+    assert lead_rows(("ECG", "ECG", "ECG"), ("II", "V1")) == ({1: 0, 6: 1}, ["ECG"])
 
 
 @pytest.mark.parametrize(("lead", "names"), [
@@ -60,7 +60,8 @@ def test_unknown_leads_are_reported_as_they_are_called(name):
 
 
 def test_leads_that_are_only_called_ecg():
-    assert lead_rows(("EKG", "ecg 2", "EKG1")) == ({1: 0, 6: 1}, ["EKG1"])
+    assert lead_rows(("EKG", "ecg 2", "EKG1"), ("II", "V1")) == ({1: 0, 6: 1}, ["EKG1"])
+    assert lead_rows(("EKG", "ecg 2")) == ({}, ["EKG", "ecg 2"])  # nobody has said what they are
 
 
 def test_one_broken_sample_does_not_cost_the_lead():
@@ -85,10 +86,46 @@ def test_absent_flat_and_broken_leads_are_told_apart():
 
 @pytest.mark.parametrize(("signal", "fs", "leads", "message"), [
     (np.zeros((2, 100)), 100.0, ("Resp", "V9"), "none of its leads is known .Resp, V9"),
-    (np.full((2, 100), np.nan), 100.0, ("II", "V1"), "no lead has one valid sample"),
+    (np.full((2, 100), np.nan), 100.0, ("II", "V1"), "no lead has enough valid samples"),
     (np.zeros((2, 0)), 100.0, ("II", "V1"), "0 samples"),
     (np.zeros((2, 100)), 0.0, ("II", "V1"), "0.0 Hz"),
     (np.zeros((2, 1)), 500.0, ("II", "V1"), "shorter than one sample")])
 def test_nothing_to_see(signal, fs, leads, message):
     with pytest.raises(DataError, match=message):
         canonical(record(signal, fs, leads))
+
+
+def broken_where(seconds, *gaps, fs=100.0):
+    """Whether lead I of a record with these gaps, (start, end) in s, is taken as absent beside a sound lead II, and how many samples are interpolated."""
+    wave = beat_train(seconds, fs)
+    for start, end in gaps:
+        wave[0, round(start * fs) : round(end * fs)] = np.nan
+    signal, mask, interpolated = canonical(record(wave, fs, ("I", "II")), 100.0)
+    assert mask[1] and np.isfinite(signal).all() and (mask[0] or not signal[0].any())
+    return not mask[0], interpolated
+
+
+@pytest.mark.parametrize("fs", [100.0, 500.0])
+def test_a_lead_is_present_where_enough_of_it_is_valid(fs):
+    def blinks(share):
+        return [(n / 10, n / 10 + share / 10) for n in range(100)]
+
+    assert broken_where(10, (0.1, 10), fs=fs) == (True, 0)  # what was one valid sample, and a straight line
+    assert broken_where(10, (3, 4), fs=fs) == (False, fs)  # a second
+    assert broken_where(10, (3, 4.1), fs=fs) == (True, 0)  # in which a beat could lie
+    assert broken_where(10, (0, 1.1), fs=fs)[0] and broken_where(10, (8.9, 10), fs=fs)[0]  # at either end, too
+    assert not broken_where(10, *blinks(0.4), fs=fs)[0] and broken_where(10, *blinks(0.6), fs=fs) == (True, 0)  # short gaps, but more gap than signal
+    assert not broken_where(600, (100, 125), fs=fs)[0] and broken_where(600, (100, 135), fs=fs)[0]  # a long record is not given up for one gap
+
+
+@pytest.mark.parametrize("source", [128.0, 250.0, 257.0, 360.0, 500.0, 1000.0])
+@pytest.mark.parametrize("fs", [100.0, 250.0, 500.0])
+def test_every_rate_becomes_every_rate(source, fs):
+    for seconds in (2.5, 10.0, 31.0):
+        samples = round(seconds * source)
+        wave = np.sin(2 * np.pi * 5 * np.arange(samples) / source)
+        signal, _, _ = canonical(record([wave], source, ("II",)), fs)
+        assert signal.shape == (12, round(samples * fs / source))
+        expected = np.sin(2 * np.pi * 5 * np.arange(signal.shape[1]) / fs)
+        inside = slice(round(0.2 * fs), -round(0.2 * fs))
+        assert np.abs(signal[1] - expected)[inside].max() < 0.02

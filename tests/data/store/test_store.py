@@ -97,7 +97,7 @@ def test_bad_records_cost_only_themselves(source, tmp_path):
     assert len(store) == 6
     skipped = pd.read_csv(tmp_path / "store" / "skipped.csv").set_index("id")["reason"]
     assert list(skipped.index) == [f"mit_bih_arrhythmia/10{k}" for k in (1, 2, 3, 4)]
-    assert "cut short" in skipped.iloc[0] and "102" in skipped.iloc[1] and "Resp, ABP" in skipped.iloc[2] and "valid sample" in skipped.iloc[3]
+    assert "cut short" in skipped.iloc[0] and "102" in skipped.iloc[1] and "Resp, ABP" in skipped.iloc[2] and "enough valid samples" in skipped.iloc[3]
     summary = store.summary
     assert summary["skipped"] == 4 and summary["unknown_leads"] == {"Resp": 1} and summary["broken_leads"] == {"V1": 1}
     assert summary["interpolated"] == 1 and summary["clipped"] == 0
@@ -209,6 +209,58 @@ def test_a_store_has_the_rate_that_is_asked_for(source, tmp_path, fs):
     window, _ = store.read("mit_bih_arrhythmia/104", 1.0, 11.0)
     expected, _, _ = canonical(source.read(entry), fs)
     assert window.shape == (12, 10 * fs) and np.abs(window - expected[:, fs : 11 * fs]).max() <= 5.1e-4
+
+
+def test_upsampling_is_warned_of(source, tmp_path, caplog):
+    store = build_store(source, tmp_path / "360", fs=360, progress=False)
+    assert store.summary["upsampled"] == 0 and "upsampling" not in caplog.text
+    for _ in range(2):  # also where it is found again
+        caplog.clear()
+        assert build_store(source, tmp_path / "500", fs=500, progress=False).summary["upsampled"] == 10
+        assert "10 of 10 recordings are sampled at less than 500 Hz" in caplog.text
+    assert "10 recordings were sampled at less than 500 Hz" in "\n".join(remarks({"mit_bih_arrhythmia": build_store(source, tmp_path / "500", fs=500).summary}))
+
+
+def test_more_unusable_recordings_than_allowed_stop_the_build(tmp_path):
+    root = tmp_path / "source"
+    for k in range(40):
+        write_annotated(root, f"{k + 100}", beat_train(5, seed=k))
+        if k < 10:
+            (root / f"{k + 100}.dat").unlink()
+    with pytest.raises(DataError, match=r"10 of 40 recordings .* cannot be used \(25%.*skipped.csv. 10 times: .*corpora.mit_bih_arrhythmia.max_skipped=0.26"):
+        build_store(corpus(root), tmp_path / "store", progress=False)
+    assert len(pd.read_csv(tmp_path / "store" / "skipped.csv")) == 10 and not (tmp_path / "store" / "store.json").exists()
+    made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.i2")}
+    allowed = MITBIHArrhythmia(MITBIHArrhythmia.Config(root=str(root), max_skipped=0.26), root)
+    store = build_store(allowed, tmp_path / "store", progress=False)
+    assert len(store) == 30 and {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.i2")} == made  # no recording was read again
+    with pytest.raises(DataError, match="more than max_skipped allows"):
+        build_store(corpus(root), tmp_path / "store", progress=False)  # nor does a store that is there lie about it
+
+
+def test_a_few_unusable_recordings_of_a_small_corpus_are_never_too_many(tmp_path):
+    for k in range(10):
+        write_annotated(tmp_path / "source", f"{k + 100}", beat_train(5, seed=k))
+        if k < 9:
+            (tmp_path / "source" / f"{k + 100}.dat").unlink()
+    assert len(build_store(corpus(tmp_path / "source"), tmp_path / "store", progress=False)) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_fault_of_the_reader_stops_the_build_with_the_recording_named(source, tmp_path, workers):
+    broken = Faulty(Faulty.Config(root=str(source.root)), source.root)
+    with pytest.raises(RuntimeError, match=r"record mit_bih_arrhythmia/105 \(105\) stopped the build: its reader raised TypeError: .*test_store"):
+        build_store(broken, tmp_path / "store", workers=workers, progress=False)
+    assert not (tmp_path / "store" / "store.json").exists()
+    assert len(build_store(source, tmp_path / "store", progress=False)) == 10  # and once it is mended, goes on
+
+
+class Faulty(MITBIHArrhythmia):
+    """A reader with a bug."""
+
+    def read(self, entry):
+        record = super().read(entry)
+        return record if entry.id != "105" else len(None)
 
 
 def test_stores_of_two_rates_are_told_apart(source, tmp_path):
