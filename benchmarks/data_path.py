@@ -14,7 +14,8 @@ from pathlib import Path
 
 from anyecg.tasks.build import open_corpus
 from anyecg.config.schema import Slot
-from anyecg.data.store.preprocess import canonical, normalize, segment
+from anyecg.data.clips import clips
+from anyecg.data.store.preprocess import canonical
 from anyecg.data.store.shards import build_store
 from anyecg.data.store.store import Store
 from anyecg.types import InputSpec

@@ -177,7 +177,9 @@ def broken(tmp_path_factory):
     (beats / "104.atr").write_bytes(b"\x00")
     write_annotated(beats, "105", beat_train(60.0), beats=())  # none at all
     folder = root / "set"
-    assert build(folder, "--root", f"mimic={mimic}", "--root", f"mit_bih_arrhythmia={beats}", "tasks.localization.windows_per_record=2") == 0
+    asked = ("--root", f"mimic={mimic}", "--root", f"mit_bih_arrhythmia={beats}", "tasks.localization.windows_per_record=2")
+    assert build(folder, *asked) == 2  # more than a fifth of MIMIC
+    assert build(folder, *asked, "corpora.mimic.max_skipped=0.5") == 0
     return folder, index
 
 
