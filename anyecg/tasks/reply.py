@@ -12,6 +12,7 @@ _END_OF_THOUGHT = re.compile(rf"[<\[◁]/{_TAGS}[>\]▷]", re.IGNORECASE)  # the
 _SPAN_OF_THOUGHT = re.compile(r"<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)", re.DOTALL)
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")  # gpt-oss: the channel "final" holds the answer
 _END_OF_TURN = re.compile(r"</s>|<eos>|<end_of_turn>|<\|(?:im_end|eot_id|end|return|endoftext|end_of_text|eom_id|end_of_solution)\|>", re.IGNORECASE)
+_NEXT_TURN = re.compile(r"\n\s*(?:user|human)\s*(?::|\n)", re.IGNORECASE)
 _SPECIAL = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]", re.IGNORECASE)
 _ROLE = re.compile(r"^\s*(?:assistant|model|ai|bot)\s*(?::|\n)\s*", re.IGNORECASE)
 
@@ -71,7 +72,7 @@ def plain_text(text: str) -> str:
     """
     text = without_thoughts(text.translate(_INVISIBLE)).translate(_PLAIN)
     text = next((part for part in _END_OF_TURN.split(text) if part.strip()), "")  # what follows is a turn that the model makes up
-    text = _ROLE.sub("", _SPECIAL.sub(" ", text))
+    text = _NEXT_TURN.split(_ROLE.sub("", _SPECIAL.sub(" ", text)))[0]
     text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0]], text)
     tagged = [found[2] for found in _ANSWER_TAG.finditer(text) if found[2].strip()]
     if tagged:

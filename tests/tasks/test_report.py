@@ -8,7 +8,8 @@ from torchmetrics.functional.text import bleu_score, rouge_score
 
 from anyecg.tasks import meteor
 from anyecg.tasks.ngram_metrics import cider
-from anyecg.tasks.report.parser import phrases
+from anyecg.findings import find
+from anyecg.tasks.report.parser import phrases, plain
 from anyecg.tasks.report.task import Report
 from anyecg.text_encoders import text_encoders
 from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
@@ -134,3 +135,15 @@ def test_empty_and_garbled_reports_are_unparsed_and_finite():
 def test_phrases_are_the_statements_of_a_report():
     assert phrases("Report: Sinus rhythm, PR 0.2 s; PVC(s)\nAbnormal ECG.") == ["Sinus rhythm", "PR 0.2 s", "PVC(s)", "Abnormal ECG"]
     assert phrases("Report: , .") == []
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("<think>Could be AF.</think>Report: Sinus rhythm. Normal ECG.", {"sinus_rhythm", "normal_ecg"}), ("**Report:** Sinus rhythm, **no** atrial fibrillation", {"sinus_rhythm"}),
+    ("Report:\n- Sinus bradycardia\n- Left axis deviation", {"sinus_bradycardia", "left_axis_deviation"}), ('{"report": "Sinus rhythm, PVC(s)"}', {"sinus_rhythm", "premature_ventricular_contraction"}),
+    ("Sinus rhythm</s> Atrial fibrillation", {"sinus_rhythm"}), ("1. Rhythm: atrial fibrillation\n2. Axis: normal", {"atrial_fibrillation"}), ("Atrial fibrillation? No. Sinus rhythm.", {"sinus_rhythm"}),
+    ("| Finding | Present |\n|---|---|\n| Atrial fibrillation | No |\n| Sinus rhythm | Yes |", {"sinus_rhythm"}), ("Sinus rhythm\n\nuser\nWhat about AF?", {"sinus_rhythm"}), ("AF: absent. Sinus rhythm: present", {"sinus_rhythm"}),
+    ("Here is the report: Sinus rhythm", {"sinus_rhythm"}), ("Neither LBBB nor RBBB", set()), ("LVH - no", set()),
+])  # fmt: skip
+def test_a_report_is_read_without_what_stands_around_it(text, found):
+    assert find(plain(text)) == found
+    assert all(not phrase.startswith(("-", "*", "1.", "{", "<", "Report")) for phrase in phrases(text))

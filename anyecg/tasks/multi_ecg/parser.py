@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 
 from anyecg.findings import BY_KEY, find
+from anyecg.tasks.reply import plain_text
 from anyecg.types import ECGSample
 
 Facts = frozenset[tuple]
@@ -129,7 +130,7 @@ READERS: dict[str, Callable[[str, ECGSample], Facts | None]] = {
 
 def read(text: str, sample: ECGSample) -> Facts | None:
     """The facts of an answer to the sample's kind of question; of a kind unknown here, the findings it asserts."""
-    return READERS.get(sample.meta.get("kind", ""), findings)(text, sample)
+    return READERS.get(sample.meta.get("kind", ""), findings)(plain_text(text), sample)
 
 
 def _mentioned(text: str) -> frozenset[str]:
