@@ -12,7 +12,7 @@ _END_OF_THOUGHT = re.compile(rf"[<\[◁]/{_TAGS}[>\]▷]", re.IGNORECASE)  # the
 _SPAN_OF_THOUGHT = re.compile(r"<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)", re.DOTALL)
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")  # gpt-oss: the channel "final" holds the answer
 _END_OF_TURN = re.compile(r"</s>|<eos>|<end_of_turn>|<\|(?:im_end|eot_id|end|return|endoftext|end_of_text|eom_id|end_of_solution)\|>", re.IGNORECASE)
-_NEXT_TURN = re.compile(r"\n\s*(?:user|human)\s*(?::|\n)", re.IGNORECASE)
+_NEXT_TURN = re.compile(r"\n[ \t]*(?:user|human)[ \t]*(?::|\n)", re.IGNORECASE)
 _SPECIAL = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]", re.IGNORECASE)
 _ROLE = re.compile(r"^\s*(?:assistant|model|ai|bot)\s*(?::|\n)\s*", re.IGNORECASE)
 
