@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from anyecg.tasks import build
-from anyecg.tasks.build import build_data
+from anyecg.tasks.build import build_data, find_data
 from anyecg.config.schema import Slot
 from anyecg.types import ConfigError, DataError
 
@@ -23,7 +23,9 @@ def made(cache, seed=0, questions=QUESTIONS, corpora={"mimic": MIMIC, "mit_bih_a
 
 
 def tree(cache):
-    return {path.relative_to(cache): path.read_bytes() for path in sorted(cache.rglob("*")) if path.is_file() and path.name != ".lock"}
+    """What a cache holds, but for what it remembers of the times of files."""
+    files = (path for path in sorted(cache.rglob("*")) if path.is_file() and path.name != ".lock" and not path.name.startswith(".contents-"))
+    return {path.relative_to(cache): path.read_bytes() for path in files}
 
 
 def test_found_again_and_the_same_elsewhere(tmp_path, monkeypatch):
@@ -42,6 +44,18 @@ def test_fingerprint_follows_everything(tmp_path):
     ]
     assert len({base.fingerprint, *(other.fingerprint for other in others)}) == 5
     assert base.questions.info["data"] == base.stores.fingerprint
+
+
+def test_two_rates_share_a_cache(tmp_path):
+    slow = made(tmp_path)
+    fast = build_data({"mimic": MIMIC, "mit_bih_arrhythmia": RHYTHM}, QUESTIONS, tmp_path, 0, progress=False, fs=250)
+    assert (slow.stores.fs, fast.stores.fs) == (100, 250) and slow.fingerprint != fast.fingerprint
+    assert made(tmp_path).fingerprint == slow.fingerprint  # neither took the other's place
+    assert find_data({"mimic": MIMIC, "mit_bih_arrhythmia": RHYTHM}, QUESTIONS, tmp_path, 0, 250).fingerprint == fast.fingerprint
+    asked, again = ([(sample.id, sample.conversation, sample.records) for sample in map(data.questions.__getitem__, range(len(data.questions)))] for data in (slow, fast))
+    assert asked == again  # the questions do not depend on the rate
+    sample = fast.questions[0]
+    assert fast.stores.read(sample.records[0])[0].shape[1] == round(250 * fast.stores.seconds(sample.records[0]))
 
 
 def test_kill_at_any_moment(tmp_path):

@@ -18,7 +18,7 @@ from anyecg.cli.data.build import loaded
 from anyecg.data.__main__ import main
 from anyecg.data.dataset.built import facts, open_dataset
 from anyecg.simulate import simulate
-from anyecg.types import DataError
+from anyecg.types import ConfigError, DataError
 
 from tests.conftest import SMALL
 from tests.data.native import REAL, beat_train, real_data, write_annotated
@@ -109,6 +109,15 @@ def test_two_builds_at_once_both_end_well(few, tmp_path):
     assert tree(tmp_path / "set") == tree(few)
     assert "is being built by process" in (tmp_path / "set" / "build.log").read_text()
     assert json.loads((tmp_path / "set" / "measured.json").read_text())["records"] == sum(map(len, open_dataset(few).stores))
+
+
+def test_a_dataset_says_its_rate_and_another_is_refused_by_key_and_command(few, tmp_path, capsys):
+    assert "Signals at 100 Hz" in (few / "README.md").read_text()
+    assert build(few, *FEW, "encoder.fs=250") == 2 and "holds a dataset at 100 Hz, not 250 Hz" in capsys.readouterr().err
+    assert build(tmp_path / "fast", *FEW, "encoder.fs=250") == 0
+    assert "Signals at 250 Hz" in (tmp_path / "fast" / "README.md").read_text() and open_dataset(tmp_path / "fast", 250).stores.fs == 250
+    with pytest.raises(ConfigError, match=r"encoder: takes 100 Hz, dataset .*fast has 250 Hz; .*encoder\.fs.*python -m anyecg.data build .*encoder\.fs=100"):
+        open_dataset(tmp_path / "fast", 100)
 
 
 def test_a_changed_command_is_refused(few, capsys):
