@@ -46,7 +46,7 @@ def runs(tmp_path_factory):
         (root / "cache" / stage).mkdir(parents=True)
         lines = "".join(f"{step},{1 / (1 + step)}\n" for step in range(1000))
         (root / "cache" / stage / "loss.csv").write_text("step,loss\n" + lines)
-        stages.append(SimpleNamespace(name=stage, folder=root / "cache" / stage))
+        stages.append(SimpleNamespace(name=stage, folder=root / "cache" / stage, despite=()))
     for name, row in (("recipe", "default"), ("ablation", "no_lead_emb")):
         experiment = SimpleNamespace(paper_row=row, description="", scale="cpu", seed=0, evaluation=SimpleNamespace(views=VIEWS, seed=0),
                                      answerer=SimpleNamespace(name="language_model", component=LanguageModel))
