@@ -34,7 +34,7 @@ class Results:
     @property
     def components(self) -> dict[str, str]:
         """Task -> the "module:Class" that scored it."""
-        return {name: task["component"] for name, task in self.metrics["tasks"].items() if "component" in task}
+        return {name: task["component"] for name, task in self.metrics.get("tasks", {}).items() if "component" in task}
 
     @property
     def answerer(self) -> str:

@@ -14,7 +14,8 @@ from anyecg.evaluation.bootstrap import FEWEST, require_same_ids
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL, VIEWS
 from anyecg.evaluation.published import PublishedTable
 from anyecg.evaluation.seeds import Pooled, pool
-from anyecg.evaluation.tables import LABELS, MISSING, PAPER, TRAINED_BLIND, Grid, number, short, with_interval
+from anyecg.evaluation.tables import LABELS, MISSING, PAPER, TRAINED_BLIND, Grid, number, with_interval
+from anyecg.plots.views import short
 from anyecg.tasks import tasks
 from anyecg.tasks.base import Task
 from anyecg.types import DataError

@@ -1,4 +1,4 @@
-"""What figures are drawn from, as `metrics.json` keeps it: loss curves, localizations with their traces, resamples to compare runs by."""
+"""What figures are drawn from, as `metrics.json` keeps it: loss curves, resamples to compare runs by."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anyecg.data.store.store import Stores
-from anyecg.plots.trace import rhythm_leads
 from anyecg.evaluation import published
-from anyecg.evaluation.controls import SIGNAL
 from anyecg.tasks.base import Task
-from anyecg.types import CANONICAL_LEADS, DataError, ECGSample
+from anyecg.types import DataError
 
 POINTS = 200  # of a loss curve at most
-EXAMPLES, POSITIVE = 4, 3  # localizations drawn, and how many of them have something to find, where there are as many
-LONGEST = 20  # s of a localization that is drawn
-LEADS = 3  # of it at most
-UNIT = 100  # of a trace, to a mV: whole numbers
 
 
 def loss_curve(path: Path) -> dict[str, list[float]]:
@@ -39,36 +32,6 @@ def loss_curve(path: Path) -> dict[str, list[float]]:
     stretch = np.arange(len(table)) * min(POINTS, len(table)) // max(len(table), 1)
     thinned = table[["step", *columns]].groupby(stretch).mean()
     return {name: [None if np.isnan(value) else round(float(value), 5) for value in thinned[name]] for name in thinned}
-
-
-def examples(samples: Sequence[ECGSample], task: Task, given: Mapping[tuple[str, str, str], str], stores: Stores, seed: int) -> list[dict[str, Any]]:
-    """Localizations as they are drawn, chosen by seed and not by outcome: question, traces, truth and answer in seconds, None where it could not be read.
-
-    given: (task, view, id) -> text; the traces are in 1/`UNIT` mV at `fs` Hz.
-    """
-    found = []
-    for sample in chosen(samples, seed):
-        signal, mask = stores.read(sample.records[0])  # [12, T], [12]
-        leads = np.flatnonzero(mask).tolist() if mask.sum() <= LEADS else rhythm_leads(signal, mask, LEADS)
-        said = task.parse(given[task.name, SIGNAL, sample.id], sample)
-        found.append({
-            "title": f"{sample.subset}: {sample.meta['name']}",
-            "leads": [CANONICAL_LEADS[lead] for lead in leads],
-            "fs": stores.fs,
-            "signal": np.rint(np.nan_to_num(signal[leads]) * UNIT).astype(int).tolist(),
-            "truth": [[float(end) for end in interval] for interval in sample.meta["intervals"]],
-            "answer": None if said is None else said.tolist(),
-        })
-    return found
-
-
-def chosen(samples: Sequence[ECGSample], seed: int) -> list[ECGSample]:
-    """`EXAMPLES` samples short enough to be drawn, `POSITIVE` of them with something to find; fewer of one kind make room for more of the other."""
-    short = sorted((sample for sample in samples if sample.meta["seconds"] <= LONGEST), key=lambda sample: sample.id)
-    drawn = [short[place] for place in np.random.default_rng(seed).permutation(len(short))]
-    positive, negative = ([sample for sample in drawn if bool(len(sample.meta["intervals"])) == there] for there in (True, False))
-    first = [*positive[:POSITIVE], *negative[: EXAMPLES - POSITIVE]]
-    return [*first, *positive[POSITIVE:], *negative[EXAMPLES - POSITIVE :]][:EXAMPLES]
 
 
 def compared(task: Task, headline: str, drawn: pd.DataFrame) -> dict[str, list[float | None]]:

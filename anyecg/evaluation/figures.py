@@ -1,4 +1,4 @@
-"""Figures: loss curves, a localization on its trace, and what ablations change; `bars` draws the metrics, and all that a run has."""
+"""Figures: loss curves, and what ablations change; `bars` draws the metrics, and all that a run has."""
 
 from __future__ import annotations
 
@@ -14,30 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from anyecg.plots.trace import TRUE, strips
-from anyecg.evaluation.figure_data import UNIT
-from anyecg.files import atomic_write
+from anyecg.plots.charts import STYLE, save
 from anyecg.types import DataError
 
-STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "lines.linewidth": 0.9,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,  # text stays text
-    "savefig.dpi": 200,
-    "savefig.bbox": "tight",
-}
 Difference = tuple[str, str, float, float | None, float | None, float | None]
 
 VALIDATION = "validation_loss"  # the column of a loss curve
 SAID = "#d95f02"
 OURS = "#2b5c8a"
 ACROSS = 3  # stages in a row
-PRINT = 0.8  # of the size on paper
 
 
 def loss_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str | Path) -> list[Path]:
@@ -73,23 +58,6 @@ def loss_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str
                 axis.legend()
         for line in panels:
             line[0].set_ylabel("loss")
-        return save(figure, target)
-
-
-def localization_example(example: Mapping[str, Any], target: str | Path) -> list[Path]:
-    """A localization on its trace: each lead that is there, shaded where the truth is, over bars of truth and answer.
-
-    example: as `drawn.examples` gives it. Returns the PNG and the PDF; DataError for an ECG without leads.
-    """
-    if not example["leads"]:
-        raise DataError("a localization cannot be drawn on an ECG without leads")
-    lanes = {"truth": (example["truth"], TRUE), "answer": (example["answer"], SAID)}
-    panel = strips(np.array(example["signal"]) / UNIT, example["leads"], fs=example["fs"], shaded=example["truth"], lanes=lanes)  # [L, T], mV
-    with rc_context(STYLE):
-        figure = Figure(figsize=(PRINT * panel.width / 25.4, PRINT * panel.height / 25.4))
-        axes = figure.add_axes((0, 0, 1, 1))
-        panel.draw(axes, panel.height, PRINT)
-        axes.set_title(example["title"], loc="left")
         return save(figure, target)
 
 
@@ -135,15 +103,3 @@ def ablation_differences(rows: Sequence[Difference], target: str | Path) -> list
 def panel(task: str, metric: str) -> str:
     """The title of a panel of differences."""
     return f"{task}\n{metric}"
-
-
-def save(figure: Figure, target: str | Path) -> list[Path]:
-    """The figure as PNG and PDF; target: its path without suffix."""
-    target = Path(target)
-    paths = []
-    for kind, details in (("png", {}), ("pdf", {"CreationDate": None})):  # the same figure is the same bytes
-        path = target.with_name(f"{target.name}.{kind}")
-        with atomic_write(path) as part:
-            figure.savefig(part, format=kind, metadata=details)
-        paths.append(path)
-    return paths

@@ -14,7 +14,7 @@ from anyecg.data.store.store import Stores
 from anyecg.evaluation import bars, published
 from anyecg.evaluation.predictions import Key
 from anyecg.evaluation.controls import SIGNAL
-from anyecg.evaluation.figure_data import examples, loss_curve
+from anyecg.evaluation.figure_data import loss_curve
 from anyecg.evaluation.tables import Grid, table, terminal
 from anyecg.files import atomic_write
 from anyecg.tasks.base import Task
@@ -28,9 +28,10 @@ def figure_data(experiment: Experiment, stages: Sequence[PlannedStage], samples:
                 stores: Stores, predictions: Mapping[Key, Prediction]) -> dict[str, Any]:
     """What of a run's `metrics.json` its figures need beside the metrics."""
     drawn: dict[str, Any] = {"loss": [{"stage": stage.name, **loss_curve(stage.folder / "loss.csv")} for stage in stages]}
-    if SIGNAL in experiment.evaluation.views and "localization" in tasks:
-        given = {key: prediction.text for key, prediction in predictions.items()}
-        drawn["localization"] = examples(samples["localization"], tasks["localization"], given, stores, experiment.evaluation.seed)
+    for name, task in tasks.items() if SIGNAL in experiment.evaluation.views else ():
+        texts = {id: prediction.text for (of, view, id), prediction in predictions.items() if (of, view) == (name, SIGNAL)}
+        if examples := task.drawn(samples[name], texts, stores, experiment.evaluation.seed):
+            drawn[name] = examples
     return {"paper_row": experiment.paper_row, "figures": drawn, "reused_despite_code": reused_despite(stages)}
 
 

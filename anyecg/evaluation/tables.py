@@ -13,6 +13,7 @@ from anyecg.evaluation.bootstrap import FEWEST
 from anyecg.evaluation.breakdowns import COUNTS, MOST
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL, SINGLE_LEAD
 from anyecg.evaluation.published import PublishedTable
+from anyecg.plots.views import short
 
 MISSING = "–"
 UNDEFINED = "undefined"  # by the rows at hand
@@ -23,7 +24,6 @@ LABELS = {
     SIGNAL: "with the ECG", BLIND: "blind (no ECG)", SHUFFLED: "shuffled (another patient's ECG)",
     **{view: view.replace("_", " ") for view in SINGLE_LEAD},
 }
-SHORT = {SIGNAL: "with the ECG", BLIND: "blind", SHUFFLED: "shuffled"}
 CELLS = 100  # groups times metrics that a breakdown's table has room for
 PAPER = "paper (other data and weights)"
 
@@ -72,11 +72,6 @@ def table(metrics: Mapping[str, Any], published: Beside | None = None, others: S
 def terminal(metrics: Mapping[str, Any], published: Beside | None = None) -> Group:
     """The headlines of `table`, for `rich.console.Console.print`."""
     return Group(*(_headline(name, task, published).rich() for name, task in metrics["tasks"].items()))
-
-
-def short(view: str) -> str:
-    """A view's name where there is little room."""
-    return SHORT.get(view, view.replace("_", " "))
 
 
 def number(value: float | None, without: str = MISSING) -> str:

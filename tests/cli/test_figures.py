@@ -18,6 +18,9 @@ from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.figures import ablation_differences, panel
 from anyecg.evaluation.published import load
 from anyecg.evaluation.comparison import read_run
+from anyecg.plots.charts import in_order
+from anyecg.plots.views import short
+from anyecg.tasks.localization.figures import chosen, iou_bars
 from anyecg.types import DataError, Prediction
 from tests.conftest import Answering
 from tests.evaluation.test_evaluate import SAMPLES, TASKS, localization
@@ -43,9 +46,9 @@ def runs(tmp_path_factory):
         (root / "cache" / stage).mkdir(parents=True)
         lines = "".join(f"{step},{1 / (1 + step)}\n" for step in range(1000))
         (root / "cache" / stage / "loss.csv").write_text("step,loss\n" + lines)
-        stages.append(SimpleNamespace(name=stage, folder=root / "cache" / stage))
+        stages.append(SimpleNamespace(name=stage, folder=root / "cache" / stage, despite=()))
     for name, row in (("recipe", "default"), ("ablation", "no_lead_emb")):
-        experiment = SimpleNamespace(paper_row=row, description="", scale="cpu", seed=0, evaluation=SimpleNamespace(views=VIEWS),
+        experiment = SimpleNamespace(paper_row=row, description="", scale="cpu", seed=0, evaluation=SimpleNamespace(views=VIEWS, seed=0),
                                      answerer=SimpleNamespace(name="language_model", component=LanguageModel))
         more = partial(report.figure_data, experiment, stages, SAMPLES, TASKS, Stores())
 
@@ -124,16 +127,16 @@ def test_a_loss_curve_that_is_none_is_named(tmp_path):
 
 def test_examples_are_chosen_by_seed_and_show_something_to_find():
     samples = [localization(i) for i in range(24)]
-    picked = {seed: [s.id for s in drawn.chosen(samples, seed)] for seed in (0, 1)}
-    assert picked[0] != picked[1] and picked[0] == [s.id for s in drawn.chosen(samples[::-1], 0)]
-    assert [bool(s.meta["intervals"]) for s in drawn.chosen(samples, 0)] == [True, True, True, False]
-    assert len(drawn.chosen(samples[::2], 0)) == 4 and len(drawn.chosen(samples[1:3], 0)) == 2 and not drawn.chosen([], 0)
+    picked = {seed: [s.id for s in chosen(samples, seed)] for seed in (0, 1)}
+    assert picked[0] != picked[1] and picked[0] == [s.id for s in chosen(samples[::-1], 0)]
+    assert [bool(s.meta["intervals"]) for s in chosen(samples, 0)] == [True, True, True, False]
+    assert len(chosen(samples[::2], 0)) == 4 and len(chosen(samples[1:3], 0)) == 2 and not chosen([], 0)
 
 
 def test_views_stand_in_the_order_they_are_asked_in_though_a_file_sorts_them(runs):
     task = json.loads((runs / "recipe" / "metrics.json").read_text())["tasks"]["localization"]
-    assert list(task["views"]) == ["blind", "first_lead_masked", "signal"] and bars.in_order(task["views"]) == VIEWS
-    assert bars.in_order(["new", "blind", "signal"]) == ["signal", "blind", "new"] and bars.short("a_new_view") == "a new view"
+    assert list(task["views"]) == ["blind", "first_lead_masked", "signal"] and in_order(task["views"]) == VIEWS
+    assert in_order(["new", "blind", "signal"]) == ["signal", "blind", "new"] and short("a_new_view") == "a new view"
 
 
 def test_the_metrics_hold_the_distributions_that_are_drawn(runs):
@@ -162,7 +165,7 @@ def test_what_cannot_be_drawn_is_left_out_and_told(runs, tmp_path, caplog, capsy
     with pytest.raises(DataError, match="no metrics"):
         bars.controls_figure({"tasks": {}}, tmp_path / "none")
     with pytest.raises(DataError, match="no breakdown with auc"):
-        bars.iou_bars(metrics["tasks"]["localization"], tmp_path / "none", metric="auc")
+        iou_bars(metrics["tasks"]["localization"], tmp_path / "none", metric="auc")
 
 
 def test_differences_without_intervals_or_a_paper_are_drawn_and_none_is_told(tmp_path):

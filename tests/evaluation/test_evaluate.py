@@ -12,6 +12,7 @@ from anyecg.evaluation import bars, figures, tables
 from anyecg.answerers.base import Answerer
 from anyecg.evaluation.predictions import PredictionStore, read_predictions
 from anyecg.evaluation.evaluate import evaluate
+from anyecg.tasks.localization.figures import localization_example
 from anyecg.tasks.localization.task import Localization
 from anyecg.tasks.multi_ecg.task import MultiECG
 from anyecg.types import DataError, DiskFullError, ECGSample, Prediction, Turn, Window
@@ -268,14 +269,14 @@ def test_pictures_are_drawn_from_what_a_run_leaves(tmp_path):
     drawn = [
         *bars.run_figures(metrics, tmp_path),
         *figures.loss_curves({"stage 1": curve, "stage 2": curve | {"validation_loss": [3, 2, 1]}}, tmp_path / "figures" / "loss"),
-        *figures.localization_example(example, tmp_path / "example"),
-        *figures.localization_example(example | {"truth": [], "answer": None}, tmp_path / "unreadable"),
+        *localization_example(example, tmp_path / "example"),
+        *localization_example(example | {"truth": [], "answer": None}, tmp_path / "unreadable"),
     ]
     assert len(drawn) == 12 and all(path.stat().st_size > 1000 for path in drawn)
     with pytest.raises(DataError, match="no loss curves"):
         figures.loss_curves({}, tmp_path / "loss")
     with pytest.raises(DataError, match="without leads"):
-        figures.localization_example(example | {"leads": []}, tmp_path / "none")
+        localization_example(example | {"leads": []}, tmp_path / "none")
 
 
 def test_a_full_disk_stops_an_evaluation_that_goes_on_afterwards(tmp_path):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from anyecg.config.schema import to_dict
+from anyecg.data.store.store import Stores
 from anyecg.tasks.base import Sources, Task, Words
 from anyecg.tasks.localization.build import LONG, POOLS, SHORT, LocalizationConfig, localization_questions, unknown_sizes
 from anyecg.tasks.localization.intervals import iou, overlap, union
@@ -74,6 +77,17 @@ class Localization(Task):
     def lengths(self, pool: str) -> Sequence[Sequence[float]]:
         seconds = [self.cfg.short_seconds] if pool == SHORT else np.linspace(*self.cfg.long_seconds, PLANNED)
         return [[float(one)] for one in seconds]
+
+    def drawn(self, samples: Sequence[ECGSample], texts: Mapping[str, str], stores: Stores, seed: int) -> list[dict[str, Any]]:
+        from anyecg.tasks.localization.figures import examples  # matplotlib: for who draws
+
+        return examples(samples, self, texts, stores, seed)
+
+    @classmethod
+    def figures(cls, summary: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> dict[str, Callable[[Path], list[Path]]]:
+        from anyecg.tasks.localization.figures import iou_bars, localization_example
+
+        return {"iou": partial(iou_bars, summary)} | {f"localization_{n}": partial(localization_example, one) for n, one in enumerate(drawn, start=1)}
 
     def parse(self, text: str, sample: ECGSample) -> np.ndarray | None:
         """Disjoint intervals `[k, 2]` in seconds, sorted; k = 0 for "No X Found"; None if unreadable (`read_intervals`)."""

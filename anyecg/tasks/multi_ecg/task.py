@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,6 +95,12 @@ class MultiECG(Task):
 
     def lengths(self, pool: str) -> Sequence[Sequence[float]]:
         return [[10.0] * ecgs for ecgs in range(2, self.cfg.max_ecgs + 1)]
+
+    @classmethod
+    def figures(cls, summary: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> dict[str, Callable[[Path], list[Path]]]:
+        from anyecg.tasks.multi_ecg.figures import score_distributions  # matplotlib: for who draws
+
+        return {"scores": partial(score_distributions, summary)}
 
     def parse(self, text: str, sample: ECGSample) -> Facts | None:
         """The facts that the answer states; None if there is none to be read."""
