@@ -73,7 +73,7 @@ def samples_a_pass(stage: StageConfig, devices: int) -> int | None:
             raise ConfigError(f"batch_size {stage.batch_size} has no sample for each of {devices} devices")
         return None
     together = stage.micro_batch or stage.batch_size
-    whole = stage.objective.component.compares and stage.micro_batch is not None
+    whole = stage.objective is not None and stage.objective.component.compares and stage.micro_batch is not None
     micro = together if whole else min(together, stage.batch_size // devices)
     if micro == 0 or stage.batch_size % (micro * devices) or stage.batch_size % together or together % micro:
         raise ConfigError(f"batch_size {stage.batch_size} is not a multiple of micro_batch {stage.micro_batch or micro} times {devices} device(s)")

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from anyecg.config.checks import Checks
-from anyecg.types import InputSpec
+from anyecg.types import ConfigError, InputSpec
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,18 @@ class Encoder(nn.Module):
 
     def forward(self, clips: Tensor, lead_mask: Tensor) -> Tensor:
         """clips `[N, *input.shape]`, lead_mask bool `[N, 12]` of the canonical leads -> `[N, prefix + patches, dim]`; N may be 0."""
+        raise NotImplementedError
+
+    def patch_samples(self, clips: Tensor) -> Tensor:
+        """What each patch is made of, lead by lead: clips `[N, *input.shape]` -> `[N, leads, times, samples]`, patches = leads * times.
+
+        With `encode_seen` it is all that masked modelling needs. ConfigError of an encoder whose patches are no stretches of one lead.
+        """
+        raise ConfigError(f"encoder: {type(self).__name__} has no patches of single leads that could be hidden (patch_samples, encode_seen); "
+                          "choose another encoder, or leave the masked stage out of the curriculum")
+
+    def encode_seen(self, clips: Tensor, lead_mask: Tensor, seen: Tensor) -> Tensor:
+        """The tokens of the patches `seen` alone, int64 `[N, K]` of `patches`, as if there were no others: `[N, prefix + K, dim]`."""
         raise NotImplementedError
 
     def pooled(self, tokens: Tensor) -> Tensor:

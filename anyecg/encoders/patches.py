@@ -75,6 +75,22 @@ class PatchEmbedding(nn.Module):
         cls = (self.cls + self.position[0]).expand(len(clips), -1, -1)
         return self.dropout(torch.cat([cls, x.flatten(1, 2)], dim=1))
 
+    def samples(self, clips: Tensor) -> Tensor:
+        """What each patch is made of: `[N, L, times, patch]`."""
+        return clips.unflatten(2, (self.times, self.patch))
+
+    def seen(self, clips: Tensor, seen: Tensor) -> Tensor:
+        """[CLS] and the patches `seen`, int64 `[N, K]`: `[N, 1 + K, dim]`. The other samples are zero, so a stem sees nothing of them either."""
+        shown = torch.zeros(len(clips), self.patches, dtype=clips.dtype, device=clips.device).scatter(1, seen, 1.0)
+        samples = self.samples(clips)
+        return only(self((samples * shown.view(*samples.shape[:3], 1)).flatten(2)), seen)
+
+
+def only(tokens: Tensor, seen: Tensor) -> Tensor:
+    """Of `[N, 1 + patches, ...]` the first and those `seen`, int64 `[N, K]`: `[N, 1 + K, ...]`."""
+    places = torch.cat([torch.zeros_like(seen[:, :1]), seen + 1], dim=1)
+    return tokens.gather(1, places.view(*places.shape, *[1] * (tokens.ndim - 2)).expand(-1, -1, *tokens.shape[2:]))
+
 
 def initialise(module: nn.Module) -> None:
     """For `Module.apply`: a linear layer's bias zero, its matrix from a truncated normal of deviation 0.7 / sqrt(inputs).

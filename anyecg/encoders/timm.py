@@ -51,5 +51,11 @@ class TimmViT(Encoder):
     def forward(self, clips: Tensor, lead_mask: Tensor) -> Tensor:
         return self.blocks(self.embed(clips))
 
+    def patch_samples(self, clips: Tensor) -> Tensor:
+        return self.embed.samples(clips)
+
+    def encode_seen(self, clips: Tensor, lead_mask: Tensor, seen: Tensor) -> Tensor:
+        return self.blocks(self.embed.seen(clips, seen))
+
     def pooled(self, tokens: Tensor) -> Tensor:
         return self.norm(tokens[:, 0])

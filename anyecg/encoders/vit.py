@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from anyecg.config.checks import Checks
 from anyecg.encoders.base import Encoder
-from anyecg.encoders.patches import PatchConfig, PatchEmbedding, check_patches, initialise
+from anyecg.encoders.patches import PatchConfig, PatchEmbedding, check_patches, initialise, only
 
 SIZES = {  # dim, layers, heads, mlp
     "base": (768, 12, 12, 3072),
@@ -97,6 +97,16 @@ class ViT(Encoder):
         patches = lead_mask.repeat_interleave(self.embed.times, dim=1)  # [N, 60]
         cls = torch.ones_like(patches[:, :1])
         return torch.cat([cls, patches], dim=1)[:, None, None, :]
+
+    def patch_samples(self, clips: Tensor) -> Tensor:
+        return self.embed.samples(clips)
+
+    def encode_seen(self, clips: Tensor, lead_mask: Tensor, seen: Tensor) -> Tensor:
+        x = self.embed.seen(clips, seen)
+        mask = only(self._seen(lead_mask)[:, 0, 0], seen)[:, None, None] if self.mask_absent else None
+        for block in self.blocks:
+            x = block(x, mask)
+        return x
 
     def pooled(self, tokens: Tensor) -> Tensor:
         return self.norm(tokens[:, 0])

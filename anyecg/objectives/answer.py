@@ -12,7 +12,7 @@ from anyecg.config.schema import Experiment, InputConfig, StageConfig, to_dict
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
 from anyecg.model import ECGLanguageModel
-from anyecg.objectives.base import Objective
+from anyecg.objectives.base import Objective, clip_code
 from anyecg.training.flops import answering_flops, recomputed_flops
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.plan_lengths import shares
@@ -46,7 +46,7 @@ class Answer(Objective):
         else:
             eye = {"encoder": experiment.encoder, "connector": experiment.connector, "fusion": experiment.fusion}
             parts |= {name: to_dict(slot) for name, slot in eye.items()}
-            code += [slot.component for slot in eye.values()]
+            code += [*(slot.component for slot in eye.values()), *clip_code(experiment.input_spec)]
             groups |= eye.keys()
         return Depends(parts, frozenset(groups), tuple(code))
 

@@ -6,9 +6,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from anyecg.config.schema import Experiment, StageConfig, to_dict
+from anyecg.data.clips import clips
 from anyecg.data.loading.loader import Batches
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
+from anyecg.registry import registry
 from anyecg.training.stage import Stage
+from anyecg.types import InputSpec
+
+
+def clip_code(spec: InputSpec) -> tuple[Any, ...]:
+    """Whose source makes an encoder's clips: they are found by name, not by import."""
+    return (type(clips(spec)), registry("scaling")[spec.scaling])
 
 
 class Objective:

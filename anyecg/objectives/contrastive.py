@@ -26,7 +26,7 @@ from anyecg.data.loading.sampling import Plan
 from anyecg.data.store.shards import locked
 from anyecg.data.store.store import digest
 from anyecg.model import ECGLanguageModel
-from anyecg.objectives.base import Objective
+from anyecg.objectives.base import Objective, clip_code
 from anyecg.text_encoders.base import TextEncoder
 from anyecg.training.flops import Forward
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
@@ -68,7 +68,7 @@ class Contrastive(Objective):
     def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
         """Neither the LLM nor how questions are phrased: pairs are drawn at random."""
         parts = {"encoder": to_dict(experiment.encoder), "text_encoder": to_dict(experiment.text_encoder)}
-        return Depends(parts, frozenset({"encoder"}), (experiment.encoder.component, experiment.text_encoder.component))
+        return Depends(parts, frozenset({"encoder"}), (experiment.encoder.component, experiment.text_encoder.component, *clip_code(experiment.input_spec)))
 
     def batches(self, job: StageJob) -> PairData:
         experiment, spec = job.experiment, job.model.encoder.input

@@ -1,0 +1,208 @@
+"""Masked ECG modelling in the manner of ST-MEM (arXiv 2402.09450): the encoder learns, without text, to complete ECGs of which it sees a part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from anyecg.config.checks import Checks
+from anyecg.config.schema import Experiment, StageConfig, to_dict
+from anyecg.config.trainable import samples_a_pass
+from anyecg.data.chance import chance
+from anyecg.data.clips import clips
+from anyecg.data.dataset.data import Data
+from anyecg.data.loading.loader import Batches, draw
+from anyecg.data.loading.sampling import Plan
+from anyecg.model import ECGLanguageModel
+from anyecg.objectives.base import Objective, clip_code
+from anyecg.training.flops import CPU_ATTENTION
+from anyecg.training.job import Cost, Depends, Outlook, StageJob
+from anyecg.training.stage import Stage
+from anyecg.types import CANONICAL_LEADS, ConfigError, InputSpec, Window
+
+FLAT = 1e-6  # variance of a patch (of a clip in [-1, 1]) below which it is not scaled up
+
+
+@dataclass(frozen=True)
+class MaskedConfig:
+    """Defaults: ST-MEM's."""
+
+    hidden: float = 0.75  # share of a clip's patches that the encoder does not see
+    width: int = 256  # of the decoder
+    layers: int = 4
+    heads: int = 4
+
+    def __post_init__(self) -> None:
+        with Checks(self) as check:
+            check.number("hidden", above=0, below=1)
+            check.number("width", "layers", "heads", least=1)
+            if not check.problems and self.width % self.heads:
+                check.wrong("width", f"{self.width} is not a multiple of heads: {self.heads}")
+
+
+class Masked(Objective):
+    """Hidden patches of each lead from the others: the encoder learns without text (masked ECG modelling)."""
+
+    Config = MaskedConfig
+
+    @classmethod
+    def problems(cls, cfg: MaskedConfig, stage: StageConfig) -> Iterator[tuple[str, str]]:
+        if stage.view != "signal":
+            yield "view", f"a masked stage needs the ECG itself, not '{stage.view}'; write signal"
+        if stage.tokens is not None:
+            yield "tokens", "a masked stage reads no tokens; set it to null, or micro_batch to the clips of a pass"
+
+    def settings(self, stage: StageConfig) -> dict:
+        return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "micro_batch", "view")}
+
+    def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
+        code = (experiment.encoder.component, *clip_code(experiment.input_spec))
+        return Depends({"encoder": to_dict(experiment.encoder)}, frozenset({"encoder"}), code)
+
+    def batches(self, job: StageJob) -> ClipData:
+        trainer = job.experiment.trainer
+        return ClipData(job.data, job.cfg, job.model.encoder.input, split=job.split, replay=job.experiment.replay, seed=job.seed,
+                        devices=trainer.processes, workers=trainer.workers)
+
+    def module(self, job: StageJob, steps: int) -> MaskedStage:
+        return MaskedStage(job.model, job.cfg, steps, self.cfg)
+
+    def trains(self, outlook: Outlook) -> dict[str, int]:
+        return self._outline(outlook).trainable
+
+    def cost(self, outlook: Outlook) -> Cost:
+        """Three forward passes over the patches that are seen and the decoder."""
+        stage, spec = self._outline(outlook), outlook.model.encoder.input
+        device = next(outlook.model.parameters()).device
+        batch = ClipBatch(torch.empty(1, *spec.shape, device=device), torch.ones(1, len(CANONICAL_LEADS), dtype=torch.bool, device=device), ("",))
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+            stage.loss(batch)
+        return Cost(clips=1.0, tokens=0.0, answers=0.0, flops=3 * counter.get_total_flops())
+
+    def notes(self, outlook: Outlook) -> Iterable[str]:
+        yield "A masked stage reads one clip a sample and no text; its decoder is told as its heads and is not used after it."
+
+    def _outline(self, outlook: Outlook) -> MaskedStage:
+        with next(outlook.model.parameters()).device:
+            return MaskedStage(outlook.model, outlook.cfg, 1, self.cfg)
+
+
+@dataclass
+class ClipBatch:
+    """Clips `[N, *shape]` and lead_mask bool `[N, 12]`, False where a canonical lead is absent; ids: N strings."""
+
+    clips: Tensor
+    lead_mask: Tensor
+    ids: tuple[str, ...]
+
+    def pin_memory(self) -> ClipBatch:
+        return replace(self, clips=self.clips.pin_memory(), lead_mask=self.lead_mask.pin_memory())
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> ClipBatch:
+        return replace(self, clips=self.clips.to(device, non_blocking=non_blocking), lead_mask=self.lead_mask.to(device, non_blocking=non_blocking))
+
+
+class ClipData(Batches):
+    """Random batches of clips: of each question that is drawn one clip of one of its ECGs, another one at each visit; nothing is cut from long ECGs."""
+
+    def __init__(self, data: Data, stage: StageConfig, spec: InputSpec, *, replay: float, seed: int, split: str = "train",
+                 devices: int = 1, workers: int = 0) -> None:
+        micro = samples_a_pass(stage, devices)
+        order, counts = draw(data, stage, replay, np.random.default_rng(seed), lambda rows: np.ones(len(rows), bool), "can be used", split)
+        plan = Plan(np.arange(len(order)), np.full(len(order) // micro, micro))
+        super().__init__(ClipDataset(data, order, spec, seed), plan, stage.batch_size // micro, collate, counts, devices=devices, workers=workers)
+
+
+class ClipDataset(Dataset):
+    """A clip `[*shape]`, its lead mask `[12]` and its question's id, by the number of the visit; reads no more than the clip."""
+
+    def __init__(self, data: Data, rows: np.ndarray, spec: InputSpec, seed: int) -> None:
+        self.questions, self.stores, self.rows, self.spec, self.seed = data.questions, data.stores, rows, spec, seed
+        self.clips = clips(spec)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, visit: int) -> tuple[np.ndarray, np.ndarray, str]:
+        sample, drawn = self.questions[int(self.rows[visit])], chance(self.seed, "clip", visit)
+        window = drawn.choice(sample.records)
+        seconds = self.stores.seconds(window)
+        if (count := self.clips.count(seconds)) > 1:
+            start = drawn.randrange(count) * self.spec.seconds
+            window = Window(window.record, window.start + start, window.start + min(seconds, start + self.spec.seconds))
+        signal, mask = self.stores.read(window)
+        return self.clips.make(signal, mask)[0], mask, sample.id
+
+
+def collate(items: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> ClipBatch:
+    made, masks, ids = zip(*items)
+    return ClipBatch(torch.from_numpy(np.stack(made)), torch.from_numpy(np.stack(masks)), ids)
+
+
+class MaskedStage(Stage):
+    """The encoder reads a random part of each clip's patches; a light decoder completes each lead by itself (ST-MEM's lead-wise decoder).
+
+    The decoder, which lives here and not in the model, gets of a lead the tokens that the encoder made of its visible patches, the [CLS]
+    where there is one, and a learned token in place of each hidden patch, each with its time's and its lead's embedding. The loss is the mean
+    squared error over hidden patches of leads that are there, each patch scaled to mean 0 and deviation 1; all clips count alike.
+    """
+
+    def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int, settings: MaskedConfig) -> None:
+        super().__init__(model, cfg, steps)
+        spec, width = model.encoder.input, settings.width
+        with torch.no_grad():
+            self.leads, self.times, samples = model.encoder.patch_samples(torch.zeros(1, *spec.shape)).shape[1:]
+        if self.leads != len(spec.leads) or self.leads * self.times != model.encoder.patches:
+            raise ConfigError(f"encoder: patch_samples gives {self.leads} leads of {self.times} patches, the encoder has {len(spec.leads)} leads and {model.encoder.patches} patches")
+        self.rows = [CANONICAL_LEADS.index(lead) for lead in spec.leads]
+        self.shown = min(max(1, round(model.encoder.patches * (1 - settings.hidden))), model.encoder.patches - 1)
+        self.join = nn.Linear(model.encoder.dim, width)
+        self.blank = nn.Parameter(0.02 * torch.randn(width))
+        self.time = nn.Parameter(0.02 * torch.randn(self.times, width))
+        self.lead = nn.Parameter(0.02 * torch.randn(self.leads, 1, width))
+        layer = nn.TransformerEncoderLayer(width, settings.heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+        self.decoder = nn.TransformerEncoder(layer, settings.layers, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.complete = nn.Linear(width, samples)
+
+    def loss(self, batch: ClipBatch) -> Tensor:
+        encoder = self.model.encoder
+        noise = torch.rand(len(batch.clips), encoder.patches, device=batch.clips.device)
+        seen = noise.argsort(1)[:, : self.shown].sort(1).values
+        completed = self.completed(encoder.encode_seen(batch.clips, batch.lead_mask, seen), seen)
+        return masked_loss(completed, self.targets(batch.clips), seen, self.present(batch.lead_mask))
+
+    def completed(self, tokens: Tensor, seen: Tensor) -> Tensor:
+        """Every patch as the decoder makes it, `[N, patches, samples]`, from the tokens `[N, prefix + K, dim]` of those `seen`, `[N, K]`."""
+        prefix, n = self.model.encoder.prefix, len(tokens)
+        tokens = self.join(tokens)
+        patches = self.blank.to(tokens.dtype).expand(n, self.leads * self.times, -1)
+        patches = patches.scatter(1, seen[..., None].expand(-1, -1, tokens.shape[2]), tokens[:, prefix:])
+        x = patches.view(n, self.leads, self.times, -1) + self.time + self.lead
+        whole = tokens[:, None, :prefix].expand(-1, self.leads, -1, -1) + self.lead  # [CLS], with the lead that it is asked about
+        x = self.decoder(torch.cat([whole.to(x.dtype), x], dim=2).flatten(0, 1))[:, prefix:]
+        return self.complete(x).view(n, self.leads * self.times, -1)
+
+    def targets(self, clips: Tensor) -> Tensor:
+        """Every patch scaled to mean 0 and deviation 1, float32 `[N, patches, samples]`; a flat one is zero."""
+        samples = self.model.encoder.patch_samples(clips).flatten(1, 2).float()
+        centred = samples - samples.mean(-1, keepdim=True)
+        return centred / (centred.square().mean(-1, keepdim=True) + FLAT).sqrt()
+
+    def present(self, lead_mask: Tensor) -> Tensor:
+        """Whether each patch is of a lead that is there, bool `[N, patches]`."""
+        return lead_mask[:, self.rows].repeat_interleave(self.times, dim=1)
+
+
+def masked_loss(completed: Tensor, targets: Tensor, seen: Tensor, present: Tensor) -> Tensor:
+    """Mean over clips of the mean squared error of the patches that are not `seen` and `present`; completed, targets `[N, P, samples]`,
+    seen int64 `[N, K]`, present bool `[N, P]`. In float32."""
+    counts = present.float().scatter(1, seen, 0.0)
+    error = F.mse_loss(completed.float(), targets.float(), reduction="none").mean(-1)
+    return ((error * counts).sum(1) / counts.sum(1).clamp(min=1.0)).mean()
