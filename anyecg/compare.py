@@ -15,9 +15,13 @@ from anyecg.types import DataError
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m anyecg.compare", description="Compare runs with the first one.")
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of a finished run; the others are compared with the first")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="folder of a finished run; the others are compared with the first"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE.md", help="write the tables there as well, as markdown")
-    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N", help="resamples of patients (default: 1000)")
+    parser.add_argument(
+        "--bootstrap", type=int, default=1000, metavar="N", help="resamples of patients (default: 1000)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: 0)")
     options = parser.parse_args(arguments)
 

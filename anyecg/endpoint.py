@@ -1,4 +1,6 @@
-"""A client of any OpenAI-compatible endpoint that keeps every reply on disk, so that nothing is asked, or paid for, twice."""
+"""A client of any OpenAI-compatible endpoint that keeps every reply on disk, so that nothing is asked, or paid for,
+twice.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,11 @@ from anyecg.types import AnyECGError, ConfigError, DataError
 AHEAD = 4  # requests under way or waiting for their turn, times the concurrency: a slow reply holds up few others
 REFUSED = (400, 413, 422)  # HTTP statuses that speak of the request itself, such as a prompt that is too long
 HOPELESS = 20  # requests refused before any is answered, or without a reply in a row: it is not the requests
-LATE, GARBLED, REFUSAL = "late", "garbled", "refused"  # what a reply without text is: none came in time; it was no chat completion; a refusal
+LATE, GARBLED, REFUSAL = (
+    "late",
+    "garbled",
+    "refused",
+)  # what a reply without text is: none came in time; it was no chat completion; a refusal
 
 
 class EndpointError(AnyECGError):
@@ -33,7 +39,9 @@ class EndpointError(AnyECGError):
 
 @dataclass(frozen=True)
 class Request:
-    """One conversation to continue: messages as `{"role": ..., "content": ...}`; about: whatever the asker wants back with the reply."""
+    """One conversation to continue: messages as `{"role": ..., "content": ...}`; about: whatever the asker wants
+    back with the reply.
+    """
 
     messages: tuple[Mapping[str, str], ...]
     about: Any = None
@@ -41,7 +49,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: text, and why it ended ("stop", or "length" where max_tokens cut it); or error, why there is no text.
+    """What came back: text, and why it ended ("stop", or "length" where max_tokens cut it); or error, why there is no
+    text.
 
     trouble: LATE, GARBLED or REFUSAL, the kind of the error; "" where there is none.
     """
@@ -70,16 +79,26 @@ class Endpoint:
         """A reply for each request, in order; `requests` is read a little ahead of the replies.
 
         total: how many requests there are, for the progress bar and for errors. A request that the endpoint refuses
-        for itself gives a Reply with `error`; so does one that gets no reply in time, or none that is a chat completion.
-        EndpointError where the endpoint is down, refuses the key or every request, or leaves HOPELESS of them in a row, or all, without
+        for itself gives a Reply with `error`; so does one that gets no reply in time, or none that is a chat
+        completion.
+        EndpointError where the endpoint is down, refuses the key or every request, or leaves HOPELESS of them in a row,
+        or all, without
         a reply; DataError where the cache cannot be read or written.
         """
         try:
             from anyio.from_thread import start_blocking_portal  # a dependency of openai
             from openai import AsyncOpenAI
         except ImportError as error:
-            raise EndpointError("asking an endpoint needs the package openai: pip install 'anyecg[endpoint]'") from error
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            raise EndpointError(
+                "asking an endpoint needs the package openai: pip install 'anyecg[endpoint]'"
+            ) from error
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         key = os.environ.get(self.cfg.key_env)
         client = AsyncOpenAI(
             base_url=self.cfg.url, api_key=key or "none", timeout=self.cfg.timeout, max_retries=self.cfg.retries
@@ -89,7 +108,8 @@ class Endpoint:
             task = bar.add_task(f"asking {Path(self.cfg.model).name}", total=total)
             waiting: deque = deque()
             try:
-                # The requests live in a thread of their own; whatever ends this block (Ctrl-C too) cancels them at once.
+                # The requests live in a thread of their own; whatever ends this block (Ctrl-C too) cancels them at
+                # once.
                 with start_blocking_portal() as portal, portal.wrap_async_context_manager(client):
                     for request in requests:
                         waiting.append(portal.start_task_soon(session.reply, request))
@@ -102,7 +122,8 @@ class Endpoint:
                 session.finish()
             except _Unanswered as why:
                 raise EndpointError(
-                    f"{self.cfg.url} (model {self.cfg.model}): {_hidden(str(why), key)}. {session.answered} of {'?' if total is None else total} requests are answered "
+                    f"{self.cfg.url} (model {self.cfg.model}): {_hidden(str(why), key)}. {session.answered} of "
+                    f"{'?' if total is None else total} requests are answered "
                     f"and kept in {self.cache}; give the same command when this is mended: it goes on from there"
                 ) from None  # the library's own errors may repeat the key
 
@@ -124,10 +145,14 @@ class _Session:
 
     def __init__(self, cfg: EndpointConfig, client: Any, kept: _Kept, key: str | None) -> None:
         self.cfg, self.client, self.kept, self.key = cfg, client, kept, key
-        self.answered = self.passed = self.silent = 0  # requests with a reply; without one; without one or a refusal, since the last
+        self.answered = self.passed = self.silent = (
+            0  # requests with a reply; without one; without one or a refusal, since the last
+        )
         self._last: _Passed | None = None
         self._slots = asyncio.Semaphore(cfg.concurrency)
-        self._alike: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # the same question twice at once is asked once
+        self._alike: WeakValueDictionary[str, asyncio.Lock] = (
+            WeakValueDictionary()
+        )  # the same question twice at once is asked once
 
     async def reply(self, request: Request) -> Reply:
         """The kept reply to a request, or the endpoint's."""
@@ -160,12 +185,16 @@ class _Session:
             tried = f"no reply within {self.cfg.timeout:g} s (tries: {self.cfg.retries + 1}); a slow model needs a longer timeout"
             raise _Passed(tried, LATE) from None
         except openai.APIConnectionError as error:
-            raise _Unanswered(f"cannot be reached: {error.__cause__ or error} (tries: {self.cfg.retries + 1})") from None
+            raise _Unanswered(
+                f"cannot be reached: {error.__cause__ or error} (tries: {self.cfg.retries + 1})"
+            ) from None
         except openai.APIStatusError as error:
             why = _short(error.message)
             if error.status_code in (401, 403):
                 key = "does not accept the key in" if os.environ.get(self.cfg.key_env) else "asks for a key: set"
-                raise _Unanswered(f"{key} the environment variable {self.cfg.key_env} (HTTP {error.status_code})") from None
+                raise _Unanswered(
+                    f"{key} the environment variable {self.cfg.key_env} (HTTP {error.status_code})"
+                ) from None
             if error.status_code not in REFUSED:
                 raise _Unanswered(why) from None
             raise _Passed(why, REFUSAL) from None
@@ -183,8 +212,12 @@ class _Session:
             raise self._given_up()
 
     def _given_up(self) -> _Unanswered:
-        which = f"{self.silent} requests in a row" if self.answered else f"every one of the first {self.passed} requests"
-        what = {LATE: "stayed without a reply", GARBLED: "got no chat completion", REFUSAL: "was refused"}[self._last.trouble]
+        which = (
+            f"{self.silent} requests in a row" if self.answered else f"every one of the first {self.passed} requests"
+        )
+        what = {LATE: "stayed without a reply", GARBLED: "got no chat completion", REFUSAL: "was refused"}[
+            self._last.trouble
+        ]
         return _Unanswered(f"{which} {what}: {self._last}")
 
 
@@ -195,7 +228,9 @@ def _completion(body: str) -> tuple[str, str]:
         text, finish = choice["message"].get("content") or "", choice.get("finish_reason") or ""
         return text.encode(errors="replace").decode(), str(finish)
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise _Passed(f"what it sends is no chat completion (its url ends with /v1 as a rule): {_short(body)}", GARBLED) from None
+        raise _Passed(
+            f"what it sends is no chat completion (its url ends with /v1 as a rule): {_short(body)}", GARBLED
+        ) from None
 
 
 def _hidden(text: str, key: str | None) -> str:
@@ -217,7 +252,10 @@ class _Kept:
             self._file = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             self._file.execute("PRAGMA journal_mode=WAL")
             self._file.execute("PRAGMA synchronous=NORMAL")
-            self._file.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, model TEXT, text TEXT, finish TEXT) WITHOUT ROWID")
+            self._file.execute(
+                "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, model TEXT, text TEXT, finish TEXT) "
+                "WITHOUT ROWID"
+            )
 
     def get(self, key: str) -> tuple[str, str] | None:
         with self._telling():
@@ -239,5 +277,9 @@ class _Kept:
             if code == sqlite3.SQLITE_FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path)) from error
             if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-                raise DataError(f"{self.path} is damaged, or no file of replies ({error}); delete it: what it held is asked again") from error
-            raise DataError(f"{self.path}: replies cannot be kept there ({error}); mend that, then give the same command") from error
+                raise DataError(
+                    f"{self.path} is damaged, or no file of replies ({error}); delete it: what it held is asked again"
+                ) from error
+            raise DataError(
+                f"{self.path}: replies cannot be kept there ({error}); mend that, then give the same command"
+            ) from error

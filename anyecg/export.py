@@ -2,8 +2,10 @@
 
     python -m anyecg.export runs/anyecg_chat --to models/anyecg_chat
 
-The folder holds model.safetensors (encoder, connector, markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where its
-weights were trained in the run; otherwise config.json names the one it goes with), config.json, and README.md: a model card
+The folder holds model.safetensors (encoder, connector, markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where
+its
+weights were trained in the run; otherwise config.json names the one it goes with), config.json, and README.md: a model
+card
 with the run's own table. In Python: anyecg.checkpoints.load_session("models/anyecg_chat").
 """
 
@@ -19,9 +21,13 @@ from anyecg.cli.terminal import guarded, quieten
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m anyecg.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m anyecg.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path, metavar="RUN", help="the folder of a finished run, such as runs/anyecg_chat")
-    parser.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="the folder to write; it appears when it is whole")
+    parser.add_argument(
+        "--to", type=Path, required=True, metavar="FOLDER", help="the folder to write; it appears when it is whole"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a model that was exported there before")
     options = parser.parse_args(arguments)
 
@@ -32,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         export(options.run, options.to, options.overwrite)
         for path in sorted(path for path in options.to.rglob("*") if path.is_file()):
             print(f"{path.stat().st_size:>14,}  {path.relative_to(options.to)}")
-        print(f"{options.to} is a model: anyecg.checkpoints.load_session({str(options.to)!r}); its card: {options.to / CARD}")
+        print(
+            f"{options.to} is a model: anyecg.checkpoints.load_session({str(options.to)!r}); its card: "
+            f"{options.to / CARD}"
+        )
 
     return guarded(command)
 

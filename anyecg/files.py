@@ -19,10 +19,16 @@ SIMULATED = "SIMULATED.json"  # in a folder of simulated recordings: how they we
 
 @contextlib.contextmanager
 def report_write_errors(path: Path) -> Iterator[None]:
-    """Raise DiskFullError where writing to `path` inside the block fails on a full disk or quota, AnyECGError where for another reason."""
+    """Raise DiskFullError where writing to `path` inside the block fails on a full disk or quota, AnyECGError where
+    for another reason.
+    """
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch raises RuntimeError from the OSError of a full disk
+    except (
+        OSError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:  # torch raises RuntimeError from the OSError of a full disk
         behind: BaseException | None = error
         while behind is not None and not isinstance(behind, OSError):
             behind = behind.__cause__ or behind.__context__
@@ -34,7 +40,9 @@ def report_write_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary name to write to, renamed to `path` once it is synced to disk; on a failed write it is removed and AnyECGError is raised."""
+    """Yield a temporary name to write to, renamed to `path` once it is synced to disk; on a failed write it is
+    removed and AnyECGError is raised.
+    """
     part = path.with_name(path.name + ".part")
     try:
         with report_write_errors(path):

@@ -1,9 +1,12 @@
 """Answers over several ECGs for people to score, and how far people and the judges agree.
 
-    python -m anyecg.human export runs/anyecg_chat --n 120 --to sheet.csv   a sheet to fill in: the column 'score', 0 to 5
-    python -m anyecg.human read sheet.csv runs/anyecg_chat                   Pearson, Spearman and agreement with each judge
+    python -m anyecg.human export runs/anyecg_chat --n 120 --to sheet.csv   a sheet to fill in: the column 'score', 0 to
+    5
+    python -m anyecg.human read sheet.csv runs/anyecg_chat                   Pearson, Spearman and agreement with each
+    judge
 
-The sheet names no model: a row has the question, each ECG's report and date, the reference and the answer. Give the command where
+The sheet names no model: a row has the question, each ECG's report and date, the reference and the answer. Give the
+command where
 the run was given: its configuration names the data.
 """
 
@@ -19,12 +22,21 @@ from anyecg.cli.terminal import guarded
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m anyecg.human", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m anyecg.human", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     one = commands.add_parser("export", help="write a sheet of answers to score")
     one.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
-    one.add_argument("--to", type=Path, required=True, metavar="SHEET.csv", help="where to; an existing file is not overwritten")
-    one.add_argument("--n", type=int, default=120, help="how many answers, evenly over the number of ECGs (default: 120, as the paper's)")
+    one.add_argument(
+        "--to", type=Path, required=True, metavar="SHEET.csv", help="where to; an existing file is not overwritten"
+    )
+    one.add_argument(
+        "--n",
+        type=int,
+        default=120,
+        help="how many answers, evenly over the number of ECGs (default: 120, as the paper's)",
+    )
     one.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
     one.set_defaults(action="export")
     one = commands.add_parser("read", help="read the scores back and compare them with the judges'")

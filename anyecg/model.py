@@ -18,14 +18,18 @@ PARTS = ("encoder", "connector", "fusion")  # submodules that are saved together
 class ECGLanguageModel(nn.Module):
     """An ECG encoder, a connector, a fusion and a language model (the paper's Figure 1).
 
-    encoder: clips to tokens; connector: tokens of a record; fusion: how these reach the LLM. places: positions that an ECG
+    encoder: clips to tokens; connector: tokens of a record; fusion: how these reach the LLM. places: positions that an
+    ECG
     takes in the text, for a `Collator`. ConfigError where the fusion does not take what the connector gives.
     """
 
     def __init__(self, encoder: nn.Module, connector: nn.Module, fusion: nn.Module, llm: nn.Module) -> None:
         super().__init__()
         if connector.enters != fusion.enters:
-            raise ConfigError(f"connector: gives '{connector.enters}', the fusion takes '{fusion.enters}'; choose another connector or fusion")
+            raise ConfigError(
+                f"connector: gives '{connector.enters}', the fusion takes '{fusion.enters}'; choose another connector "
+                f"or fusion"
+            )
         self.encoder, self.connector, self.fusion, self.llm = encoder, connector, fusion, llm
 
     @property
@@ -37,15 +41,19 @@ class ECGLanguageModel(nn.Module):
         return next(self.parameters()).device
 
     def ecg_tokens(self, clips: Tensor, lead_mask: Tensor, owner: Tensor, counts: Sequence[int]) -> Tensor:
-        """Tokens of all records, one after the other: `[sum(a + b * S), d]` for S clips a record and (a, b) = `connector.tokens`.
+        """Tokens of all records, one after the other: `[sum(a + b * S), d]` for S clips a record and (a, b) =
+        `connector.tokens`.
 
-        clips `[N, *encoder.input.shape]`, lead_mask `[N, 12]`, owner `[N]` ascending, counts: clips of each record, on the host. The
+        clips `[N, *encoder.input.shape]`, lead_mask `[N, 12]`, owner `[N]` ascending, counts: clips of each record, on
+        the host. The
         encoder runs once over all N clips.
         """
         return self.connector.records(self.encoder(clips, lead_mask), self.encoder.prefix, owner, counts)
 
     def encode_records(self, clips: Sequence[np.ndarray], lead_masks: Sequence[np.ndarray]) -> list[Tensor]:
-        """The tokens of each record, `[a + b * S, d]` as in `ecg_tokens`, from its clips `[S, *shape]` and lead mask `[12]`; one pass over all."""
+        """The tokens of each record, `[a + b * S, d]` as in `ecg_tokens`, from its clips `[S, *shape]` and lead mask
+        `[12]`; one pass over all.
+        """
         if not clips:
             return []
         counts = [len(part) for part in clips]
@@ -60,22 +68,28 @@ class ECGLanguageModel(nn.Module):
         return torch.zeros(0, self.llm.dim, device=self.device)
 
     def encode(self, batch: ECGBatch) -> Tensor:
-        """The tokens of a batch's ECGs, one record after the other; DataError for a batch that was collated for another model."""
+        """The tokens of a batch's ECGs, one record after the other; DataError for a batch that was collated for
+        another model.
+        """
         counts = [count for row in batch.clip_counts for count in row]
         places = sum(self.places.inside(count) for count in counts)
         if len(batch.places) != places or len(batch.owner) != sum(counts) or len(batch.clips) != sum(counts):
             raise DataError(
-                f"batch of {', '.join(batch.ids[:3])}: {len(batch.places)} places for ECG tokens, {places} are needed for {len(batch.clips)} clips "
+                f"batch of {', '.join(batch.ids[:3])}: {len(batch.places)} places for ECG tokens, {places} are needed "
+                f"for {len(batch.clips)} clips "
                 f"({sum(counts)} counted); collate with this model's places"
             )
         return self.ecg_tokens(batch.clips, batch.lead_mask, batch.owner, counts) if counts else self.no_tokens()
 
     def embed(self, batch: ECGBatch, tokens: Tensor | None = None) -> Tensor:
-        """Input embeddings `[B, T, d_llm]`; tokens: what `encode` gave for the same ECGs before, so that they are not encoded again."""
+        """Input embeddings `[B, T, d_llm]`; tokens: what `encode` gave for the same ECGs before, so that they are
+        not encoded again.
+        """
         return self.fusion.embed(self.llm, batch, self.encode(batch) if tokens is None else tokens)
 
     def forward(self, batch: ECGBatch) -> Tensor:
-        """Cross-entropy of a right-padded batch, summed over its answer tokens and divided by `batch.divisor` (as collated:
+        """Cross-entropy of a right-padded batch, summed over its answer tokens and divided by `batch.divisor` (as
+        collated:
         their mean); no logit is computed anywhere else, and nothing waits for the device."""
         if not len(batch.answers):
             raise DataError(f"batch of {', '.join(batch.ids[:3])}: no answer token to learn from")
@@ -93,7 +107,9 @@ class ECGLanguageModel(nn.Module):
         return [Prediction(id, text) for id, text in zip(batch.ids, texts, strict=True)]
 
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
-        """Group -> name -> parameter: what a stage's `trains` can name. A group may be empty: a fusion need not have parameters."""
+        """Group -> name -> parameter: what a stage's `trains` can name. A group may be empty: a fusion need not have
+        parameters.
+        """
         parts = {
             "encoder": ("encoder", dict(self.encoder.named_parameters())),
             "connector": ("connector", dict(self.connector.named_parameters())),
@@ -101,10 +117,15 @@ class ECGLanguageModel(nn.Module):
             "llm": ("llm", dict(self.llm.tuned())),
             "llm_weights": ("llm", dict(self.llm.weights())),
         }
-        return {group: {f"{part}.{name}": parameter for name, parameter in named.items()} for group, (part, named) in parts.items()}
+        return {
+            group: {f"{part}.{name}": parameter for name, parameter in named.items()}
+            for group, (part, named) in parts.items()
+        }
 
     def train_only(self, names: Iterable[str]) -> dict[str, int]:
-        """Let only these groups learn; returns group -> number of parameters, of those that have any. ConfigError where none has."""
+        """Let only these groups learn; returns group -> number of parameters, of those that have any. ConfigError
+        where none has.
+        """
         groups, names = self.groups(), list(names)
         unknown = [name for name in names if name not in groups]
         if unknown:
@@ -124,7 +145,9 @@ class ECGLanguageModel(nn.Module):
         return self
 
     def part_state(self, names: Iterable[str], state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Tensors of the groups `names` that are not the LLM's: parameters, and buffers of these parts; state: this model's, if it is elsewhere."""
+        """Tensors of the groups `names` that are not the LLM's: parameters, and buffers of these parts; state: this
+        model's, if it is elsewhere.
+        """
         state = self.state_dict() if state is None else state
         markers = {f"fusion.{name}" for name in self.fusion.groups()["markers"]}
 
@@ -139,9 +162,14 @@ class ECGLanguageModel(nn.Module):
         own = self.state_dict()
         for key, value in state.items():
             if key not in own:
-                raise CheckpointError(f"{source}: holds '{key}', which this model does not have; was it trained with other components?")
+                raise CheckpointError(
+                    f"{source}: holds '{key}', which this model does not have; was it trained with other components?"
+                )
             if own[key].shape != value.shape:
-                raise CheckpointError(f"{source}: '{key}' is {tuple(value.shape)}, this model needs {tuple(own[key].shape)}; check the sizes in the configuration")
+                raise CheckpointError(
+                    f"{source}: '{key}' is {tuple(value.shape)}, this model needs {tuple(own[key].shape)}; check the "
+                    f"sizes in the configuration"
+                )
         with torch.no_grad():
             for key, value in state.items():
                 own[key].copy_(value)

@@ -9,7 +9,8 @@ from importlib.metadata import entry_points
 
 from anyecg.types import ConfigError
 
-# Kind of component -> the registry of those that anyecg ships. A name is looked up here and nowhere else, so that a lower
+# Kind of component -> the registry of those that anyecg ships. A name is looked up here and nowhere else, so that a
+# lower
 # layer (the configuration) can hold components of a higher one without importing it.
 KINDS = {
     "encoder": "anyecg.encoders:encoders",
@@ -60,13 +61,17 @@ class Registry:
         return table
 
     def target(self, name: str) -> str:
-        """The "module:Class" behind a registered name, or the string itself, nothing imported; ConfigError for a name that is not registered."""
+        """The "module:Class" behind a registered name, or the string itself, nothing imported; ConfigError for a
+        name that is not registered.
+        """
         target = name if ":" in name else self.table().get(name)
         if target is None:
             known = sorted(self.table())
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise ConfigError(f"no {self.kind} is called '{name}'{hint} (known: {', '.join(known)}; or give \"module:Class\")")
+            raise ConfigError(
+                f"no {self.kind} is called '{name}'{hint} (known: {', '.join(known)}; or give \"module:Class\")"
+            )
         return target
 
     def __getitem__(self, name: str) -> type:
@@ -79,7 +84,9 @@ class Registry:
                 raise
             raise ConfigError(f"{self.kind} '{name}': give \"module:Class\" with the module's full name") from error
         except ModuleNotFoundError as error:
-            raise ConfigError(f"{self.kind} '{name}' needs the module '{error.name}', which is not installed") from error
+            raise ConfigError(
+                f"{self.kind} '{name}' needs the module '{error.name}', which is not installed"
+            ) from error
         except AttributeError as error:
             raise ConfigError(f"{self.kind} '{name}': module {module_name} has no class '{class_name}'") from error
 

@@ -76,15 +76,19 @@ class Session:
     reading: how the model wants its ECGs, as its checkpoint says; dialogue: one to go on with (default: a new one).
     """
 
-    def __init__(self, model: ECGLanguageModel, reading: Reading | None = None, dialogue: Dialogue | None = None) -> None:
+    def __init__(
+        self, model: ECGLanguageModel, reading: Reading | None = None, dialogue: Dialogue | None = None
+    ) -> None:
         self.model, self.reading, self.dialogue = model, reading or Reading(), dialogue or Dialogue()
         self._tokens: list[Tensor] = []  # of each ECG of the dialogue that was encoded
 
     @torch.inference_mode()
     def ask(self, question: str, ecgs: Sequence[ECGRecord | Path | str] = (), max_new_tokens: int = 256) -> str:
-        """The greedy answer to a question about earlier ECGs of the dialogue and further ones: files that `read_ecg` reads, or records in mV.
+        """The greedy answer to a question about earlier ECGs of the dialogue and further ones: files that `read_ecg`
+        reads, or records in mV.
 
-        An `<ecg>` in the question is the place of an ECG; without any, they stand before it. DataError where an ECG cannot be
+        An `<ecg>` in the question is the place of an ECG; without any, they stand before it. DataError where an ECG
+        cannot be
         read, or the dialogue is too long for the LLM's context; the dialogue then stays as it was.
         """
         model, spec = self.model, self.model.encoder.input
@@ -109,7 +113,9 @@ def _clips(record: ECGRecord, reading: Reading, spec: InputSpec) -> tuple[np.nda
     signal, mask, broken = canonical(record, spec.fs)
     longest = round(reading.max_seconds * spec.fs)
     if signal.shape[1] > longest:
-        log.warning("record %s: %.1f s long; the first %g s are read", record.id, signal.shape[1] / spec.fs, reading.max_seconds)
+        log.warning(
+            "record %s: %.1f s long; the first %g s are read", record.id, signal.shape[1] / spec.fs, reading.max_seconds
+        )
     lost = [CANONICAL_LEADS[lead] for lead in sorted(lead_rows(record.leads, record.assumed)[0]) if not mask[lead]]
     if lost:
         log.warning("record %s: %s left out: mostly invalid, or with a long gap", record.id, ", ".join(lost))

@@ -48,7 +48,8 @@ class CheckpointError(AnyECGError):
 class InputSpec:
     """What an encoder takes, so that data can make it from millivolts; the default is the paper's.
 
-    kind: how clips are made, a name that `anyecg.data.clips` knows ("signal") or "module:Class"; fs: Hz of the signal they
+    kind: how clips are made, a name that `anyecg.data.clips` knows ("signal") or "module:Class"; fs: Hz of the signal
+    they
     are made from; seconds: of a clip; scaling: of the signal of a window, a name of `anyecg.data.clips.scaling` or
     "module:function"; leads: which of the twelve canonical leads, in this order; shape: of one clip, `(leads, samples)`
     unless given (an image: `(3, H, W)`). ConfigError for what no signal can be.
@@ -64,7 +65,9 @@ class InputSpec:
     def __post_init__(self) -> None:
         unknown = [lead for lead in self.leads if lead not in CANONICAL_LEADS]
         if unknown or not self.leads or len(set(self.leads)) < len(self.leads):
-            raise ConfigError(f"leads: one or more of {', '.join(CANONICAL_LEADS)}, each once, not {', '.join(self.leads) or 'none'}")
+            raise ConfigError(
+                f"leads: one or more of {', '.join(CANONICAL_LEADS)}, each once, not {', '.join(self.leads) or 'none'}"
+            )
         if not (0 < self.fs < math.inf and 0 < self.seconds < math.inf and round(self.fs * self.seconds) > 0):
             raise ConfigError(f"fs, seconds: clips of {self.seconds} s at {self.fs} Hz hold no signal")
         object.__setattr__(self, "fs", float(self.fs))  # 100 and 100.0 are one rate, and name one store
@@ -76,7 +79,8 @@ class InputSpec:
 class ECGRecord:
     """One recording as its source stores it.
 
-    signal: float32 `[L, T]`, mV (NaN where the source marks a sample invalid); fs: Hz; leads: L names; assumed: canonical
+    signal: float32 `[L, T]`, mV (NaN where the source marks a sample invalid); fs: Hz; leads: L names; assumed:
+    canonical
     leads that those called "ECG" and no more are taken for, in order, where the reader takes it upon itself.
     """
 
@@ -132,7 +136,9 @@ class ECGSample:
     def __post_init__(self) -> None:
         markers = sum(turn.text.count(MARKER) for turn in self.conversation if turn.role == "user")
         if markers != len(self.records):
-            raise DataError(f"question {self.id}: {markers} {MARKER} markers for {len(self.records)} ECGs; one each is needed")
+            raise DataError(
+                f"question {self.id}: {markers} {MARKER} markers for {len(self.records)} ECGs; one each is needed"
+            )
 
     @property
     def answer(self) -> str:
@@ -142,7 +148,9 @@ class ECGSample:
 
 @dataclass(frozen=True)
 class Places:
-    """Positions that an ECG takes in the text: `record` of them and `clip` more for each of its clips, between two markers if `markers`."""
+    """Positions that an ECG takes in the text: `record` of them and `clip` more for each of its clips, between two
+    markers if `markers`.
+    """
 
     record: int
     clip: int
@@ -157,8 +165,10 @@ class Places:
 class ECGBatch:
     """A batch as the model eats it: N clips of R records, owned by B samples; A answer tokens, P places of ECG tokens.
 
-    clips: `[N, *shape]`, as the encoder's InputSpec says; lead_mask: bool `[N, 12]`, False where a canonical lead is absent;
-    owner: int64 `[N]`, the record of each clip, counted over the batch in the order of the text; rows: int64 `[R]`, the sample of
+    clips: `[N, *shape]`, as the encoder's InputSpec says; lead_mask: bool `[N, 12]`, False where a canonical lead is
+    absent;
+    owner: int64 `[N]`, the record of each clip, counted over the batch in the order of the text; rows: int64 `[R]`, the
+    sample of
     each record; clip_counts: of each sample, the clips of each of its records (B tuples of ints, on the host);
     input_ids: int64 `[B, T]`, a tokenizer's ids or one of ECG_ID, START_ID, END_ID;
     labels: `[B, T]`, IGNORED_LABEL outside answers; attention_mask: bool `[B, T]`; ids: B strings.
@@ -191,7 +201,9 @@ class ECGBatch:
 
     @property
     def divisor(self) -> Tensor:
-        """Float32 scalar: what the summed loss of the A tokens is divided by, so that the passes' mean is that of the step's answer tokens."""
+        """Float32 scalar: what the summed loss of the A tokens is divided by, so that the passes' mean is that of
+        the step's answer tokens.
+        """
         return self.learned.float() / self.passes.float()
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> ECGBatch:
@@ -201,7 +213,9 @@ class ECGBatch:
         return self._mapped(lambda tensor: tensor.pin_memory())
 
     def _mapped(self, function: Callable[[Tensor], Tensor]) -> ECGBatch:
-        return replace(self, **{name: function(value) for name, value in vars(self).items() if name not in ("ids", "clip_counts")})
+        return replace(
+            self, **{name: function(value) for name, value in vars(self).items() if name not in ("ids", "clip_counts")}
+        )
 
 
 class Beside:
@@ -219,7 +233,8 @@ class Beside:
 class Prediction:
     """What was predicted for one question.
 
-    scores: of a label ("ptbxl_super:hypertrophy") or an option, the higher the likelier, from an answerer that ranks; None from one that writes.
+    scores: of a label ("ptbxl_super:hypertrophy") or an option, the higher the likelier, from an answerer that ranks;
+    None from one that writes.
     """
 
     id: str

@@ -1,9 +1,12 @@
 """Building and training on few records against many, and one worker against several; prints the ratios.
 
-    python benchmarks/build_scale.py [--small 2000] [--large 40000] [--middle 10000] [--corpus DIR] [--workers 2] [--work DIR]
+    python benchmarks/build_scale.py [--small 2000] [--large 40000] [--middle 10000] [--corpus DIR] [--workers 2]
+    [--work DIR]
 
-Simulates MIMIC-IV-ECG in two sizes (--corpus takes DIR as the large one), builds a dataset of each and trains on it. What is
-measured runs in a process of its own, started from this one, which stays small: the kernel counts the memory of the process
+Simulates MIMIC-IV-ECG in two sizes (--corpus takes DIR as the large one), builds a dataset of each and trains on it.
+What is
+measured runs in a process of its own, started from this one, which stays small: the kernel counts the memory of the
+process
 that starts another as that other's. Memory is what `ps` calls RSS, with the pages of mapped files and libraries in it;
 "own" is the part that is not of files, which the kernel cannot take back.
 """
@@ -31,7 +34,8 @@ STEPS, BATCH = 20, 16
 @dataclass
 class Usage:
     """What a process took. seconds: of the clock; main: its most memory; worker: that of the largest process below it;
-    own: its most memory that is not of files; together: the most of all at one time, what they share counted in each (all in MiB)."""
+    own: its most memory that is not of files; together: the most of all at one time, what they share counted in each
+    (all in MiB)."""
 
     seconds: float = 0.0
     main: float = 0.0
@@ -58,7 +62,9 @@ def measure(command: list[str], log: Path) -> Usage:
     usage.seconds, usage.main = time.monotonic() - began, rusage.ru_maxrss / 1024
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed; the end of {log}:\n" + "\n".join(log.read_text().splitlines()[-15:]))
+        raise SystemExit(
+            f"{' '.join(command)} failed; the end of {log}:\n" + "\n".join(log.read_text().splitlines()[-15:])
+        )
     return usage
 
 
@@ -97,21 +103,34 @@ def data(*arguments: object) -> list[str]:
 
 
 def build(corpus: Path, folder: Path, workers: int) -> list[str]:
-    return data("build", "--to", folder, "--root", f"mimic={corpus}", "--workers", workers, *(f"tasks.{name}=null" for name in ("localization", "classification", "ecg_qa")))
+    return data(
+        "build",
+        "--to",
+        folder,
+        "--root",
+        f"mimic={corpus}",
+        "--workers",
+        workers,
+        *(f"tasks.{name}=null" for name in ("localization", "classification", "ecg_qa")),
+    )
 
 
 def train(dataset: str, cache: str) -> None:
-    """A few steps of the first two stages on a dataset, through the pipeline, with a model that is small beside its data."""
+    """A few steps of the first two stages on a dataset, through the pipeline, with a model that is small beside its
+    data.
+    """
     from anyecg import config
-    from anyecg.training.assembly import build_model, data_of
     from anyecg.cli.terminal import quieten
     from anyecg.training import pipeline
+    from anyecg.training.assembly import build_model, data_of
 
     stages = ("contrastive", "stage1")
     small = ["encoder.layers=1", "llm.layers=1", "text_encoder=lexical", "stages.language.tasks.localization_short=0"]
     settings = {"samples": STEPS * BATCH, "batch_size": BATCH, "micro_batch": BATCH}
     sizes = [f"stages.{name}.{key}={value}" for name in stages for key, value in settings.items()]
-    experiment = config.load(REPOSITORY / "experiments" / "anyecg_chat.yaml", [f"dataset={dataset}", f"cache={cache}", *small, *sizes])
+    experiment = config.load(
+        REPOSITORY / "experiments" / "anyecg_chat.yaml", [f"dataset={dataset}", f"cache={cache}", *small, *sizes]
+    )
     quieten()
     data = data_of(experiment)
     model, text_encoder = build_model(experiment, data), experiment.text_encoder.build()
@@ -154,19 +173,29 @@ class Work:
 def simulated(work: Work, records: int) -> Path:
     """A corpus of about so many records."""
     corpus = work.folder / f"mimic-{records}"
-    work.measure(f"simulate {records} records", data("simulate", "mimic", corpus, "--patients", max(3, round(records / RECORDS_PER_PATIENT))))
+    work.measure(
+        f"simulate {records} records",
+        data("simulate", "mimic", corpus, "--patients", max(3, round(records / RECORDS_PER_PATIENT))),
+    )
     return corpus
 
 
 def compare(title: str, usages: list[Usage], records: list[int]) -> None:
     """A line a size, then the ratio of the larger to the smaller: of the seconds of a record, and of each memory."""
-    print(f"{title}\n{'records':>12} {'seconds':>9} {'main':>9} {'own':>9} {'worker':>9} {'together':>9}  (MiB at most)")
+    print(
+        f"{title}\n{'records':>12} {'seconds':>9} {'main':>9} {'own':>9} {'worker':>9} {'together':>9}  (MiB at most)"
+    )
     for usage, count in zip(usages, records):
         print(f"{count:12,} {usage.seconds:9.1f}" + "".join(f" {value:9.0f}" for value in usage.memories))
     small, large = usages
     ratios = [(large.seconds / records[1]) / (small.seconds / records[0])]
     ratios += [more / less if less else 0.0 for less, more in zip(small.memories, large.memories)]
-    print(f"{'ratio':>12}" + "".join(f" {ratio:9.2f}" if ratio else f" {'-':>9}" for ratio in ratios) + "  (seconds: a record)\n", flush=True)
+    print(
+        f"{'ratio':>12}"
+        + "".join(f" {ratio:9.2f}" if ratio else f" {'-':>9}" for ratio in ratios)
+        + "  (seconds: a record)\n",
+        flush=True,
+    )
 
 
 def scale(work: Work, corpora: tuple[Path, Path], workers: int) -> tuple[Path, Path]:
@@ -178,18 +207,25 @@ def scale(work: Work, corpora: tuple[Path, Path], workers: int) -> tuple[Path, P
         built.append(work.measure(f"build {folder.name}", build(corpus, folder, workers)))
         counts.append(json.loads((folder / "dataset.json").read_text())["sources"]["mimic"]["records"])
     compare(f"build, {workers} workers", built, counts)
-    trained = [work.measure(f"train on {folder.name}", part("train", folder, work.folder / f"cache-{folder.name}")) for folder in folders]
+    trained = [
+        work.measure(f"train on {folder.name}", part("train", folder, work.folder / f"cache-{folder.name}"))
+        for folder in folders
+    ]
     compare(f"training, {STEPS} steps of {BATCH} samples in each of two stages", trained, counts)
     return folders
 
 
 def speed(work: Work, corpus: Path, workers: int) -> None:
     """One worker against several on one corpus, each twice and in turns."""
-    took: dict[str, dict[int, list[float]]] = {name: {1: [], workers: []} for name in ("store and questions", "with the start")}
+    took: dict[str, dict[int, list[float]]] = {
+        name: {1: [], workers: []} for name in ("store and questions", "with the start")
+    }
     for number in (1, 2):
         for count in (1, workers):
             folder = work.folder / f"build-{count}-{number}"
-            usage = work.measure(f"build by {count} worker{'s' * (count > 1)}, round {number}", build(corpus, folder, count))
+            usage = work.measure(
+                f"build by {count} worker{'s' * (count > 1)}, round {number}", build(corpus, folder, count)
+            )
             took["store and questions"][count].append(json.loads((folder / "measured.json").read_text())["seconds"])
             took["with the start"][count].append(usage.seconds)
     print(f"one worker against {workers}, s")
@@ -203,14 +239,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", type=int, default=2000, help="records of the small corpus (default 2000)")
     parser.add_argument("--large", type=int, default=40000, help="records of the large corpus (default 40000)")
-    parser.add_argument("--middle", type=int, default=10000, help="records of the corpus that one worker builds against several (default 10000)")
+    parser.add_argument(
+        "--middle",
+        type=int,
+        default=10000,
+        help="records of the corpus that one worker builds against several (default 10000)",
+    )
     parser.add_argument("--corpus", type=Path, help="a MIMIC-IV-ECG folder to take as the large corpus")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes of a build (default: one a core)")
-    parser.add_argument("--work", type=Path, help="a folder in which everything is written and left (default: a temporary one)")
+    parser.add_argument(
+        "--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes of a build (default: one a core)"
+    )
+    parser.add_argument(
+        "--work", type=Path, help="a folder in which everything is written and left (default: a temporary one)"
+    )
     options = parser.parse_args()
     if options.work:
         options.work.mkdir(parents=True, exist_ok=True)
-    with nullcontext(tempfile.mkdtemp(prefix="build_scale-", dir=options.work)) if options.work else tempfile.TemporaryDirectory() as folder:
+    with (
+        nullcontext(tempfile.mkdtemp(prefix="build_scale-", dir=options.work))
+        if options.work
+        else tempfile.TemporaryDirectory() as folder
+    ):
         work = Work(Path(folder).resolve())
         small = simulated(work, options.small)
         large = options.corpus.resolve() if options.corpus else simulated(work, options.large)

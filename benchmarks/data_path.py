@@ -1,6 +1,7 @@
-"""Reading a sample from the store against parsing WFDB and resampling in the loop, each in its own process; prints the ratio.
+"""Reading a sample from the store against parsing WFDB and resampling in the loop, each in its own process; prints the
+ratio.
 
-    python -m benchmarks.data_path [--records 300]
+python -m benchmarks.data_path [--records 300]
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from anyecg.tasks.build import open_corpus
 from anyecg.config.schema import Slot
 from anyecg.data.clips import clips
 from anyecg.data.store.preprocess import canonical
 from anyecg.data.store.shards import build_store
 from anyecg.data.store.store import Store
+from anyecg.tasks.build import open_corpus
 from anyecg.types import InputSpec
 from benchmarks.side import machine, report, run
 
@@ -56,7 +57,9 @@ def measure(side: str, folder: Path, records: int) -> None:
 
 def main(arguments: list[str] | None = None) -> dict:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--records", type=int, default=300, help="simulated MIMIC-IV-ECG records (12 leads, 10 s, 500 Hz) to read")
+    parser.add_argument(
+        "--records", type=int, default=300, help="simulated MIMIC-IV-ECG records (12 leads, 10 s, 500 Hz) to read"
+    )
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -65,10 +68,16 @@ def main(arguments: list[str] | None = None) -> dict:
         return {}
     with tempfile.TemporaryDirectory() as work:
         build_store(prepared(Path(work), options.records)[0], Path(work) / "store", progress=False)
-        found = {side: run("benchmarks.data_path", "--side", side, "--work", work, "--records", options.records) for side in SIDES}
+        found = {
+            side: run("benchmarks.data_path", "--side", side, "--work", work, "--records", options.records)
+            for side in SIDES
+        }
     print(f"a sample of 12 leads, 10 s ({options.records} records, one process; {machine()})")
     for side, row in found.items():
-        print(f"  {SIDES[side]:36} {row['milliseconds']:8.3f} ms  ratio {found['plain']['milliseconds'] / row['milliseconds']:6.1f}  peak {row['peak']:.2f} GiB")
+        print(
+            f"  {SIDES[side]:36} {row['milliseconds']:8.3f} ms  ratio "
+            f"{found['plain']['milliseconds'] / row['milliseconds']:6.1f}  peak {row['peak']:.2f} GiB"
+        )
     return {"ratio": found["plain"]["milliseconds"] / found["fast"]["milliseconds"]}
 
 

@@ -1,8 +1,11 @@
 """Generation against the plain implementation (benchmarks/plain.py), each in its own process; prints the ratios.
 
-Questions of Stage 2's mixture, greedy answers of exactly --tokens new tokens (an untrained connector rambles to the limit
-anyway). "plain" decodes without a key-value cache, batches of 8 as they come, clip by clip, attention written out; "cached" is
-the harder thing to beat: the same batches, encoder and attention, but with the library's cache. "fast" is what evaluation does.
+Questions of Stage 2's mixture, greedy answers of exactly --tokens new tokens (an untrained connector rambles to the
+limit
+anyway). "plain" decodes without a key-value cache, batches of 8 as they come, clip by clip, attention written out;
+"cached" is
+the harder thing to beat: the same batches, encoder and attention, but with the library's cache. "fast" is what
+evaluation does.
 
     python -m benchmarks.generation [--llm smollm2] [--size base] [--questions 24] [--tokens 32]
 """
@@ -16,8 +19,8 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-from anyecg.data.loading.collate import Collator
 from anyecg.answerers.language_model import by_length
+from anyecg.data.loading.collate import Collator
 from benchmarks.mixture import build, items
 from benchmarks.plain import plain_answer, plain_attention, plain_embed
 from benchmarks.side import machine, report, run
@@ -53,7 +56,11 @@ def measure(side: str, llm: str, size: str, questions: int, tokens: int) -> None
         for rows in plan:
             answers |= zip(map(int, rows), answer(rows), strict=True)
         seconds = time.perf_counter() - began
-    report(rate=questions / seconds, answers=[answers[number] for number in range(questions)], threads=torch.get_num_threads())
+    report(
+        rate=questions / seconds,
+        answers=[answers[number] for number in range(questions)],
+        threads=torch.get_num_threads(),
+    )
 
 
 def main(arguments: list[str] | None = None) -> dict:
@@ -67,15 +74,34 @@ def main(arguments: list[str] | None = None) -> dict:
     if options.side:
         measure(options.side, options.llm, options.size, options.questions, options.tokens)
         return {}
-    shared = ("--llm", options.llm, "--size", options.size, "--questions", options.questions, "--tokens", options.tokens)
+    shared = (
+        "--llm",
+        options.llm,
+        "--size",
+        options.size,
+        "--questions",
+        options.questions,
+        "--tokens",
+        options.tokens,
+    )
     found = {side: run("benchmarks.generation", "--side", side, *shared) for side in SIDES}
     plain = found["plain"]
-    print(f"generation ({options.llm}, ViT-{options.size}, {options.questions} questions, {options.tokens} new tokens each, float32, {plain['threads']} threads; {machine()})")
+    print(
+        f"generation ({options.llm}, ViT-{options.size}, {options.questions} questions, {options.tokens} new tokens "
+        f"each, float32, {plain['threads']} threads; {machine()})"
+    )
     print(f"  {'':8} questions/s  ratio  peak GiB  answers as plain")
     for side, row in found.items():
         same = sum(a == b for a, b in zip(row["answers"], plain["answers"], strict=True))
-        print(f"  {side:8} {row['rate']:11.3f} {row['rate'] / plain['rate']:6.2f} {row['peak']:9.2f}  {same} of {options.questions}")
-    return {"ratio": found["fast"]["rate"] / plain["rate"], "plain_peak": plain["peak"], "fast_peak": found["fast"]["peak"]}
+        print(
+            f"  {side:8} {row['rate']:11.3f} {row['rate'] / plain['rate']:6.2f} {row['peak']:9.2f}  {same} of "
+            f"{options.questions}"
+        )
+    return {
+        "ratio": found["fast"]["rate"] / plain["rate"],
+        "plain_peak": plain["peak"],
+        "fast_peak": found["fast"]["peak"],
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The plain implementation: what the fast path is compared with, in results by the tests and in speed by the benchmarks.
+"""The plain implementation: what the fast path is compared with, in results by the tests and in speed by the
+benchmarks.
 
 A batch of whatever came together, padded to its longest; ECGs encoded one clip at a time; attention written out, in the
 encoder and in the LLM; every logit computed; decoding without a cache, each new token from the whole sequence again.
@@ -20,7 +21,9 @@ from anyecg.types import END_ID, IGNORED_LABEL, START_ID, ECGBatch
 
 @contextmanager
 def plain_attention(model: ECGLanguageModel) -> Iterator[None]:
-    """Attention written out for as long as the context lasts: softmax of all products, in the encoder and in the LLM."""
+    """Attention written out for as long as the context lasts: softmax of all products, in the encoder and in the
+    LLM.
+    """
     fused, before = F.scaled_dot_product_attention, model.llm.lm.config._attn_implementation
     F.scaled_dot_product_attention = _written_out
     model.llm.lm.set_attn_implementation("eager")
@@ -59,7 +62,9 @@ def plain_loss(model: ECGLanguageModel, batch: ECGBatch) -> Tensor:
     """Mean cross-entropy over the answer tokens, from all logits of the batch."""
     mask = batch.attention_mask.long()
     logits = model.llm.lm(inputs_embeds=plain_embed(model, batch), attention_mask=mask, use_cache=False).logits
-    return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), batch.labels[:, 1:].flatten(), ignore_index=IGNORED_LABEL)
+    return F.cross_entropy(
+        logits[:, :-1].flatten(0, 1).float(), batch.labels[:, 1:].flatten(), ignore_index=IGNORED_LABEL
+    )
 
 
 @torch.inference_mode()
@@ -76,5 +81,7 @@ def plain_answer(model: ECGLanguageModel, batch: ECGBatch, max_new_tokens: int) 
         ended |= torch.isin(token, stops)
         embeds = torch.cat([embeds, model.llm.embed(token[:, None])], 1)
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], 1)
-    texts = model.llm.tokenizer.batch_decode(torch.stack(written, 1), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    texts = model.llm.tokenizer.batch_decode(
+        torch.stack(written, 1), skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
     return [text.strip() for text in texts]

@@ -1,7 +1,10 @@
-"""One process of the start-up's benchmark: a stage of the main job begins, or goes on from its middle, and ends with its first batch.
+"""One process of the start-up's benchmark: a stage of the main job begins, or goes on from its middle, and ends with
+its first batch.
 
-Timed from the start of the process: Python, imports, the model (ViT, an LLM of the tiny shape read from a folder, LoRA), all that
-`pipeline.train` sets up, `last.ckpt`, and the batch that comes first. An LLM of 8 billion parameters takes as long as its disk.
+Timed from the start of the process: Python, imports, the model (ViT, an LLM of the tiny shape read from a folder,
+LoRA), all that
+`pipeline.train` sets up, `last.ckpt`, and the batch that comes first. An LLM of 8 billion parameters takes as long as
+its disk.
 """
 
 from __future__ import annotations
@@ -13,13 +16,13 @@ from pathlib import Path
 import torch
 
 from anyecg import config
+from anyecg.cli.terminal import quieten
 from anyecg.data.dataset.data import Data
 from anyecg.data.dataset.questions_file import Questions
 from anyecg.data.store.store import Store, Stores
 from anyecg.llms import llms
-from anyecg.training.assembly import build_model
-from anyecg.cli.terminal import quieten
 from anyecg.training import pipeline
+from anyecg.training.assembly import build_model
 from anyecg.training.resume import LAST, AtomicCheckpointIO
 from anyecg.training.stage import Stage
 from anyecg.types import ECGSample
@@ -30,21 +33,37 @@ BATCH = 8
 
 def experiment(folder: Path, rows: int, workers: int, size: str):
     """Stage 1 over a question for each record, with an LLM that is read as any of the hub's is."""
-    return config.load("experiments/anyecg_chat.yaml", [
-        "curriculum=[stage1]", f"stages.stage1.samples={rows}", f"stages.stage1.batch_size={BATCH}", f"cache={folder}",
-        f"trainer.workers={workers}", "trainer.checkpoint_every=1", "llm=hf", f"llm.path={folder / 'llm'}", "llm.dtype=float32",
-        f"encoder.size={size}", "encoder.layers=null", "encoder.stem=0",
-    ])
+    return config.load(
+        "experiments/anyecg_chat.yaml",
+        [
+            "curriculum=[stage1]",
+            f"stages.stage1.samples={rows}",
+            f"stages.stage1.batch_size={BATCH}",
+            f"cache={folder}",
+            f"trainer.workers={workers}",
+            "trainer.checkpoint_every=1",
+            "llm=hf",
+            f"llm.path={folder / 'llm'}",
+            "llm.dtype=float32",
+            f"encoder.size={size}",
+            "encoder.layers=null",
+            "encoder.stem=0",
+        ],
+    )
 
 
 def save_llm(folder: Path, questions: list[ECGSample]) -> None:
     """A tiny LLM that reads these questions, in `folder`/llm."""
     kind = llms["tiny"]
-    kind(kind.Config(), lambda: [turn.text for question in questions for turn in question.conversation]).save_weights(folder / "llm")
+    kind(kind.Config(), lambda: [turn.text for question in questions for turn in question.conversation]).save_weights(
+        folder / "llm"
+    )
 
 
 def start(folder: Path, rows: int, workers: int, size: str, began: float) -> None:
-    """Seconds since the process `began` until the first batch; a stage that is new takes one step, and its checkpoint is made one of its middle."""
+    """Seconds since the process `began` until the first batch; a stage that is new takes one step, and its
+    checkpoint is made one of its middle.
+    """
     imported = time.time()
     quieten()
     told = experiment(folder, rows, workers, size)
@@ -57,7 +76,9 @@ def start(folder: Path, rows: int, workers: int, size: str, began: float) -> Non
 
     def batch_came(module: Stage, batch, index: int) -> int | None:
         seen.append((module.global_step, time.time()))
-        return -1 if module.global_step else None  # Lightning's word for "no more": after one step of a new stage, at once where one goes on
+        return (
+            -1 if module.global_step else None
+        )  # Lightning's word for "no more": after one step of a new stage, at once where one goes on
 
     Stage.on_train_batch_start = batch_came
     resumes = last.exists()
@@ -92,7 +113,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--size", default="base", help="of the ViT")
-    parser.add_argument("--began", type=float, required=True, help="when this process was started, in seconds since 1970")
+    parser.add_argument(
+        "--began", type=float, required=True, help="when this process was started, in seconds since 1970"
+    )
     options = parser.parse_args()
     start(options.work, options.rows, options.workers, options.size, options.began)
 

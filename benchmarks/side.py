@@ -13,10 +13,14 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 def run(module: str, *arguments: object) -> dict:
-    """`python -m MODULE ARGUMENTS`, which ends with `report`; its numbers. SystemExit with what it said where it fails."""
+    """`python -m MODULE ARGUMENTS`, which ends with `report`; its numbers. SystemExit with what it said where it
+    fails.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     print(f"  {' '.join(command[2:])} ...", file=sys.stderr, flush=True)
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
     return json.loads(done.stdout.splitlines()[-1])

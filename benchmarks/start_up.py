@@ -1,7 +1,10 @@
-"""Beginning and resuming a stage over a manifest of a million rows, and the time of a sample of few against many; prints both.
+"""Beginning and resuming a stage over a manifest of a million rows, and the time of a sample of few against many;
+prints both.
 
-A synthetic store (its shard is a sparse file) and a question for each of its records; every side is a process of its own.
-"first" counts the tokens of all questions that are drawn, "again" goes on from a checkpoint of the stage's middle (`benchmarks.resumed`).
+A synthetic store (its shard is a sparse file) and a question for each of its records; every side is a process of its
+own.
+"first" counts the tokens of all questions that are drawn, "again" goes on from a checkpoint of the stage's middle
+(`benchmarks.resumed`).
 
     python -m benchmarks.start_up [--rows 1000000] [--workers 2] [--size base] [--work DIR]
 """
@@ -18,13 +21,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.data.dataset.data import Data
+from anyecg.data.dataset.questions_file import Questions, write_questions
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
-from anyecg.data.dataset.questions_file import Questions
-from anyecg.data.dataset.questions_file import write_questions
 from anyecg.data.store.store import FORMAT, Store, Stores, shard_name
-from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.llms import llms
 from anyecg.types import MARKER, ECGSample, InputSpec, Places, Turn, Window
 from benchmarks.mixture import STATEMENTS
@@ -59,7 +61,9 @@ def write(folder: Path, rows: int) -> Path:
             "lead_mask": pa.array([(1 << LEADS) - 1] * rows, pa.int16()),
         })  # fmt: skip
         pq.write_table(table, folder / "records.parquet")
-        (folder / "store.json").write_text(json.dumps({"format": FORMAT, "fs": InputSpec.fs, "corpus": "mimic", "fingerprint": f"synthetic-{rows}"}))
+        (folder / "store.json").write_text(
+            json.dumps({"format": FORMAT, "fs": InputSpec.fs, "corpus": "mimic", "fingerprint": f"synthetic-{rows}"})
+        )
         write_questions(folder / "questions.arrow", (("train", question(number)) for number in range(rows)), {})
     return folder
 
@@ -76,7 +80,9 @@ def opened(folder: Path, samples: int, workers: int) -> StageData:
 
 
 def path(folder: Path, rows: int) -> None:
-    """Milliseconds a sample from the store to a batch, each visited once (again only after everything is opened anew)."""
+    """Milliseconds a sample from the store to a batch, each visited once (again only after everything is opened
+    anew).
+    """
     opened(folder, rows, 0)  # lengths are counted
     with (folder / shard_name(0)).open("rb", buffering=0) as file:
         while file.read(1 << 24):  # both sizes come from the page cache
@@ -97,7 +103,9 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the manifest (default a million)")
     parser.add_argument("--workers", type=int, default=2, help="processes that count tokens the first time (default 2)")
     parser.add_argument("--size", default="base", help="of the stage's ViT (default base)")
-    parser.add_argument("--work", type=Path, help="a folder in which the synthetic data is written and left (default: a temporary one)")
+    parser.add_argument(
+        "--work", type=Path, help="a folder in which the synthetic data is written and left (default: a temporary one)"
+    )
     parser.add_argument("--side", choices=["path"], help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.side == "path":
@@ -108,13 +116,27 @@ def main(arguments: list[str] | None = None) -> dict:
         save_llm(folder, [question(number * 500) for number in range(2000)])
         told = ["--work", folder, "--rows", options.rows, "--workers", options.workers, "--size", options.size]
         sides = {name: run("benchmarks.resumed", *told, "--began", time.time()) for name in ("first", "again")}
-        few, many = (run("benchmarks.start_up", "--side", "path", "--rows", rows, "--work", write(Path(work) / f"rows-{rows}", rows)) for rows in (FEW, MANY))
+        few, many = (
+            run(
+                "benchmarks.start_up",
+                "--side",
+                "path",
+                "--rows",
+                rows,
+                "--work",
+                write(Path(work) / f"rows-{rows}", rows),
+            )
+            for rows in (FEW, MANY)
+        )
     print(f"start-up of a stage over {options.rows:,} questions ({machine()})")
     for name, row in sides.items():
         times = f"imports {row['imported']:6.1f} s, model built {row['built']:6.1f} s, first batch {row['batch']:6.1f} s after the start"
         print(f"  {name:6} {times}, peak {row['peak']:.2f} GiB")
     ratio = many["milliseconds"] / few["milliseconds"]
-    print(f"a sample from the store to a batch (processor time, median): of {FEW:,} {few['milliseconds']:.3f} ms, of {MANY:,} {many['milliseconds']:.3f} ms, ratio {ratio:.2f}")
+    print(
+        f"a sample from the store to a batch (processor time, median): of {FEW:,} {few['milliseconds']:.3f} ms, of "
+        f"{MANY:,} {many['milliseconds']:.3f} ms, ratio {ratio:.2f}"
+    )
     return {"again": sides["again"]["batch"], "ratio": ratio}
 
 

@@ -1,12 +1,15 @@
 """The training step against the plain implementation (benchmarks/plain.py), each in its own process; prints the ratios.
 
-Batches of 8 of Stage 2's mixture (half 10 s 12-lead reports, a third 10 s localization, a sixth 10-60 s localization) or,
+Batches of 8 of Stage 2's mixture (half 10 s 12-lead reports, a third 10 s localization, a sixth 10-60 s localization)
+or,
 with --mixture mixed, of as many reports, short and long localizations and questions over two to six ECGs.
 Both sides train the same 48 questions with the same parameters, float32 and AdamW (learning rate and dropout 0, so that
-their losses can be held against each other): forward, backward and optimizer step, after one step to warm up. On a machine
+their losses can be held against each other): forward, backward and optimizer step, after one step to warm up. On a
+machine
 that does other things too, only the ratio of processor seconds says something.
 
-    python -m benchmarks.training_step [--llm smollm2] [--size base] [--mixture stage2] [--also torch_matmul,random,plain_adamw,fused_loss,bf16,compile]
+    python -m benchmarks.training_step [--llm smollm2] [--size base] [--mixture stage2] [--also
+    torch_matmul,random,plain_adamw,fused_loss,bf16,compile]
 """
 
 from __future__ import annotations
@@ -64,7 +67,9 @@ def measure(side: str, llm: str, size: str, mixture: str) -> None:
     collate = Collator(model.llm.chat, model.places, model.llm.context)
     lengths = np.array([collate.length(item.sample, [len(clips) for clips in item.clips]) for item in made])
     plan = planned(side, lengths)
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.0, fused=side not in ("plain", "plain_adamw"))
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], lr=0.0, fused=side not in ("plain", "plain_adamw")
+    )
     loss_of = plain_loss if side == "plain" else lambda model, batch: model(batch)
     model.llm.fuse_loss(side == "fused_loss")
     total = 0.0
@@ -82,14 +87,24 @@ def measure(side: str, llm: str, size: str, mixture: str) -> None:
         optimizer.step()
         return summed
 
-    with plain_attention(model) if side == "plain" else compiled(model, side == "compile"), matmul_by("torch" if side in ("plain", "torch_matmul") else "auto"):
+    with (
+        plain_attention(model) if side == "plain" else compiled(model, side == "compile"),
+        matmul_by("torch" if side in ("plain", "torch_matmul") else "auto"),
+    ):
         step(plan[0])
         began, worked = time.perf_counter(), time.process_time()
         for passes in plan:
             total += step(passes)
         seconds, processor = time.perf_counter() - began, time.process_time() - worked
     padded = sum(len(rows) * max(lengths[rows]) for passes in plan for rows in passes)
-    report(rate=len(made) / seconds, loss=total, step=seconds / len(plan), processor=processor / len(plan), padding=float(padded / lengths.sum()), threads=torch.get_num_threads())
+    report(
+        rate=len(made) / seconds,
+        loss=total,
+        step=seconds / len(plan),
+        processor=processor / len(plan),
+        padding=float(padded / lengths.sum()),
+        threads=torch.get_num_threads(),
+    )
 
 
 def main(arguments: list[str] | None = None) -> dict:
@@ -97,20 +112,48 @@ def main(arguments: list[str] | None = None) -> dict:
     parser.add_argument("--llm", default="smollm2", choices=["tiny", "smollm2"])
     parser.add_argument("--size", default="base", help="of the ViT (default base)")
     parser.add_argument("--mixture", default="stage2", choices=MIXTURES, help="of questions (default stage2)")
-    parser.add_argument("--also", default="pays,lengths", help="further sides, with commas: " + "; ".join(f"{name}: {what}" for name, what in list(SIDES.items())[2:]))
+    parser.add_argument(
+        "--also",
+        default="pays,lengths",
+        help="further sides, with commas: " + "; ".join(f"{name}: {what}" for name, what in list(SIDES.items())[2:]),
+    )
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.side:
         measure(options.side, options.llm, options.size, options.mixture)
         return {}
     sides = ["plain", "fast", *(name for name in options.also.split(",") if name)]
-    found = {side: run("benchmarks.training_step", "--side", side, "--llm", options.llm, "--size", options.size, "--mixture", options.mixture) for side in sides}
+    found = {
+        side: run(
+            "benchmarks.training_step",
+            "--side",
+            side,
+            "--llm",
+            options.llm,
+            "--size",
+            options.size,
+            "--mixture",
+            options.mixture,
+        )
+        for side in sides
+    }
     plain = found["plain"]
-    print(f"training step, mixture {options.mixture} ({options.llm}, ViT-{options.size}, LoRA, batch {BATCH}, float32, {plain['threads']} threads; {machine()})")
+    print(
+        f"training step, mixture {options.mixture} ({options.llm}, ViT-{options.size}, LoRA, batch {BATCH}, float32, "
+        f"{plain['threads']} threads; {machine()})"
+    )
     print(f"  {'':22} samples/s  s a step  ratio  processor s  ratio  peak GiB  padded/real  loss of all answers")
     for side, row in found.items():
-        print(f"  {side:22} {row['rate']:9.3f} {row['step']:9.2f} {row['rate'] / plain['rate']:6.2f} {row['processor']:12.2f} {plain['processor'] / row['processor']:6.2f} {row['peak']:9.2f} {row['padding']:12.2f} {row['loss']:12.4f}")
-    return {"ratio": found["fast"]["rate"] / plain["rate"], "plain_peak": plain["peak"], "fast_peak": found["fast"]["peak"]}
+        print(
+            f"  {side:22} {row['rate']:9.3f} {row['step']:9.2f} {row['rate'] / plain['rate']:6.2f} "
+            f"{row['processor']:12.2f} {plain['processor'] / row['processor']:6.2f} {row['peak']:9.2f} "
+            f"{row['padding']:12.2f} {row['loss']:12.4f}"
+        )
+    return {
+        "ratio": found["fast"]["rate"] / plain["rate"],
+        "plain_peak": plain["peak"],
+        "fast_peak": found["fast"]["peak"],
+    }
 
 
 if __name__ == "__main__":

@@ -18,4 +18,6 @@ def only(**settings):
 def build(stores, slots, path, seed=0):
     """The questions of stores, written to a path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return build_questions(slots, Sources(stores, {store.summary["corpus"]: None for store in stores}, path.parent, seed), path)
+    return build_questions(
+        slots, Sources(stores, {store.summary["corpus"]: None for store in stores}, path.parent, seed), path
+    )

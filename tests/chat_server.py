@@ -9,7 +9,8 @@ class ChatServer:
     """Within it, a server on a free port.
 
     answer: the text for the messages of a request; act: called with the number of the request (from 0) and its body
-    before that, and may return an HTTP status to fail with, a raw body (bytes) to send, "hang" (s to wait is `pause`) or "cut" (the
+    before that, and may return an HTTP status to fail with, a raw body (bytes) to send, "hang" (s to wait is `pause`)
+    or "cut" (the
     connection is closed without a reply). `requests`: every body that came; `keys`: the Authorization header of each.
     """
 
@@ -62,7 +63,12 @@ class ChatServer:
                     self.close_connection = True
                     return
                 if isinstance(act, int):
-                    self._send(act, json.dumps({"error": {"message": f"told to fail; the key was {self.headers.get('Authorization')}"}}).encode())
+                    self._send(
+                        act,
+                        json.dumps(
+                            {"error": {"message": f"told to fail; the key was {self.headers.get('Authorization')}"}}
+                        ).encode(),
+                    )
                 elif isinstance(act, bytes):
                     self._send(200, act)
                 else:

@@ -27,13 +27,35 @@ TEXTS = (
 )
 
 
-def make_model(seed=0, encoder="vit", connector="mlp", fusion="tokens", tuning="lora", context=2048, checkpointing=False, fusion_settings=None, **encoder_settings):
+def make_model(
+    seed=0,
+    encoder="vit",
+    connector="mlp",
+    fusion="tokens",
+    tuning="lora",
+    context=2048,
+    checkpointing=False,
+    fusion_settings=None,
+    **encoder_settings,
+):
     """An ECGLanguageModel of a few thousand parameters."""
     torch.manual_seed(seed)
     settings = {"dim": 32, "layers": 2, "heads": 2, "mlp": 64} if encoder == "vit" else {}
     eye = encoders[encoder](encoders[encoder].Config(**settings | encoder_settings))
     llm_class = llms["tiny"]
-    llm = llm_class(llm_class.Config(dim=32, layers=2, heads=2, mlp=64, vocab=400, context=context, tuning=tuning, gradient_checkpointing=checkpointing), texts=lambda: TEXTS)
+    llm = llm_class(
+        llm_class.Config(
+            dim=32,
+            layers=2,
+            heads=2,
+            mlp=64,
+            vocab=400,
+            context=context,
+            tuning=tuning,
+            gradient_checkpointing=checkpointing,
+        ),
+        texts=lambda: TEXTS,
+    )
     joint = connectors[connector](connectors[connector].Config(), eye.dim, llm.dim)
     return ECGLanguageModel(eye, joint, fuse(eye, joint, llm, fusion, **fusion_settings or {}), llm)
 
@@ -57,8 +79,12 @@ def make_item(id="q", clips=(1,), answer="Report: Sinus rhythm", question="What 
     rng = np.random.default_rng(seed)
     words = " ".join([*(f"ECG {i + 1}: {MARKER}" for i in range(len(clips))), question])
     sample = ECGSample(
-        id=id, task="report", records=tuple(Window(f"r{i}") for i in range(len(clips))),
-        conversation=(Turn("user", words), Turn("assistant", answer)), patient=id, evidence=tuple("Sinus rhythm" for _ in clips),
+        id=id,
+        task="report",
+        records=tuple(Window(f"r{i}") for i in range(len(clips))),
+        conversation=(Turn("user", words), Turn("assistant", answer)),
+        patient=id,
+        evidence=tuple("Sinus rhythm" for _ in clips),
     )
     mask = np.arange(12) < leads
     signals = tuple((rng.uniform(-1, 1, (n, 12, 1000)) * mask[None, :, None]).astype(np.float32) for n in clips)
@@ -84,15 +110,37 @@ MIXED = [((1,), 12), ((3,), 2), ((1, 1, 2), 12), ((6,), 2), ((), 12), ((1,) * 6,
 @pytest.fixture
 def mixed_items():
     """Short, long, several-ECG and text-only questions."""
-    return [make_item(f"q{i}", clips, f"Report: Sinus rhythm {i}", leads=leads, seed=i) for i, (clips, leads) in enumerate(MIXED)]
+    return [
+        make_item(f"q{i}", clips, f"Report: Sinus rhythm {i}", leads=leads, seed=i)
+        for i, (clips, leads) in enumerate(MIXED)
+    ]
 
 
 SMALL = (  # overrides that make a run of any shipped experiment take seconds
-    "corpora.mimic.patients=60", "corpora.ptbxl.patients=60", "corpora.mit_bih_arrhythmia.patients=8", "corpora.mit_bih_st.patients=8",
-    "corpora.european_st_t.patients=8", "encoder.dim=32", "encoder.layers=1", "encoder.heads=2", "encoder.mlp=64", "llm.dim=32", "llm.layers=1",
-    "llm.heads=2", "llm.mlp=64", "text_encoder=lexical", *(f"stages.{name}.{key}" for name in ("language", "contrastive", "stage1", "stage2", "stage3")
-    for key in ("samples=48", "batch_size=16", "micro_batch=8")), "trainer.log_every=1", "trainer.checkpoint_every=1",
-    "evaluation.limit=60", "evaluation.max_new_tokens=16", "evaluation.bootstrap=20",
+    "corpora.mimic.patients=60",
+    "corpora.ptbxl.patients=60",
+    "corpora.mit_bih_arrhythmia.patients=8",
+    "corpora.mit_bih_st.patients=8",
+    "corpora.european_st_t.patients=8",
+    "encoder.dim=32",
+    "encoder.layers=1",
+    "encoder.heads=2",
+    "encoder.mlp=64",
+    "llm.dim=32",
+    "llm.layers=1",
+    "llm.heads=2",
+    "llm.mlp=64",
+    "text_encoder=lexical",
+    *(
+        f"stages.{name}.{key}"
+        for name in ("language", "contrastive", "stage1", "stage2", "stage3")
+        for key in ("samples=48", "batch_size=16", "micro_batch=8")
+    ),
+    "trainer.log_every=1",
+    "trainer.checkpoint_every=1",
+    "evaluation.limit=60",
+    "evaluation.max_new_tokens=16",
+    "evaluation.bootstrap=20",
 )
 
 

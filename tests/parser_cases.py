@@ -1,4 +1,6 @@
-"""Counts of the hand-labelled answers beside the checkout (`../shared/cases/parser-*/answers.tsv`): python -m tests.parser_cases [-v]."""
+"""Counts of the hand-labelled answers beside the checkout (`../shared/cases/parser-*/answers.tsv`): python -m
+tests.parser_cases [-v].
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from anyecg.evaluation.score_parser import read_score
 from anyecg.tasks import tasks
 from anyecg.types import ECGSample, Turn, Window
 
-SHARED = next((folder for parent in Path(__file__).parents if (folder := parent / "shared" / "cases").is_dir()), Path("/work/shared/cases"))
+SHARED = next(
+    (folder for parent in Path(__file__).parents if (folder := parent / "shared" / "cases").is_dir()),
+    Path("/work/shared/cases"),
+)
 ECG_QA = SHARED.parent / "data" / "ecgqa" / "ptbxl" / "answers.csv"
 QUESTIONS = {
     "single-verify": "Does this ECG show static noise?", "single-query": "What does this ECG show?",
@@ -36,10 +41,21 @@ def sample(task: str, question: str, **meta) -> ECGSample:
 def localization() -> Iterator[tuple[str, object, object]]:
     """(answer, label, read) of each case."""
     task = tasks["localization"]()
-    asked = sample("localization", "Where is Premature ventricular contraction?", name="Premature ventricular contraction", symbol="V", seconds=10.0, intervals=[])
+    asked = sample(
+        "localization",
+        "Where is Premature ventricular contraction?",
+        name="Premature ventricular contraction",
+        symbol="V",
+        seconds=10.0,
+        intervals=[],
+    )
     for answer, label, *_ in rows("localization"):
         found = task.parse(json.loads(answer), asked)
-        yield answer, ast.literal_eval(label), None if found is None else [[round(float(x), 6) for x in pair] for pair in found]
+        yield (
+            answer,
+            ast.literal_eval(label),
+            None if found is None else [[round(float(x), 6) for x in pair] for pair in found],
+        )
 
 
 def ecg_qa() -> Iterator[tuple[str, object, object]]:

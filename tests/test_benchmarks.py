@@ -1,4 +1,6 @@
-"""The benchmarks measure what they say: the mixture's shares, the same questions on every side, FLOPs as torch counts them."""
+"""The benchmarks measure what they say: the mixture's shares, the same questions on every side, FLOPs as torch
+counts them.
+"""
 
 import numpy as np
 import pytest
@@ -18,7 +20,9 @@ def test_a_mixed_batch_has_every_kind():
     kinds = [item.sample.task for item in made]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {"report": 12, "short": 12, "long": 12, "multi": 12}
     several = [item for item in made if item.sample.task == "multi"]
-    assert {len(item.clips) for item in several} == {2, 3, 4, 5, 6} and all(len(item.sample.records) == len(item.clips) for item in several)
+    assert {len(item.clips) for item in several} == {2, 3, 4, 5, 6} and all(
+        len(item.sample.records) == len(item.clips) for item in several
+    )
 
 
 def test_the_mixture_is_stage_twos():
@@ -26,7 +30,11 @@ def test_the_mixture_is_stage_twos():
     kinds = [item.sample.task for item in made]
     assert (kinds.count("report"), kinds.count("short"), kinds.count("long")) == (24, 16, 8)
     clips = {kind: [len(item.clips[0]) for item in made if item.sample.task == kind] for kind in set(kinds)}
-    assert set(clips["report"]) == set(clips["short"]) == {1} and set(clips["long"]) <= set(range(2, 7)) and len(set(clips["long"])) > 2
+    assert (
+        set(clips["report"]) == set(clips["short"]) == {1}
+        and set(clips["long"]) <= set(range(2, 7))
+        and len(set(clips["long"])) > 2
+    )
     assert all(item.lead_masks[0].sum() == (12 if item.sample.task == "report" else 2) for item in made)
 
 

@@ -23,7 +23,10 @@ def shout(messages):
 
 
 def endpoint(server, folder, **settings):
-    return Endpoint(EndpointConfig(**{"url": server.url, "model": "m", "concurrency": 4, "timeout": 5, "retries": 2} | settings), folder / "replies.sqlite")
+    return Endpoint(
+        EndpointConfig(**{"url": server.url, "model": "m", "concurrency": 4, "timeout": 5, "retries": 2} | settings),
+        folder / "replies.sqlite",
+    )
 
 
 def texts(client, count):
@@ -43,7 +46,12 @@ def test_replies_come_in_order_and_are_asked_for_once(tmp_path):
         assert [reply.request.about for reply in replies] == list(range(50))
         assert {(reply.finish, reply.error, reply.cached) for reply in replies} == {("stop", "", False)}
         sent = server.requests[0]
-        assert {name: sent[name] for name in ("model", "temperature", "max_tokens", "seed")} == {"model": "m", "temperature": 0.0, "max_tokens": 7, "seed": 3}
+        assert {name: sent[name] for name in ("model", "temperature", "max_tokens", "seed")} == {
+            "model": "m",
+            "temperature": 0.0,
+            "max_tokens": 7,
+            "seed": 3,
+        }
         list(endpoint(server, tmp_path, max_tokens=8, seed=None).ask(requests(1), progress=False))
         assert len(server.requests) == 51 and "seed" not in server.requests[50]  # other sampling: another reply
     again = list(client.ask(requests(50), progress=False))  # the server has gone
@@ -75,7 +83,9 @@ def test_a_server_that_dies_half_way_is_told_and_continued(tmp_path, trouble, to
     with ChatServer(shout, act=lambda number, body: trouble if number >= 10 else None) as server:
         with pytest.raises(EndpointError, match=told) as caught:
             texts(endpoint(server, tmp_path, timeout=1, retries=0), 60)
-        assert server.url in str(caught.value) and "(model m)" in str(caught.value) and "same command" in str(caught.value)
+        assert (
+            server.url in str(caught.value) and "(model m)" in str(caught.value) and "same command" in str(caught.value)
+        )
     before = kept(tmp_path)
     assert f"{before} of 60 requests are answered and kept in {tmp_path / 'replies.sqlite'}" in str(caught.value)
     assert 10 - 3 <= before <= 10  # those under way are lost with the server
@@ -84,21 +94,32 @@ def test_a_server_that_dies_half_way_is_told_and_continued(tmp_path, trouble, to
         assert len(server.requests) == 60 - before
 
 
-@pytest.mark.parametrize(("trouble", "kind"), [("hang", LATE), (b'{"choices": []}', GARBLED), (b"<html>busy</html>", GARBLED)])
+@pytest.mark.parametrize(
+    ("trouble", "kind"), [("hang", LATE), (b'{"choices": []}', GARBLED), (b"<html>busy</html>", GARBLED)]
+)
 def test_a_request_that_never_gets_a_reply_costs_only_itself(tmp_path, trouble, kind):
     """However many they are, as long as others between them are answered; the same command asks for them again."""
-    with ChatServer(shout, act=lambda number, body: trouble if body["messages"][0]["content"].endswith(("3", "7")) else None, pause=2) as server:
+    with ChatServer(
+        shout,
+        act=lambda number, body: trouble if body["messages"][0]["content"].endswith(("3", "7")) else None,
+        pause=2,
+    ) as server:
         replies = list(endpoint(server, tmp_path, timeout=0.3, retries=0).ask(requests(6 * HOPELESS), progress=False))
     lost = [reply.request.about for reply in replies if reply.error]
     assert lost == [number for number in range(6 * HOPELESS) if number % 10 in (3, 7)] and len(lost) > HOPELESS
     assert {reply.trouble for reply in replies} == {"", kind} and kept(tmp_path) == 6 * HOPELESS - len(lost)
     with ChatServer(shout) as server:
-        assert len(texts(endpoint(server, tmp_path), 6 * HOPELESS)) == 6 * HOPELESS and len(server.requests) == len(lost)
+        assert len(texts(endpoint(server, tmp_path), 6 * HOPELESS)) == 6 * HOPELESS and len(server.requests) == len(
+            lost
+        )
 
 
 def test_an_endpoint_that_leaves_all_without_a_reply_is_told_however_few_they_are(tmp_path):
     with ChatServer(act=lambda number, body: b"<html>hello</html>") as server:
-        with pytest.raises(EndpointError, match="every one of the first 3 requests got no chat completion: what it sends is no chat completion .its url ends"):
+        with pytest.raises(
+            EndpointError,
+            match="every one of the first 3 requests got no chat completion: what it sends is no chat completion .its url ends",
+        ):
             texts(endpoint(server, tmp_path), 3)
 
 
@@ -116,7 +137,9 @@ sys.exit(guarded(lambda: print(len(list(client.ask(requests(60), 60))))))
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_killed_or_interrupted_it_goes_on(tmp_path, sign):
     with ChatServer(shout, act=lambda number, body: "hang", pause=0.5) as server:
-        asking = subprocess.Popen([sys.executable, "-c", ASKING, server.url, tmp_path / "replies.sqlite"], stderr=subprocess.PIPE, text=True)
+        asking = subprocess.Popen(
+            [sys.executable, "-c", ASKING, server.url, tmp_path / "replies.sqlite"], stderr=subprocess.PIPE, text=True
+        )
         while len(server.requests) < 20 and asking.poll() is None:
             time.sleep(0.01)
         asking.send_signal(sign)
@@ -138,9 +161,15 @@ def test_whoever_stops_reading_keeps_what_was_read(tmp_path):
 
 
 def test_a_request_that_is_refused_is_told_and_the_others_go_on(tmp_path):
-    with ChatServer(shout, act=lambda number, body: 400 if body["messages"][0]["content"].endswith(" 3") else None) as server:
+    with ChatServer(
+        shout, act=lambda number, body: 400 if body["messages"][0]["content"].endswith(" 3") else None
+    ) as server:
         replies = list(endpoint(server, tmp_path).ask(requests(10), progress=False))
-        assert [reply.request.about for reply in replies if reply.error] == [3] and "told to fail" in replies[3].error and not replies[3].text
+        assert (
+            [reply.request.about for reply in replies if reply.error] == [3]
+            and "told to fail" in replies[3].error
+            and not replies[3].text
+        )
         assert len(server.requests) == 10
         list(endpoint(server, tmp_path).ask(requests(10), progress=False))
         assert len(server.requests) == 11  # it alone is asked again
@@ -171,10 +200,16 @@ def test_the_key_is_sent_and_never_told(tmp_path, monkeypatch, caplog, status, k
 
 
 def test_texts_that_no_file_could_hold(tmp_path):
-    bodies = [b'{"choices": [{"message": {"content": null}, "finish_reason": "length"}]}', b'{"choices": [{"message": {"content": "a\\ud800\\u0000b"}}]}']
+    bodies = [
+        b'{"choices": [{"message": {"content": null}, "finish_reason": "length"}]}',
+        b'{"choices": [{"message": {"content": "a\\ud800\\u0000b"}}]}',
+    ]
     with ChatServer(act=lambda number, body: bodies[number]) as server:
         client = endpoint(server, tmp_path, concurrency=1)
-        assert [(reply.text, reply.finish) for reply in client.ask(requests(2), progress=False)] == [("", "length"), ("a?\0b", "")]
+        assert [(reply.text, reply.finish) for reply in client.ask(requests(2), progress=False)] == [
+            ("", "length"),
+            ("a?\0b", ""),
+        ]
     assert texts(client, 2) == ["", "a?\0b"]
 
 
@@ -204,7 +239,11 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
         texts(client, 1)
     with pytest.raises(ConfigError, match="no endpoint"):
         Endpoint(EndpointConfig(), tmp_path / "replies.sqlite")
-    loaded = subprocess.run([sys.executable, "-c", "import sys, anyecg.endpoint; print('openai' in sys.modules)"], capture_output=True, text=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, anyecg.endpoint; print('openai' in sys.modules)"],
+        capture_output=True,
+        text=True,
+    )
     assert loaded.stdout.strip() == "False"
 
 

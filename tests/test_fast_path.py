@@ -1,4 +1,6 @@
-"""The fast path: the same loss, gradients and answers as the plain implementation, and nothing read back from the device."""
+"""The fast path: the same loss, gradients and answers as the plain implementation, and nothing read back from the
+device.
+"""
 
 import copy
 import dataclasses
@@ -9,9 +11,9 @@ import pytest
 import torch
 from lightning.pytorch.plugins.precision import DeepSpeedPrecision, HalfPrecision
 
+from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.connectors import connectors
 from anyecg.connectors.base import Connector
-from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.data.loading.loader import StageData
 from anyecg.objectives.answer import AnsweringStage
 from anyecg.objectives.contrastive import ContrastiveStage, PairBatch
@@ -72,7 +74,9 @@ def test_loss_and_gradients_equal_the_plain_implementations(learning, kind, seed
         torch.testing.assert_close(fast[name], plain[name], atol=1e-5, rtol=0, msg=lambda told: f"{name}: {told}")
 
 
-BY_CLIP = [name for name in sorted(connectors.table()) if connectors[name].records is Connector.records]  # the others: tests/connectors
+BY_CLIP = [
+    name for name in sorted(connectors.table()) if connectors[name].records is Connector.records
+]  # the others: tests/connectors
 
 
 @pytest.mark.parametrize("connector", BY_CLIP)
@@ -118,12 +122,29 @@ def test_a_step_of_training_waits_for_nothing(tmp_path, objective):
         stage = AnsweringStage(model, StageConfig(trains=TRAINS), 4)
         batches = [collator(model)(questions("mixed", seed)) for seed in range(8)]
     else:
-        stage = ContrastiveStage(model, StageConfig(objective="contrastive", trains=["encoder"]), 4, 16, lead_dropout=0.4)
-        batches = [PairBatch(torch.randn(4, 12, 1000), torch.ones(4, 12, dtype=torch.bool), torch.randn(4, 16), torch.arange(4), ("a", "b", "c", "d"))] * 8
+        stage = ContrastiveStage(
+            model, StageConfig(objective="contrastive", trains=["encoder"]), 4, 16, lead_dropout=0.4
+        )
+        batches = [
+            PairBatch(
+                torch.randn(4, 12, 1000),
+                torch.ones(4, 12, dtype=torch.bool),
+                torch.randn(4, 16),
+                torch.arange(4),
+                ("a", "b", "c", "d"),
+            )
+        ] * 8
     guard = Guard(tmp_path, "stage2", 5.0, "warn", Engine(None, None))
     trainer = L.Trainer(
-        max_steps=4, accumulate_grad_batches=2, gradient_clip_val=1.0, accelerator="cpu", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, callbacks=[Watched(), guard, LossCurve(tmp_path / "loss.csv", "stage2", 2, 4, guard)],
+        max_steps=4,
+        accumulate_grad_batches=2,
+        gradient_clip_val=1.0,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[Watched(), guard, LossCurve(tmp_path / "loss.csv", "stage2", 2, 4, guard)],
     )
     trainer.fit(stage, torch.utils.data.DataLoader(batches, batch_size=None))
     assert trainer.global_step == 4 and guard.count == 4
@@ -134,22 +155,50 @@ def test_what_is_frozen_costs_no_gradient(learning):
     model.train_only(["connector", "markers", "llm"])
     batch = collator(model)(questions("short", 0))
     assert not model.encoder(batch.clips, batch.lead_mask).requires_grad  # no graph through a frozen encoder
-    assert {name for name in gradients(model, model(batch)) if "lora_" not in name and not name.startswith(("connector.", "fusion.markers"))} == set()
+    assert {
+        name
+        for name in gradients(model, model(batch))
+        if "lora_" not in name and not name.startswith(("connector.", "fusion.markers"))
+    } == set()
 
 
 def staged(data, model, **settings):
     collate = collator(model)
-    cfg = StageConfig(tasks={"report": 3, "localization_short": 2, "localization_long": 1}, **{"samples": 48, "batch_size": 12} | settings)
-    return lambda devices=1, **more: StageData(data, cfg, InputConfig(), replay=0.0, seed=0, collate=collate, measure=collate.measure, context=2048, devices=devices, **more)
+    cfg = StageConfig(
+        tasks={"report": 3, "localization_short": 2, "localization_long": 1},
+        **{"samples": 48, "batch_size": 12} | settings,
+    )
+    return lambda devices=1, **more: StageData(
+        data,
+        cfg,
+        InputConfig(),
+        replay=0.0,
+        seed=0,
+        collate=collate,
+        measure=collate.measure,
+        context=2048,
+        devices=devices,
+        **more,
+    )
 
 
-@pytest.mark.parametrize("settings, devices", [({"tokens": 1100}, 1), ({"tokens": 1100}, 2), ({"micro_batch": 3}, 1), ({"micro_batch": 3}, 2),
-                                               ({"micro_batch": 6}, 4)])
+@pytest.mark.parametrize(
+    "settings, devices",
+    [
+        ({"tokens": 1100}, 1),
+        ({"tokens": 1100}, 2),
+        ({"micro_batch": 3}, 1),
+        ({"micro_batch": 3}, 2),
+        ({"micro_batch": 6}, 4),
+    ],
+)
 def test_a_step_in_pieces_has_the_loss_and_gradients_of_the_whole(small_data, learning, settings, devices):
     loader = staged(small_data, learning, **settings)(devices)
     passes = loader.accumulate * devices
     assert passes > 1 and len(loader.plan) == loader.steps * passes
-    batches = [loader.train_dataloader().dataset[number] for number in range(passes)]  # of the first step, of every rank
+    batches = [
+        loader.train_dataloader().dataset[number] for number in range(passes)
+    ]  # of the first step, of every rank
     assert sum(len(batch.ids) for batch in batches) == 12
     loss, pieces = 0.0, {}
     for batch in batches:
@@ -157,7 +206,9 @@ def test_a_step_in_pieces_has_the_loss_and_gradients_of_the_whole(small_data, le
         loss += part.item()
         for name, gradient in gradients(learning, part).items():
             pieces[name] = pieces.get(name, 0) + gradient
-    whole = learning(collator(learning)([loader.dataset[row] for number in range(passes) for row in loader.plan[number].tolist()]))
+    whole = learning(
+        collator(learning)([loader.dataset[row] for number in range(passes) for row in loader.plan[number].tolist()])
+    )
     torch.testing.assert_close(torch.tensor(loss), whole.detach(), atol=1e-5, rtol=0)
     for name, gradient in gradients(learning, whole).items():
         torch.testing.assert_close(pieces[name], gradient, atol=1e-5, rtol=0)
@@ -193,10 +244,16 @@ def test_a_batch_as_collated_is_divided_by_its_own_answers(learning):
 @pytest.mark.parametrize("precision", [HalfPrecision("bf16-true"), DeepSpeedPrecision("bf16-true")])
 def test_an_engine_in_16_bits_leaves_the_divisor_exact(learning, precision):
     """1157.5 answer tokens a pass; in bfloat16 it would be 1160."""
-    batch = dataclasses.replace(collator(learning)(questions("mixed", 0)), learned=torch.tensor(2315), passes=torch.tensor(2))
+    batch = dataclasses.replace(
+        collator(learning)(questions("mixed", 0)), learned=torch.tensor(2315), passes=torch.tensor(2)
+    )
     given = precision.convert_input(batch)
     with precision.forward_context():
-        assert given.clips.dtype == torch.bfloat16 and given.divisor.dtype == torch.float32 and given.divisor.item() == 1157.5
+        assert (
+            given.clips.dtype == torch.bfloat16
+            and given.divisor.dtype == torch.float32
+            and given.divisor.item() == 1157.5
+        )
 
 
 def test_tokens_and_micro_batch_exclude_each_other(small_data, learning):

@@ -1,4 +1,6 @@
-"""The layers of DESIGN.md, held over every edge of the package: imports anywhere in a file, and those hidden in strings."""
+"""The layers of DESIGN.md, held over every edge of the package: imports anywhere in a file, and those hidden in
+strings.
+"""
 
 import ast
 import re
@@ -36,10 +38,11 @@ BETWEEN_PARTS = {  # ... save along the way of a record, from its source to the 
 SIMULATE = {"types", "files", "findings", "codes", "registry"}  # all that the simulator knows
 DOORS = {"anyecg.registry", "anyecg.__main__", "anyecg.data.__main__"}  # may name modules in strings, and load them
 LOADERS = {  # load code by a name of their own
-    "anyecg.data.own.extras",  # optional libraries (edfio, pydicom) with a message on how to install them
+    "anyecg.data.own.extras"  # optional libraries (edfio, pydicom) with a message on how to install them
 }
 
-# Edges that break the layers today, by who mends them. This list only shrinks: an edge that is gone must be struck off here.
+# Edges that break the layers today, by who mends them. This list only shrinks: an edge that is gone must be struck off
+# here.
 ALLOWED = {
 }  # fmt: skip
 
@@ -90,7 +93,9 @@ def imports(module):
 
 
 def strings(module):
-    """(named module, line) of every string that names a module of the package, outside tables given to `Registry(...)`."""
+    """(named module, line) of every string that names a module of the package, outside tables given to
+    `Registry(...)`.
+    """
     tables = {
         id(inner)
         for node in ast.walk(TREES[module])
@@ -107,7 +112,9 @@ EDGES = defaultdict(list)  # (room, room) -> where
 for _module in MODULES:
     for _found, _line in imports(_module):
         if room(_module) != room(_found):
-            EDGES[room(_module), room(_found)].append(f"{MODULES[_module].relative_to(ROOT.parent)}:{_line} imports {_found}")
+            EDGES[room(_module), room(_found)].append(
+                f"{MODULES[_module].relative_to(ROOT.parent)}:{_line} imports {_found}"
+            )
 
 
 def permitted(importer, imported):
@@ -122,7 +129,12 @@ def permitted(importer, imported):
 
 def test_no_room_imports_a_higher_one():
     allowed = set().union(*ALLOWED.values())
-    wrong = [where for edge, found in sorted(EDGES.items()) if edge not in allowed and not permitted(*edge) for where in found]
+    wrong = [
+        where
+        for edge, found in sorted(EDGES.items())
+        if edge not in allowed and not permitted(*edge)
+        for where in found
+    ]
     assert not wrong, "\n" + "\n".join(wrong)
 
 
@@ -139,7 +151,9 @@ def test_modules_have_no_circle():
     for module, tree in TREES.items():
         for node in tree.body:
             if isinstance(node, ast.ImportFrom):
-                graph[module] |= {found for alias in node.names if (found := known(f"{node.module}.{alias.name}")) and found != module}
+                graph[module] |= {
+                    found for alias in node.names if (found := known(f"{node.module}.{alias.name}")) and found != module
+                }
     assert circles(graph) == []
 
 
@@ -185,13 +199,24 @@ def test_a_table_of_components_names_its_own_room():
     for module, tree in TREES.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Registry":
-                named = [inner.value for inner in ast.walk(node) if isinstance(inner, ast.Constant) and ":" in str(inner.value)]
+                named = [
+                    inner.value
+                    for inner in ast.walk(node)
+                    if isinstance(inner, ast.Constant) and ":" in str(inner.value)
+                ]
                 assert {room(known(name)) for name in named} <= {room(module)}, module
 
 
 def test_code_is_loaded_by_name_in_few_places():
-    """`importlib.import_module`, `__import__`, `exec` and `eval` of a string: the registry, the doors, and what is listed with its reason."""
-    calls = {module for module, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.Call) and _loads(node.func)}
+    """`importlib.import_module`, `__import__`, `exec` and `eval` of a string: the registry, the doors, and what is
+    listed with its reason.
+    """
+    calls = {
+        module
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _loads(node.func)
+    }
     assert calls - DOORS <= LOADERS
 
 
@@ -202,4 +227,7 @@ def _loads(func):
 
 @pytest.mark.parametrize("edge", sorted(edge for edges in ALLOWED.values() for edge in edges), ids="->".join)
 def test_what_is_allowed_for_now_still_occurs(edge):
-    assert edge in EDGES, f"no module of anyecg/{edge[0]} imports anyecg/{edge[1]} any more: strike it off ALLOWED in tests/test_imports.py"
+    assert edge in EDGES, (
+        f"no module of anyecg/{edge[0]} imports anyecg/{edge[1]} any more: strike it off ALLOWED in "
+        f"tests/test_imports.py"
+    )

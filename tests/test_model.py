@@ -19,7 +19,10 @@ def plain_embeddings(model, item):
         if id == START_ID:
             rows.append(model.fusion.markers[0])
             clips, mask = next(records)
-            tokens = [model.connector(model.encoder(torch.from_numpy(clip)[None], torch.from_numpy(mask)[None]))[0] for clip in clips]
+            tokens = [
+                model.connector(model.encoder(torch.from_numpy(clip)[None], torch.from_numpy(mask)[None]))[0]
+                for clip in clips
+            ]
             prefix = model.encoder.prefix
             cls = torch.stack([t[:prefix] for t in tokens]).mean(0)
             places = iter(torch.cat([cls, *(t[prefix:] for t in tokens)]))
@@ -67,7 +70,10 @@ def test_padding_changes_nothing(model, mixed_items):
     batch = collator(model)
     with torch.no_grad():
         together = model(batch(mixed_items))
-        alone = [(model(batch([item])), len([x for x in batch([item]).labels[0, 1:] if x != IGNORED_LABEL])) for item in mixed_items]
+        alone = [
+            (model(batch([item])), len([x for x in batch([item]).labels[0, 1:] if x != IGNORED_LABEL]))
+            for item in mixed_items
+        ]
     expected = sum(loss * n for loss, n in alone) / sum(n for _, n in alone)
     torch.testing.assert_close(together, expected, atol=1e-5, rtol=1e-5)
 
@@ -107,7 +113,15 @@ def test_a_batch_without_labels_raises_instead_of_nan(model):
         model(dataclasses.replace(batch, answers=batch.answers[:0], targets=batch.targets[:0]))
 
 
-@pytest.mark.parametrize("trains", [["encoder", "connector", "markers"], ["connector", "markers", "llm"], ["llm_weights", "markers"], ["encoder", "connector", "markers", "llm"]])
+@pytest.mark.parametrize(
+    "trains",
+    [
+        ["encoder", "connector", "markers"],
+        ["connector", "markers", "llm"],
+        ["llm_weights", "markers"],
+        ["encoder", "connector", "markers", "llm"],
+    ],
+)
 @pytest.mark.parametrize("tuning", ["lora", "full"])
 def test_what_is_declared_moves_and_nothing_else(trains, tuning, mixed_items):
     model = make_model(tuning=tuning)
@@ -125,7 +139,11 @@ def test_what_is_declared_moves_and_nothing_else(trains, tuning, mixed_items):
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved <= declared
     idle = {"encoder.norm.weight", "encoder.norm.bias"}  # only contrastive pre-training looks behind the final norm
-    assert {name for name in declared if not any(name.endswith(i.split("encoder.")[1]) and name.startswith("encoder.") for i in idle)} <= moved
+    assert {
+        name
+        for name in declared
+        if not any(name.endswith(i.split("encoder.")[1]) and name.startswith("encoder.") for i in idle)
+    } <= moved
 
 
 def test_a_frozen_encoder_keeps_its_dropout_off():

@@ -23,7 +23,10 @@ def test_the_encoder_of_the_readme(tmp_path, monkeypatch):
     assert int(batch.ecg_mask.sum()) == 150
     model(batch).backward()
     assert model.encoder.net.weight.grad.abs().sum() > 0
-    assert model.encoder.pooled(model.encoder(torch.zeros(2, 12, 1000), torch.ones(2, 12, dtype=torch.bool))).shape == (2, 32)
+    assert model.encoder.pooled(model.encoder(torch.zeros(2, 12, 1000), torch.ones(2, 12, dtype=torch.bool))).shape == (
+        2,
+        32,
+    )
 
 
 def test_every_command_names_files_that_are_there():

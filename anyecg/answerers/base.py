@@ -19,7 +19,9 @@ LEARNT_FROM = ("train", "val")  # splits
 
 
 class TrainingQuestions:
-    """The questions that an answerer may learn from: those of the training and validation splits, never the test split."""
+    """The questions that an answerer may learn from: those of the training and validation splits, never the test
+    split.
+    """
 
     def __init__(self, data: Data) -> None:
         self._data = data
@@ -40,7 +42,8 @@ class TrainingQuestions:
 class Fitting:
     """What an answerer is given before it answers.
 
-    stores: the recordings that its questions are about; model, stages: at the end of the curriculum, as far as `Answerer.uses` asks for
+    stores: the recordings that its questions are about; model, stages: at the end of the curriculum, as far as
+    `Answerer.uses` asks for
     it; tasks: those of the evaluation.
     """
 
@@ -54,16 +57,19 @@ class Fitting:
 
 
 class Answerer(ABC):
-    """Whatever answers questions. A subclass has a frozen dataclass `Config` and is built as `Answerer(config)`, then fitted.
+    """Whatever answers questions. A subclass has a frozen dataclass `Config` and is built as `Answerer(config)`, then
+    fitted.
 
     Attributes:
         label: what a table calls it, beside the views of another answerer.
         tasks: names of the tasks that it can answer; None: any.
         knows: what it knows of the answers beforehand: "nothing", "options", "label names" or "training labels".
         converses: whether it can hold the scripted conversations.
-        uses: parts of the experiment that it answers with, of `config.schema.GROUPS`; stages that train none of them, and nothing
+        uses: parts of the experiment that it answers with, of `config.schema.GROUPS`; stages that train none of them,
+        and nothing
             that these were trained with, do not run. None: all, and every stage runs.
-        key: a fingerprint of all that determines its predictions beside the question, the view and `company`; set by `fit`.
+        key: a fingerprint of all that determines its predictions beside the question, the view and `company`; set by
+        `fit`.
     """
 
     label: ClassVar[str] = ""
@@ -88,9 +94,11 @@ class Answerer(ABC):
         return self.tasks is None or task in self.tasks
 
     def company(self, samples: Sequence[ECGSample], view: str) -> Mapping[str, Sequence[str]]:
-        """Question's id -> the ids of all questions whose presence may change its prediction, in order; nothing where each stands alone.
+        """Question's id -> the ids of all questions whose presence may change its prediction, in order; nothing where
+        each stands alone.
 
-        Rounding makes a prediction depend on the batch that it is generated in. A prediction is therefore kept under its question and
+        Rounding makes a prediction depend on the batch that it is generated in. A prediction is therefore kept under
+        its question and
         the batch's, so that what was predicted before, and is kept, never changes a prediction.
         """
         return {}
@@ -100,11 +108,15 @@ class Answerer(ABC):
         return view
 
     @abstractmethod
-    def answer(self, samples: Sequence[ECGSample], view: str, answered: Collection[str] = frozenset()) -> Iterator[Prediction]:
+    def answer(
+        self, samples: Sequence[ECGSample], view: str, answered: Collection[str] = frozenset()
+    ) -> Iterator[Prediction]:
         """A prediction for each sample but those whose ids are `answered`, in any order, each as soon as it is there.
 
-        samples: all questions of a task and view. In the view "shuffled" they come with other patients' ECGs, to be read as they are; in
-        every other view but "signal" the answerer withholds what the view says (`data.loading.dataset.QuestionDataset`).
+        samples: all questions of a task and view. In the view "shuffled" they come with other patients' ECGs, to be
+        read as they are; in
+        every other view but "signal" the answerer withholds what the view says
+        (`data.loading.dataset.QuestionDataset`).
         """
 
     def conversing(self) -> Answerer:

@@ -1,4 +1,6 @@
-"""The experiment's own language model as answerer: greedy decoding in batches of like length, in the view that a control asks for."""
+"""The experiment's own language model as answerer: greedy decoding in batches of like length, in the view that a
+control asks for.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,18 @@ APART = ("text_encoder", "answerer")  # slots of the experiment that the model i
 class LanguageModel(Answerer):
     """An `ECGLanguageModel` that writes its answers, greedily.
 
-    Questions are taken in the order in which they come, `GROUP` batches at a time, and within those in batches of like length: which
-    questions share a batch does not change where more are asked after them, as with another `evaluation.limit`, whose questions begin with
-    the same ones. A batch without a question that is left is skipped, and one with some is generated whole, so that neither an
-    interruption nor what is kept changes a question's company, padding or answer. Every batch can be generated alone: they are the units in
+    Questions are taken in the order in which they come, `GROUP` batches at a time, and within those in batches of like
+    length: which
+    questions share a batch does not change where more are asked after them, as with another `evaluation.limit`, whose
+    questions begin with
+    the same ones. A batch without a question that is left is skipped, and one with some is generated whole, so that
+    neither an
+    interruption nor what is kept changes a question's company, padding or answer. Every batch can be generated alone:
+    they are the units in
     which an evaluation can be divided over processes.
 
-    A question that leaves no room for an answer in the LLM's context is answered with "" (unparsed) and reported; answers that do not end
+    A question that leaves no room for an answer in the LLM's context is answered with "" (unparsed) and reported;
+    answers that do not end
     are counted in the log.
     """
 
@@ -47,25 +54,50 @@ class LanguageModel(Answerer):
 
     @dataclass(frozen=True)
     class Config:
-        """No settings: `evaluation.batch_size`, `evaluation.max_new_tokens` and `trainer.precision` are those of the experiment."""
+        """No settings: `evaluation.batch_size`, `evaluation.max_new_tokens` and `trainer.precision` are those of the
+        experiment.
+        """
 
     def __init__(self, cfg: Any = None) -> None:
         super().__init__(cfg or self.Config())
         self.keep = False
-        self._kept: tuple[object, dict[str, Tensor]] = (None, {})  # of which questions and view; id -> tokens of its ECGs
+        self._kept: tuple[object, dict[str, Tensor]] = (
+            None,
+            {},
+        )  # of which questions and view; id -> tokens of its ECGs
         self._planned: tuple[object, Any] = (None, None)  # of which questions and view
 
     def fit(self, fitting: Fitting) -> None:
         settings = fitting.experiment.evaluation
-        self.use(fitting.model, fitting.stores, fitting.experiment.input, batch_size=settings.batch_size, max_new_tokens=settings.max_new_tokens,
-                 seed=settings.seed, precision=fitting.experiment.trainer.precision, key=model_key(fitting.experiment, fitting.stages))
+        self.use(
+            fitting.model,
+            fitting.stores,
+            fitting.experiment.input,
+            batch_size=settings.batch_size,
+            max_new_tokens=settings.max_new_tokens,
+            seed=settings.seed,
+            precision=fitting.experiment.trainer.precision,
+            key=model_key(fitting.experiment, fitting.stages),
+        )
 
-    def use(self, model: ECGLanguageModel, stores: Stores, limits: InputConfig, *, batch_size: int = 32, max_new_tokens: int = 256, seed: int = 0,
-            precision: str = "32-true", key: str = "") -> LanguageModel:
+    def use(
+        self,
+        model: ECGLanguageModel,
+        stores: Stores,
+        limits: InputConfig,
+        *,
+        batch_size: int = 32,
+        max_new_tokens: int = 256,
+        seed: int = 0,
+        precision: str = "32-true",
+        key: str = "",
+    ) -> LanguageModel:
         """Answer with this model; key: of all that determines its weights. Returns itself."""
         self.model, self.stores, self.limits = model, stores, limits
         self.batch_size, self.max_new_tokens, self.seed, self.precision = batch_size, max_new_tokens, seed, precision
-        self.collate = Collator(model.llm.chat, model.places, model.llm.context, generate=True, spec=model.encoder.input)
+        self.collate = Collator(
+            model.llm.chat, model.places, model.llm.context, generate=True, spec=model.encoder.input
+        )
         device = next(model.parameters()).device.type
         self.key = fingerprint("language_model", key, limits, batch_size, max_new_tokens, precision, device, GROUP)
         return self
@@ -86,13 +118,24 @@ class LanguageModel(Answerer):
         if self.keep:  # the ECGs of all are encoded together
             return dict.fromkeys((sample.id for sample in samples), [sample.id for sample in samples])
         _, batches, _ = self._plan(samples, view)
-        return {samples[place].id: ids for batch in batches for ids in [[samples[place].id for place in batch]] for place in batch}
+        return {
+            samples[place].id: ids
+            for batch in batches
+            for ids in [[samples[place].id for place in batch]]
+            for place in batch
+        }
 
-    def answer(self, samples: Sequence[ECGSample], view: str, answered: Collection[str] = frozenset()) -> Iterator[Prediction]:
+    def answer(
+        self, samples: Sequence[ECGSample], view: str, answered: Collection[str] = frozenset()
+    ) -> Iterator[Prediction]:
         dataset, batches, long = self._plan(samples, view)
         if long:
-            log.warning("%d questions leave no room for %d new tokens in a context of %d and stay unanswered", len(long), self.max_new_tokens,
-                        self.model.llm.context)
+            log.warning(
+                "%d questions leave no room for %d new tokens in a context of %d and stay unanswered",
+                len(long),
+                self.max_new_tokens,
+                self.model.llm.context,
+            )
         yield from (Prediction(samples[place].id, "") for place in long if samples[place].id not in answered)
         left = [batch for batch in batches if any(samples[place].id not in answered for place in batch)]
         device = next(self.model.parameters()).device
@@ -110,18 +153,38 @@ class LanguageModel(Answerer):
                     unended += len(self.collate.chat.text_ids(prediction.text)) >= self.max_new_tokens
                     yield prediction
         if unended:
-            log.warning("%d of %d answers (%s) take all %d new tokens without an end; they are read as far as they go", unended, new, view, self.max_new_tokens)
+            log.warning(
+                "%d of %d answers (%s) take all %d new tokens without an end; they are read as far as they go",
+                unended,
+                new,
+                view,
+                self.max_new_tokens,
+            )
 
     def _plan(self, samples: Sequence[ECGSample], view: str) -> tuple[QuestionDataset, list[list[int]], list[int]]:
-        """The questions as the view shows them, positions in batches, the longest first, and positions of those too long to answer."""
+        """The questions as the view shows them, positions in batches, the longest first, and positions of those too
+        long to answer.
+        """
         known = (view, list(samples))
         if self._planned[0] != known:
-            dataset = QuestionDataset(samples, range(len(samples)), self.stores, self.limits, view if view in WITHHELD else "signal", self.seed,
-                                      self.model.encoder.input)
+            dataset = QuestionDataset(
+                samples,
+                range(len(samples)),
+                self.stores,
+                self.limits,
+                view if view in WITHHELD else "signal",
+                self.seed,
+                self.model.encoder.input,
+            )
             shown = [dataset.sample(place) for place in range(len(samples))]
             lengths = [self.collate.length(sample, dataset.clip_counts(sample)) for sample in shown]
-            long = [place for place, length in enumerate(lengths) if length > self.model.llm.context - self.max_new_tokens]
-            self._planned = (known, (dataset, grouped(lengths, [sample.id for sample in samples], self.batch_size, leave_out=long), long))
+            long = [
+                place for place, length in enumerate(lengths) if length > self.model.llm.context - self.max_new_tokens
+            ]
+            self._planned = (
+                known,
+                (dataset, grouped(lengths, [sample.id for sample in samples], self.batch_size, leave_out=long), long),
+            )
         return self._planned[1]
 
     @torch.inference_mode()
@@ -136,10 +199,15 @@ class LanguageModel(Answerer):
             for positions in by_length(counts, [sample.id for sample in samples], self.batch_size):
                 items = [dataset[position] for position in positions]
                 with computing(self.precision, next(self.model.parameters()).device):
-                    encoded = self.model.encode_records([clips for item in items for clips in item.clips], [mask for item in items for mask in item.lead_masks])
+                    encoded = self.model.encode_records(
+                        [clips for item in items for clips in item.clips],
+                        [mask for item in items for mask in item.lead_masks],
+                    )
                 records = iter(encoded)
                 none = self.model.no_tokens()
-                tokens |= {item.sample.id: torch.cat([none, *(next(records) for _ in item.clips)]).cpu() for item in items}
+                tokens |= {
+                    item.sample.id: torch.cat([none, *(next(records) for _ in item.clips)]).cpu() for item in items
+                }
             self._kept = (known, tokens)
         return self._kept[1]
 
@@ -158,7 +226,9 @@ def computing(precision: str, device: torch.device) -> contextlib.AbstractContex
 
 
 def grouped(lengths: Sequence[int], ids: Sequence[str], size: int, leave_out: Collection[int] = ()) -> list[list[int]]:
-    """Positions in batches of at most `size`, the longest first: those of `by_length` of each `GROUP` batches' worth of positions, in order."""
+    """Positions in batches of at most `size`, the longest first: those of `by_length` of each `GROUP` batches' worth
+    of positions, in order.
+    """
     left_out, found = set(leave_out), []
     for start in range(0, len(lengths), GROUP * size):
         places = [place for place in range(start, min(start + GROUP * size, len(lengths))) if place not in left_out]
@@ -168,6 +238,8 @@ def grouped(lengths: Sequence[int], ids: Sequence[str], size: int, leave_out: Co
 
 
 def by_length(lengths: Sequence[int], ids: Sequence[str], size: int) -> list[list[int]]:
-    """Positions in batches of like length, the longest first, so that what does not fit into memory is known at once; ties by id."""
+    """Positions in batches of like length, the longest first, so that what does not fit into memory is known at
+    once; ties by id.
+    """
     order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], ids[index]))
     return [order[start : start + size] for start in range(0, len(order), size)]

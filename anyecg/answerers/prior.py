@@ -17,8 +17,10 @@ from anyecg.types import DataError, ECGSample, Prediction
 class Prior(Answerer):
     """The commonest answer of the training split to questions of one kind; sees no ECG.
 
-    Kinds are as narrow as `Task.kinds` makes them (a template, a type, the abnormality asked for), within the question's subset where
-    that has enough training questions. Where answers are intervals, no two are alike and "No ... Found" is the commonest.
+    Kinds are as narrow as `Task.kinds` makes them (a template, a type, the abnormality asked for), within the
+    question's subset where
+    that has enough training questions. Where answers are intervals, no two are alike and "No ... Found" is the
+    commonest.
     """
 
     label = "prior (commonest training answer)"
@@ -48,20 +50,32 @@ class Prior(Answerer):
                 for kind in kinds(task, sample):
                     counts[kind][sample.answer] += 1
             self._counts[name] = dict(counts)
-        self.key = fingerprint("prior", self.cfg, fitting.training.fingerprint, [[name, task.kinds, task.taught_by] for name, task in fitting.tasks.items()])
+        self.key = fingerprint(
+            "prior",
+            self.cfg,
+            fitting.training.fingerprint,
+            [[name, task.kinds, task.taught_by] for name, task in fitting.tasks.items()],
+        )
 
     def answers(self, task: str) -> bool:
         return bool(self._counts.get(task))
 
-    def answer(self, samples: Sequence[ECGSample], view: str, answered: Collection[str] = frozenset()) -> Iterator[Prediction]:
+    def answer(
+        self, samples: Sequence[ECGSample], view: str, answered: Collection[str] = frozenset()
+    ) -> Iterator[Prediction]:
         return (Prediction(sample.id, self._commonest(sample)) for sample in samples if sample.id not in answered)
 
     def _commonest(self, sample: ECGSample) -> str:
         counts = self._counts.get(sample.task)
         if not counts:
-            raise DataError(f"the prior cannot answer questions of {sample.task}: the training split has none; leave the task out of evaluation.tasks")
+            raise DataError(
+                f"the prior cannot answer questions of {sample.task}: the training split has none; leave the task out "
+                f"of evaluation.tasks"
+            )
         found = [counts[kind] for kind in kinds(self._tasks[sample.task], sample) if kind in counts]
-        enough = next((counter for counter in found if counter.total() >= self.cfg.least), max(found, key=Counter.total))
+        enough = next(
+            (counter for counter in found if counter.total() >= self.cfg.least), max(found, key=Counter.total)
+        )
         return min(enough, key=lambda text: (-enough[text], text))
 
 

@@ -1,4 +1,6 @@
-"""The card of an exported model: what it is, what trained it, the run's own table with its controls, and how to use it."""
+"""The card of an exported model: what it is, what trained it, the run's own table with its controls, and how to use
+it.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +8,105 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from anyecg.config.schema import Experiment
 from anyecg.data.dataset.provenance import origin, told
 from anyecg.evaluation.controls import BLIND, SHUFFLED
 from anyecg.evaluation.tables import LABELS, Grid
-from anyecg.config.schema import Experiment
 
 SIMULATED = "**It was trained and tested on simulated ECGs. What it says of a real one means nothing.**"
 LIMITS = (
-    "For research only. It is no medical device, and no clinician has checked its answers. Beside every figure stands what the same model "
+    "For research only. It is no medical device, and no clinician has checked its answers. Beside every figure stands "
+    "what the same model "
     "scores without the ECG and with another patient's ECG: where these are no lower, it did not use the ECG."
 )
 
 
-def card(run: str, name: str, experiment: Experiment, metrics: Mapping[str, Any], table: str,
-         stages: Sequence[Mapping[str, Any]], parameters: Mapping[str, int], llm: str, inside: bool) -> str:
+def card(
+    run: str,
+    name: str,
+    experiment: Experiment,
+    metrics: Mapping[str, Any],
+    table: str,
+    stages: Sequence[Mapping[str, Any]],
+    parameters: Mapping[str, int],
+    llm: str,
+    inside: bool,
+) -> str:
     """`README.md` of an exported model, as markdown.
 
-    run, name: names of the run and of the model's folder; table: the run's `table.md`; stages: what each stage's `stage.json` says, in order; parameters: of each
+    run, name: names of the run and of the model's folder; table: the run's `table.md`; stages: what each stage's
+    `stage.json` says, in order; parameters: of each
     group; llm: the LLM's name; inside: whether its weights are in the folder.
     """
     simulated = not experiment.dataset and any(slot.config.root is None for slot in experiment.corpora.values())
     unasked = [LABELS[view] for view in (BLIND, SHUFFLED) if view not in metrics["views"]]
-    return "\n".join([
-        *_front(llm, inside), f"# {name}", "",
-        f"An ECG language model that was trained with anyecg: run `{run}`, scale {experiment.scale}, seed {experiment.seed}.", "",
-        *([experiment.description, ""] if experiment.description else []), *([SIMULATED, ""] if simulated else []), LIMITS, "",
-        *_use(name, llm, inside), *_parts(experiment, parameters, llm, inside), *_data(experiment), *_stages(stages),
-        "## Results", "",
-        f"{experiment.evaluation.split} split by patient; greedy decoding; {100 * metrics['level']:g} % intervals by patient "
-        f"({metrics['bootstrap']} resamples).", "",
-        *([f"Not evaluated here: {', '.join(unasked)}.", ""] if unasked else []), table[max(table.find("### "), 0) :],
-    ])
+    return "\n".join(
+        [
+            *_front(llm, inside),
+            f"# {name}",
+            "",
+            f"An ECG language model that was trained with anyecg: run `{run}`, scale {experiment.scale}, seed "
+            f"{experiment.seed}.",
+            "",
+            *([experiment.description, ""] if experiment.description else []),
+            *([SIMULATED, ""] if simulated else []),
+            LIMITS,
+            "",
+            *_use(name, llm, inside),
+            *_parts(experiment, parameters, llm, inside),
+            *_data(experiment),
+            *_stages(stages),
+            "## Results",
+            "",
+            f"{experiment.evaluation.split} split by patient; greedy decoding; {100 * metrics['level']:g} % intervals "
+            f"by patient "
+            f"({metrics['bootstrap']} resamples).",
+            "",
+            *([f"Not evaluated here: {', '.join(unasked)}.", ""] if unasked else []),
+            table[max(table.find("### "), 0) :],
+        ]
+    )
 
 
 def _front(llm: str, inside: bool) -> list[str]:
     """What the Hugging Face hub reads of a card. No licence is given: it depends on the base LLM's and the data's."""
     hub = not inside and llm.count("/") == 1 and not Path(llm).is_absolute() and not Path(llm).exists()
-    return ["---", "library_name: anyecg", *([f"base_model: {llm}"] if hub else []), "tags:", "- ecg", "- electrocardiogram", "- multimodal", "---", ""]
+    return [
+        "---",
+        "library_name: anyecg",
+        *([f"base_model: {llm}"] if hub else []),
+        "tags:",
+        "- ecg",
+        "- electrocardiogram",
+        "- multimodal",
+        "---",
+        "",
+    ]
 
 
 def _use(name: str, llm: str, inside: bool) -> list[str]:
-    needs = [] if inside else [f"The LLM is not in this folder: it is `{llm}`, loaded from where config.json says. Where it lies elsewhere: "
-                               f'`load_session("{name}", llm={{"path": "FOLDER"}})`.', ""]
+    needs = (
+        []
+        if inside
+        else [
+            f"The LLM is not in this folder: it is `{llm}`, loaded from where config.json says. Where it lies "
+            f"elsewhere: "
+            f'`load_session("{name}", llm={{"path": "FOLDER"}})`.',
+            "",
+        ]
+    )
     return [
-        "## Use", "", "```python", "from anyecg.checkpoints import load_session", "",
+        "## Use",
+        "",
+        "```python",
+        "from anyecg.checkpoints import load_session",
+        "",
         f'session = load_session("{name}")',
         'print(session.ask("Please provide the report for the following ECG.", ["ecg.dat"]))',
-        'print(session.ask("Is the rhythm regular?"))', "```", "", *needs,
+        'print(session.ask("Is the rhythm regular?"))',
+        "```",
+        "",
+        *needs,
     ]
 
 
@@ -64,13 +118,21 @@ def _parts(experiment: Experiment, parameters: Mapping[str, int], llm: str, insi
         ["fusion", experiment.fusion.name, f"{parameters['fusion'] + parameters['markers']:,}"],
         ["LLM", f"{llm}{tuned}; {'in llm/' if inside else 'not in this folder'}", f"{parameters['llm_weights']:,}"],
     ]
-    return [Grid("Parts", ["", "component", "parameters"], rows).markdown(), "The whole configuration is in `config.json`, under `experiment`.", ""]
+    return [
+        Grid("Parts", ["", "component", "parameters"], rows).markdown(),
+        "The whole configuration is in `config.json`, under `experiment`.",
+        "",
+    ]
 
 
 def _data(experiment: Experiment) -> Iterator[str]:
     yield from ("### Data", "")
     if experiment.dataset:
-        yield from (f"The dataset `{Path(experiment.dataset).name}`, built by `python -m anyecg.data build`; its own card names its sources.", "")
+        yield from (
+            f"The dataset `{Path(experiment.dataset).name}`, built by `python -m anyecg.data build`; its own card "
+            f"names its sources.",
+            "",
+        )
         return
     for key, slot in experiment.corpora.items():
         made = {what: getattr(slot.config, what) for what in ("patients", "seed", "seconds")}
@@ -83,8 +145,12 @@ def _data(experiment: Experiment) -> Iterator[str]:
 
 def _stages(stages: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = [
-        [stage["name"], ", ".join(f"{group} ({count:,})" for group, count in stage["trainable"].items()), str(stage["steps"]),
-         ", ".join(f"{pool} {count:,}" for pool, count in stage["samples"].items())]
+        [
+            stage["name"],
+            ", ".join(f"{group} ({count:,})" for group, count in stage["trainable"].items()),
+            str(stage["steps"]),
+            ", ".join(f"{pool} {count:,}" for pool, count in stage["samples"].items()),
+        ]
         for stage in stages
     ]
     return [Grid("Training", ["stage", "what learned (parameters)", "steps", "questions seen"], rows).markdown()]

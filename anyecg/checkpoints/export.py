@@ -1,7 +1,9 @@
 """A finished run as one folder that can be kept, shared and read back, in the Hugging Face convention.
 
-model.safetensors (encoder, connector, fusion with its markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where its weights were trained in
-the run; otherwise config.json names the one it goes with), config.json, and README.md: a model card with the run's own table.
+model.safetensors (encoder, connector, fusion with its markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where
+its weights were trained in
+the run; otherwise config.json names the one it goes with), config.json, and README.md: a model card with the run's own
+table.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from typing import Any
 from safetensors.torch import save_file
 
 from anyecg import config
-from anyecg.session import Reading
+from anyecg.checkpoints.card import card
+from anyecg.checkpoints.load import CONFIG, FORMAT, LLM, WEIGHTS
 from anyecg.config.schema import GROUPS, Experiment, Slot
+from anyecg.evaluation.run import Run
 from anyecg.llms.base import LLMConfig
 from anyecg.llms.hf import HFConfig, HFLanguageModel
 from anyecg.model import ECGLanguageModel
-from anyecg.checkpoints.card import card
-from anyecg.checkpoints.load import CONFIG, FORMAT, LLM, WEIGHTS
-from anyecg.evaluation.run import Run
+from anyecg.session import Reading
 from anyecg.training.assembly import build_model
 from anyecg.training.pipeline import load_stage
 from anyecg.training.planning import DONE, PlannedStage
@@ -37,7 +39,8 @@ CARD = "README.md"
 def export(run: Path | str, folder: Path | str, overwrite: bool = False) -> Path:
     """Write the model of a finished run to a folder, whole or not at all; returns the folder.
 
-    Needs the run's folder and the stages it links to, no data. DataError where the run is not finished or the folder is taken;
+    Needs the run's folder and the stages it links to, no data. DataError where the run is not finished or the folder is
+    taken;
     CheckpointError where a stage is missing or does not fit.
     """
     run, folder = Path(run), Path(folder)
@@ -55,7 +58,9 @@ def export(run: Path | str, folder: Path | str, overwrite: bool = False) -> Path
         parameters = {group: sum(p.numel() for p in named.values()) for group, named in model.groups().items()}
         facts = [json.loads((stage.folder / DONE).read_text()) for stage in stages]
         llm = experiment.llm.name if inside else model.llm.config_name
-        (part / CARD).write_text(card(run.name, folder.name, experiment, metrics, table, facts, parameters, llm, inside), encoding="utf-8")
+        (part / CARD).write_text(
+            card(run.name, folder.name, experiment, metrics, table, facts, parameters, llm, inside), encoding="utf-8"
+        )
         if folder.exists():
             os.rename(folder, old)
         os.rename(part, folder)
@@ -77,21 +82,31 @@ def _refuse_taken(folder: Path, overwrite: bool) -> None:
 def read(run: Path) -> tuple[Mapping[str, Any], str]:
     """A finished run's metrics and its table; DataError where it is not finished."""
     try:
-        return json.loads((run / "metrics.json").read_text(encoding="utf-8")), (run / "table.md").read_text(encoding="utf-8")
+        return json.loads((run / "metrics.json").read_text(encoding="utf-8")), (run / "table.md").read_text(
+            encoding="utf-8"
+        )
     except FileNotFoundError as error:
-        raise DataError(f"{run} is not finished: it has no {Path(error.filename).name} yet. Give the command of the run again; "
-                        "it goes on where it stopped") from None
+        raise DataError(
+            f"{run} is not finished: it has no {Path(error.filename).name} yet. Give the command of the run again; "
+            "it goes on where it stopped"
+        ) from None
     except ValueError as error:
-        raise DataError(f"{run / 'metrics.json'} cannot be read ({error}); delete it and give the command of the run again") from error
+        raise DataError(
+            f"{run / 'metrics.json'} cannot be read ({error}); delete it and give the command of the run again"
+        ) from error
 
 
 def assemble(experiment: Experiment, stages: Sequence[PlannedStage]) -> ECGLanguageModel:
-    """The model as the run left it. An LLM that was trained in the run comes from its first stage, with the tokenizer: no data is read."""
+    """The model as the run left it. An LLM that was trained in the run comes from its first stage, with the
+    tokenizer: no data is read.
+    """
     if experiment.llm.component.trained_in_run:
         if experiment.fusion.component.marked and not any("markers" in stage.cfg.trains for stage in stages):
             raise CheckpointError("no stage of this run trained the markers, so they cannot be told without its data")
         common = {f.name: getattr(experiment.llm.config, f.name) for f in fields(LLMConfig)}
-        experiment = replace(experiment, llm=Slot("hf", HFLanguageModel, HFConfig(path=str(stages[0].folder), dtype="float32", **common)))
+        experiment = replace(
+            experiment, llm=Slot("hf", HFLanguageModel, HFConfig(path=str(stages[0].folder), dtype="float32", **common))
+        )
     model = build_model(experiment, None)
     for stage in stages:
         load_stage(model, stage)
@@ -102,7 +117,11 @@ def write_model(folder: Path, model: ECGLanguageModel, experiment: Experiment, s
     """Weights and config.json; returns whether the LLM's own weights are among them."""
     save_file(model.part_state(GROUPS), folder / WEIGHTS, metadata={"format": "pt"})
     trained = {group for stage in stages for group in stage.cfg.trains}
-    inside = experiment.llm.component.trained_in_run or "llm_weights" in trained or (model.llm.tuning == "full" and "llm" in trained)
+    inside = (
+        experiment.llm.component.trained_in_run
+        or "llm_weights" in trained
+        or (model.llm.tuning == "full" and "llm" in trained)
+    )
     llm = config.to_dict(experiment.llm)
     if inside:
         model.llm.save_weights(folder / LLM)
@@ -115,8 +134,12 @@ def write_model(folder: Path, model: ECGLanguageModel, experiment: Experiment, s
     if "pretrained" in encoder:
         encoder["pretrained"] = False  # where its first weights came from; these are the trained ones
     told = {
-        "model_type": "anyecg", "anyecg": {"format": FORMAT, "version": version("anyecg")}, "encoder": encoder,
-        "connector": config.to_dict(experiment.connector), "fusion": config.to_dict(experiment.fusion), "llm": llm,
+        "model_type": "anyecg",
+        "anyecg": {"format": FORMAT, "version": version("anyecg")},
+        "encoder": encoder,
+        "connector": config.to_dict(experiment.connector),
+        "fusion": config.to_dict(experiment.fusion),
+        "llm": llm,
         "reading": config.to_dict(Reading(experiment.input.max_seconds, experiment.input.max_ecgs)),
         "experiment": _without_places(config.to_dict(experiment)),
     }

@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from anyecg import config
-from anyecg.model import ECGLanguageModel
-from anyecg.session import Reading, Session
+from anyecg.checkpoints.anyecg_chat import CONNECTOR, MARKERS, READING, read_released
 from anyecg.config.schema import GROUPS, Slot, slot
 from anyecg.llms.base import LanguageModel, LLMConfig
-from anyecg.checkpoints.anyecg_chat import CONNECTOR, MARKERS, READING, read_released
+from anyecg.model import ECGLanguageModel
+from anyecg.session import Reading, Session
 from anyecg.types import CheckpointError
 
 CONFIG, WEIGHTS, LLM = "config.json", "model.safetensors", "llm"
@@ -28,7 +28,9 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Architecture:
-    """The parts of a model and how it wants its ECGs: the keys of an exported config.json that decide what is loaded."""
+    """The parts of a model and how it wants its ECGs: the keys of an exported config.json that decide what is
+    loaded.
+    """
 
     encoder: Slot = slot("encoder")
     connector: Slot = slot("connector")
@@ -39,7 +41,9 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a model is put together from; the LLM has its weights, the others get `state`. source: a name for messages."""
+    """What a model is put together from; the LLM has its weights, the others get `state`. source: a name for
+    messages.
+    """
 
     encoder: nn.Module
     connector: nn.Module
@@ -51,7 +55,8 @@ class Parts:
 
 
 def load_model(folder: Path | str, llm: Mapping[str, Any] | None = None) -> ECGLanguageModel:
-    """The model in a folder that `python -m anyecg.export` wrote, or in one of the released checkpoints; frozen, in eval mode.
+    """The model in a folder that `python -m anyecg.export` wrote, or in one of the released checkpoints; frozen, in
+    eval mode.
 
     llm: settings of the LLM that are others here, such as `{"path": "/models/llama3"}`. CheckpointError or ConfigError
     names the file or key that is missing or does not fit (`open_folder`).
@@ -60,7 +65,9 @@ def load_model(folder: Path | str, llm: Mapping[str, Any] | None = None) -> ECGL
 
 
 def load_session(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Session:
-    """A new dialogue with the model in a folder, which gets its ECGs as it was trained on; arguments and errors as for `load_model`."""
+    """A new dialogue with the model in a folder, which gets its ECGs as it was trained on; arguments and errors as
+    for `load_model`.
+    """
     parts = open_folder(folder, llm)
     return Session(_assembled(parts), parts.reading)
 
@@ -68,7 +75,9 @@ def load_session(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Se
 def _assembled(parts: Parts) -> ECGLanguageModel:
     model = ECGLanguageModel(parts.encoder, parts.connector, parts.fusion, parts.llm)
     if missing := sorted(model.part_state(GROUPS).keys() - parts.state.keys()):
-        raise CheckpointError(f"{parts.source}: '{missing[0]}' is missing; is the file complete, and of these components?")
+        raise CheckpointError(
+            f"{parts.source}: '{missing[0]}' is missing; is the file complete, and of these components?"
+        )
     model.load_part_state(parts.state, parts.source)
     return model.requires_grad_(False).eval()
 
@@ -77,7 +86,8 @@ def open_folder(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Par
     """The parts of the model in a folder.
 
     llm: settings of the LLM that are others here, such as `{"path": "/models/llama3", "dtype": "float32"}`.
-    CheckpointError or ConfigError where the folder is neither of the two, where a file of it is missing or damaged, where a
+    CheckpointError or ConfigError where the folder is neither of the two, where a file of it is missing or damaged,
+    where a
     tensor does not fit, and where the LLM it was trained with cannot be found.
     """
     folder = Path(folder)
@@ -86,7 +96,10 @@ def open_folder(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Par
     if (folder / CONNECTOR).exists():
         return _released(folder, llm or {})
     hint = f"; it is a run: python -m anyecg.export {folder} --to FOLDER" if (folder / "config.yaml").exists() else ""
-    raise CheckpointError(f"{folder} holds no model: neither {CONFIG} (python -m anyecg.export writes it) nor {CONNECTOR} of the released checkpoints{hint}")
+    raise CheckpointError(
+        f"{folder} holds no model: neither {CONFIG} (python -m anyecg.export writes it) nor {CONNECTOR} of the "
+        f"released checkpoints{hint}"
+    )
 
 
 def _exported(folder: Path, changes: Mapping[str, Any]) -> Parts:
@@ -94,7 +107,9 @@ def _exported(folder: Path, changes: Mapping[str, Any]) -> Parts:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         if (known := told["anyecg"]["format"]) != FORMAT:
-            raise CheckpointError(f"{path}: format {known}; this version of anyecg reads format {FORMAT}: export the run again")
+            raise CheckpointError(
+                f"{path}: format {known}; this version of anyecg reads format {FORMAT}: export the run again"
+            )
         values = {name: told[name] for name in ("encoder", "connector", "fusion", "llm", "reading")}
         values["llm"] = _changed(values["llm"], changes)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -103,7 +118,9 @@ def _exported(folder: Path, changes: Mapping[str, Any]) -> Parts:
     if inside:
         values["llm"]["path"] = str(folder / LLM)
         if not (folder / LLM).is_dir():
-            raise CheckpointError(f"{folder / LLM}: no such folder, though {CONFIG} says that the LLM is in it; is the download whole?")
+            raise CheckpointError(
+                f"{folder / LLM}: no such folder, though {CONFIG} says that the LLM is in it; is the download whole?"
+            )
     parts = config.build(Architecture, values, str(path))
     encoder, llm = parts.encoder.build(), parts.llm.build()
     if llm.tuning == "lora":
@@ -121,8 +138,10 @@ def _released(folder: Path, changes: Mapping[str, Any]) -> Parts:
     found = read_released(folder)
     values = _changed(found.llm, changes)
     if not values.get("path") or (Path(values["path"]).is_absolute() and not Path(values["path"]).is_dir()):
-        raise CheckpointError(f"{folder}: its LLM is {values.get('path') or 'not named'}, which is not here; "
-                              'give its folder: load_model(..., llm={"path": "/models/Meta-Llama-3-8B-Instruct"})')
+        raise CheckpointError(
+            f"{folder}: its LLM is {values.get('path') or 'not named'}, which is not here; "
+            'give its folder: load_model(..., llm={"path": "/models/Meta-Llama-3-8B-Instruct"})'
+        )
     parts = config.build(Architecture, {"encoder": "vit", "connector": "mlp", "llm": values}, str(folder))
     encoder, llm = parts.encoder.component(found.encoder), parts.llm.build()
     connector = parts.connector.build(encoder.dim, llm.dim)
@@ -143,10 +162,16 @@ def load_adapter(llm: LanguageModel, adapter: Mapping[str, Tensor], folder: Path
     """A peft adapter's tensors into an LLM with LoRA, all or none; what could be trained still can."""
     own = get_peft_model_state_dict(llm.model, save_embedding_layers=False)
     if different := sorted(own.keys() ^ adapter.keys()):
-        raise CheckpointError(f"{folder}: the adapter is of another LLM than {llm.config_name}: {len(different)} names differ, the first is {different[0]}")
+        raise CheckpointError(
+            f"{folder}: the adapter is of another LLM than {llm.config_name}: {len(different)} names differ, the "
+            f"first is {different[0]}"
+        )
     for name, value in own.items():
         if adapter[name].shape != value.shape:
-            raise CheckpointError(f"{folder}: the adapter's {name} is {list(adapter[name].shape)}, {llm.config_name} needs {list(value.shape)}")
+            raise CheckpointError(
+                f"{folder}: the adapter's {name} is {list(adapter[name].shape)}, {llm.config_name} needs "
+                f"{list(value.shape)}"
+            )
     set_peft_model_state_dict(llm.model, dict(adapter))
 
 
@@ -155,6 +180,9 @@ def _markers(llm: LanguageModel) -> Tensor:
     vocabulary = llm.tokenizer.get_vocab()
     missing = [name for name in MARKERS if name not in vocabulary]
     if missing:
-        raise CheckpointError(f"the released checkpoints mark an ECG with {' and '.join(MARKERS)}, which {llm.config_name} does not have; "
-                              "give the folder of Meta-Llama-3-8B-Instruct")
+        raise CheckpointError(
+            f"the released checkpoints mark an ECG with {' and '.join(MARKERS)}, which {llm.config_name} does not "
+            f"have; "
+            "give the folder of Meta-Llama-3-8B-Instruct"
+        )
     return llm.embed(torch.tensor([[vocabulary[name] for name in MARKERS]]))[0].detach()

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping
 from rich.console import Console
 from rich.table import Table
 
+from anyecg.config.schema import Experiment
+from anyecg.data.dataset.built import open_dataset
 from anyecg.data.dataset.data import Data
 from anyecg.tasks.build import find_data
-from anyecg.data.dataset.built import open_dataset
-from anyecg.config.schema import Experiment
 from anyecg.training.assembly import training_texts
-from anyecg.training.flops import FORMULA
 from anyecg.training.engines import engines
 from anyecg.training.engines.base import PER_NODE, Estimate
+from anyecg.training.flops import FORMULA
+from anyecg.training.plan_lengths import MEASURED
 from anyecg.training.planning import check_batches
 from anyecg.training.projection import Projection, project
-from anyecg.training.plan_lengths import MEASURED
 from anyecg.types import ConfigError, DataError
 
 GPUS = (1, 2, 4, 8, 16, 32, 64)
@@ -38,7 +38,9 @@ def show_plan(experiment: Experiment, mfu: float, peak: float) -> None:
     data, why = data_there(experiment)
     projection = project(experiment, data, (lambda: training_texts(data)) if data else None)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
-    console.print(f"[bold]{experiment.name}[/] at scale={experiment.scale}; nothing was trained and no weights were read")
+    console.print(
+        f"[bold]{experiment.name}[/] at scale={experiment.scale}; nothing was trained and no weights were read"
+    )
     console.print("  " + parameters_line(projection), "", sep="\n")
     console.print(stages_table(projection), hours_table(projection, mfu, peak), sep="\n")
     memory, missing = estimates()
@@ -59,26 +61,50 @@ def data_there(experiment: Experiment) -> tuple[Data | None, str]:
             return open_dataset(experiment.dataset, experiment.input_spec.fs), ""
         except DataError as error:
             return None, str(error)
-    data = find_data(experiment.corpora, experiment.tasks, experiment.cache, experiment.tasks_seed, experiment.input_spec.fs)
+    data = find_data(
+        experiment.corpora, experiment.tasks, experiment.cache, experiment.tasks_seed, experiment.input_spec.fs
+    )
     return data, "" if data else f"its data is not built in {experiment.cache}"
 
 
 def stages_table(projection: Projection) -> Table:
-    table = _table("Stages", [TRAINS, "", "samples", "steps x batch", "10 s clips\na sample", "tokens\na sample", "learned\na sample", "tokens\na step",
-                              "FLOPs\na step", "FLOPs\nin all"])
+    table = _table(
+        "Stages",
+        [
+            TRAINS,
+            "",
+            "samples",
+            "steps x batch",
+            "10 s clips\na sample",
+            "tokens\na sample",
+            "learned\na sample",
+            "tokens\na step",
+            "FLOPs\na step",
+            "FLOPs\nin all",
+        ],
+    )
     for stage in projection.stages:
         batch = stage.cfg.batch_size
         table.add_row(
-            stage.name, "\n".join(f"{group} {short(count)}" for group, count in stage.trains.items()), STATES[stage.trained],
-            f"{stage.samples:,}", f"{stage.steps:,} x {batch}", f"{stage.cost.clips:.1f}",
-            *(f"{value:,.0f}" if value else MISSING for value in (stage.cost.tokens, stage.cost.answers, stage.cost.tokens * batch)),
+            stage.name,
+            "\n".join(f"{group} {short(count)}" for group, count in stage.trains.items()),
+            STATES[stage.trained],
+            f"{stage.samples:,}",
+            f"{stage.steps:,} x {batch}",
+            f"{stage.cost.clips:.1f}",
+            *(
+                f"{value:,.0f}" if value else MISSING
+                for value in (stage.cost.tokens, stage.cost.answers, stage.cost.tokens * batch)
+            ),
             *(f"{value:.2e}" for value in (stage.cost.flops * batch, stage.cost.flops * stage.samples)),
         )
     return table
 
 
 def hours_table(projection: Projection, mfu: float, peak: float) -> Table:
-    table = _table(f"Hours at an MFU of {mfu:g} of {peak:.3g} FLOP/s a GPU", [f"{gpus} GPU{'s' * (gpus > 1)}" for gpus in GPUS])
+    table = _table(
+        f"Hours at an MFU of {mfu:g} of {peak:.3g} FLOP/s a GPU", [f"{gpus} GPU{'s' * (gpus > 1)}" for gpus in GPUS]
+    )
     hours = [[stage.hours(gpus, mfu, peak) for gpus in GPUS] for stage in projection.stages]
     for stage, row in zip(projection.stages, hours):
         table.add_row(stage.name, *(MISSING if value is None else f"{value:,.1f}" for value in row))
@@ -88,7 +114,9 @@ def hours_table(projection: Projection, mfu: float, peak: float) -> Table:
 
 
 def estimates() -> tuple[dict[str, Estimate], list[str]]:
-    """The memory estimates of every registered engine's variants by label, and a note for each engine that has none here."""
+    """The memory estimates of every registered engine's variants by label, and a note for each engine that has none
+    here.
+    """
     found, missing = {}, []
     for name in engines.table():
         try:
@@ -99,7 +127,9 @@ def estimates() -> tuple[dict[str, Estimate], list[str]]:
 
 
 def memory_table(projection: Projection, memory: Mapping[str, Estimate]) -> Table:
-    table = _table("GiB a GPU of weights, gradients and optimizer", [ENGINE, *(f"{gpus} GPU{'s' * (gpus > 1)}" for gpus in GPUS)])
+    table = _table(
+        "GiB a GPU of weights, gradients and optimizer", [ENGINE, *(f"{gpus} GPU{'s' * (gpus > 1)}" for gpus in GPUS)]
+    )
     for stage in projection.stages:
         for number, (engine, estimate) in enumerate(memory.items()):
             row = [f"{estimate(stage.learning, stage.frozen, stage.largest, gpus) / 2**30:.1f}" for gpus in GPUS]
@@ -116,18 +146,36 @@ def notes(experiment: Experiment, projection: Projection, why: str, mfu: float, 
     if seen:
         told.append(f"Lengths are measured on training questions (at most {MEASURED} a pool): {', '.join(seen)}.")
     if stated:
-        told.append(f"Lengths are assumed for {', '.join(stated)}: ECG tokens as the configuration makes them (windows of every length and series of every "
-                    "size equally frequent), text as long as on the simulated corpora. Real reports and answers that an LLM wrote differ.")
+        told.append(
+            f"Lengths are assumed for {', '.join(stated)}: ECG tokens as the configuration makes them (windows of "
+            f"every length and series of every "
+            "size equally frequent), text as long as on the simulated corpora. Real reports and answers that an LLM "
+            "wrote differ."
+        )
     told.append(f"FLOPs: {FORMULA}. Padding, the optimizer, reading data and evaluation are not counted.")
-    recomputed = [f"{stage.name} {stage.cost.recomputed / stage.cost.flops:.0%}" for stage in projection.stages if stage.cost.recomputed]
+    recomputed = [
+        f"{stage.name} {stage.cost.recomputed / stage.cost.flops:.0%}"
+        for stage in projection.stages
+        if stage.cost.recomputed
+    ]
     if recomputed:
-        told.append(f"Gradient checkpointing computes as much again as this share of the model's FLOPs: {', '.join(recomputed)}. "
-                    "By the usual definition an MFU leaves it out, so state one that was measured with it.")
-    told.append(f"An MFU of {mfu:g} and a peak of {peak:.3g} FLOP/s are assumptions (--mfu, --peak); nothing here was timed. "
-                f"{PER_NODE} GPUs make a node; the time between GPUs is part of the MFU.")
-    told.append("Memory: ZeRO by DeepSpeed's estimators (16-bit training, Adam in float32), given the number of parameters that train; the others by 16 bytes a parameter that "
-                "trains (float32 weight, gradient, two moments). Frozen weights are added at 2 bytes, under fsdp 4: whole on every GPU under ddp and ZeRO-2, a share under ZeRO-3 and "
-                "fsdp, none with all on the CPU (offload: all). Activations are not in it: they grow with micro_batch and tokens.")
+        told.append(
+            f"Gradient checkpointing computes as much again as this share of the model's FLOPs: "
+            f"{', '.join(recomputed)}. "
+            "By the usual definition an MFU leaves it out, so state one that was measured with it."
+        )
+    told.append(
+        f"An MFU of {mfu:g} and a peak of {peak:.3g} FLOP/s are assumptions (--mfu, --peak); nothing here was timed. "
+        f"{PER_NODE} GPUs make a node; the time between GPUs is part of the MFU."
+    )
+    told.append(
+        "Memory: ZeRO by DeepSpeed's estimators (16-bit training, Adam in float32), given the number of parameters "
+        "that train; the others by 16 bytes a parameter that "
+        "trains (float32 weight, gradient, two moments). Frozen weights are added at 2 bytes, under fsdp 4: whole on "
+        "every GPU under ddp and ZeRO-2, a share under ZeRO-3 and "
+        "fsdp, none with all on the CPU (offload: all). Activations are not in it: they grow with micro_batch and "
+        "tokens."
+    )
     uneven = [stage.name for stage in projection.stages if any(stage.hours(gpus, mfu, peak) is None for gpus in GPUS)]
     if uneven:
         told.append(f"{MISSING} under hours: a batch that does not go evenly to so many GPUs ({', '.join(uneven)}).")

@@ -61,7 +61,12 @@ def run(experiment: Experiment, name: str) -> Path:
         if is_first():  # one process evaluates
             one.evaluate()
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # the kernel counts KiB
-            log.info("done in %.1f minutes, peak memory %.1f GiB; see %s", (time.monotonic() - began) / 60, peak, one.folder / "table.md")
+            log.info(
+                "done in %.1f minutes, peak memory %.1f GiB; see %s",
+                (time.monotonic() - began) / 60,
+                peak,
+                one.folder / "table.md",
+            )
     return one.folder
 
 

@@ -17,15 +17,20 @@ from rich.logging import RichHandler
 
 from anyecg.types import AnyECGError, ConfigError, DataError
 
-
 UNWRITABLE = {  # what a user can mend about a disk
-    errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota is used up", errno.EFBIG: "the disk takes no file of this size",
-    errno.EROFS: "the disk is read-only", errno.EACCES: "no permission", errno.EPERM: "no permission",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EFBIG: "the disk takes no file of this size",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
 }
 
 
 def guarded(action: Callable[[], int | None]) -> int:
-    """The exit status of a command: 2 for an error its user can mend, 130 for Ctrl-C; anything else is a bug and raises."""
+    """The exit status of a command: 2 for an error its user can mend, 130 for Ctrl-C; anything else is a bug and
+    raises.
+    """
     try:
         return action() or 0
     except AnyECGError as error:
@@ -38,7 +43,11 @@ def guarded(action: Callable[[], int | None]) -> int:
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        print(f"{error.filename or 'A file'} cannot be written or read: {UNWRITABLE[error.errno]}. Mend that and give the same command: it goes on from here.", file=sys.stderr)
+        print(
+            f"{error.filename or 'A file'} cannot be written or read: {UNWRITABLE[error.errno]}. Mend that and give "
+            f"the same command: it goes on from here.",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
@@ -55,7 +64,9 @@ def quieten() -> None:
 
 
 def roots(pairs: Iterable[str]) -> dict[str, Path]:
-    """name -> folder, of --root NAME=DIR arguments; ConfigError for one of another form, and for a name that is given twice."""
+    """name -> folder, of --root NAME=DIR arguments; ConfigError for one of another form, and for a name that is
+    given twice.
+    """
     found = {}
     for pair in pairs:
         name, equals, root = pair.partition("=")
@@ -68,7 +79,9 @@ def roots(pairs: Iterable[str]) -> dict[str, Path]:
 
 
 def place(text: str) -> Path:
-    """The folder or file that an argument of a command names; nothing is no place (it would be the folder one stands in)."""
+    """The folder or file that an argument of a command names; nothing is no place (it would be the folder one stands
+    in).
+    """
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty; give a folder or a file, . for the folder you are in")
     return Path(text)
@@ -97,9 +110,14 @@ class logging_to:
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise
-            raise DataError(f"{self.path}: no log can be written there ({error.strerror}); mend that, or choose another folder") from error
+            raise DataError(
+                f"{self.path}: no log can be written there ({error.strerror}); mend that, or choose another folder"
+            ) from error
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        self.handlers = [RichHandler(show_path=False, show_level=False, markup=False, console=Console(stderr=True)), file]
+        self.handlers = [
+            RichHandler(show_path=False, show_level=False, markup=False, console=Console(stderr=True)),
+            file,
+        ]
         self.log.setLevel(logging.INFO)
         for handler in self.handlers:
             self.log.addHandler(handler)

@@ -11,10 +11,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from anyecg.config import resolvers, validation
-from anyecg.config.schema import Experiment, to_dict
-from anyecg.config.validation import Problem, lines
 from anyecg.config.merge import Layer, alike, chain, merge, override_layer, read, with_profiles
+from anyecg.config.schema import Experiment, to_dict
 from anyecg.config.trainable import untrainable
+from anyecg.config.validation import Problem, lines
 from anyecg.types import ConfigError
 
 __all__ = ["build", "dump", "fill", "load", "override_layer", "read", "to_dict"]
@@ -22,13 +22,16 @@ __all__ = ["build", "dump", "fill", "load", "override_layer", "read", "to_dict"]
 resolvers.register()
 
 
-def load(path: str | Path, overrides: Iterable[str] = (), common: Iterable[Layer] = (), trained: bool = True) -> Experiment:
+def load(
+    path: str | Path, overrides: Iterable[str] = (), common: Iterable[Layer] = (), trained: bool = True
+) -> Experiment:
     """Read an experiment file with its `base:` chain, its scale profile and `key=value` overrides.
 
     Merged in this order, later wins: the recipe at the root of the chain, `scale/SCALE.yaml` beside it and, if there
     is one, `scale/SCALE+LLM.yaml` (what that LLM needs there, fewer steps say), the files further down the chain,
     `common` (what a suite says of all its experiments), the overrides. Where the root names a component, a profile does
-    not name another. A stage that is `like` another then has that one's settings, but for those that it gives itself. trained: whether the experiment is to be trained, not only read for its data. Raises ConfigError with
+    not name another. A stage that is `like` another then has that one's settings, but for those that it gives itself.
+    trained: whether the experiment is to be trained, not only read for its data. Raises ConfigError with
     every problem found, each with file and key.
     """
     scale, layers = with_profiles(chain(Path(path)), [*common, *map(override_layer, overrides)])
@@ -48,14 +51,22 @@ def load(path: str | Path, overrides: Iterable[str] = (), common: Iterable[Layer
     experiment = validation.fill(Experiment, merged, (), problems)
     if trained and experiment is not None:
         told = {where for where, _ in problems}  # what follows from these is no news
-        problems += [(where, what) for where, what in untrainable(experiment) if not any(where[:n] in told for n in range(1, len(where) + 1))]
+        problems += [
+            (where, what)
+            for where, what in untrainable(experiment)
+            if not any(where[:n] in told for n in range(1, len(where) + 1))
+        ]
     if problems:
-        raise ConfigError("\n".join([f"{path}: {len(problems)} problem(s) in the configuration:", *lines(problems, origins)]))
+        raise ConfigError(
+            "\n".join([f"{path}: {len(problems)} problem(s) in the configuration:", *lines(problems, origins)])
+        )
     return experiment
 
 
 def build(cls: type, values: Mapping, source: str) -> Any:
-    """An instance of a dataclass of settings from plain values; ConfigError with every problem, each with `source` and key."""
+    """An instance of a dataclass of settings from plain values; ConfigError with every problem, each with `source`
+    and key.
+    """
     problems: list[Problem] = []
     built = validation.fill(cls, values, (), problems)
     if problems:
@@ -64,7 +75,9 @@ def build(cls: type, values: Mapping, source: str) -> Any:
 
 
 def fill(cls: type, layers: Iterable[Layer]) -> tuple[Any, list[str]]:
-    """An instance of the dataclass `cls` from layers, later wins, and no problems; or None and every problem, a line each."""
+    """An instance of the dataclass `cls` from layers, later wins, and no problems; or None and every problem, a line
+    each.
+    """
     merged, origins, problems = {}, {}, []
     for origin, values in layers:
         merged = merge(merged, values, (), origin, origins)

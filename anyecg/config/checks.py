@@ -20,7 +20,8 @@ class SettingsError(ConfigError):
 
 
 class Checks:
-    """For a dataclass's `__post_init__`: `with Checks(self) as check:` collects problems, SettingsError at its end tells them all.
+    """For a dataclass's `__post_init__`: `with Checks(self) as check:` collects problems, SettingsError at its end
+    tells them all.
 
     A value that is None (not set) has none.
     """
@@ -45,7 +46,9 @@ class Checks:
         words = [] if value is None else [value] if isinstance(value, str) else value
         for word in words:
             if word not in known:
-                self.wrong(f"{key}.{word}" if isinstance(value, Mapping) else key, f"'{word}' is unknown{meant(word, known)}")
+                self.wrong(
+                    f"{key}.{word}" if isinstance(value, Mapping) else key, f"'{word}' is unknown{meant(word, known)}"
+                )
 
     def registered(self, key: str, kind: str) -> None:
         """The name is one of a registry of `registry.KINDS`, or "module:Name"."""
@@ -54,18 +57,34 @@ class Checks:
         except ConfigError as error:
             self.wrong(key, str(error))
 
-    def number(self, *keys: str, least: float | None = None, above: float | None = None, most: float | None = None, below: float | None = None) -> None:
+    def number(
+        self,
+        *keys: str,
+        least: float | None = None,
+        above: float | None = None,
+        most: float | None = None,
+        below: float | None = None,
+    ) -> None:
         """The number, or each number of the mapping, is finite and within these bounds."""
         told = [("at least", least), ("above", above), ("at most", most), ("below", below)]
         bounds = " and ".join(f"{words} {bound:g}" for words, bound in told if bound is not None)
         for key in keys:
             value = getattr(self.settings, key)
-            numbers = {f"{key}.{name}": number for name, number in value.items()} if isinstance(value, Mapping) else {key: value}
+            numbers = (
+                {f"{key}.{name}": number for name, number in value.items()}
+                if isinstance(value, Mapping)
+                else {key: value}
+            )
             for name, number in numbers.items():
                 if number is None:
                     continue
                 fits = (least is None or number >= least) and (above is None or number > above)
-                if not (fits and (most is None or number <= most) and (below is None or number < below) and math.isfinite(number)):
+                if not (
+                    fits
+                    and (most is None or number <= most)
+                    and (below is None or number < below)
+                    and math.isfinite(number)
+                ):
                     self.wrong(name, f"{bounds or 'a finite number'}, not {number}")
 
 

@@ -1,4 +1,6 @@
-"""The source that components compute with, as a fingerprint: what is named there is followed, words about it are not."""
+"""The source that components compute with, as a fingerprint: what is named there is followed, words about it are
+not.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,13 @@ Where = tuple[str, str]  # a module, and a name at its top level
 class Code:
     """All definitions that some classes compute with, in the package and in the user's own files.
 
-    roots: classes; from each one, what its source names is followed, definition by definition, through the modules of anyecg
-    (but `APART`) and those beside the class: of its package, or of its folder where it is a file of its own. Docstrings,
+    roots: classes; from each one, what its source names is followed, definition by definition, through the modules of
+    anyecg
+    (but `APART`) and those beside the class: of its package, or of its folder where it is a file of its own.
+    Docstrings,
     comments, annotations of arguments and the messages of errors are not looked at, so rewording changes nothing.
-    `modules`: module -> digest of what of it is reached; `fingerprint`: of all. A class without a source file counts by its name.
+    `modules`: module -> digest of what of it is reached; `fingerprint`: of all. A class without a source file counts by
+    its name.
     """
 
     def __init__(self, roots: Iterable[type]) -> None:
@@ -70,7 +75,12 @@ class Code:
             return not any(f"{inside}.".startswith(f"{room}.") for room in APART)
         if top in self._beside:
             return True
-        return bool(self._folders) and top not in sys.stdlib_module_names and (path := _path(top)) is not None and path.parent in self._folders
+        return (
+            bool(self._folders)
+            and top not in sys.stdlib_module_names
+            and (path := _path(top)) is not None
+            and path.parent in self._folders
+        )
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -112,22 +122,35 @@ class Source:
                 if isinstance(node, ast.Name):
                     if node.id in self.imports or node.id in self.definitions:
                         found.add(self.imports.get(node.id, (self.module, node.id)))
-                elif isinstance(node, ast.Constant) and isinstance(node.value, str) and (target := TARGET.fullmatch(node.value)):
+                elif (
+                    isinstance(node, ast.Constant)
+                    and isinstance(node.value, str)
+                    and (target := TARGET.fullmatch(node.value))
+                ):
                     found.add((target[1], target[2]))
         return sorted(found - {(self.module, name)})
 
     def text(self, names: Iterable[str]) -> list[str]:
         """The statements of these names and those that always run, as plain code."""
-        return [ast.unparse(statement) for name in sorted(names) for statement in self.definitions.get(name, ())] + [ast.unparse(s) for s in self.always]
+        return [ast.unparse(statement) for name in sorted(names) for statement in self.definitions.get(name, ())] + [
+            ast.unparse(s) for s in self.always
+        ]
 
 
 class _Plain(ast.NodeTransformer):
-    """Leaves out what changes no outcome: docstrings, annotations of arguments, messages of errors, code for type checkers."""
+    """Leaves out what changes no outcome: docstrings, annotations of arguments, messages of errors, code for type
+    checkers.
+    """
 
     def visit(self, node: ast.AST) -> ast.AST:
         body = getattr(node, "body", None)
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+            if (
+                body
+                and isinstance(body[0], ast.Expr)
+                and isinstance(body[0].value, ast.Constant)
+                and isinstance(body[0].value.value, str)
+            ):
                 node.body = body[1:] or [ast.Pass()]
         return super().visit(node)
 
@@ -191,7 +214,7 @@ def _source_of(module: str) -> Source | None:
     return _read(module, path, stat.st_mtime_ns, stat.st_size)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _read(module: str, path: Path, changed: int, size: int) -> Source | None:
     try:
         return Source(module, path)

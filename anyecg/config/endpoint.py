@@ -38,8 +38,16 @@ class EndpointConfig:
             wrong.append(f"url: say where {self.model} is served, such as http://localhost:8000/v1")
         if not re.fullmatch(r"[A-Za-z_]\w*", self.key_env):  # not repeated here: it may be the key itself
             wrong.append("key_env: the name of an environment variable, never the key")
-        wrong += [f"{name}: at least 1, not {getattr(self, name)}" for name in ("concurrency", "max_tokens") if getattr(self, name) < 1]
-        wrong += [f"{name}: {getattr(self, name)} is negative" for name in ("retries", "temperature") if getattr(self, name) < 0]
+        wrong += [
+            f"{name}: at least 1, not {getattr(self, name)}"
+            for name in ("concurrency", "max_tokens")
+            if getattr(self, name) < 1
+        ]
+        wrong += [
+            f"{name}: {getattr(self, name)} is negative"
+            for name in ("retries", "temperature")
+            if getattr(self, name) < 0
+        ]
         if self.timeout <= 0:
             wrong.append(f"timeout: {self.timeout} s leaves no time for a reply")
         if wrong:

@@ -18,8 +18,14 @@ def fingerprint(*parts: Any, length: int = 12) -> str:
 
 
 def folder_name(name: str, overrides: Iterable[str]) -> str:
-    """What a run is called: its experiment's name, and whatever the command line changed that matters to the outcome."""
-    told = [o for o in overrides if o.partition("=")[0] not in ("name", "output", "cache") and not o.startswith(("trainer.", "evaluation.judge"))]
+    """What a run is called: its experiment's name, and whatever the command line changed that matters to the
+    outcome.
+    """
+    told = [
+        o
+        for o in overrides
+        if o.partition("=")[0] not in ("name", "output", "cache") and not o.startswith(("trainer.", "evaluation.judge"))
+    ]
     suffix = re.sub(r"[^\w=.,-]+", "_", "+".join(told))
     if len(suffix) > 80:
         suffix = suffix[:60] + "-" + fingerprint(sorted(told))

@@ -30,7 +30,9 @@ class _Loader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node)
             if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is given twice", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' is given twice", key_node.start_mark
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -42,7 +44,9 @@ def read(path: Path) -> dict:
     except FileNotFoundError:
         near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
         close = difflib.get_close_matches(path.name, near, n=1)
-        raise ConfigError(f"{path}: no such file" + (f"; did you mean {path.parent / close[0]}?" if close else "")) from None
+        raise ConfigError(
+            f"{path}: no such file" + (f"; did you mean {path.parent / close[0]}?" if close else "")
+        ) from None
     except IsADirectoryError:
         inside = f"; give a file of it, such as {path / 'config.yaml'}" if (path / "config.yaml").exists() else ""
         raise ConfigError(f"{path}: is a folder, not an experiment file{inside}") from None
@@ -80,17 +84,22 @@ def chain(path: Path) -> list[Layer]:
 
 
 def override_layer(override: str) -> Layer:
-    """A `key=value` of the command line; one layer each, so that `llm=smollm2 llm.chat=plain` fills a slot, then a key of it."""
+    """A `key=value` of the command line; one layer each, so that `llm=smollm2 llm.chat=plain` fills a slot, then a
+    key of it.
+    """
     if not override.partition("=")[1] or not override.partition("=")[0].strip():
         raise ConfigError(f"{COMMAND_LINE}: cannot read '{override}'; write key=value")
     try:
         return COMMAND_LINE, OmegaConf.to_container(OmegaConf.from_dotlist([override]))
     except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{COMMAND_LINE}: cannot read '{override}' ({str(error).splitlines()[0]}); write key=value") from error
+        raise ConfigError(
+            f"{COMMAND_LINE}: cannot read '{override}' ({str(error).splitlines()[0]}); write key=value"
+        ) from error
 
 
 def with_profiles(files: Sequence[Layer], above: Sequence[Layer]) -> tuple[str, list[Layer]]:
-    """The scale, and all layers in their order: the root of the chain, the scale's profiles, the other files, those `above`.
+    """The scale, and all layers in their order: the root of the chain, the scale's profiles, the other files, those
+    `above`.
 
     A profile says nothing of a slot that the root fills with another component than the profile means.
     """
@@ -99,14 +108,19 @@ def with_profiles(files: Sequence[Layer], above: Sequence[Layer]) -> tuple[str, 
     folder = root.parent / "scale"
     if not folder.is_dir():
         if any("scale" in values for _, values in above) and scale != _scale(files):
-            raise ConfigError(f"scale '{scale}': there is no folder {folder} with profiles, so {root} is as it is at any scale; leave scale out, "
-                              "or put experiments/scale beside the file")
+            raise ConfigError(
+                f"scale '{scale}': there is no folder {folder} with profiles, so {root} is as it is at any scale; "
+                f"leave scale out, "
+                "or put experiments/scale beside the file"
+            )
         return scale, [*files, *above]
     path = folder / f"{scale}.yaml"
     if not path.exists():
         known = sorted(p.stem for p in folder.glob("*.yaml") if "+" not in p.stem)
         close = difflib.get_close_matches(str(scale), known, n=1)
-        raise ConfigError(f"scale '{scale}': no file {path}{f'; did you mean {close[0]}?' if close else ''} (known: {', '.join(known)})")
+        raise ConfigError(
+            f"scale '{scale}': no file {path}{f'; did you mean {close[0]}?' if close else ''} (known: {', '.join(known)})"
+        )
     profiles = [(str(path), _yielding(read(path), own))]
     names = [name for _, values in [files[0], *profiles, *files[1:], *above] if (name := _named(values.get("llm")))]
     companion = folder / f"{scale}+{names[-1].replace('/', '_')}.yaml" if names else None
@@ -126,13 +140,19 @@ def _named(value: Any) -> str | None:
 
 
 def _yielding(profile: dict, root: dict, path: tuple[str, ...] = ()) -> dict:
-    """A profile without the slots that the root fills with other components than the profile's (or, where it names none, the default)."""
+    """A profile without the slots that the root fills with other components than the profile's (or, where it names
+    none, the default).
+    """
     kept = {}
     for key, value in profile.items():
         here, default, own = (*path, str(key)), slot_of((*path, str(key))), root.get(key)
         if default is not None and (name := _named(own)) and name != (_named(value) or default):
             continue
-        kept[key] = _yielding(value, own, here) if default is None and isinstance(value, dict) and isinstance(own, dict) else value
+        kept[key] = (
+            _yielding(value, own, here)
+            if default is None and isinstance(value, dict) and isinstance(own, dict)
+            else value
+        )
     return kept
 
 
@@ -161,7 +181,11 @@ def merge(old: Any, new: Any, path: tuple[str, ...], origin: str, origins: dict)
     if not isinstance(new, dict):
         origins[path] = origin
         return new
-    if default is not None and isinstance(old, dict) and new.get("name", old.get("name", default)) != old.get("name", default):
+    if (
+        default is not None
+        and isinstance(old, dict)
+        and new.get("name", old.get("name", default)) != old.get("name", default)
+    ):
         old = {}
     merged = dict(old) if isinstance(old, dict) else {}
     origins.setdefault(path, origin)
@@ -171,7 +195,8 @@ def merge(old: Any, new: Any, path: tuple[str, ...], origin: str, origins: dict)
 
 
 def alike(stages: Any) -> Any:
-    """Stages with the settings of the one that they are `like`, but for those that they give themselves; ConfigError where there is none.
+    """Stages with the settings of the one that they are `like`, but for those that they give themselves; ConfigError
+    where there is none.
 
     A stage that a recipe makes of another so follows whatever a scale or an override says of that one.
     """

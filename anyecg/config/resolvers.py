@@ -1,4 +1,6 @@
-"""What `${...}` can compute in an experiment file. What is no number counts as 0 here: it is reported where it stands."""
+"""What `${...}` can compute in an experiment file. What is no number counts as 0 here: it is reported where it
+stands.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,17 @@ def add(*values: Any) -> int | float:
 
 
 def mixture(*stages: str, _root_: Any) -> dict[str, float]:
-    """`${mixture:stage1,stage2}`: pool of questions -> its share of the visits that these stages make together, replay included.
+    """`${mixture:stage1,stage2}`: pool of questions -> its share of the visits that these stages make together, replay
+    included.
 
     The factor `replay` beside the stages does not enter: a stage that mixes everything at once replays nothing.
     """
     shares: dict[str, float] = {}
     for name in stages:
         stage = _mapping(_mapping(_root_.get("stages")).get(name))
-        weights = {pool: _number(weight) for part in ("tasks", "replay") for pool, weight in _mapping(stage.get(part)).items()}
+        weights = {
+            pool: _number(weight) for part in ("tasks", "replay") for pool, weight in _mapping(stage.get(part)).items()
+        }
         for pool, weight in weights.items():
             shares[pool] = shares.get(pool, 0.0) + _number(stage.get("samples")) * weight / (sum(weights.values()) or 1)
     return {pool: round(share / (sum(shares.values()) or 1), 6) for pool, share in shares.items()}

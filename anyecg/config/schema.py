@@ -12,7 +12,14 @@ from anyecg.config.endpoint import EndpointConfig
 from anyecg.registry import registry
 from anyecg.types import SPLITS, ConfigError, InputSpec
 
-GROUPS = ("encoder", "connector", "fusion", "markers", "llm", "llm_weights")  # of parameters, what a stage's `trains` can name
+GROUPS = (
+    "encoder",
+    "connector",
+    "fusion",
+    "markers",
+    "llm",
+    "llm_weights",
+)  # of parameters, what a stage's `trains` can name
 STAGE_VIEWS = ("signal", "blind", "text")
 DESPITE = ("code",)
 ON_SPIKE = ("warn", "skip", "stop")
@@ -21,8 +28,21 @@ LANGUAGE = "language"  # the stage that teaches an LLM without weights of its ow
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 MATMULS = ("auto", "torch", "onednn")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "bf16", "64")
-VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")  # `evaluation.controls` says what they are
-TASKS = ("report", "localization", "multi_ecg", "classification", "ecg_qa")  # whose questions are built where nothing else is said
+VIEWS = (
+    "signal",
+    "blind",
+    "shuffled",
+    "first_lead_masked",
+    "second_lead_masked",
+    "random_lead_masked",
+)  # `evaluation.controls` says what they are
+TASKS = (
+    "report",
+    "localization",
+    "multi_ecg",
+    "classification",
+    "ecg_qa",
+)  # whose questions are built where nothing else is said
 KEY = re.compile(r"\w[\w.+-]*")  # of a corpus or a task
 
 
@@ -40,7 +60,9 @@ class Slot:
 
     @classmethod
     def of(cls, kind: str, name: str, **settings: Any) -> Slot:
-        """A slot filled from Python: the component of a kind (a key of `registry.KINDS`) by name or "module:Class", with settings."""
+        """A slot filled from Python: the component of a kind (a key of `registry.KINDS`) by name or "module:Class",
+        with settings.
+        """
         component = registry(kind)[name]
         return cls(name, component, component.Config(**settings))
 
@@ -56,7 +78,8 @@ def slot(kind: str, default: str | None = None) -> Any:
 
 
 def slots(kind: str, default: Sequence[str] = ()) -> Any:
-    """A field of any number of components of a kind, by a key of the user's; where no name is given, the key is the name.
+    """A field of any number of components of a kind, by a key of the user's; where no name is given, the key is the
+    name.
 
     default: keys that are there unless they are set to null.
     """
@@ -83,7 +106,9 @@ class InputConfig:
 
 @dataclass(frozen=True)
 class ValidateConfig:
-    """How a stage's validation loss is measured while it trains, on questions of the split "val" in the stage's own mixture."""
+    """How a stage's validation loss is measured while it trains, on questions of the split "val" in the stage's own
+    mixture.
+    """
 
     questions: int | None = None  # in whole batches (None: a share of `samples`, 32 to 256; 0: no validation)
     every: int | None = None  # optimizer steps (None: ten times a stage, or as often as costs little)
@@ -100,15 +125,22 @@ class StageConfig:
 
     MOVED = {"lead_dropout": "objective.lead_dropout"}
 
-    objective: Slot = slot("objective", "answer")  # what the stage minimises, with its own settings; from Python a name is enough
-    trains: list[str] = field(default_factory=list)  # encoder, connector, fusion, markers, llm (its tuning), llm_weights
+    objective: Slot = slot(
+        "objective", "answer"
+    )  # what the stage minimises, with its own settings; from Python a name is enough
+    trains: list[str] = field(
+        default_factory=list
+    )  # encoder, connector, fusion, markers, llm (its tuning), llm_weights
     tasks: dict[str, float] = field(default_factory=dict)  # pool of questions -> weight in the mixture
     replay: dict[str, float] = field(default_factory=dict)  # pools of earlier stages -> weight, times `replay` above
     view: str = "signal"  # "signal", "blind" (no ECG), or "text" (the ECG's evidence as words)
     samples: int = 10_000  # sample visits; rounded up to whole optimizer steps
     batch_size: int = 64  # samples an optimizer step, over all devices and accumulated micro-batches
     micro_batch: int | None = None  # samples a forward pass on one device (None: as the objective cuts a step)
-    tokens: int | None = None  # instead: padded tokens a forward pass on one device, at most; a step's samples of like length go together
+    tokens: int | None = (
+        # instead: padded tokens a forward pass on one device, at most; a step's samples of like length go together
+        None
+    )
     lr: float = 1e-4  # peak learning rate of AdamW
     lr_scale: dict[str, float] = field(default_factory=dict)  # group -> factor on lr
     weight_decay: float = 0.01  # on matrices only
@@ -117,7 +149,8 @@ class StageConfig:
     spike: float = 5.0  # a loss above so many medians of the last 100 steps' losses is a spike (0: none is)
     on_spike: str = "warn"  # "warn"; "skip": leave the step out and warn; "stop": stop the stage
     validate: ValidateConfig = field(default_factory=ValidateConfig)
-    keep: str = "last"  # the stage's output: the weights after its "last" step, or the "best", those of the lowest validation loss
+    # the stage's output: the weights after its "last" step, or the "best", those of the lowest validation loss
+    keep: str = "last"
 
     def __post_init__(self) -> None:
         if isinstance(self.objective, str):
@@ -128,18 +161,27 @@ class StageConfig:
             check.among("on_spike", ON_SPIKE)
             check.among("keep", KEPT)
             if self.keep == "best" and self.validate and self.validate.questions == 0:
-                check.wrong("keep", "best is by the validation loss, which validate.questions: 0 leaves out; write last, or validate")
+                check.wrong(
+                    "keep",
+                    "best is by the validation loss, which validate.questions: 0 leaves out; write last, or validate",
+                )
             check.among("lr_scale", GROUPS)
             check.number("samples", "batch_size", "micro_batch", "tokens", least=1)
             check.number("tasks", "replay", "lr_scale", "weight_decay", "clip", "spike", least=0)
             check.number("warmup", least=0, most=1)
             check.number("lr", above=0)
             if 0 < self.spike <= 1:
-                check.wrong("spike", f"{self.spike:g} times the median is no spike; give a factor above 1, or 0 to look for none")
+                check.wrong(
+                    "spike",
+                    f"{self.spike:g} times the median is no spike; give a factor above 1, or 0 to look for none",
+                )
             if len(set(self.trains)) < len(self.trains):
                 check.wrong("trains", "names a group twice")
             for group in (group for group in self.lr_scale if group in GROUPS and group not in self.trains):
-                check.wrong(f"lr_scale.{group}", f"the stage does not train the group '{group}' (it trains {', '.join(self.trains) or 'nothing'})")
+                check.wrong(
+                    f"lr_scale.{group}",
+                    f"the stage does not train the group '{group}' (it trains {', '.join(self.trains) or 'nothing'})",
+                )
             if self.tokens is not None and self.micro_batch is not None:
                 check.wrong("tokens", "cuts a step in place of micro_batch; set one of them to null")
             if self.objective:
@@ -161,7 +203,9 @@ class TrainerConfig:
     accelerator: str = "auto"
     devices: int = 1  # GPUs (or processes) of a node
     num_nodes: int = 1
-    strategy: Slot = slot("engine", "auto")  # from Python a name is enough; single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
+    strategy: Slot = slot(
+        "engine", "auto"
+    )  # from Python a name is enough; single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
     precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true where the engine keeps float32 weights (deepspeed)
     compile: bool = False  # encoder and LLM through torch.compile while a stage trains
     matmul: str = "auto"  # float32 products on a CPU: torch, onednn; auto: onednn on an AMD CPU with AVX-512
@@ -169,8 +213,12 @@ class TrainerConfig:
     workers: int = 0  # processes that load batches
     checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
     log_every: int = 10  # optimizer steps between points of the loss curve
-    logger: Slot = slot("logger", "csv")  # csv (or none): each stage's loss.csv alone; beside it tensorboard, wandb, mlflow
-    deterministic: bool | str = False  # kernels that give the same bits again on a GPU, too; true: an operation without one is an error; "warn"
+    logger: Slot = slot(
+        "logger", "csv"
+    )  # csv (or none): each stage's loss.csv alone; beside it tensorboard, wandb, mlflow
+    deterministic: bool | str = (
+        False  # kernels that give the same bits again on a GPU, too; true: an operation without one is an error; "warn"
+    )
 
     def __post_init__(self) -> None:
         for key, kind in (("strategy", "engine"), ("logger", "logger")):
@@ -200,9 +248,13 @@ class EvaluationConfig:
 
     MOVED = {"ecg_qa": "evaluation.task_settings.ecg_qa.folders"}
 
-    tasks: list[str] = field(default_factory=lambda: ["classification", "localization", "multi_ecg"])  # keys of `tasks`, names, or "module:Class"
+    tasks: list[str] = field(
+        default_factory=lambda: ["classification", "localization", "multi_ecg"]
+    )  # keys of `tasks`, names, or "module:Class"
     views: list[str] = field(default_factory=lambda: list(VIEWS[:3]))
-    references: list[str] = names("answerer", ["prior"])  # answerers that stand beside the experiment's own in its tables
+    references: list[str] = names(
+        "answerer", ["prior"]
+    )  # answerers that stand beside the experiment's own in its tables
     split: str = "test"
     limit: int | None = None  # questions a task, drawn evenly over patients (None: all)
     batch_size: int = 32
@@ -210,23 +262,33 @@ class EvaluationConfig:
     bootstrap: int = 1000
     seed: int = 0
     conversations: str | None = None  # a file of scripted follow-up questions, held after the evaluation (None: none)
-    judge: EndpointConfig = field(default_factory=EndpointConfig)  # the LLM that scores answers over several ECGs (without a url: none)
+    judge: EndpointConfig = field(
+        default_factory=EndpointConfig
+    )  # the LLM that scores answers over several ECGs (without a url: none)
     corpora: dict[str, Slot] = slots("corpus")  # asked beside the experiment's `corpora`; no stage sees them
-    task_settings: dict[str, Slot] = slots("task")  # tasks in place of, or beside, the experiment's; no stage sees their questions
+    task_settings: dict[str, Slot] = slots(
+        "task"
+    )  # tasks in place of, or beside, the experiment's; no stage sees their questions
 
     def __post_init__(self) -> None:
         wrong = []
         for name, given in (("tasks", self.tasks), ("views", self.views)):
             if not given:
                 wrong.append(f"{name}: empty; name at least one")
-            wrong += [f"{name}: '{word}' is there twice" for word in sorted({word for word in given if given.count(word) > 1})]
+            wrong += [
+                f"{name}: '{word}' is there twice" for word in sorted({word for word in given if given.count(word) > 1})
+            ]
         wrong += [f"views: '{view}' is unknown{meant(view, VIEWS)}" for view in self.views if view not in VIEWS]
         if self.views and VIEWS[0] not in self.views:
             wrong.append(f"views: the others are controls of '{VIEWS[0]}'; add it")
         if self.split not in SPLITS:
             wrong.append(f"split: '{self.split}' is unknown{meant(self.split, SPLITS)}")
         numbers = {"limit": 1, "batch_size": 1, "max_new_tokens": 1, "bootstrap": 0}  # and the least that each can be
-        wrong += [f"{name}: at least {least}, not {value}" for name, least in numbers.items() if (value := getattr(self, name)) is not None and value < least]
+        wrong += [
+            f"{name}: at least {least}, not {value}"
+            for name, least in numbers.items()
+            if (value := getattr(self, name)) is not None and value < least
+        ]
         if wrong:
             raise ValueError("\n".join(wrong))
 
@@ -235,15 +297,26 @@ class EvaluationConfig:
 class Experiment:
     """Everything that determines a run."""
 
-    MOVED = {"questions": {
-        "": "tasks.NAME: each task's settings under its name",
-        "pools": "tasks (tasks.ecg_qa: null leaves a task out) and tasks.localization.pools",
-        "report_corpora": "tasks.report.corpora", "reports_per_record": "tasks.report.per_record",
-        **{name: f"tasks.localization.{name}" for name in ("windows_per_record", "negatives_per_positive", "short_seconds", "long_seconds")},
-        "localization_sizes": "tasks.localization.sizes",
-        **{name: f"tasks.multi_ecg.{name}" for name in ("max_ecgs", "runs_per_patient", "questions_per_run", "writer")},
-        "ecg_qa": "tasks.ecg_qa.folders", "ecg_qa_share": "tasks.ecg_qa.share", "ecg_qa_form": "tasks.ecg_qa.form",
-    }}
+    MOVED = {
+        "questions": {
+            "": "tasks.NAME: each task's settings under its name",
+            "pools": "tasks (tasks.ecg_qa: null leaves a task out) and tasks.localization.pools",
+            "report_corpora": "tasks.report.corpora",
+            "reports_per_record": "tasks.report.per_record",
+            **{
+                name: f"tasks.localization.{name}"
+                for name in ("windows_per_record", "negatives_per_positive", "short_seconds", "long_seconds")
+            },
+            "localization_sizes": "tasks.localization.sizes",
+            **{
+                name: f"tasks.multi_ecg.{name}"
+                for name in ("max_ecgs", "runs_per_patient", "questions_per_run", "writer")
+            },
+            "ecg_qa": "tasks.ecg_qa.folders",
+            "ecg_qa_share": "tasks.ecg_qa.share",
+            "ecg_qa_form": "tasks.ecg_qa.form",
+        }
+    }
 
     name: str = MISSING
     description: str = ""
@@ -263,7 +336,9 @@ class Experiment:
     tasks: dict[str, Slot] = slots("task", TASKS)  # what is asked of the corpora; a stage draws from their pools
     tasks_seed: int = 0  # of the questions: no `seed` moves them, so runs of several seeds have the same test
     input: InputConfig = field(default_factory=InputConfig)
-    reuse_despite: list[str] = field(default_factory=list)  # what may differ in a stage of the cache that is reused: code
+    reuse_despite: list[str] = field(
+        default_factory=list
+    )  # what may differ in a stage of the cache that is reused: code
     replay: float = 1.0  # factor on every stage's replayed part; 0: a stage sees only its new data
     stages: dict[str, StageConfig] = field(default_factory=dict)
     curriculum: list[str] = field(default_factory=list)  # the stages that run, in order
@@ -279,7 +354,11 @@ class Experiment:
             training, evaluated = self.corpora or {}, (self.evaluation and self.evaluation.corpora) or {}
             for place, keys in (("corpora", training), ("evaluation.corpora", evaluated), ("tasks", self.tasks or {})):
                 for key in (key for key in keys if not KEY.fullmatch(key)):
-                    check.wrong(f"{place}.{key}", "a key is part of file names and of ids; use letters, digits and . _ - + only, and give name: beside it")
+                    check.wrong(
+                        f"{place}.{key}",
+                        "a key is part of file names and of ids; use letters, digits and . _ - + only, and give name: "
+                        "beside it",
+                    )
             for name in self.evaluation.tasks if self.evaluation else ():
                 if name not in (self.tasks or {}) and name not in (self.evaluation.task_settings or {}):
                     try:
@@ -287,18 +366,27 @@ class Experiment:
                     except ConfigError as error:
                         check.wrong("evaluation.tasks", str(error))
             if twice := sorted(training.keys() & evaluated.keys()):
-                check.wrong("evaluation.corpora", f"{', '.join(twice)} is there for training and evaluation already; leave it out here")
+                check.wrong(
+                    "evaluation.corpora",
+                    f"{', '.join(twice)} is there for training and evaluation already; leave it out here",
+                )
 
     def pools(self) -> dict[str, str]:
         """Pool of questions -> the key of the task that makes it, with these settings."""
         return {pool: key for key, slot in (self.tasks or {}).items() for pool in slot.component.makes(slot.config)}
 
     def evaluated_tasks(self) -> dict[str, Slot]:
-        """The tasks that are evaluated, by key: of `evaluation.task_settings` or `tasks`, or with their defaults where neither has them."""
+        """The tasks that are evaluated, by key: of `evaluation.task_settings` or `tasks`, or with their defaults
+        where neither has them.
+        """
         known = (self.tasks or {}) | (self.evaluation.task_settings or {})
         found: dict[str, Slot] = {}
         for name in self.evaluation.tasks:
-            key = name if name in known else next((key for key, slot in known.items() if slot.component is registry("task")[name]), None)
+            key = (
+                name
+                if name in known
+                else next((key for key, slot in known.items() if slot.component is registry("task")[name]), None)
+            )
             slot = known[key] if key else Slot.of("task", name)
             found[key or slot.component.name] = slot
         return found
@@ -314,7 +402,9 @@ class Experiment:
         return self._needed([*first, *self.curriculum])
 
     def _needed(self, names: list[str]) -> list[str]:
-        """Of the stages in order, those that train what the answerer uses, or what a later one of them computes with."""
+        """Of the stages in order, those that train what the answerer uses, or what a later one of them computes
+        with.
+        """
         uses = getattr(self.answerer.component, "uses", None) if self.answerer else None
         if uses is None:
             return names

@@ -10,5 +10,7 @@ INSTALLED = Path("share") / "anyecg" / "experiments"  # under the environment, a
 
 
 def experiments() -> Path:
-    """The folder: beside the package in a checkout, under the environment where the package was installed without one."""
+    """The folder: beside the package in a checkout, under the environment where the package was installed without
+    one.
+    """
     return CHECKOUT if (CHECKOUT / "published").is_dir() else Path(sysconfig.get_path("data")) / INSTALLED

@@ -17,8 +17,17 @@ def untrainable(experiment: Experiment) -> Iterator[Problem]:
     """What is in the way of training an experiment whose settings make sense one by one."""
     if not experiment.corpora and not experiment.dataset:
         yield ("corpora",), "there is none to train on; name one, or in dataset the folder of a built one"
-    if experiment.connector and experiment.fusion and (given := getattr(experiment.connector.component, "enters", None)) != (taken := experiment.fusion.component.enters):
-        yield ("connector",), f"'{experiment.connector.name}' gives '{given}' and the fusion '{experiment.fusion.name}' takes '{taken}'; choose another connector or fusion"
+    if (
+        experiment.connector
+        and experiment.fusion
+        and (given := getattr(experiment.connector.component, "enters", None))
+        != (taken := experiment.fusion.component.enters)
+    ):
+        yield (
+            ("connector",),
+            f"'{experiment.connector.name}' gives '{given}' and the fusion '{experiment.fusion.name}' takes "
+            f"'{taken}'; choose another connector or fusion",
+        )
     known = known_pools(experiment)
     for name, stage in experiment.stages.items():
         for part, pool in [("tasks", pool) for pool in stage.tasks] + [("replay", pool) for pool in stage.replay]:
@@ -27,7 +36,10 @@ def untrainable(experiment: Experiment) -> Iterator[Problem]:
     if experiment.curriculum and not experiment.stages:
         yield ("stages",), f"defines none of those that curriculum names: {', '.join(experiment.curriculum)}"
     if LANGUAGE in experiment.trained() and LANGUAGE not in experiment.stages:
-        yield ("stages", LANGUAGE), f"is missing: llm '{experiment.llm.name}' is trained in the run and learns to read in this stage"
+        yield (
+            ("stages", LANGUAGE),
+            f"is missing: llm '{experiment.llm.name}' is trained in the run and learns to read in this stage",
+        )
     for name in dict.fromkeys(experiment.trained()):
         if name in experiment.stages:
             for key, what in _of_stage(experiment, experiment.stages[name]):
@@ -37,7 +49,10 @@ def untrainable(experiment: Experiment) -> Iterator[Problem]:
 def known_pools(experiment: Experiment) -> list[str]:
     """The pools of the experiment's tasks and of those that anyecg has, whether they are made or not."""
     tasks = registry("task")
-    components = [*(slot.component for slot in (experiment.tasks or {}).values()), *(tasks[name] for name in tasks.builtin)]
+    components = [
+        *(slot.component for slot in (experiment.tasks or {}).values()),
+        *(tasks[name] for name in tasks.builtin),
+    ]
     return list(dict.fromkeys(pool for component in components for pool in component.pools))
 
 
@@ -47,12 +62,19 @@ def _of_stage(experiment: Experiment, stage: StageConfig) -> Iterator[Problem]:
     asked = [("tasks" if pool in stage.tasks else "replay", pool) for pool in stage.weights(experiment.replay)]
     for part, pool in asked:
         if pool not in made and pool in known_pools(experiment) and not experiment.dataset:
-            yield (part, pool), "the experiment's tasks do not make this pool; see its task under tasks, or give it no weight here"
+            yield (
+                (part, pool),
+                "the experiment's tasks do not make this pool; see its task under tasks, or give it no weight here",
+            )
     if not asked:
         yield ("tasks",), f"the stage asks nothing; give a pool of questions a weight (known: {', '.join(made)})"
     if not stage.trains:
         yield ("trains",), f"the stage trains nothing (known: {', '.join(GROUPS)})"
-    if {"llm", "llm_weights"} <= {*stage.trains} and experiment.llm and getattr(experiment.llm.config, "tuning", None) == "full":
+    if (
+        {"llm", "llm_weights"} <= {*stage.trains}
+        and experiment.llm
+        and getattr(experiment.llm.config, "tuning", None) == "full"
+    ):
         yield ("trains",), "with llm.tuning: full, llm and llm_weights are the same parameters; name one"
     try:
         samples_a_pass(stage, trainer.processes)
@@ -63,9 +85,11 @@ def _of_stage(experiment: Experiment, stage: StageConfig) -> Iterator[Problem]:
 
 
 def samples_a_pass(stage: StageConfig, devices: int) -> int | None:
-    """Samples that a device takes at a time; None: as many as `tokens` allow. ConfigError where a step cannot be spread evenly.
+    """Samples that a device takes at a time; None: as many as `tokens` allow. ConfigError where a step cannot be spread
+    evenly.
 
-    Where there are more devices than micro batches in a step, several share one, so that a step's samples stay the same; not
+    Where there are more devices than micro batches in a step, several share one, so that a step's samples stay the
+    same; not
     where the objective compares the samples of a micro batch with each other.
     """
     if stage.tokens is not None:
@@ -76,5 +100,8 @@ def samples_a_pass(stage: StageConfig, devices: int) -> int | None:
     whole = stage.objective is not None and stage.objective.component.compares and stage.micro_batch is not None
     micro = together if whole else min(together, stage.batch_size // devices)
     if micro == 0 or stage.batch_size % (micro * devices) or stage.batch_size % together or together % micro:
-        raise ConfigError(f"batch_size {stage.batch_size} is not a multiple of micro_batch {stage.micro_batch or micro} times {devices} device(s)")
+        raise ConfigError(
+            f"batch_size {stage.batch_size} is not a multiple of micro_batch {stage.micro_batch or micro} times "
+            f"{devices} device(s)"
+        )
     return micro

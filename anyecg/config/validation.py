@@ -25,7 +25,8 @@ def fill(cls: type, values: Any, path: Key, problems: list[Problem]) -> Any:
     """An instance of the dataclass `cls` from plain values; what is wrong with them is added to `problems`.
 
     `cls.MOVED`, where a dataclass has it, says of a key that is no more, and of the keys in it, where they are now.
-    path: of the values. What has a problem is at its default in the instance, so that what depends on it is still looked at;
+    path: of the values. What has a problem is at its default in the instance, so that what depends on it is still
+    looked at;
     there may be none (None), and it is of no other use.
     """
     if not isinstance(values, Mapping):
@@ -34,13 +35,16 @@ def fill(cls: type, values: Any, path: Key, problems: list[Problem]) -> Any:
     hints = typing.get_type_hints(cls)
     known = {f.name: f for f in fields(cls)}
     for key in (key for key in values if key not in known):
-        problems += [((*path, *where), f"is now {new}") for where, new in _moved(cls, key, values[key])] or [((*path, str(key)), f"unknown key{meant(key, known)}")]
+        problems += [((*path, *where), f"is now {new}") for where, new in _moved(cls, key, values[key])] or [
+            ((*path, str(key)), f"unknown key{meant(key, known)}")
+        ]
     built = {name: _field(f, hints[name], values, (*path, name), problems) for name, f in known.items()}
     return _instance(cls, {name: value for name, value in built.items() if value is not BAD}, path, problems)
 
 
 def _moved(cls: type, key: str, value: Any) -> list[tuple[Key, str]]:
-    """(key, the key that took its place) of an unknown key that `cls.MOVED` names, or of each key inside it; nothing where it names none.
+    """(key, the key that took its place) of an unknown key that `cls.MOVED` names, or of each key inside it; nothing
+    where it names none.
 
     `MOVED`: old key -> new key, or -> {key inside it: new key}, with "" for the old key itself.
     """
@@ -54,7 +58,9 @@ def _moved(cls: type, key: str, value: Any) -> list[tuple[Key, str]]:
 
 
 def lines(problems: Iterable[Problem], origins: Mapping[Key, str]) -> list[str]:
-    """The problems as a message tells them: where the value comes from, its key, what is wrong. origins: key -> where from."""
+    """The problems as a message tells them: where the value comes from, its key, what is wrong. origins: key ->
+    where from.
+    """
     told = []
     for path, what in problems:
         nearest = next((path[:n] for n in range(len(path), -1, -1) if path[:n] in origins), None)
@@ -70,7 +76,11 @@ def _field(f: dataclasses.Field, hint: Any, values: Mapping, here: Key, problems
             return _slot(f.metadata["slot"], value, here, f.default, problems)
         items = {**{key: {} for key in f.metadata["default"]}, **(value if isinstance(value, Mapping) else {})}
         _items(value, here, problems)
-        made = {str(k): _slot(f.metadata["slot"], v, (*here, str(k)), str(k), problems) for k, v in items.items() if v is not None}
+        made = {
+            str(k): _slot(f.metadata["slot"], v, (*here, str(k)), str(k), problems)
+            for k, v in items.items()
+            if v is not None
+        }
         return {name: slot for name, slot in made.items() if slot is not None}
     if is_dataclass(hint):
         return fill(hint, {} if value is None else value, here, problems)
@@ -103,7 +113,9 @@ def _instance(cls: type, built: dict, path: Key, problems: list[Problem]) -> Any
 
 
 def _told(cls: type, error: Exception) -> Iterator[Problem]:
-    """What a dataclass's own checks say, by its keys; an error that is no SettingsError says a problem a line, after `key: ` where it has one."""
+    """What a dataclass's own checks say, by its keys; an error that is no SettingsError says a problem a line, after
+    `key: ` where it has one.
+    """
     if isinstance(error, SettingsError):
         yield from ((tuple(key.split(".")), what) for key, what in error.problems)
         return

@@ -2,9 +2,12 @@
 
 from anyecg.registry import Registry
 
-connectors = Registry("connector", {
-    "mlp": "anyecg.connectors.mlp:MLP",
-    "linear": "anyecg.connectors.linear:Linear",
-    "qformer": "anyecg.connectors.qformer:QFormer",
-    "resampler": "anyecg.connectors.resampler:Resampler",
-})
+connectors = Registry(
+    "connector",
+    {
+        "mlp": "anyecg.connectors.mlp:MLP",
+        "linear": "anyecg.connectors.linear:Linear",
+        "qformer": "anyecg.connectors.qformer:QFormer",
+        "resampler": "anyecg.connectors.resampler:Resampler",
+    },
+)

@@ -1,4 +1,6 @@
-"""The Q-Former of BLIP-2 as a connector: as many tokens for each clip as it has learned queries, whatever the encoder gives."""
+"""The Q-Former of BLIP-2 as a connector: as many tokens for each clip as it has learned queries, whatever the
+encoder gives.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,11 @@ class QFormerConfig:
 
 
 class QFormer(Connector):
-    """Learned queries that attend to the encoder's tokens (BLIP-2), then one linear layer; a fixed number of tokens a clip.
+    """Learned queries that attend to the encoder's tokens (BLIP-2), then one linear layer; a fixed number of tokens a
+    clip.
 
-    The queries of each clip of a long record follow each other in time. There is no [CLS] among them, so none is averaged.
+    The queries of each clip of a long record follow each other in time. There is no [CLS] among them, so none is
+    averaged.
     """
 
     Config = QFormerConfig
@@ -46,20 +50,34 @@ class QFormer(Connector):
         super().__init__()
         dim = cfg.dim or dim_in
         if dim % cfg.heads:
-            raise ConfigError(f"connector.heads: {cfg.heads} do not divide the encoder's width of {dim}; set connector.heads or connector.dim")
+            raise ConfigError(
+                f"connector.heads: {cfg.heads} do not divide the encoder's width of {dim}; set connector.heads or "
+                f"connector.dim"
+            )
         self.number = cfg.queries
         self.queries = nn.Parameter(torch.randn(1, cfg.queries, dim) * 0.02)
-        self.transformer = Blip2QFormerModel(Blip2QFormerConfig(
-            hidden_size=dim, num_hidden_layers=cfg.layers, num_attention_heads=cfg.heads, intermediate_size=cfg.mlp or 4 * dim,
-            hidden_dropout_prob=cfg.dropout, attention_probs_dropout_prob=cfg.dropout, cross_attention_frequency=cfg.cross_every,
-            encoder_hidden_size=dim_in,
-        ))
+        self.transformer = Blip2QFormerModel(
+            Blip2QFormerConfig(
+                hidden_size=dim,
+                num_hidden_layers=cfg.layers,
+                num_attention_heads=cfg.heads,
+                intermediate_size=cfg.mlp or 4 * dim,
+                hidden_dropout_prob=cfg.dropout,
+                attention_probs_dropout_prob=cfg.dropout,
+                cross_attention_frequency=cfg.cross_every,
+                encoder_hidden_size=dim_in,
+            )
+        )
         self.out = nn.Linear(dim, dim_out)
 
     def tokens(self, prefix: int, patches: int) -> tuple[int, int]:
         return 0, self.number
 
     def forward(self, x: Tensor) -> Tensor:
-        seen = x if len(x) else F.pad(x, (0, 0, 0, 0, 0, 1))  # a blank clip: the library does not take none, and every parameter keeps a gradient
-        states = self.transformer(query_embeds=self.queries.expand(len(seen), -1, -1), encoder_hidden_states=seen).last_hidden_state
+        seen = (
+            x if len(x) else F.pad(x, (0, 0, 0, 0, 0, 1))
+        )  # a blank clip: the library does not take none, and every parameter keeps a gradient
+        states = self.transformer(
+            query_embeds=self.queries.expand(len(seen), -1, -1), encoder_hidden_states=seen
+        ).last_hidden_state
         return self.out(states[: len(x)])

@@ -33,10 +33,13 @@ class ResamplerConfig:
 
 
 class Resampler(Connector):
-    """Learned latents that attend to all clips of a record (Flamingo's Perceiver resampler); a fixed number of tokens a record.
+    """Learned latents that attend to all clips of a record (Flamingo's Perceiver resampler); a fixed number of tokens a
+    record.
 
-    Each layer: the latents attend to the encoder's tokens and to themselves, then an MLP (arXiv 2204.14198, section 2.1). A sinusoid
-    of a clip's number in its record, by a learned matrix, is added to the clip's tokens: Flamingo's embedding of a frame's time.
+    Each layer: the latents attend to the encoder's tokens and to themselves, then an MLP (arXiv 2204.14198, section
+    2.1). A sinusoid
+    of a clip's number in its record, by a learned matrix, is added to the clip's tokens: Flamingo's embedding of a
+    frame's time.
     """
 
     Config = ResamplerConfig
@@ -45,7 +48,10 @@ class Resampler(Connector):
         super().__init__()
         dim = cfg.dim or dim_in
         if dim % cfg.heads:
-            raise ConfigError(f"connector.heads: {cfg.heads} do not divide the encoder's width of {dim}; set connector.heads or connector.dim")
+            raise ConfigError(
+                f"connector.heads: {cfg.heads} do not divide the encoder's width of {dim}; set connector.heads or "
+                f"connector.dim"
+            )
         self.number = cfg.latents  # an engine that shards leaves the parameter itself without a shape
         self.latents = nn.Parameter(torch.randn(cfg.latents, dim) * 0.02)
         self.into = nn.Linear(dim_in, dim)
@@ -57,13 +63,17 @@ class Resampler(Connector):
         return self.number, 0
 
     def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Records `[R, S, P, dim_in]` of at most S clips -> `[R, latents, dim_out]`; or clips `[N, P, dim_in]`, each a record; R or N may be 0.
+        """Records `[R, S, P, dim_in]` of at most S clips -> `[R, latents, dim_out]`; or clips `[N, P, dim_in]`, each a
+        record; R or N may be 0.
 
         seen: bool `[R, S]`, which clips there are (None: all).
         """
         x = x[:, None] if x.ndim == 3 else x
         r, s, p, _ = x.shape
-        x = self.into(x) + self.time(sinusoid(s, self.time.in_features, x.device).to(self.time.weight.dtype))[None, :, None]
+        x = (
+            self.into(x)
+            + self.time(sinusoid(s, self.time.in_features, x.device).to(self.time.weight.dtype))[None, :, None]
+        )
         mask = None if seen is None else seen[:, :, None].expand(r, s, p).reshape(r, s * p)
         x, latents = x.flatten(1, 2), self.latents.repeat(r, 1, 1)
         for layer in self.layers:
@@ -82,13 +92,19 @@ class Resampler(Connector):
 
 
 class _Layer(nn.Module):
-    """Latents `[R, L, dim]` attend to `[R, T, dim]` and to themselves; then an MLP. mask: bool `[R, T]`, what they may see."""
+    """Latents `[R, L, dim]` attend to `[R, T, dim]` and to themselves; then an MLP. mask: bool `[R, T]`, what they
+    may see.
+    """
 
     def __init__(self, dim: int, heads: int, mlp: int) -> None:
         super().__init__()
         self.heads = heads
         self.norm_latents, self.norm_x, self.norm_mlp = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.q, self.kv, self.project = nn.Linear(dim, dim, bias=False), nn.Linear(dim, 2 * dim, bias=False), nn.Linear(dim, dim, bias=False)
+        self.q, self.kv, self.project = (
+            nn.Linear(dim, dim, bias=False),
+            nn.Linear(dim, 2 * dim, bias=False),
+            nn.Linear(dim, dim, bias=False),
+        )
         self.mlp = nn.Sequential(nn.Linear(dim, mlp), nn.GELU(), nn.Linear(mlp, dim))
 
     def forward(self, latents: Tensor, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -102,7 +118,9 @@ class _Layer(nn.Module):
 
 
 def sinusoid(n: int, dim: int, device: torch.device) -> Tensor:
-    """Float32 `[n, dim]`: the numbers 0 to n - 1 as sines and cosines of falling frequencies (0 where dim is odd, in the last place)."""
+    """Float32 `[n, dim]`: the numbers 0 to n - 1 as sines and cosines of falling frequencies (0 where dim is odd, in
+    the last place).
+    """
     half = dim // 2
     rates = torch.exp(-math.log(10_000) * torch.arange(half, device=device) / max(1, half))
     angles = torch.arange(n, device=device)[:, None] * rates

@@ -9,7 +9,8 @@ from keyword import iskeyword
 
 from anyecg.cli.terminal import guarded
 
-COMMANDS = {  # name -> one line; its file is anyecg/cli/data/<name>.py, <name>_.py where Python keeps the word for itself
+# name -> one line; its file is anyecg/cli/data/<name>.py, <name>_.py where Python keeps the word for itself
+COMMANDS = {
     "build": "corpora in; stores, questions, manifest and card out",
     "check": "check every question of a dataset, and every byte of its store",
     "download": "download a source from PhysioNet; says first what its licence asks for",
@@ -31,7 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
         overview().parse_args(arguments)  # --help, or the error that names the commands
     module = importlib.import_module(f"anyecg.cli.data.{name}{'_' * iskeyword(name)}")
     parser = argparse.ArgumentParser(
-        prog=f"python -m anyecg.data {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m anyecg.data {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.arguments(parser)
     options = parser.parse_intermixed_args(arguments[1:])

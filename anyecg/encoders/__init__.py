@@ -2,7 +2,4 @@
 
 from anyecg.registry import Registry
 
-encoders = Registry("encoder", {
-    "vit": "anyecg.encoders.vit:ViT",
-    "timm": "anyecg.encoders.timm:TimmViT",
-})
+encoders = Registry("encoder", {"vit": "anyecg.encoders.vit:ViT", "timm": "anyecg.encoders.timm:TimmViT"})

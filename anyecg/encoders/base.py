@@ -16,7 +16,9 @@ class SignalConfig:
     """Settings of an encoder that takes ten seconds of twelve leads, at any rate and in any scaling."""
 
     fs: float = 100.0  # Hz of the signal; the store is built at it
-    scaling: str = "lead"  # of a window's signal: lead, lead_minmax, lead_zscore (each lead by itself); gain, minmax, zscore (all leads alike); millivolt
+    # of a window's signal: lead, lead_minmax, lead_zscore (each lead by itself); gain, minmax, zscore (all leads
+    # alike); millivolt
+    scaling: str = "lead"
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
@@ -57,19 +59,28 @@ class Encoder(nn.Module):
         return cfg.input if isinstance(cfg, SignalConfig) else InputSpec()
 
     def forward(self, clips: Tensor, lead_mask: Tensor) -> Tensor:
-        """clips `[N, *input.shape]`, lead_mask bool `[N, 12]` of the canonical leads -> `[N, prefix + patches, dim]`; N may be 0."""
+        """clips `[N, *input.shape]`, lead_mask bool `[N, 12]` of the canonical leads -> `[N, prefix + patches,
+        dim]`; N may be 0.
+        """
         raise NotImplementedError
 
     def patch_samples(self, clips: Tensor) -> Tensor:
-        """What each patch is made of, lead by lead: clips `[N, *input.shape]` -> `[N, leads, times, samples]`, patches = leads * times.
+        """What each patch is made of, lead by lead: clips `[N, *input.shape]` -> `[N, leads, times, samples]`, patches
+        = leads * times.
 
-        With `encode_seen` it is all that masked modelling needs. ConfigError of an encoder whose patches are no stretches of one lead.
+        With `encode_seen` it is all that masked modelling needs. ConfigError of an encoder whose patches are no
+        stretches of one lead.
         """
-        raise ConfigError(f"encoder: {type(self).__name__} has no patches of single leads that could be hidden (patch_samples, encode_seen); "
-                          "choose another encoder, or leave the masked stage out of the curriculum")
+        raise ConfigError(
+            f"encoder: {type(self).__name__} has no patches of single leads that could be hidden (patch_samples, "
+            f"encode_seen); "
+            "choose another encoder, or leave the masked stage out of the curriculum"
+        )
 
     def encode_seen(self, clips: Tensor, lead_mask: Tensor, seen: Tensor) -> Tensor:
-        """The tokens of the patches `seen` alone, int64 `[N, K]` of `patches`, as if there were no others: `[N, prefix + K, dim]`."""
+        """The tokens of the patches `seen` alone, int64 `[N, K]` of `patches`, as if there were no others: `[N,
+        prefix + K, dim]`.
+        """
         raise NotImplementedError
 
     def pooled(self, tokens: Tensor) -> Tensor:

@@ -17,7 +17,9 @@ RATE = 100  # Hz at which `patch` counts samples
 
 @dataclass(frozen=True)
 class PatchConfig(SignalConfig):
-    """Settings of an encoder over patches. A patch is the same time at every rate, so another `fs` leaves the number of tokens as it is."""
+    """Settings of an encoder over patches. A patch is the same time at every rate, so another `fs` leaves the number
+    of tokens as it is.
+    """
 
     patch: int = 200  # hundredths of a second of one lead in a patch: its samples at 100 Hz, five times as many at 500
     lead_embedding: bool = True  # tell each patch its lead
@@ -34,7 +36,11 @@ def check_patches(check: Checks, cfg: PatchConfig, stem: int = 0) -> None:
         return
     samples, clip = cfg.patch * cfg.fs / RATE, cfg.input.shape[1]
     if cfg.patch < 1 or samples != round(samples) or clip % round(samples):
-        check.wrong("patch", f"{cfg.patch} hundredths of a second ({samples:g} samples at {cfg.fs:g} Hz) do not divide a clip of {clip} samples")
+        check.wrong(
+            "patch",
+            f"{cfg.patch} hundredths of a second ({samples:g} samples at {cfg.fs:g} Hz) do not divide a clip of "
+            f"{clip} samples",
+        )
     elif stem and round(samples) % STRIDE:
         check.wrong("stem", f"needs a patch that {STRIDE} divides, not {round(samples)} samples")
     if stem < 0:
@@ -45,11 +51,14 @@ class PatchEmbedding(nn.Module):
     """`[N, L, T]` to `[N, 1 + L * T / patch, dim]`: [CLS], then lead-major patches (paper: ECG Encoder).
 
     dim: size of a token; spec: of the clips, L leads and T samples; patch: samples of one lead in a patch;
-    lead_embedding: whether a patch is told its lead; stem: channels of convolutions ahead of the patches, 0 for none (the
+    lead_embedding: whether a patch is told its lead; stem: channels of convolutions ahead of the patches, 0 for none
+    (the
     paper). A zero (absent) lead keeps its lead embedding.
     """
 
-    def __init__(self, dim: int, spec: InputSpec, patch: int, lead_embedding: bool, dropout: float, stem: int = 0) -> None:
+    def __init__(
+        self, dim: int, spec: InputSpec, patch: int, lead_embedding: bool, dropout: float, stem: int = 0
+    ) -> None:
         super().__init__()
         leads, samples = spec.shape
         self.patch = patch
@@ -65,7 +74,9 @@ class PatchEmbedding(nn.Module):
         self.apply(initialise)
         for embedding in (self.cls, self.position, self.lead):
             if embedding is not None:
-                nn.init.normal_(embedding)  # the scale of a normed patch: a token tells lead and time from the first step
+                nn.init.normal_(
+                    embedding
+                )  # the scale of a normed patch: a token tells lead and time from the first step
 
     def forward(self, clips: Tensor) -> Tensor:
         x = self.project(self.stem(clips))  # [N, L, times, dim]
@@ -80,7 +91,9 @@ class PatchEmbedding(nn.Module):
         return clips.unflatten(2, (self.times, self.patch))
 
     def seen(self, clips: Tensor, seen: Tensor) -> Tensor:
-        """[CLS] and the patches `seen`, int64 `[N, K]`: `[N, 1 + K, dim]`. The other samples are zero, so a stem sees nothing of them either."""
+        """[CLS] and the patches `seen`, int64 `[N, K]`: `[N, 1 + K, dim]`. The other samples are zero, so a stem
+        sees nothing of them either.
+        """
         shown = torch.zeros(len(clips), self.patches, dtype=clips.dtype, device=clips.device).scatter(1, seen, 1.0)
         samples = self.samples(clips)
         return only(self((samples * shown.view(*samples.shape[:3], 1)).flatten(2)), seen)
@@ -93,7 +106,8 @@ def only(tokens: Tensor, seen: Tensor) -> Tensor:
 
 
 def initialise(module: nn.Module) -> None:
-    """For `Module.apply`: a linear layer's bias zero, its matrix from a truncated normal of deviation 0.7 / sqrt(inputs).
+    """For `Module.apply`: a linear layer's bias zero, its matrix from a truncated normal of deviation 0.7 /
+    sqrt(inputs).
 
     That is 0.025 for ViT-base; a fixed 0.02 leaves narrow encoders nearly linear and slow to learn.
     """

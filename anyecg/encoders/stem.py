@@ -11,7 +11,8 @@ STRIDE = 10  # samples a step of the features: 0.1 s at 100 Hz
 class Stem(nn.Module):
     """Each patch with convolutional features of its lead beside it: `[N, L, T]` to `[N, L, T / patch, width]`.
 
-    A linear patch has to learn each waveform at each place in the patch; a convolution learns it once for all places and
+    A linear patch has to learn each waveform at each place in the patch; a convolution learns it once for all places
+    and
     leads. channels: of the features; patch: samples of one lead in a patch, which 10 divides;
     width: numbers a patch comes out with, its own samples first. A zero (absent) lead has zero features until trained.
     """

@@ -56,7 +56,9 @@ class Block(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Sequential(nn.Linear(dim, dim), nn.Dropout(dropout))
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, mlp), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp, dim), nn.Dropout(dropout))
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, mlp), nn.GELU(), nn.Dropout(dropout), nn.Linear(mlp, dim), nn.Dropout(dropout)
+        )
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         clips, tokens, dim = x.shape

@@ -15,7 +15,9 @@ Reduce = Callable[[pd.DataFrame], dict[str, float]]
 Interval = tuple[float, float, float]  # value, low, high
 
 
-def replicates(rows: pd.DataFrame, reduce: Reduce, *, by: str = "patient", n: int = 1000, seed: int = 0) -> pd.DataFrame:
+def replicates(
+    rows: pd.DataFrame, reduce: Reduce, *, by: str = "patient", n: int = 1000, seed: int = 0
+) -> pd.DataFrame:
     """Metrics of n resamples of whole patients, drawn with replacement: float `[n, metrics]`, NaN where undefined.
 
     The draws depend on the ids, their patients and the seed alone, so rows of two models over the same questions are
@@ -25,13 +27,17 @@ def replicates(rows: pd.DataFrame, reduce: Reduce, *, by: str = "patient", n: in
     rows.columns = rows.columns.astype(object)  # names that pandas keeps as Arrow strings are slow to read n times
     members = list(rows.groupby(by, sort=True).indices.values())
     if len(members) < 2:
-        raise DataError(f"a bootstrap by {by} needs at least two of them, got {len(members)}; evaluate more, or set bootstrap to 0")
+        raise DataError(
+            f"a bootstrap by {by} needs at least two of them, got {len(members)}; evaluate more, or set bootstrap to 0"
+        )
     rng = np.random.default_rng(seed)
     draws = (np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))]) for _ in range(n))
     return pd.DataFrame([reduce(rows.take(draw)) for draw in draws])
 
 
-def interval(rows: pd.DataFrame, reduce: Reduce, *, by: str = "patient", n: int = 1000, seed: int = 0, level: float = 0.95) -> dict[str, Interval]:
+def interval(
+    rows: pd.DataFrame, reduce: Reduce, *, by: str = "patient", n: int = 1000, seed: int = 0, level: float = 0.95
+) -> dict[str, Interval]:
     """Metric -> (value, low, high): the percentile interval of `level` over resampled patients."""
     return bounds(reduce(rows), replicates(rows, reduce, by=by, n=n, seed=seed), level)
 
@@ -60,27 +66,44 @@ def bounds(values: dict[str, float], drawn: pd.DataFrame, level: float = 0.95) -
     return {metric: (float(values[metric]), float(low), float(high)) for metric, (low, high) in ends.items()}
 
 
-def paired_bounds(values_a: dict[str, float], values_b: dict[str, float], drawn_a: pd.DataFrame, drawn_b: pd.DataFrame, level: float = 0.95) -> dict[str, Interval]:
+def paired_bounds(
+    values_a: dict[str, float],
+    values_b: dict[str, float],
+    drawn_a: pd.DataFrame,
+    drawn_b: pd.DataFrame,
+    level: float = 0.95,
+) -> dict[str, Interval]:
     """`bounds` of the difference a - b, over the metrics that both have."""
     difference = {metric: values_a[metric] - values_b[metric] for metric in values_a if metric in values_b}
     return bounds(difference, drawn_a.sub(drawn_b), level)
 
 
-def require_same_ids(rows_a: pd.DataFrame, rows_b: pd.DataFrame, names: tuple[str, str] = ("the first", "the second")) -> None:
-    """DataError naming some ids unless both have the same ids, each once, of the same patients and, where rows tell, the same questions."""
+def require_same_ids(
+    rows_a: pd.DataFrame, rows_b: pd.DataFrame, names: tuple[str, str] = ("the first", "the second")
+) -> None:
+    """DataError naming some ids unless both have the same ids, each once, of the same patients and, where rows tell,
+    the same questions.
+    """
     for rows, name in zip((rows_a, rows_b), names):
         if rows["id"].duplicated().any():
             raise DataError(f"{name} has question {rows['id'][rows['id'].duplicated()].iloc[0]} twice")
     a, b = (dict(zip(rows["id"], rows["patient"])) for rows in (rows_a, rows_b))
     for ids, name in ((sorted(a.keys() - b.keys()), names[0]), (sorted(b.keys() - a.keys()), names[1])):
         if ids:
-            raise DataError(f"these were not asked the same questions: only {name} has {len(ids)} ids such as {', '.join(ids[:5])}")
+            raise DataError(
+                f"these were not asked the same questions: only {name} has {len(ids)} ids such as {', '.join(ids[:5])}"
+            )
     moved = [id for id in a if a[id] != b[id]]
     if moved:
-        raise DataError(f"question {moved[0]} belongs to patient {a[moved[0]]} in {names[0]} and to {b[moved[0]]} in {names[1]}")
+        raise DataError(
+            f"question {moved[0]} belongs to patient {a[moved[0]]} in {names[0]} and to {b[moved[0]]} in {names[1]}"
+        )
     if "question" in rows_a and "question" in rows_b:  # its fingerprint
         a, b = (dict(zip(rows["id"], rows["question"])) for rows in (rows_a, rows_b))
         other = sorted(id for id in a if a[id] != b[id])
         if other:
-            raise DataError(f"{names[0]} and {names[1]} were not asked the same questions: {len(other)} ids such as {', '.join(other[:5])} stand for "
-                            "other ECGs, windows, words or true answers")
+            raise DataError(
+                f"{names[0]} and {names[1]} were not asked the same questions: {len(other)} ids such as "
+                f"{', '.join(other[:5])} stand for "
+                "other ECGs, windows, words or true answers"
+            )

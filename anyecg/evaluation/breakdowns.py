@@ -18,11 +18,15 @@ APART = "\0"  # between the words of a column's name
 Blocks = Mapping[str, Mapping[str, Mapping[str, Any]]]  # title -> group -> metric -> value
 
 
-def block_bounds(task: Task, rows: Mapping[str, pd.DataFrame], blocks: Mapping[str, Blocks], *, n: int, seed: int, level: float) -> tuple[dict, dict]:
+def block_bounds(
+    task: Task, rows: Mapping[str, pd.DataFrame], blocks: Mapping[str, Blocks], *, n: int, seed: int, level: float
+) -> tuple[dict, dict]:
     """Intervals of what `Task.blocks` says of each view, and of what the signal has more than each other view.
 
-    rows: view -> rows of `Task.score`; blocks: view -> the blocks of these rows; n, seed: of the bootstrap, of which a group has `MOST` resamples at most.
-    Returns view -> title -> group -> metric -> [low, high], of the metrics that tables show, and view -> title -> group -> [signal - view, low, high] of the
+    rows: view -> rows of `Task.score`; blocks: view -> the blocks of these rows; n, seed: of the bootstrap, of which a
+    group has `MOST` resamples at most.
+    Returns view -> title -> group -> metric -> [low, high], of the metrics that tables show, and view -> title -> group
+    -> [signal - view, low, high] of the
     primary, or of the first of those shown that the group has. A group of fewer than `FEWEST` patients is left out.
     """
     shown = (task.headline(next(iter(rows.values()))), *task.shown)
@@ -43,23 +47,39 @@ def block_bounds(task: Task, rows: Mapping[str, pd.DataFrame], blocks: Mapping[s
     return intervals, differences
 
 
-def _resampled(task: Task, rows: pd.DataFrame, blocks: Blocks, n: int, seed: int) -> dict[tuple[str, str], pd.DataFrame]:
+def _resampled(
+    task: Task, rows: pd.DataFrame, blocks: Blocks, n: int, seed: int
+) -> dict[tuple[str, str], pd.DataFrame]:
     """(title, group) -> metrics of its resamples."""
     words = [name for name in rows if not pd.api.types.is_numeric_dtype(rows[name])]
-    rows = rows.astype(dict.fromkeys(words, object)).copy()  # Arrow's strings, and columns that lie apart, are slow to read n times
-    wanted = [(title, group) for title, groups in blocks.items() for group, values in groups.items() if values["n_patients"] >= FEWEST]
+    rows = rows.astype(
+        dict.fromkeys(words, object)
+    ).copy()  # Arrow's strings, and columns that lie apart, are slow to read n times
+    wanted = [
+        (title, group)
+        for title, groups in blocks.items()
+        for group, values in groups.items()
+        if values["n_patients"] >= FEWEST
+    ]
     found = {
         (title, str(group)): replicates(part, task.reducer(part), n=n, seed=seed)
         for title, column in task.groups.items()
         for group, part in rows.groupby(column)
         if (title, str(group)) in wanted
     }
-    own = [place for place in wanted if place not in found]  # groups that are no rows of their own, such as the labels of a set
+    own = [
+        place for place in wanted if place not in found
+    ]  # groups that are no rows of their own, such as the labels of a set
     if own:
+
         def flat(part: pd.DataFrame) -> dict[str, float]:
             every = task.blocks(part)
             places = ((title, group) for title, group in own if group in every.get(title, {}))
-            return {APART.join((*place, metric)): value for place in places for metric, value in _metrics(every[place[0]][place[1]]).items()}
+            return {
+                APART.join((*place, metric)): value
+                for place in places
+                for metric, value in _metrics(every[place[0]][place[1]]).items()
+            }
 
         drawn = replicates(rows, flat, n=n, seed=seed)
         for place in own:

@@ -64,26 +64,38 @@ def read_run(folder: str | Path) -> Results:
 
 
 def compare(runs: Sequence[Results], resamples: int = 1000, seed: int = 0) -> list[Grid]:
-    """The configuration's differences, then for each task what each run changes, the paper beside it, the controls, and who scores highest.
+    """The configuration's differences, then for each task what each run changes, the paper beside it, the controls, and
+    who scores highest.
 
     Raises DataError, naming ids, where runs were not asked the same questions.
     """
-    settings = [Setting(run.name, run.config.get("paper_row"), {0: run.rows}, run.components, run.trained_blind) for run in runs]
+    settings = [
+        Setting(run.name, run.config.get("paper_row"), {0: run.rows}, run.components, run.trained_blind) for run in runs
+    ]
     common, alone = shared_tasks(runs)
     grids = [config_diff(runs), answerers_grid(runs)]
     for task in common:
         there = [setting for setting in settings if setting.answered(task)]
         cells = list(measure(there, task, load_published(), n=resamples, seed=seed))
         grids += [changes_grid(cells), controls_grid(cells), *highest_grids(there, task)]
-    return [*grids, Grid("Tasks that not every run evaluated", ["task"], [[task] for task in alone])] if alone else grids
+    return (
+        [*grids, Grid("Tasks that not every run evaluated", ["task"], [[task] for task in alone])] if alone else grids
+    )
 
 
 def shared_tasks(runs: Sequence[Results]) -> tuple[list[str], list[str]]:
-    """The tasks that the first run and another evaluated with the ECG, and those that not every run did; DataError if there are none of the first."""
-    there = {task: [run for run in runs if SIGNAL in run.rows.get(task, {})] for task in dict.fromkeys(task for run in runs for task in run.rows)}
+    """The tasks that the first run and another evaluated with the ECG, and those that not every run did; DataError
+    if there are none of the first.
+    """
+    there = {
+        task: [run for run in runs if SIGNAL in run.rows.get(task, {})]
+        for task in dict.fromkeys(task for run in runs for task in run.rows)
+    }
     common = [task for task, found in there.items() if runs[0] in found and (len(found) > 1 or len(runs) == 1)]
     if not common:
-        raise DataError(f"no task was evaluated both in {runs[0].name} and in another of: {', '.join(run.name for run in runs[1:])}")
+        raise DataError(
+            f"no task was evaluated both in {runs[0].name} and in another of: {', '.join(run.name for run in runs[1:])}"
+        )
     return common, sorted(task for task, found in there.items() if len(found) < len(runs))
 
 
@@ -102,11 +114,17 @@ def config_diff(runs: Sequence[Results]) -> Grid:
         values = [str(config[key]) if key in config else MISSING for config in flat]
         if len(set(values)) > 1 and key not in IDENTITY:
             rows.append([key, *values])
-    return Grid("Configuration", ["key", *(run.name for run in runs)], rows, [] if rows else ["the configurations are the same"])
+    return Grid(
+        "Configuration", ["key", *(run.name for run in runs)], rows, [] if rows else ["the configurations are the same"]
+    )
 
 
 def flattened(value: Any, prefix: str = "") -> dict[str, Any]:
     """Dotted key -> leaf; a list is a leaf."""
     if not isinstance(value, Mapping) or not value:
         return {prefix: value}
-    return {k: v for name, part in value.items() for k, v in flattened(part, f"{prefix}.{name}" if prefix else str(name)).items()}
+    return {
+        k: v
+        for name, part in value.items()
+        for k, v in flattened(part, f"{prefix}.{name}" if prefix else str(name)).items()
+    }

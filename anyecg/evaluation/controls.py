@@ -1,4 +1,6 @@
-"""Views: the same questions with their ECGs, without them, with those of another patient, and with one lead withheld."""
+"""Views: the same questions with their ECGs, without them, with those of another patient, and with one lead
+withheld.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anyecg.config.schema import VIEWS
 from anyecg.data.loading.dataset import MASKED_LEADS
 from anyecg.data.store.store import Stores
 from anyecg.tasks.base import Task
@@ -22,7 +23,9 @@ SIGNAL = "signal"  # every question with its own ECGs
 BLIND = "blind"  # every ECG withheld: zeros with all leads absent, the question's words unchanged
 SHUFFLED = "shuffled"  # every question with the ECGs of another patient's question of the same kind
 CONTROLLED = (SIGNAL, BLIND, SHUFFLED)
-SINGLE_LEAD = tuple(MASKED_LEADS)  # the first, the second or a drawn lead withheld: asked of localization, whose ECGs have two
+SINGLE_LEAD = tuple(
+    MASKED_LEADS
+)  # the first, the second or a drawn lead withheld: asked of localization, whose ECGs have two
 
 ALIKE = 1.25  # windows are of one class of length where they differ by less than about this factor
 
@@ -41,7 +44,9 @@ def asked_in(task: type[Task] | Task, views: Sequence[str]) -> list[str]:
 
 
 def patients_of(samples: Sequence[ECGSample], stores: Stores) -> dict[str, str]:
-    """record -> patient, of every record that the samples ask about: a question may have ECGs of two patients, and names one."""
+    """record -> patient, of every record that the samples ask about: a question may have ECGs of two patients, and
+    names one.
+    """
     asked = pa.array(sorted({window.record for sample in samples for window in sample.records}), pa.string())
     found: dict[str, str] = {}
     for store in stores:
@@ -51,24 +56,35 @@ def patients_of(samples: Sequence[ECGSample], stores: Stores) -> dict[str, str]:
     return found
 
 
-def shuffled(samples: Sequence[ECGSample], seed: int = 0, patients: Mapping[str, str] | None = None,
-             seconds: Callable[[Window], float] | None = None) -> list[ECGSample]:
+def shuffled(
+    samples: Sequence[ECGSample],
+    seed: int = 0,
+    patients: Mapping[str, str] | None = None,
+    seconds: Callable[[Window], float] | None = None,
+) -> list[ECGSample]:
     """The samples in their order, each with the windows (and evidence) of its donor among `donors`."""
     lent = donors(samples, seed, patients, seconds)
     return [replace(sample, records=lent[sample.id].records, evidence=lent[sample.id].evidence) for sample in samples]
 
 
-def donors(samples: Sequence[ECGSample], seed: int = 0, patients: Mapping[str, str] | None = None,
-           seconds: Callable[[Window], float] | None = None) -> dict[str, ECGSample]:
+def donors(
+    samples: Sequence[ECGSample],
+    seed: int = 0,
+    patients: Mapping[str, str] | None = None,
+    seconds: Callable[[Window], float] | None = None,
+) -> dict[str, ECGSample]:
     """Question's id -> a sample of other patients with as many windows, which are shown in place of the question's own.
 
     patients: record -> patient, for questions over ECGs of two patients; a record that it does not know is the sample's
-    patient's. seconds: of a window (`Stores.seconds`), needed for windows that go to their record's end. Whoever lends ECGs
+    patient's. seconds: of a window (`Stores.seconds`), needed for windows that go to their record's end. Whoever lends
+    ECGs
     shares no patient and no record with the question.
 
-    Donors come from the same task, subset, number of ECGs of nearly the same length (`ALIKE`), and abnormality. Where no patient owns more than half of such
+    Donors come from the same task, subset, number of ECGs of nearly the same length (`ALIKE`), and abnormality. Where
+    no patient owns more than half of such
     a group, its ECGs are exchanged one to one; elsewhere each sample draws a donor, from a wider group if need be, and
-    where no other patient has as many ECGs, single ECGs of any others; so does a sample to whom an exchange would give ECGs
+    where no other patient has as many ECGs, single ECGs of any others; so does a sample to whom an exchange would give
+    ECGs
     of its own second patient. The outcome depends on the set of samples and the seed, not on their order. DataError if
     all samples are of one patient.
     """
@@ -90,7 +106,9 @@ def donors(samples: Sequence[ECGSample], seed: int = 0, patients: Mapping[str, s
 
 
 def _length_class(window: Window, seconds: Callable[[Window], float] | None) -> int:
-    """Windows of a class are of nearly the same length; without `seconds`, one that ends with its record is of a class of its own."""
+    """Windows of a class are of nearly the same length; without `seconds`, one that ends with its record is of a
+    class of its own.
+    """
     if window.end is None and seconds is None:
         return -1
     return round(math.log(seconds(window) if seconds else window.end - window.start, ALIKE))
@@ -102,7 +120,10 @@ class _Apart:
     def __init__(self, samples: Sequence[ECGSample], patients: Mapping[str, str]) -> None:
         self._has = {
             sample.id: frozenset([("patient", sample.patient)]).union(
-                *((("record", window.record), ("patient", patients.get(window.record, sample.patient))) for window in sample.records)
+                *(
+                    (("record", window.record), ("patient", patients.get(window.record, sample.patient)))
+                    for window in sample.records
+                )
             )
             for sample in samples
         }
@@ -127,7 +148,9 @@ def _exchanged(members: list[ECGSample], largest: int, rng: np.random.Generator)
     return {member.id: donor for member, donor in zip(members, members[largest:] + members[:largest])}
 
 
-def _drawn(sample: ECGSample, length: tuple[int, ...], wider: list[dict], apart: _Apart, rng: np.random.Generator) -> ECGSample | None:
+def _drawn(
+    sample: ECGSample, length: tuple[int, ...], wider: list[dict], apart: _Apart, rng: np.random.Generator
+) -> ECGSample | None:
     """A sample of another patient, as alike as can be; None if no other patient has as many ECGs."""
     for likeness, groups in zip(_LIKENESS, wider):
         others = [other for other in groups[likeness(sample, length)] if apart(sample, other)]
@@ -141,10 +164,15 @@ def _mixed(sample: ECGSample, samples: list[ECGSample], apart: _Apart, rng: np.r
     others = [other for other in samples if apart(sample, other) and other.records]
     if not others:
         raise DataError(
-            f"question {sample.id}: all questions are about one patient or share one with it, so its ECGs cannot be shuffled; evaluate more "
+            f"question {sample.id}: all questions are about one patient or share one with it, so its ECGs cannot be "
+            f"shuffled; evaluate more "
             "patients, or drop 'shuffled' from evaluation.views"
         )
-    lent = {window: evidence for other in others for window, evidence in zip_longest(other.records, other.evidence, fillvalue="")}
+    lent = {
+        window: evidence
+        for other in others
+        for window, evidence in zip_longest(other.records, other.evidence, fillvalue="")
+    }
     windows, count = list(lent), len(sample.records)
     chosen = [windows[i] for i in rng.choice(len(windows), count, replace=count > len(windows))]
     return replace(sample, records=tuple(chosen), evidence=tuple(lent[window] for window in chosen))

@@ -1,4 +1,6 @@
-"""How conversations went, turn by turn: counts, the accuracy of the follow-ups with a known answer, and what the ECG adds to it."""
+"""How conversations went, turn by turn: counts, the accuracy of the follow-ups with a known answer, and what the ECG
+adds to it.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,18 @@ from anyecg.tasks.ecg_qa.parser import plain
 def summary(rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict[str, Any]:
     """A script's part of `conversations.json`.
 
-    rows: view -> a row a turn of each conversation, the same ones in each view: id, patient, turn (from 1), question, answer, and
+    rows: view -> a row a turn of each conversation, the same ones in each view: id, patient, turn (from 1), question,
+    answer, and
     truth, "yes", "no" or "" where none is known.
     """
     rows = {view: part.assign(said=part["answer"].map(yes_or_no)) for view, part in rows.items()}
     first = next(iter(rows.values()))
-    found: dict[str, Any] = {"n": first["id"].nunique(), "n_patients": first["patient"].nunique(), "views": {}, "differences": {}}
+    found: dict[str, Any] = {
+        "n": first["id"].nunique(),
+        "n_patients": first["patient"].nunique(),
+        "views": {},
+        "differences": {},
+    }
     for view, part in rows.items():
         told = ["question", "answer", "truth"]
         held = [{"id": id, "turns": turns[told].to_dict("records")} for id, turns in part.groupby("id", sort=False)]
@@ -44,15 +52,28 @@ def grid(report: Mapping[str, Any]) -> Grid:
     for name, script in report["scripts"].items():
         for place in range(len(script["views"][views[0]]["turns"])):
             turns = {view: script["views"][view]["turns"][place] for view in views}
-            changes = [script["differences"].get(view, {}).get(str(place + 1), [None]) for view in views if view != SIGNAL]
+            changes = [
+                script["differences"].get(view, {}).get(str(place + 1), [None]) for view in views if view != SIGNAL
+            ]
             rows.append([
                 f"{name}, turn {place + 1}", str(turns[views[0]]["n"]), str(turns[views[0]]["yes_no"]),
                 *(number(turns[view].get("accuracy")) for view in views),
                 *(with_interval(value, ends, sign=True) for value, *ends in changes),
                 *(" / ".join(str(turns[view].get(count, MISSING)) for view in views) for count in ("unread", "empty")),
             ])  # fmt: skip
-    header = ["", "answers", "yes/no", *(f"accuracy {LABELS[view]}" for view in views), *("ECG − this [95 %]" for view in views if view != SIGNAL), "unread", "empty"]
-    notes = [f"each turn is asked with the model's own answers before it; unread, empty: {' / '.join(LABELS[view] for view in views)}"]
+    header = [
+        "",
+        "answers",
+        "yes/no",
+        *(f"accuracy {LABELS[view]}" for view in views),
+        *("ECG − this [95 %]" for view in views if view != SIGNAL),
+        "unread",
+        "empty",
+    ]
+    notes = [
+        f"each turn is asked with the model's own answers before it; unread, empty: "
+        f"{' / '.join(LABELS[view] for view in views)}"
+    ]
     return Grid("Conversations: follow-up questions", header, rows, notes)
 
 
@@ -60,7 +81,10 @@ def _turn(rows: pd.DataFrame) -> dict[str, Any]:
     checked = rows[rows["truth"] != ""]
     turn = {"n": len(rows), "empty": int((rows["answer"].str.strip() == "").sum()), "yes_no": len(checked)}
     if len(checked):
-        turn |= {"unread": int((checked["said"] == "").sum()), "accuracy": round(float((checked["said"] == checked["truth"]).mean()), 6)}
+        turn |= {
+            "unread": int((checked["said"] == "").sum()),
+            "accuracy": round(float((checked["said"] == checked["truth"]).mean()), 6),
+        }
     return turn
 
 
@@ -71,6 +95,8 @@ def _differences(signal: pd.DataFrame, other: pd.DataFrame, bootstrap: int, seed
         parts = [rows[(rows["turn"] == turn) & (rows["truth"] != "")] for rows in (signal, other)]
         parts = [part.assign(right=part["said"] == part["truth"])[["id", "patient", "right"]] for part in parts]
         if parts[0]["patient"].nunique() >= FEWEST:
-            change = paired_interval(*parts, lambda rows: {"accuracy": float(rows["right"].to_numpy().mean())}, n=bootstrap, seed=seed)["accuracy"]
+            change = paired_interval(
+                *parts, lambda rows: {"accuracy": float(rows["right"].to_numpy().mean())}, n=bootstrap, seed=seed
+            )["accuracy"]
             found[str(turn)] = [round(value, 6) for value in change]
     return found

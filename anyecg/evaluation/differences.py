@@ -10,8 +10,9 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from anyecg.config.schema import VIEWS
 from anyecg.evaluation.bootstrap import FEWEST, require_same_ids
-from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL, VIEWS
+from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
 from anyecg.evaluation.published import PublishedTable
 from anyecg.evaluation.seeds import Pooled, pool
 from anyecg.evaluation.tables import LABELS, MISSING, PAPER, TRAINED_BLIND, Grid, number, with_interval
@@ -29,12 +30,16 @@ MEANING = f"sign: of the difference, here and in the paper; {UNDECIDED}: the int
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting to compare: its name, its row of the paper's table, and seed -> task -> view -> rows of `Task.score`."""
+    """A setting to compare: its name, its row of the paper's table, and seed -> task -> view -> rows of
+    `Task.score`.
+    """
 
     name: str
     paper_row: str | None
     rows: Mapping[int, Mapping[str, Mapping[str, pd.DataFrame]]]
-    components: Mapping[str, str] = field(default_factory=dict)  # task -> its "module:Class"; the registry's where there is none
+    components: Mapping[str, str] = field(
+        default_factory=dict
+    )  # task -> its "module:Class"; the registry's where there is none
     trained_blind: bool = False  # its stages saw no ECG: its blind answers are the best that the words alone allow
 
     def scorer(self, task: str) -> Task:
@@ -50,9 +55,11 @@ class Setting:
 class Cell:
     """One task of one setting, over the seeds that it shares with the first.
 
-    metric: the task's headline, or the one that the published figures are of. views: view, reference or `TRAINED_BLIND` -> its value;
+    metric: the task's headline, or the one that the published figures are of. views: view, reference or `TRAINED_BLIND`
+    -> its value;
     controls: each of them but the signal -> with the ECG minus this; change: to the first setting, and
-    by seed; None where nothing is to be said. paper, paper_change: the published figure and its difference to the first's.
+    by seed; None where nothing is to be said. paper, paper_change: the published figure and its difference to the
+    first's.
     """
 
     setting: str
@@ -77,7 +84,9 @@ class Cell:
 
     @property
     def sign(self) -> str:
-        """Whether the setting moves the metric the way it does in the paper; undecided where the interval includes zero."""
+        """Whether the setting moves the metric the way it does in the paper; undecided where the interval includes
+        zero.
+        """
         if self.paper_change is None:
             return UNKNOWN
         if self.change is None:
@@ -88,7 +97,9 @@ class Cell:
         return AGREES if np.sign(ends[0]) == np.sign(self.paper_change) else DISAGREES
 
 
-def measure(settings: Sequence[Setting], task: str, published: PublishedTable, *, n: int = 1000, seed: int = 0) -> Iterator[Cell]:
+def measure(
+    settings: Sequence[Setting], task: str, published: PublishedTable, *, n: int = 1000, seed: int = 0
+) -> Iterator[Cell]:
     """The cells of one task, the first setting's first; n, seed: of the bootstrap.
 
     Raises DataError, naming ids, where settings were not asked the same questions with the same seed.
@@ -98,12 +109,18 @@ def measure(settings: Sequence[Setting], task: str, published: PublishedTable, *
     scored = [set(scorer.reduce(views[task][SIGNAL])) for setting in settings for views in setting.rows.values()]
     headlines = [scorer.headline(views[task][SIGNAL]) for setting in settings for views in setting.rows.values()]
     if len({*headlines}) > 1:
-        raise DataError(f"{task} is of other label sets or corpora in each run ({', '.join(sorted({*headlines}))}); compare runs that evaluated the same")
+        raise DataError(
+            f"{task} is of other label sets or corpora in each run ({', '.join(sorted({*headlines}))}); compare runs that evaluated the same"
+        )
     metric = published.metric(task, set.intersection(*scored), headlines[0])
     meaning = published.metrics.get(task, {}).get(metric) or scorer.meaning(metric)
 
     blind = next((place for place, setting in enumerate(settings) if setting.trained_blind), None)
-    others = [view for view in dict.fromkeys(view for setting in settings for rows in setting.rows.values() for view in rows[task]) if view not in VIEWS]
+    others = [
+        view
+        for view in dict.fromkeys(view for setting in settings for rows in setting.rows.values() for view in rows[task])
+        if view not in VIEWS
+    ]
 
     @cache
     def pooled(place: int, view: str, seeds: tuple[int, ...]) -> Pooled | None:
@@ -129,11 +146,24 @@ def measure(settings: Sequence[Setting], task: str, published: PublishedTable, *
         paper = _figure(published, setting, task)
         rows = [setting.rows[number][task] for number in seeds]
         yield Cell(
-            setting.name, task, metric, meaning, seeds,
-            tuple(len(part[SIGNAL]) for part in rows), tuple(part[SIGNAL]["patient"].nunique() for part in rows),
-            {view: sum(int((~part[view]["parsed"]).sum()) for part in rows) for view in views if views[view] and view != TRAINED_BLIND},
-            _spreads(views), _spreads(controls), _spreads({"": change}).get(""), tuple(change.values.values()) if change else (),
-            paper, None if paper is None or reference is None or not place else paper - reference,
+            setting.name,
+            task,
+            metric,
+            meaning,
+            seeds,
+            tuple(len(part[SIGNAL]) for part in rows),
+            tuple(part[SIGNAL]["patient"].nunique() for part in rows),
+            {
+                view: sum(int((~part[view]["parsed"]).sum()) for part in rows)
+                for view in views
+                if views[view] and view != TRAINED_BLIND
+            },
+            _spreads(views),
+            _spreads(controls),
+            _spreads({"": change}).get(""),
+            tuple(change.values.values()) if change else (),
+            paper,
+            None if paper is None or reference is None or not place else paper - reference,
         )
 
 
@@ -157,7 +187,9 @@ def _spreads(found: Mapping[str, Pooled | None]) -> dict[str, Spread]:
 
 
 def shown(spread: Spread | None, sign: bool = False, few: int | None = None) -> str:
-    """"0.512 [0.430, 0.601]", with signs if asked; a dash for None; few: the patients, where they are too few for an interval."""
+    """ "0.512 [0.430, 0.601]", with signs if asked; a dash for None; few: the patients, where they are too few for
+    an interval.
+    """
     return with_interval(*(spread or (None, None)), sign=sign, patients=few)
 
 
@@ -168,8 +200,26 @@ def changes_grid(cells: Sequence[Cell]) -> Grid:
     for cell in cells:
         seeds = [", ".join(f"{value:+.3f}" for value in cell.by_seed) or MISSING] if several else []
         paper = MISSING if cell.paper_change is None else f"{cell.paper_change:+.3f}"
-        rows.append([cell.setting, shown(cell.views.get(SIGNAL), few=cell.few), shown(cell.change, sign=True, few=cell.few), *seeds, number(cell.paper), paper, cell.sign if cell is not head else MISSING])
-    header = ["run", f"{head.metric} [95 %]", "− first [95 %]", *(["− first, by seed"] if several else []), "paper", "paper: − first", "sign"]
+        rows.append(
+            [
+                cell.setting,
+                shown(cell.views.get(SIGNAL), few=cell.few),
+                shown(cell.change, sign=True, few=cell.few),
+                *seeds,
+                number(cell.paper),
+                paper,
+                cell.sign if cell is not head else MISSING,
+            ]
+        )
+    header = [
+        "run",
+        f"{head.metric} [95 %]",
+        "− first [95 %]",
+        *(["− first, by seed"] if several else []),
+        "paper",
+        "paper: − first",
+        "sign",
+    ]
     return Grid(f"{head.task}: {head.meaning}", header, rows, [*_asked(cells), PAPER, MEANING])
 
 
@@ -182,8 +232,12 @@ def controls_grid(cells: Sequence[Cell]) -> Grid:
          *(shown(cell.controls.get(view), sign=True, few=cell.few) for view in views[1:]), " / ".join(number(cell.unparsed.get(view)) for view in asked)]
         for cell in cells
     ]  # fmt: skip
-    header = ["run", *(f"{LABELS.get(view, view)} [95 %]" for view in views), *(f"ECG − {short(view)} [95 %]" for view in views[1:]),
-              "unparsed (ECG / blind / shuffled)"]
+    header = [
+        "run",
+        *(f"{LABELS.get(view, view)} [95 %]" for view in views),
+        *(f"ECG − {short(view)} [95 %]" for view in views[1:]),
+        "unparsed (ECG / blind / shuffled)",
+    ]
     return Grid(f"{cells[0].task}: {cells[0].metric} and its controls", header, rows, _asked(cells))
 
 
@@ -196,8 +250,15 @@ def signs_grid(cells: Sequence[Cell], title: str) -> Grid:
         row = [found.get((setting, task)) for task in tasks_here]
         rows.append([setting, *(MISSING if cell is None else _signed(cell) for cell in row)])
     counts = Counter(cell.sign for cell in found.values())
-    told = ", ".join(f"{counts[sign]} {sign}" for sign in (AGREES, DISAGREES, UNDECIDED, UNKNOWN, UNMEASURED) if counts[sign])
-    return Grid(title, ["", *(f"{task}: − {first} [95 %]" for task in tasks_here)], rows, [f"of {len(found)} cells: {told}", MEANING, PAPER])
+    told = ", ".join(
+        f"{counts[sign]} {sign}" for sign in (AGREES, DISAGREES, UNDECIDED, UNKNOWN, UNMEASURED) if counts[sign]
+    )
+    return Grid(
+        title,
+        ["", *(f"{task}: − {first} [95 %]" for task in tasks_here)],
+        rows,
+        [f"of {len(found)} cells: {told}", MEANING, PAPER],
+    )
 
 
 def _signed(cell: Cell) -> str:
@@ -211,5 +272,12 @@ def _asked(cells: Sequence[Cell]) -> list[str]:
     if len(head.seeds) == 1:
         notes = [f"{asked[0]}, the same in all runs"]
     else:
-        notes = ["; ".join(f"seed {seed}: {words}" for seed, words in zip(head.seeds, asked)) + "; with a seed the same in all runs"]
-    return notes + [f"{cell.setting}: over seeds {', '.join(map(str, cell.seeds))} only" for cell in cells if cell.seeds != head.seeds]
+        notes = [
+            "; ".join(f"seed {seed}: {words}" for seed, words in zip(head.seeds, asked))
+            + "; with a seed the same in all runs"
+        ]
+    return notes + [
+        f"{cell.setting}: over seeds {', '.join(map(str, cell.seeds))} only"
+        for cell in cells
+        if cell.seeds != head.seeds
+    ]

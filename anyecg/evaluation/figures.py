@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -26,7 +24,8 @@ ACROSS = 3  # stages in a row
 
 
 def loss_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str | Path) -> list[Path]:
-    """One panel a stage: training loss over optimizer steps, as logged and smoothed, and the validation loss at its points.
+    """One panel a stage: training loss over optimizer steps, as logged and smoothed, and the validation loss at its
+    points.
 
     curves: stage -> "step" and columns whose name holds "loss", as `drawn.loss_curve` gives them.
     target: the picture's path without suffix. Returns the PNG and the PDF. DataError without curves.
@@ -46,11 +45,19 @@ def loss_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str
                 if points.empty:
                     continue
                 if column == VALIDATION:
-                    axis.plot(points["step"], points[column], "o-", color=SAID, markersize=3, label="validation", zorder=3)
+                    axis.plot(
+                        points["step"], points[column], "o-", color=SAID, markersize=3, label="validation", zorder=3
+                    )
                     continue
                 (line,) = axis.plot(points["step"], points[column], alpha=0.3, color=OURS if column == "loss" else None)
                 smooth = points[column].rolling(max(3, len(points) // 12), center=True, min_periods=1).mean()
-                axis.plot(points["step"], smooth, color=line.get_color(), linewidth=1.5, label="training" if column == "loss" else column)
+                axis.plot(
+                    points["step"],
+                    smooth,
+                    color=line.get_color(),
+                    linewidth=1.5,
+                    label="training" if column == "loss" else column,
+                )
             axis.set(title=stage, xlabel="optimizer step")
             axis.margins(x=0.02)
             axis.grid(alpha=0.25, linewidth=0.5)
@@ -62,11 +69,13 @@ def loss_curves(curves: Mapping[str, Mapping[str, Sequence[float]]], target: str
 
 
 def ablation_differences(rows: Sequence[Difference], target: str | Path) -> list[Path]:
-    """What each ablation changes: a panel a task, a line an ablation, the difference with its interval, the paper's beside it.
+    """What each ablation changes: a panel a task, a line an ablation, the difference with its interval, the paper's
+    beside it.
 
     rows: `(label, panel, value, low, high, paper)`: the metric of the ablation minus the default's, the ends of its
     interval (None: there is none), and the difference that the paper publishes (None: not known), all in the task's own
-    unit. Labels and tasks are drawn in the order in which they come first. Returns the PNG and the PDF; DataError without rows.
+    unit. Labels and tasks are drawn in the order in which they come first. Returns the PNG and the PDF; DataError
+    without rows.
     """
     if not rows:
         raise DataError("there are no differences to draw; give at least two runs")
@@ -74,7 +83,9 @@ def ablation_differences(rows: Sequence[Difference], target: str | Path) -> list
     published = any(row[5] is not None for row in rows)
     with rc_context(STYLE):
         wide = 0.075 * max(map(len, labels)) + 0.4
-        figure = Figure(figsize=(2.1 * len(tasks) + wide, 0.32 * len(labels) + 1.0 + 0.25 * published), layout="constrained")
+        figure = Figure(
+            figsize=(2.1 * len(tasks) + wide, 0.32 * len(labels) + 1.0 + 0.25 * published), layout="constrained"
+        )
         panels = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
         for axis, task in zip(panels, tasks):
             axis.axvline(0, color="black", linewidth=0.8, zorder=1)
@@ -86,7 +97,9 @@ def ablation_differences(rows: Sequence[Difference], target: str | Path) -> list
                     axis.plot([low, high], [place, place], color=OURS, linewidth=1.6, solid_capstyle="butt", zorder=2)
                 axis.plot(value, place, "o", color=OURS, markersize=4.5, zorder=3)
                 if paper is not None:
-                    axis.plot(paper, place + 0.28, "D", markerfacecolor="white", markeredgecolor=SAID, markersize=4, zorder=3)
+                    axis.plot(
+                        paper, place + 0.28, "D", markerfacecolor="white", markeredgecolor=SAID, markersize=4, zorder=3
+                    )
             axis.set(title=task, xlabel="ablation − default", ylim=(len(labels) - 0.4, -0.6))
             axis.set_yticks(range(len(labels)), labels)
             axis.tick_params(left=False)
@@ -94,8 +107,19 @@ def ablation_differences(rows: Sequence[Difference], target: str | Path) -> list
             axis.grid(axis="x", alpha=0.25, linewidth=0.5)
             axis.margins(x=0.12)
         if published:
-            ours = Line2D([], [], color=OURS, marker="o", markersize=4.5, linewidth=1.6, label="here, with its 95 % interval")
-            paper = Line2D([], [], color=SAID, marker="D", markersize=4, linewidth=0, markerfacecolor="white", label="published, on other data and weights")
+            ours = Line2D(
+                [], [], color=OURS, marker="o", markersize=4.5, linewidth=1.6, label="here, with its 95 % interval"
+            )
+            paper = Line2D(
+                [],
+                [],
+                color=SAID,
+                marker="D",
+                markersize=4,
+                linewidth=0,
+                markerfacecolor="white",
+                label="published, on other data and weights",
+            )
             figure.legend(handles=[ours, paper], loc="outside lower center", ncols=2)
         return save(figure, target)
 

@@ -1,4 +1,6 @@
-"""An LLM judge behind any OpenAI-compatible endpoint: a score from 0 to 5 for each answer, asked for in two turns (Table 6)."""
+"""An LLM judge behind any OpenAI-compatible endpoint: a score from 0 to 5 for each answer, asked for in two turns
+(Table 6).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from anyecg import endpoint
-from anyecg.endpoint import Endpoint, EndpointConfig, Reply, Request
 from anyecg.config.fingerprint import fingerprint
+from anyecg.endpoint import Endpoint, EndpointConfig, Reply, Request
 from anyecg.evaluation.score_parser import CUT, EMPTY, read_score
 from anyecg.files import atomic_write
 from anyecg.tasks.reply import without_thoughts
@@ -29,7 +31,9 @@ NO_REPORT = "ECG without a report to judge by"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge made of one answer: a score from 0 to 5, or None and why there is none; what it wrote in each turn."""
+    """What a judge made of one answer: a score from 0 to 5, or None and why there is none; what it wrote in each
+    turn.
+    """
 
     score: float | None
     unjudged: str = ""
@@ -40,9 +44,11 @@ class Verdict:
 class Judge:
     """The judge of one run: replies and verdicts are kept in the run's folder, so nothing is asked twice.
 
-    Two turns an answer, as the paper's: the question with each ECG's report and the answer, to which the judge writes an
+    Two turns an answer, as the paper's: the question with each ECG's report and the answer, to which the judge writes
+    an
     assessment; then that conversation with a request for the number alone. Killed, or stopped by an endpoint that went
-    down (EndpointError), the same call goes on from the replies in `judge.sqlite`. Once all are judged, `judgements.jsonl`
+    down (EndpointError), the same call goes on from the replies in `judge.sqlite`. Once all are judged,
+    `judgements.jsonl`
     holds the verdicts, those without a score too; delete it to have these asked again.
     """
 
@@ -70,7 +76,14 @@ class Judge:
             else:
                 verdicts[key] = Verdict(None, _missing(reply))
         closings = [
-            Request(({"role": "user", "content": turns[key][0]}, {"role": "assistant", "content": text}, {"role": "user", "content": turns[key][1]}), about=key)
+            Request(
+                (
+                    {"role": "user", "content": turns[key][0]},
+                    {"role": "assistant", "content": text},
+                    {"role": "user", "content": turns[key][1]},
+                ),
+                about=key,
+            )
             for key, text in assessed.items()
         ]
         for reply in self._replies(closings):
@@ -97,7 +110,12 @@ class Judge:
 
     def _keep(self, verdicts: Mapping[str, Verdict]) -> None:
         with atomic_write(self.folder / JUDGEMENTS) as part:
-            part.write_text("".join(json.dumps({"asked": key, **asdict(verdict)}) + "\n" for key, verdict in sorted(verdicts.items())), encoding="utf-8")
+            part.write_text(
+                "".join(
+                    json.dumps({"asked": key, **asdict(verdict)}) + "\n" for key, verdict in sorted(verdicts.items())
+                ),
+                encoding="utf-8",
+            )
 
 
 def _missing(reply: Reply) -> str:

@@ -1,4 +1,6 @@
-"""Predictions: kept once by all that determines them, shared by every run, and copied in order into the folder of each."""
+"""Predictions: kept once by all that determines them, shared by every run, and copied in order into the folder of
+each.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +27,26 @@ DIGITS = 6  # of a score
 
 
 class PredictionStore:
-    """A folder of predictions by content: a file an answerer and view, a JSON line `{"key", "id", "text"[, "scores"]}` a prediction.
+    """A folder of predictions by content: a file an answerer and view, a JSON line `{"key", "id", "text"[, "scores"]}`
+    a prediction.
 
-    A prediction's key holds the question as it was put (words, windows, recordings) and the company that it was answered in
-    (`Answerer.company`), the file's name the answerer with its decoding (`Answerer.key`) and the view. Another statistic, task, view or
-    limit so asks for nothing that is kept, and what is kept changes nothing that is asked. Several runs may add to a file at once: a
+    A prediction's key holds the question as it was put (words, windows, recordings) and the company that it was
+    answered in
+    (`Answerer.company`), the file's name the answerer with its decoding (`Answerer.key`) and the view. Another
+    statistic, task, view or
+    limit so asks for nothing that is kept, and what is kept changes nothing that is asked. Several runs may add to a
+    file at once: a
     line is written in one piece, and the same prediction twice is the same.
     """
 
     def __init__(self, folder: Path | str, stores: Stores | None = None) -> None:
         self.folder, self.stores = Path(folder) / FORMAT, stores
 
-    def predict(self, answerer: Answerer, samples: Sequence[ECGSample], view: str, told: Callable[[], None] = lambda: None) -> dict[str, Prediction]:
-        """Id -> prediction in the order of the samples: what is kept, and what the answerer adds, kept as it comes; told: called for each.
+    def predict(
+        self, answerer: Answerer, samples: Sequence[ECGSample], view: str, told: Callable[[], None] = lambda: None
+    ) -> dict[str, Prediction]:
+        """Id -> prediction in the order of the samples: what is kept, and what the answerer adds, kept as it comes;
+        told: called for each.
 
         DataError for a prediction too few or too many.
         """
@@ -54,7 +63,10 @@ class PredictionStore:
                     file.write(b"\n")  # after a line that a kill cut short
                 for prediction in answerer.answer(list(samples), view, answered=set(found)):
                     if prediction.id in found or prediction.id not in keys:
-                        raise DataError(f"view {view}: a prediction for question {prediction.id}, which was not asked or is answered already")
+                        raise DataError(
+                            f"view {view}: a prediction for question {prediction.id}, which was not asked or is "
+                            f"answered already"
+                        )
                     prediction = found[prediction.id] = rounded(prediction)
                     with report_write_errors(path):
                         _write(file, _line({"key": keys[prediction.id], "id": prediction.id}, prediction))
@@ -85,12 +97,18 @@ class PredictionStore:
         if turns and turns[-1][0] == "assistant":
             turns.pop()
         windows = [[window.record, window.start, window.end] for window in sample.records]
-        sources = [self.stores[window.record.partition("/")[0]].fingerprint for window in sample.records] if self.stores is not None else []
+        sources = (
+            [self.stores[window.record.partition("/")[0]].fingerprint for window in sample.records]
+            if self.stores is not None
+            else []
+        )
         return fingerprint(sample.id, sample.task, sample.subset, windows, sources, turns, dict(sample.meta), length=20)
 
 
 def read_kept(path: Path) -> dict[str, Prediction]:
-    """Key -> prediction of a kept file; a line that cannot be read, such as one that a kill cut short, is asked again. A missing file is empty."""
+    """Key -> prediction of a kept file; a line that cannot be read, such as one that a kill cut short, is asked
+    again. A missing file is empty.
+    """
     if not path.exists():
         return {}
     kept, damaged = {}, 0
@@ -103,7 +121,11 @@ def read_kept(path: Path) -> dict[str, Prediction]:
         except (ValueError, KeyError, TypeError):
             damaged += 1
     if damaged:
-        log.warning("%s: %d lines cannot be read, perhaps cut short by an interruption; their questions are asked again", path, damaged)
+        log.warning(
+            "%s: %d lines cannot be read, perhaps cut short by an interruption; their questions are asked again",
+            path,
+            damaged,
+        )
     return kept
 
 
@@ -115,7 +137,9 @@ def write_predictions(path: Path, predictions: Mapping[Key, Prediction]) -> None
 
 
 def read_predictions(path: Path) -> dict[Key, str]:
-    """(task, view, id) -> text of a `predictions.jsonl`; a missing file is empty. Raises DataError naming the line that cannot be read."""
+    """(task, view, id) -> text of a `predictions.jsonl`; a missing file is empty. Raises DataError naming the line
+    that cannot be read.
+    """
     if not path.exists():
         return {}
     given: dict[Key, str] = {}
@@ -124,7 +148,10 @@ def read_predictions(path: Path) -> dict[Key, str]:
             row = json.loads(line)
             given[str(row["task"]), str(row["view"]), str(row["id"])] = _prediction(row).text
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}, line {number}: not a prediction ({error}); give the command of the run again, which writes it anew") from error
+            raise DataError(
+                f"{path}, line {number}: not a prediction ({error}); give the command of the run again, which writes "
+                f"it anew"
+            ) from error
     return given
 
 

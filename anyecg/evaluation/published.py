@@ -21,7 +21,8 @@ class PublishedTable:
     """A table of a paper: row -> column -> its figure, None where it is not known.
 
     task: whose metrics it has, "" where its columns are tasks; columns: column -> its title. A column is the name of a
-    metric, or BREAKDOWN/GROUP/METRIC. metrics: of a column that is a task, metric -> what it means, where its figures are
+    metric, or BREAKDOWN/GROUP/METRIC. metrics: of a column that is a task, metric -> what it means, where its figures
+    are
     of a metric that is not the task's headline.
     """
 
@@ -40,8 +41,13 @@ class PublishedTable:
 
     def beside(self, row: str, tasks: Mapping[str, Any]) -> dict[str, tuple[str, float | None]]:
         """Task -> the metric of ours that a row's figure stands beside, and the figure; tasks: of `metrics.json`."""
-        known = {name: {metric for found in task["views"].values() for metric in found["metrics"]} for name, task in tasks.items()}
-        return {name: (self.metric(name, known[name], task["primary"]), self[row].get(name)) for name, task in tasks.items()}
+        known = {
+            name: {metric for found in task["views"].values() for metric in found["metrics"]}
+            for name, task in tasks.items()
+        }
+        return {
+            name: (self.metric(name, known[name], task["primary"]), self[row].get(name)) for name, task in tasks.items()
+        }
 
     def metric(self, task: str, known: Collection[str], primary: str) -> str:
         """The metric that a task's figures stand beside: the one they are of where `known` has it, else `primary`."""
@@ -69,7 +75,11 @@ def of_tasks(path: str | Path = DEFAULT) -> list[PublishedTable]:
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: no published tables can be read ({error!r})") from error
     found = [load(name, path) for name in names]
-    return [table for table in found if any(value is not None for figures in table.rows.values() for value in figures.values())]
+    return [
+        table
+        for table in found
+        if any(value is not None for figures in table.rows.values() for value in figures.values())
+    ]
 
 
 def _read(path: Path) -> Any:
@@ -85,8 +95,18 @@ def _table(content: Any, name: str, path: Path) -> PublishedTable:
     for row, figures in rows.items():
         for column, value in figures.items():
             if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-                raise ConfigError(f"{path}: tables.{name}.rows.{row}.{column}: expected a number or null, got {value!r}")
+                raise ConfigError(
+                    f"{path}: tables.{name}.rows.{row}.{column}: expected a number or null, got {value!r}"
+                )
             if columns and column not in columns:
-                raise ConfigError(f"{path}: tables.{name}.rows.{row}.{column}: is no column of the table (known: {', '.join(columns)})")
-    metrics = {str(task): {str(metric): str(meaning) for metric, meaning in named.items()} for task, named in entry.get("metrics", {}).items()}
-    return PublishedTable(str(content["source"]), str(entry["caption"]), rows, str(entry.get("task", "")), columns, metrics)
+                raise ConfigError(
+                    f"{path}: tables.{name}.rows.{row}.{column}: is no column of the table (known: "
+                    f"{', '.join(columns)})"
+                )
+    metrics = {
+        str(task): {str(metric): str(meaning) for metric, meaning in named.items()}
+        for task, named in entry.get("metrics", {}).items()
+    }
+    return PublishedTable(
+        str(content["source"]), str(entry["caption"]), rows, str(entry.get("task", "")), columns, metrics
+    )

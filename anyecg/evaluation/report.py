@@ -12,9 +12,9 @@ from rich.console import Console
 from anyecg.config.schema import Experiment
 from anyecg.data.store.store import Stores
 from anyecg.evaluation import bars, published
-from anyecg.evaluation.predictions import Key
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.figure_data import loss_curve
+from anyecg.evaluation.predictions import Key
 from anyecg.evaluation.tables import Grid, table, terminal
 from anyecg.files import atomic_write
 from anyecg.tasks.base import Task
@@ -24,34 +24,58 @@ from anyecg.types import ECGSample, Prediction
 WIDTH = 136  # columns the headline table needs
 
 
-def figure_data(experiment: Experiment, stages: Sequence[PlannedStage], samples: Mapping[str, Sequence[ECGSample]], tasks: Mapping[str, Task],
-                stores: Stores, predictions: Mapping[Key, Prediction]) -> dict[str, Any]:
+def figure_data(
+    experiment: Experiment,
+    stages: Sequence[PlannedStage],
+    samples: Mapping[str, Sequence[ECGSample]],
+    tasks: Mapping[str, Task],
+    stores: Stores,
+    predictions: Mapping[Key, Prediction],
+) -> dict[str, Any]:
     """What of a run's `metrics.json` its figures need beside the metrics."""
-    drawn: dict[str, Any] = {"loss": [{"stage": stage.name, **loss_curve(stage.folder / "loss.csv")} for stage in stages]}
+    drawn: dict[str, Any] = {
+        "loss": [{"stage": stage.name, **loss_curve(stage.folder / "loss.csv")} for stage in stages]
+    }
     for name, task in tasks.items() if SIGNAL in experiment.evaluation.views else ():
-        texts = {id: prediction.text for (of, view, id), prediction in predictions.items() if (of, view) == (name, SIGNAL)}
+        texts = {
+            id: prediction.text for (of, view, id), prediction in predictions.items() if (of, view) == (name, SIGNAL)
+        }
         if examples := task.drawn(samples[name], texts, stores, experiment.evaluation.seed):
             drawn[name] = examples
     return {"paper_row": experiment.paper_row, "figures": drawn, "reused_despite_code": reused_despite(stages)}
 
 
 def write_report(folder: Path, experiment: Experiment, metrics: Mapping[str, Any], more: Sequence[Grid] = ()) -> None:
-    """Write `table.md`, at its end the tables of `more`, and `figures/` into the run's folder, and print the headline table; metrics: `metrics.json`."""
+    """Write `table.md`, at its end the tables of `more`, and `figures/` into the run's folder, and print the
+    headline table; metrics: `metrics.json`.
+    """
     paper = published.load().beside(experiment.paper_row, metrics["tasks"]) if experiment.paper_row else None
     with atomic_write(folder / "table.md") as part:
-        part.write_text(head(folder, experiment, metrics) + "\n".join([table(metrics, paper, published.of_tasks()), *(grid.markdown() for grid in more)]))
+        part.write_text(
+            head(folder, experiment, metrics)
+            + "\n".join([table(metrics, paper, published.of_tasks()), *(grid.markdown() for grid in more)])
+        )
     list(bars.run_figures(json.loads(json.dumps(metrics, sort_keys=True)), folder / "figures"))
     console = Console()
     Console(width=max(console.width, WIDTH)).print(terminal(metrics, paper))
 
 
 def head(folder: Path, experiment: Experiment, metrics: Mapping[str, Any]) -> str:
-    """What `table.md` begins with: which run this is, who answered, and what was reused although its code has changed since."""
+    """What `table.md` begins with: which run this is, who answered, and what was reused although its code has
+    changed since.
+    """
     who = metrics.get("answerer", {"name": experiment.answerer.name, "knows": experiment.answerer.component.knows})
-    lines = [f"# {folder.name}", experiment.description, f"scale {experiment.scale}, seed {experiment.seed}; test split by patient; "
-             f"answered by {who['name']}, which knows {who['knows']} beforehand"]
+    lines = [
+        f"# {folder.name}",
+        experiment.description,
+        f"scale {experiment.scale}, seed {experiment.seed}; test split by patient; "
+        f"answered by {who['name']}, which knows {who['knows']} beforehand",
+    ]
     if despite := metrics.get("reused_despite_code"):
-        lines.append("Reused although the code has changed since (reuse_despite): " + "; ".join(f"{name} ({', '.join(parts)})" for name, parts in despite.items()))
+        lines.append(
+            "Reused although the code has changed since (reuse_despite): "
+            + "; ".join(f"{name} ({', '.join(parts)})" for name, parts in despite.items())
+        )
     return "\n\n".join(lines) + "\n\n"
 
 

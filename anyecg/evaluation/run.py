@@ -44,9 +44,11 @@ FINISHED = "finished"  # in a run's folder, written last: the key of its predict
 
 
 class Run:
-    """One experiment and its folder. Each part is made when it is first asked for; `claim`, `train` and `evaluate`, in this order, do the run.
+    """One experiment and its folder. Each part is made when it is first asked for; `claim`, `train` and `evaluate`, in
+    this order, do the run.
 
-    experiment: resolved; folder: what the run leaves; model, stages: at the end of the curriculum, after `train` (no model on other
+    experiment: resolved; folder: what the run leaves; model, stages: at the end of the curriculum, after `train` (no
+    model on other
     processes than the first).
     """
 
@@ -64,7 +66,10 @@ class Run:
     def open(cls, folder: Path | str) -> Run:
         """The run that left a folder, with the configuration that it saved there; DataError where there is none."""
         if not (Path(folder) / "config.yaml").exists():
-            raise DataError(f"{folder} is not the folder of a run: it has no config.yaml (python -m anyecg.run leaves runs under runs/)")
+            raise DataError(
+                f"{folder} is not the folder of a run: it has no config.yaml (python -m anyecg.run leaves runs under "
+                f"runs/)"
+            )
         return cls(config.load(Path(folder) / "config.yaml"), folder)
 
     @cached_property
@@ -119,33 +124,52 @@ class Run:
         return read_run(self.folder)
 
     def finished_stages(self) -> list[PlannedStage]:
-        """The finished run's stages in order, from the links in its folder, no data read; CheckpointError names the one that is missing."""
+        """The finished run's stages in order, from the links in its folder, no data read; CheckpointError names the
+        one that is missing.
+        """
         stages = []
         for name in self.experiment.trained():
             link = self.folder / "stages" / name
             if not (link / DONE).exists():
                 where = f" ({link} points to {os.readlink(link)})" if link.is_symlink() else ""
-                raise CheckpointError(f"{self.folder}: the output of stage '{name}' is missing{where}; put the stages back, or give the command of the "
-                                      "run again to train it")
+                raise CheckpointError(
+                    f"{self.folder}: the output of stage '{name}' is missing{where}; put the stages back, or give the "
+                    f"command of the "
+                    "run again to train it"
+                )
             folder = link.resolve()
             key = json.loads((folder / DONE).read_text())["key"]
-            stages.append(PlannedStage(name=name, cfg=self.experiment.stages[name], key=key, folder=folder, seed=self.experiment.seed))
+            stages.append(
+                PlannedStage(
+                    name=name, cfg=self.experiment.stages[name], key=key, folder=folder, seed=self.experiment.seed
+                )
+            )
         return stages
 
     def key(self) -> str:
         """The key of everything that determines the run's metrics."""
-        settings = {k: v for k, v in config.to_dict(self.experiment.evaluation).items() if k not in ("judge", "conversations", "corpora", "task_settings")}
+        settings = {
+            k: v
+            for k, v in config.to_dict(self.experiment.evaluation).items()
+            if k not in ("judge", "conversations", "corpora", "task_settings")
+        }
         stages = self.stages or plan(self.experiment, self.data.fingerprint)
-        return fingerprint(self.experiment.answerer, [stage.key for stage in stages], settings, self.evaluation_data.fingerprint)
+        return fingerprint(
+            self.experiment.answerer, [stage.key for stage in stages], settings, self.evaluation_data.fingerprint
+        )
 
     def is_finished(self) -> bool:
         """Whether the folder holds all that a run leaves, of this configuration, this data and these stages."""
-        if not (self.folder / FINISHED).exists() or _meaning((self.folder / "config.yaml").read_text()) != _meaning(config.dump(self.experiment)):
+        if not (self.folder / FINISHED).exists() or _meaning((self.folder / "config.yaml").read_text()) != _meaning(
+            config.dump(self.experiment)
+        ):
             return False
         return (self.folder / FINISHED).read_text() == self.key()
 
     def claim(self) -> None:
-        """Check the configuration and the machine, connect the processes, and take the folder; an earlier run of another configuration is moved aside."""
+        """Check the configuration and the machine, connect the processes, and take the folder; an earlier run of
+        another configuration is moved aside.
+        """
         if self.experiment.paper_row:
             check_row(self.experiment.paper_row)
         check_machine(self.experiment.trainer)
@@ -158,14 +182,19 @@ class Run:
     def train(self) -> None:
         """Build the data and bring the model to the end of the stages that the answerer needs.
 
-        DataError or ConfigError, before anything is trained, for an evaluation without questions or one that the answerer cannot answer.
+        DataError or ConfigError, before anything is trained, for an evaluation without questions or one that the
+        answerer cannot answer.
         """
         with first_alone():
             data, asked, text_encoder = self.data, self.evaluation_data, self.text_encoder
         require_questions(asked, self.experiment, self.scripts)
-        require_answers(self.answerer, self.experiment.answerer.name, list(self.experiment.evaluated_tasks()), self.scripts)
+        require_answers(
+            self.answerer, self.experiment.answerer.name, list(self.experiment.evaluated_tasks()), self.scripts
+        )
         if self.answerer.uses is None or self.answerer.uses:
-            self.model, self.stages = run_curriculum(self.experiment, partial(build_model, self.experiment, data), data, text_encoder)
+            self.model, self.stages = run_curriculum(
+                self.experiment, partial(build_model, self.experiment, data), data, text_encoder
+            )
         if is_first():
             for stage in self.stages:
                 link(self.folder / "stages" / stage.name, stage.folder)
@@ -175,7 +204,15 @@ class Run:
         if self.model is not None:
             cuda = self.experiment.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
             self.model.to("cuda" if cuda else "cpu")
-        fitting = Fitting(self.experiment, TrainingQuestions(self.data), self.evaluation_data.stores, self.tasks, self.model, self.stages, self.text_encoder)
+        fitting = Fitting(
+            self.experiment,
+            TrainingQuestions(self.data),
+            self.evaluation_data.stores,
+            self.tasks,
+            self.model,
+            self.stages,
+            self.text_encoder,
+        )
         self.answerer.fit(fitting)
         references = {}
         for name in self.experiment.evaluation.references:
@@ -193,14 +230,37 @@ class Run:
         judge = Judge(settings.judge, self.folder) if settings.judge.url else None
         facts = {"answerer": {"name": experiment.answerer.name, "knows": answerer.knows}}
         metrics = evaluate(
-            answerer, self.samples, self.tasks, self.folder, views=settings.views, bootstrap=settings.bootstrap, seed=settings.seed, store=store,
-            references=references, patients=patients_of([sample for part in self.samples.values() for sample in part], stores), seconds=stores.seconds,
-            judge=judge, more=lambda found: facts | figure_data(experiment, self.stages, self.samples, self.tasks, stores, found),
+            answerer,
+            self.samples,
+            self.tasks,
+            self.folder,
+            views=settings.views,
+            bootstrap=settings.bootstrap,
+            seed=settings.seed,
+            store=store,
+            references=references,
+            patients=patients_of([sample for part in self.samples.values() for sample in part], stores),
+            seconds=stores.seconds,
+            judge=judge,
+            more=lambda found: facts | figure_data(experiment, self.stages, self.samples, self.tasks, stores, found),
         )
         held = []
         if self.scripts:
             views = [view for view in (SIGNAL, BLIND) if view in settings.views]
-            held = [turns.grid(conversation.hold(answerer, self.scripts, self.samples, self.folder, settings.seed, store, views, settings.bootstrap))]
+            held = [
+                turns.grid(
+                    conversation.hold(
+                        answerer,
+                        self.scripts,
+                        self.samples,
+                        self.folder,
+                        settings.seed,
+                        store,
+                        views,
+                        settings.bootstrap,
+                    )
+                )
+            ]
         write_report(self.folder, experiment, metrics, held)
         with atomic_write(self.folder / FINISHED) as part:
             part.write_text(self.key())
@@ -224,7 +284,9 @@ def claim_folder(folder: Path, experiment: Experiment) -> Path:
 
 
 def _meaning(text: str, judged: bool = True) -> Any:
-    """A resolved configuration as plain values, with today's defaults for keys that are newer than it; judged: with its LLM judge."""
+    """A resolved configuration as plain values, with today's defaults for keys that are newer than it; judged: with
+    its LLM judge.
+    """
     try:
         values = config.to_dict(config.build(Experiment, yaml.safe_load(text), "config.yaml"))
     except (yaml.YAMLError, ConfigError):

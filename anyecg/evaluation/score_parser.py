@@ -1,7 +1,9 @@
 """The score from 0 to 5 that a judge's reply gives, or why there is none.
 
-Every number of a reply gets a part to play by the words around it. A number that names an ECG, counts findings, belongs to one criterion,
-is denied, supposed, a bound or a deduction is no score. Of the others a final score comes before one that is called the score, given or
+Every number of a reply gets a part to play by the words around it. A number that names an ECG, counts findings, belongs
+to one criterion,
+is denied, supposed, a bound or a deduction is no score. Of the others a final score comes before one that is called the
+score, given or
 out of five, and these before a number that stands alone; two different ones of the same rank are none.
 """
 
@@ -20,7 +22,11 @@ LONGEST, MOST = 2000, 60  # characters and numbers of a reply, without its thoug
 # Why a reply has no score.
 EMPTY = "empty reply"
 CUT, NO_NUMBER, SEVERAL = "reply cut before its number", "reply without a number", "reply with several numbers"
-OUTSIDE, OTHER_SCALE, IN_PROSE = "number outside 0 to 5", "score on another scale", "number in prose that is not called the score"
+OUTSIDE, OTHER_SCALE, IN_PROSE = (
+    "number outside 0 to 5",
+    "score on another scale",
+    "number in prose that is not called the score",
+)
 
 _N = r"(?:(?<![\w.)])-)?(?<![\w.,^±])\d{1,9}(?:\.\d{1,9})?(?![\w,]{0,9}\d|\.{1,3}\d|\^)(?!(?!pts?\b|points?\b|stars?\b|分)[^\W\d_])"
 _SCORE = r"(?:scores?|ratings?|grades?|marks?|evaluation|verdict|评分|分数|得分|打分|スコア|点数|punktzahl|bewertung|note|puntuaci[oó]n|puntaje|calificaci[oó]n|punteggio|pontua[cç][aã]o|оценка)"
@@ -34,12 +40,27 @@ _IN_WORDS = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _HALF = re.compile(r"(\d)\s*(?:½|\s1/2\b(?!\s*/))")
-_ZERO_TO_FIVE = re.compile(r"[(\[]?\s*\b(?:(?:from|between|of|on\s+a\s+scale\s+(?:of|from))\s+)?(?<![\d.])0(?:\.0)?\s*(?:-|to|and|~)\s*5(?:\.0)?\b(?!\s*=|\.\d)(?:[\s-]*(?:scale|points?))?\s*[)\]]?", re.IGNORECASE)
-_OTHER_RANGE = re.compile(r"(?:[(\[]\s*|\bscale\s+(?:of|from)\s+|\bscale\s+)\d+\s*(?:-|to)\s*\d+\s*(?:[)\]]|\b)|\b\d+\s*(?:-|to)\s*\d+\s*(?:-?point\s+)?scale\b", re.IGNORECASE)
-_MAXIMUM = re.compile(r"\(?\s*(?:out\s+of\s+)?\bmax(?:imum)?\b\.?(?:\s+(?:possible|score|points?|of|is|being)){0,3}\s*[:=]?\s*5(?:\.0)?\b\s*\)?", re.IGNORECASE)
+_ZERO_TO_FIVE = re.compile(
+    r"[(\[]?\s*\b(?:(?:from|between|of|on\s+a\s+scale\s+(?:of|from))\s+)?(?<![\d.])0(?:\.0)?\s*(?:-|to|and|~)\s*5(?:\.0)?\b(?!\s*=|\.\d)(?:[\s-]*(?:scale|points?))?\s*[)\]]?",
+    re.IGNORECASE,
+)
+_OTHER_RANGE = re.compile(
+    r"(?:[(\[]\s*|\bscale\s+(?:of|from)\s+|\bscale\s+)\d+\s*(?:-|to)\s*\d+\s*(?:[)\]]|\b)|\b\d+\s*(?:-|to)\s*\d+\s*(?:-?point\s+)?scale\b",
+    re.IGNORECASE,
+)
+_MAXIMUM = re.compile(
+    r"\(?\s*(?:out\s+of\s+)?\bmax(?:imum)?\b\.?(?:\s+(?:possible|score|points?|of|is|being)){0,3}\s*[:=]?\s*5(?:\.0)?\b\s*\)?",
+    re.IGNORECASE,
+)
 _PERCENT = re.compile(r"(?:[(=]\s*)?(?:or\s+|i\.e\.,?\s+)?\d+(?:\.\d+)?\s*%\s*\)?")
-_CONFIDENCE = re.compile(r"\b(?:confidence|certainty|probability)\b\W{0,3}(?:level|score|is|of)?\W{0,3}\d+(?:\.\d+)?(?:\s*/\s*\d+)?\s*%?", re.IGNORECASE)
-_SUM = re.compile(rf"(?<![\w./])[(\d][\d\s().]{{0,12}}(?:[+*x×/-][\d\s().]{{0,12}}){{1,4}}=\s*({_N})(?!\s*%)|{_N}\s+(?:minus|plus|less)\s+{_N}\s+(?:is|equals|gives|makes|=)\s+({_N})", re.IGNORECASE)
+_CONFIDENCE = re.compile(
+    r"\b(?:confidence|certainty|probability)\b\W{0,3}(?:level|score|is|of)?\W{0,3}\d+(?:\.\d+)?(?:\s*/\s*\d+)?\s*%?",
+    re.IGNORECASE,
+)
+_SUM = re.compile(
+    rf"(?<![\w./])[(\d][\d\s().]{{0,12}}(?:[+*x×/-][\d\s().]{{0,12}}){{1,4}}=\s*({_N})(?!\s*%)|{_N}\s+(?:minus|plus|less)\s+{_N}\s+(?:is|equals|gives|makes|=)\s+({_N})",
+    re.IGNORECASE,
+)
 _OF_FIVE_IS = re.compile(rf"({_N}\s*/\s*5)\s*=\s*(?:0?\.\d+|{_N})(?!\s*/)")
 _DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b")
 _LIST = r"#?\d+(?:\s*(?:,\s*(?:and\s+)?|and|or|&|to|-|/)\s*#?\d+)*\b"
@@ -48,7 +69,10 @@ _NAMED = re.compile(rf"\b(?:{_THING})\s*{_LIST}(?:\s*(?:'s\s+score|score)?\s*[:=
 _ECG_OF = re.compile(r"\b(?:ECGs?|EKGs?)\s+\d\s*/\s*\d\b", re.IGNORECASE)
 _UNITS = r"(?:points?|pts?|stars?|marks?)"
 _PROSE = rf"(?:or|and|but|because|since|as|if|at|for|to|overall|would|is|was|in|on|out|of|with|given|due|though|although|however|instead|rather|from|here|seems?|should|appears?|only|not|it|the|a|an|this|that|my|score|scale|then|so|when|while|possible|{_UNITS})"
-_FRACTION_OF = re.compile(rf"{_N}\s*(?:/|\b(?:out\s+)?of\b|\bof\s+the\b)\s*(?:the\s+)?\d+(?:\.\d+)?[ ]+(?!{_PROSE}\b|overall\b)[^\W\d_]+|{_N}\s+of\s+the\s+\d+\b", re.IGNORECASE)
+_FRACTION_OF = re.compile(
+    rf"{_N}\s*(?:/|\b(?:out\s+)?of\b|\bof\s+the\b)\s*(?:the\s+)?\d+(?:\.\d+)?[ ]+(?!{_PROSE}\b|overall\b)[^\W\d_]+|{_N}\s+of\s+the\s+\d+\b",
+    re.IGNORECASE,
+)
 _COUNTED = re.compile(rf"{_N}(?=(?:[ ]+|-)[^\W\d_])(?![ ]+{_PROSE}\b)", re.IGNORECASE)
 _CRITERION = re.compile(
     r"\b(?:accuracy|completeness|relevance|clarity|rhythm|axis|precision|recall|coherence|fluency|correctness|helpfulness|safety|details?|conciseness|consistency|usefulness|faithfulness|comprehensiveness|"
@@ -56,37 +80,73 @@ _CRITERION = re.compile(
 _DEDUCTION = re.compile(
     rf"(?:\b(?:deduct(?:ed|ing|ions?)?|subtract(?:ed|ing)?|minus|los(?:e|es|t|ing)|penalty|take\s+off|off)\b\W{{0,3}}(?:of\s+|a\s+)?{_N}(?:\s+{_UNITS})?(?:\s+(?:off|for))?|(?<![\w.])-\s?\d+(?:\.\d+)?\s+(?:{_UNITS}\s+)?(?:for|because|due|since)\b"
     rf"|{_N}\s+{_UNITS}\s+(?:off|deducted|lost|less|down|taken|are\s+deducted|is\s+deducted)\b)", re.IGNORECASE)  # fmt: skip
-_PAST = re.compile(rf"\(\s*(?:was|were|previously|originally|initially|formerly)\s+{_N}\s*\)|\b(?:initially|originally|previously|at\s+first|first\s+thought|i\s+thought|earlier)\b[^.;\n\d]{{0,40}}{_N}(?:{_OUT_OF})?", re.IGNORECASE)
-_BOUND = re.compile(r"(?:(?<![-=<>])[<>≤≥±]=?|\b(?:at\s+(?:most|least)|(?:no\s+)?(?:more|less|higher|lower|greater|better|worse)\s+than|above|below|under|over|up\s+to|maximum(?:\s+(?:score|of|is))*|minimum(?:\s+(?:score|of|is))*|exceed(?:s|ing)?|beyond))\s*(?:an?\s+)?$", re.IGNORECASE)
+_PAST = re.compile(
+    rf"\(\s*(?:was|were|previously|originally|initially|formerly)\s+{_N}\s*\)|\b(?:initially|originally|previously|at\s+first|first\s+thought|i\s+thought|earlier)\b[^.;\n\d]{{0,40}}{_N}(?:{_OUT_OF})?",
+    re.IGNORECASE,
+)
+_BOUND = re.compile(
+    r"(?:(?<![-=<>])[<>≤≥±]=?|\b(?:at\s+(?:most|least)|(?:no\s+)?(?:more|less|higher|lower|greater|better|worse)\s+than|above|below|under|over|up\s+to|maximum(?:\s+(?:score|of|is))*|minimum(?:\s+(?:score|of|is))*|exceed(?:s|ing)?|beyond))\s*(?:an?\s+)?$",
+    re.IGNORECASE,
+)
 _TURN = re.compile(r"[.;!?\n](?=\s|$)|\n|,?\s*\b(?:but|so|hence|therefore|thus|however|overall)\b", re.IGNORECASE)
 _PIECE = re.compile(r"[.;!?](?=\s|$)|[\n,]|\b(?:but|so|hence|therefore|thus|however|and)\b|(?<=\d)\s-\s", re.IGNORECASE)
 _NEGATED = re.compile(r"\b(?:not|never|cannot|hardly|nor|without)\b|n['’]t\b", re.IGNORECASE)
-_SUPPOSED = re.compile(r"\b(?:if|unless|had|were|otherwise|instead|needs?|requires?|means?)\b|(?<!score )(?<!rating )(?<!grade )\bwould(?!\s+(?:\w+\s+)?(?:give|rate|score|say|assign|award|be\s+my|put|grade|mark))\b|\bcould\b", re.IGNORECASE)
-_AFTER_SUPPOSED = re.compile(rf"\s*(?:{_OUT_OF})?\s+(?:would\s+(?!be\s+my|be\s+the)|could|can|cannot|if|is\s+too|needs?|means?|requires?|unless|is\s+(?:completely|fully|entirely)|for\s+a\s+)", re.IGNORECASE)
+_SUPPOSED = re.compile(
+    r"\b(?:if|unless|had|were|otherwise|instead|needs?|requires?|means?)\b|(?<!score )(?<!rating )(?<!grade )\bwould(?!\s+(?:\w+\s+)?(?:give|rate|score|say|assign|award|be\s+my|put|grade|mark))\b|\bcould\b",
+    re.IGNORECASE,
+)
+_AFTER_SUPPOSED = re.compile(
+    rf"\s*(?:{_OUT_OF})?\s+(?:would\s+(?!be\s+my|be\s+the)|could|can|cannot|if|is\s+too|needs?|means?|requires?|unless|is\s+(?:completely|fully|entirely)|for\s+a\s+)",
+    re.IGNORECASE,
+)
 _BE = r"(?:\s*(?:is|was|are|of|be|would\s+be|should\s+be|will\s+be|comes?\s+to|becomes?|remains?|stands?\s+at|for\s+(?:this|the)\s+answer|now|[:=\"'|*-]|\(\s*\)|therefore|thus|hence|a|an|the|about|around|approximately|~|≈|>)){0,6}\s*"
 _OWN = r"(?:^|[^\w\s]|\n|\b(?:the|my|a|final|overall|total|this|answer's|its|and|so|is|of|assigned|suggested|proposed|resulting|judge's|with|numeric|numerical|response|give|giving|assign|i|as|quality|answer|llm)\s)\s*"
-_FINAL = re.compile(rf"\b(?:final|overall|total|in\s+total|altogether)\b\s*(?:{_SCORE}|answer|result)?{_BE}(?P<n>{_N})", re.IGNORECASE)
+_FINAL = re.compile(
+    rf"\b(?:final|overall|total|in\s+total|altogether)\b\s*(?:{_SCORE}|answer|result)?{_BE}(?P<n>{_N})", re.IGNORECASE
+)
 _LABELLED = re.compile(rf"(?:(?<=\")|(?P<own>{_OWN}))(?:final_|overall_)?{_SCORE}{_BE}(?P<n>{_N})", re.IGNORECASE)
-_DISSENT = re.compile(rf"(?:^|[.;,!?\n]\s*)(?:no|rather|maybe|perhaps|make\s+that)\b[,:]?\s+(?:(?:it's|a|it\s+is)\s+)?(?P<n>{_N})", re.IGNORECASE)
-_IS_SCORE = re.compile(rf"(?P<n>{_N})(?:{_OUT_OF})?\s+(?:is|would\s+be|as)\s+(?:my|the)\s+(?:final\s+)?{_SCORE}\b", re.IGNORECASE)
+_DISSENT = re.compile(
+    rf"(?:^|[.;,!?\n]\s*)(?:no|rather|maybe|perhaps|make\s+that)\b[,:]?\s+(?:(?:it's|a|it\s+is)\s+)?(?P<n>{_N})",
+    re.IGNORECASE,
+)
+_IS_SCORE = re.compile(
+    rf"(?P<n>{_N})(?:{_OUT_OF})?\s+(?:is|would\s+be|as)\s+(?:my|the)\s+(?:final\s+)?{_SCORE}\b", re.IGNORECASE
+)
 _FRACTION = re.compile(rf"{_N}\s*(?:/|\bout\s+of\b)\s*\d", re.IGNORECASE)
 _OTHER_FRACTION = re.compile(rf"{_N}\s*(?:/|\bout\s+of\b)\s*(?!{_FIVE})\d+(?:\.\d+)?", re.IGNORECASE)
-_LABELLED_FRACTION = re.compile(rf"(?:{_SCORE}|\b(?:final|overall|total)\b){_BE}{_N}\s*(?:/|\bout\s+of\b)\s*\d", re.IGNORECASE)
+_LABELLED_FRACTION = re.compile(
+    rf"(?:{_SCORE}|\b(?:final|overall|total)\b){_BE}{_N}\s*(?:/|\bout\s+of\b)\s*\d", re.IGNORECASE
+)
 _GIVEN = re.compile(
     rf"\b(?:merits?|deserves?|earns?|receives?|gets?|worth|(?:would|'d|will|'ll)\s+(?:give|say|go\s+with|award|assign|settle\s+on)|(?:rate|grade|mark|score)\s+(?:it|this))\b"
     rf"(?:\s+(?:it|this|that|an?|the|answer|response|only|just|about|around|of|at|as|with|strong|solid)){{0,4}}\s+(?P<n>{_N})", re.IGNORECASE)  # fmt: skip
 _OF_FIVE = re.compile(rf"(?P<n>{_N}){_OUT_OF}(?:\s*{_UNITS}\b)?", re.IGNORECASE)
-_FOLLOWED = re.compile(r"\s*(?:\Z|[.,;:!?()\[\]}\"'=|\n-]|(?:because|since|as|due|given|but|overall|for|with|and|though|although|on|is|would|in\s+total|considering)\b)", re.IGNORECASE)
-_SPAN = re.compile(r"\s*(?:-|~|±|to|or|and|/|,?\s*(?:or|maybe|perhaps|possibly|nearly|almost))\s*(?:(?:maybe|even|a|perhaps)\s+)*\d", re.IGNORECASE)
+_FOLLOWED = re.compile(
+    r"\s*(?:\Z|[.,;:!?()\[\]}\"'=|\n-]|(?:because|since|as|due|given|but|overall|for|with|and|though|although|on|is|would|in\s+total|considering)\b)",
+    re.IGNORECASE,
+)
+_SPAN = re.compile(
+    r"\s*(?:-|~|±|to|or|and|/|,?\s*(?:or|maybe|perhaps|possibly|nearly|almost))\s*(?:(?:maybe|even|a|perhaps)\s+)*\d",
+    re.IGNORECASE,
+)
 _SPAN_BEFORE = re.compile(r"\d\s*(?:-|~|to|or|and)\s*$", re.IGNORECASE)
-_GIVING = frozenset("rate rated rating score scored scores give gives gets grade graded mark marks deserves receives assign assigned award awarded overall final total so hence therefore thus earns merits say think".split())
+_GIVING = frozenset(
+    "rate rated rating score scored scores give gives gets grade graded mark marks deserves receives assign assigned award awarded overall final total so hence therefore thus earns merits say think".split()
+)
 _GLUE = _GIVING | frozenset(
-    "a an and answer as at be d for i in is it its my number of on out point points pts response s scale star stars that the this to would about around approximately roughly maybe perhaps probably think "
+    "a an and answer as at be d for i in is it its my number of on out point points pts response s scale star stars "
+    "that the this to would about around approximately roughly maybe perhaps probably think "
     "believe solid strong just only clear honest verdict judgement judgment evaluation assessment result assistant conclusion value ll m my ok okay sure here with you your let me conclude reply grade level-headed".split()
 )  # fmt: skip
 _LINE = re.compile(rf"[\W_]*(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*")
-_LEADING = re.compile(rf"\A[\s\"'(\[#~≈=>-]*(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[)\]\"']?(?=\s*(?:[,;:]|\s-+\s|-\s|\(|\.\s|\n|!|\b(?:because|since|as|due|given|for|but)\b))", re.IGNORECASE)
-_TRAILING = re.compile(rf"(?:[:.;!?\n=]|->|\s-|,\s*so|\b(?:so|hence|therefore|thus|but))\s+(?:(?:a|an|i|say|give|it|about|around|maybe)\s+){{0,3}}(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*\Z", re.IGNORECASE)
+_LEADING = re.compile(
+    rf"\A[\s\"'(\[#~≈=>-]*(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[)\]\"']?(?=\s*(?:[,;:]|\s-+\s|-\s|\(|\.\s|\n|!|\b(?:because|since|as|due|given|for|but)\b))",
+    re.IGNORECASE,
+)
+_TRAILING = re.compile(
+    rf"(?:[:.;!?\n=]|->|\s-|,\s*so|\b(?:so|hence|therefore|thus|but))\s+(?:(?:a|an|i|say|give|it|about|around|maybe)\s+){{0,3}}(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*\Z",
+    re.IGNORECASE,
+)
 _ENUMERATED = re.compile(r"^[ \t]*(\d)[.)][ \t]+(?=\S)", re.MULTILINE)
 
 
@@ -97,11 +157,15 @@ class _Number:
 
 
 def read_score(text: str, cut: bool = False) -> tuple[float | None, str]:
-    """The score from 0 to 5 that a reply gives, and ""; or None, and why there is none. cut: the reply hit its length limit.
+    """The score from 0 to 5 that a reply gives, and ""; or None, and why there is none. cut: the reply hit its length
+    limit.
 
-    Read: "4", "4/5", "**Score: 3.5**", "4 out of 5", "On a scale from 0 to 5: 4.", "Four.", JSON with a score, sums with their result, and with
-    reasons "I'd rate this 4/5 because ECG 2 is wrong", "4 - the answer is right". Not read: two different numbers, a number outside the scale or
-    on another one ("8/10", "80 %"), a bound (">= 4"), one that speaks of something else ("1 error", "3 of 5 ECGs are right"), words alone.
+    Read: "4", "4/5", "**Score: 3.5**", "4 out of 5", "On a scale from 0 to 5: 4.", "Four.", JSON with a score, sums
+    with their result, and with
+    reasons "I'd rate this 4/5 because ECG 2 is wrong", "4 - the answer is right". Not read: two different numbers, a
+    number outside the scale or
+    on another one ("8/10", "80 %"), a bound (">= 4"), one that speaks of something else ("1 error", "3 of 5 ECGs are
+    right"), words alone.
     """
     text = corrected(plain_text(text))
     if not text:
@@ -109,7 +173,9 @@ def read_score(text: str, cut: bool = False) -> tuple[float | None, str]:
     value = _json_score(json_value(text))
     if value is not None:
         return read_score(str(value)) if isinstance(value, str) else _within(value)
-    text = _IN_WORDS.sub(lambda word: re.sub(_WORD, lambda found: _WORDS[found[0].lower()], word[0], flags=re.IGNORECASE), text)
+    text = _IN_WORDS.sub(
+        lambda word: re.sub(_WORD, lambda found: _WORDS[found[0].lower()], word[0], flags=re.IGNORECASE), text
+    )
     text = _HALF.sub(r"\1.5", text)
     text = re.sub(r"[ ]{2,}", " ", _ZERO_TO_FIVE.sub(" ", re.sub(r"\d{12,}", "_", text)))
     if cut and re.search(r"\d\W*\Z", re.sub(_OUT_OF, " ", text)):
@@ -129,7 +195,9 @@ def read_score(text: str, cut: bool = False) -> tuple[float | None, str]:
     text = _without_others(text)
     fraction = _FRACTION.search(_OF_FIVE.sub(" ", text))
     if fraction:
-        if _LABELLED_FRACTION.search(_OF_FIVE.sub(" ", text)) or not (set(_scores(_FINAL, text)) | set(_scores(_LABELLED, text))):
+        if _LABELLED_FRACTION.search(_OF_FIVE.sub(" ", text)) or not (
+            set(_scores(_FINAL, text)) | set(_scores(_LABELLED, text))
+        ):
             return None, OTHER_SCALE
         text = _OTHER_FRACTION.sub(" _ ", text)
     found = _decided(text)
@@ -149,7 +217,11 @@ def _json_score(value: Any) -> Any | None:
     if not isinstance(value, dict):
         return None
     keys = {str(key).lower().replace(" ", "_"): item for key, item in value.items()}
-    for names in (("final_score", "overall_score", "total_score", "final_rating"), ("score", "rating", "grade", "mark"), ("answer", "result", "value")):
+    for names in (
+        ("final_score", "overall_score", "total_score", "final_rating"),
+        ("score", "rating", "grade", "mark"),
+        ("answer", "result", "value"),
+    ):
         held = [keys[name] for name in names if name in keys]
         if held:
             one = held[0] if all(item == held[0] for item in held) else None
@@ -169,7 +241,10 @@ def _without_others(text: str) -> str:
 
 def _decided(text: str) -> float | tuple[None, str] | None:
     """The score of a text by rank, (None, why) where two stand against each other, None where there is none."""
-    final, labelled = set(_scores(_FINAL, text)), {*_scores(_LABELLED, text), *_scores(_IS_SCORE, text), *_scores(_GIVEN, text)}
+    final, labelled = (
+        set(_scores(_FINAL, text)),
+        {*_scores(_LABELLED, text), *_scores(_IS_SCORE, text), *_scores(_GIVEN, text)},
+    )
     if labelled:
         labelled |= set(_scores(_DISSENT, text))
     stated = {found for found in _of_five(text)}
@@ -197,7 +272,13 @@ def _scores(pattern: re.Pattern[str], text: str) -> Iterator[float | None]:
         if _void(text, start, end):
             continue
         after = text[end : end + 60]
-        yield None if _SPAN.match(after) and not re.match(rf"\s*/\s*{_FIVE}", after) and not re.match(r"\s*(?:and|-)\s*_", after) else float(text[start:end])
+        yield (
+            None
+            if _SPAN.match(after)
+            and not re.match(rf"\s*/\s*{_FIVE}", after)
+            and not re.match(r"\s*(?:and|-)\s*_", after)
+            else float(text[start:end])
+        )
 
 
 def _of_five(text: str) -> Iterator[float | None]:
@@ -207,7 +288,9 @@ def _of_five(text: str) -> Iterator[float | None]:
         piece = _PIECE.split(text[max(0, start - 200) : start])[-1]
         piece = re.split(r"[:]", piece)[-1]
         words = _words(piece)
-        given = not words or _GLUE.issuperset(words) and (not _GIVING.isdisjoint(words) or set(words) <= _GLUE - _GIVING)
+        given = not words or (
+            _GLUE.issuperset(words) and (not _GIVING.isdisjoint(words) or set(words) <= _GLUE - _GIVING)
+        )
         if _SPAN_BEFORE.search(text[max(0, start - 20) : start]):
             yield None
         elif given and "_" not in piece and not _void(text, start, end) and _FOLLOWED.match(text, found.end()):
@@ -216,11 +299,17 @@ def _of_five(text: str) -> Iterator[float | None]:
 
 def _free(text: str) -> set[float]:
     """Numbers that could be the score; one out of five counts too."""
-    return {float(found[0]) for found in re.finditer(_N, re.sub(_OUT_OF, " ", text, flags=re.IGNORECASE)) if not _void(text, *_placed(found, text))}
+    return {
+        float(found[0])
+        for found in re.finditer(_N, re.sub(_OUT_OF, " ", text, flags=re.IGNORECASE))
+        if not _void(text, *_placed(found, text))
+    }
 
 
 def _placed(found: re.Match[str], text: str) -> tuple[int, int]:
-    """Where a number of a text without "out of five" stands in the text: the first place of the same digits at or after it."""
+    """Where a number of a text without "out of five" stands in the text: the first place of the same digits at or
+    after it.
+    """
     start = text.find(found[0], found.start())
     return (start, start + len(found[0])) if start >= 0 else found.span()
 
@@ -231,7 +320,9 @@ def _void(text: str, start: int, end: int) -> bool:
     piece, turn = _PIECE.split(before)[-1], _TURN.split(before)[-1]
     rest = text[end : end + 200]
     after = _TURN.split(rest)[0]
-    if _BOUND.search(before) and not re.match(r"\s*>", rest) or re.match(r"\s*(?:or\s+(?:more|less|higher|lower|better|above|below)|at\s+(?:most|best|least))\b", rest):
+    if (_BOUND.search(before) and not re.match(r"\s*>", rest)) or re.match(
+        r"\s*(?:or\s+(?:more|less|higher|lower|better|above|below)|at\s+(?:most|best|least))\b", rest
+    ):
         return True
     if _NEGATED.search(piece) or _SUPPOSED.search(turn) or _AFTER_SUPPOSED.match(rest):
         return True

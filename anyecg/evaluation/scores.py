@@ -1,4 +1,6 @@
-"""The scored rows of a task on disk, `scores/TASK.parquet`: of one version, each beside a fingerprint of its question."""
+"""The scored rows of a task on disk, `scores/TASK.parquet`: of one version, each beside a fingerprint of its
+question.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ QUESTION = "question"  # the column with the fingerprint, an int64
 def write_scores(path: Path, samples: Sequence[ECGSample], rows: Mapping[str, pd.DataFrame]) -> None:
     """Write the rows of `Task.score`, view -> a row a sample, with two columns more: `view` and `question`."""
     known = {sample.id: asked(sample) for sample in samples}
-    table = pd.concat([part.assign(view=view, **{QUESTION: part["id"].map(known).astype("int64")}) for view, part in rows.items()])
+    table = pd.concat(
+        [part.assign(view=view, **{QUESTION: part["id"].map(known).astype("int64")}) for view, part in rows.items()]
+    )
     table.attrs = {"format": FORMAT}
     with atomic_write(path) as part:
         table.to_parquet(part, index=False)
@@ -28,14 +32,19 @@ def read_scores(path: Path) -> dict[str, pd.DataFrame]:
     """view -> its rows; DataError where another version of anyecg wrote them."""
     table = pd.read_parquet(path)
     if table.attrs.get("format") != FORMAT:
-        raise DataError(f"{path} was written by another version of anyecg (this one reads '{FORMAT}'); delete {path.parents[1] / 'finished'} and give the "
-                        "command that made the run again: it scores the answers that are there anew and asks the model nothing")
+        raise DataError(
+            f"{path} was written by another version of anyecg (this one reads '{FORMAT}'); delete "
+            f"{path.parents[1] / 'finished'} and give the "
+            "command that made the run again: it scores the answers that are there anew and asks the model nothing"
+        )
     table.attrs = {}  # copied with every resample of a bootstrap otherwise
     return dict(iter(table.groupby("view")))
 
 
 def asked(sample: ECGSample) -> int:
-    """A number that changes with what is asked: the ECGs, their windows, the words, the true answer, and what it is scored by."""
+    """A number that changes with what is asked: the ECGs, their windows, the words, the true answer, and what it is
+    scored by.
+    """
     windows = [[window.record, window.start, window.end] for window in sample.records]
     turns = [[turn.role, turn.text] for turn in sample.conversation]
     return int(fingerprint(windows, turns, dict(sample.meta), length=15), 16)

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from anyecg.answerers.base import Answerer
+from anyecg.config.schema import Experiment
 from anyecg.data.dataset.data import Data
 from anyecg.evaluation.conversation import Script
-from anyecg.config.schema import Experiment
 from anyecg.types import SPLITS, ConfigError, DataError, ECGSample
 
 
 def require_questions(data: Data, experiment: Experiment, scripts: Sequence[Script] = ()) -> None:
-    """DataError with every task of the evaluation that has no question, and every conversation that none opens, before anything is trained."""
+    """DataError with every task of the evaluation that has no question, and every conversation that none opens,
+    before anything is trained.
+    """
     wrong, settings, tasks = [], experiment.evaluation, experiment.evaluated_tasks()
     for task, slot in tasks.items():
         counts = {split: len(data.questions.select(split=split, task=task)) for split in SPLITS}
@@ -24,15 +26,24 @@ def require_questions(data: Data, experiment: Experiment, scripts: Sequence[Scri
             wrong.append(f"evaluation.tasks: {task} has no question in the split {settings.split}; {advice}")
     for script in scripts:
         if script.opens not in tasks:
-            wrong.append(f"evaluation.conversations: '{script.name}' opens with a question of {script.opens}; add {script.opens} to evaluation.tasks")
+            wrong.append(
+                f"evaluation.conversations: '{script.name}' opens with a question of {script.opens}; add "
+                f"{script.opens} to evaluation.tasks"
+            )
     if wrong:
         raise DataError("\n".join(wrong))
 
 
 def require_answers(answerer: Answerer, name: str, tasks: Sequence[str], scripts: Sequence[Script] = ()) -> None:
-    """ConfigError where an answerer cannot answer a task of the evaluation, or hold its conversations, before anything is trained."""
-    wrong = [f"evaluation.tasks: answerer '{name}' does not answer {task} (it answers {', '.join(sorted(answerer.tasks))}); leave it out"
-             for task in tasks if answerer.tasks is not None and task not in answerer.tasks]
+    """ConfigError where an answerer cannot answer a task of the evaluation, or hold its conversations, before
+    anything is trained.
+    """
+    wrong = [
+        f"evaluation.tasks: answerer '{name}' does not answer {task} (it answers "
+        f"{', '.join(sorted(answerer.tasks))}); leave it out"
+        for task in tasks
+        if answerer.tasks is not None and task not in answerer.tasks
+    ]
     if scripts and not answerer.converses:
         wrong.append(f"evaluation.conversations: answerer '{name}' holds no conversations; set it to null")
     if wrong:
@@ -42,7 +53,8 @@ def require_answers(answerer: Answerer, name: str, tasks: Sequence[str], scripts
 def test_samples(data: Data, task: str, split: str, limit: int | None, seed: int) -> list[ECGSample]:
     """A task's questions of a split, in an order drawn evenly over subsets and patients; with a limit, its first.
 
-    A larger limit so begins with the questions of a smaller one, in the same order: predictions that are kept stay of use.
+    A larger limit so begins with the questions of a smaller one, in the same order: predictions that are kept stay of
+    use.
     """
     samples = [data.questions[int(row)] for row in data.questions.select(split=split, task=task)]
     order = np.random.default_rng(seed).permutation(len(samples))

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from anyecg.config.fingerprint import fingerprint
 from anyecg.evaluation.bootstrap import FEWEST, bounds, replicates
 from anyecg.evaluation.tables import MISSING, Grid, with_interval
-from anyecg.config.fingerprint import fingerprint
 from anyecg.files import atomic_write
 from anyecg.tasks.agreement import agreement, correlations
 from anyecg.tasks.multi_ecg.task import HIGHEST, shown
@@ -27,14 +27,18 @@ TOLD = 10  # problems named in one message
 
 
 def code(id: str, text: str) -> str:
-    """What names an answer on the sheet: it tells neither the model nor the kind of question, and changes with the answer."""
+    """What names an answer on the sheet: it tells neither the model nor the kind of question, and changes with the
+    answer.
+    """
     return "q" + fingerprint(id, text, length=9)  # a letter first: a spreadsheet takes 12e4567 for a number
 
 
 def draw(samples: Sequence[ECGSample], n: int, seed: int = 0) -> list[ECGSample]:
-    """n questions in random order, as many of each number of ECGs as there can be, of different patients first; all if there are fewer.
+    """n questions in random order, as many of each number of ECGs as there can be, of different patients first; all if
+    there are fewer.
 
-    Questions with an ECG that has no report are passed over: nobody could score their answers. DataError if there are no others.
+    Questions with an ECG that has no report are passed over: nobody could score their answers. DataError if there are
+    no others.
     """
     if n < 1:
         raise DataError(f"--n {n}: give at least one answer to score")
@@ -57,7 +61,9 @@ def draw(samples: Sequence[ECGSample], n: int, seed: int = 0) -> list[ECGSample]
 
 
 def write_sheet(path: Path, samples: Sequence[ECGSample], answers: Mapping[str, str]) -> None:
-    """A CSV for a spreadsheet, a row an answer, with an empty column for the score; answers: question's id -> the model's text."""
+    """A CSV for a spreadsheet, a row an answer, with an empty column for the score; answers: question's id -> the
+    model's text.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
@@ -68,22 +74,33 @@ def write_sheet(path: Path, samples: Sequence[ECGSample], answers: Mapping[str, 
         cells = [code(sample.id, answers[sample.id]), ecgs, question, sample.answer, answers[sample.id], ""]
         writer.writerow([_harmless(cell) for cell in cells])
     with atomic_write(path) as part:
-        part.write_bytes(text.getvalue().encode("utf-8-sig", errors="replace"))  # with its mark, a spreadsheet reads it as UTF-8
+        part.write_bytes(
+            text.getvalue().encode("utf-8-sig", errors="replace")
+        )  # with its mark, a spreadsheet reads it as UTF-8
 
 
 def read_sheet(path: Path) -> dict[str, tuple[int, float]]:
-    """code -> (row of the spreadsheet, the header being row 1; score from 0 to 5). DataError names every row without a usable score."""
+    """code -> (row of the spreadsheet, the header being row 1; score from 0 to 5). DataError names every row without
+    a usable score.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}); give the sheet that export wrote") from error
+        raise DataError(
+            f"{path} cannot be read ({error.strerror or error}); give the sheet that export wrote"
+        ) from error
     lines = content.decode("utf-8-sig", errors="replace")
     header = lines.splitlines()[0] if lines.strip() else ""
-    rows = csv.reader(io.StringIO(lines, newline=""), delimiter=max(",;\t", key=header.count))  # a spreadsheet may save with another separator
+    rows = csv.reader(
+        io.StringIO(lines, newline=""), delimiter=max(",;\t", key=header.count)
+    )  # a spreadsheet may save with another separator
     names = [name.strip().lower() for name in next(rows, [])]
     for name in (CODE, SCORE):
         if name not in names:
-            raise DataError(f"{path} has no column '{name}' (it has: {', '.join(filter(None, names)) or 'none'}); give the sheet that export wrote, saved as CSV")
+            raise DataError(
+                f"{path} has no column '{name}' (it has: {', '.join(filter(None, names)) or 'none'}); give the sheet "
+                f"that export wrote, saved as CSV"
+            )
     found: dict[str, tuple[int, float]] = {}
     wrong = []
     for number, cells in enumerate(rows, start=2):
@@ -98,21 +115,32 @@ def read_sheet(path: Path) -> dict[str, tuple[int, float]]:
             found[which] = (number, float(said.replace(",", ".")))
     if wrong:
         more = f"\n  and {len(wrong) - TOLD} more" if len(wrong) > TOLD else ""
-        raise DataError(f"{path}: {len(wrong)} rows have no usable score; give each a number from 0 to 5, or delete the row:\n  " + "\n  ".join(wrong[:TOLD]) + more)
+        raise DataError(
+            f"{path}: {len(wrong)} rows have no usable score; give each a number from 0 to 5, or delete the row:\n  "
+            + "\n  ".join(wrong[:TOLD])
+            + more
+        )
     if not found:
         raise DataError(f"{path}: no row has a score")
     return found
 
 
-def join(path: Path, scored: Mapping[str, tuple[int, float]], rows: pd.DataFrame, answers: Mapping[str, str]) -> pd.DataFrame:
-    """`id`, `patient`, `ecgs`, `human`, `score` and, where an LLM judged the run, `judge`, one row an answer that a person scored.
+def join(
+    path: Path, scored: Mapping[str, tuple[int, float]], rows: pd.DataFrame, answers: Mapping[str, str]
+) -> pd.DataFrame:
+    """`id`, `patient`, `ecgs`, `human`, `score` and, where an LLM judged the run, `judge`, one row an answer that a
+    person scored.
 
-    rows: of `Task.score`, with the ECG; answers: question's id -> the model's text. DataError for codes of no answer of the run.
+    rows: of `Task.score`, with the ECG; answers: question's id -> the model's text. DataError for codes of no answer of
+    the run.
     """
     ids = {code(id, answers[id]): id for id in rows["id"] if id in answers}
     unknown = [f"row {number} ({which})" for which, (number, _) in scored.items() if which not in ids]
     if unknown:
-        raise DataError(f"{path}: {len(unknown)} of {len(scored)} answers are none of this run's, such as {', '.join(unknown[:5])}: the sheet is another run's, or the run was evaluated again")
+        raise DataError(
+            f"{path}: {len(unknown)} of {len(scored)} answers are none of this run's, such as "
+            f"{', '.join(unknown[:5])}: the sheet is another run's, or the run was evaluated again"
+        )
     human = pd.DataFrame({"id": [ids[which] for which in scored], "human": [score for _, score in scored.values()]})
     kept = [name for name in ("id", "patient", "ecgs", "score", "judge") if name in rows]
     return human.merge(rows[kept], on="id", validate="one_to_one")
@@ -129,16 +157,30 @@ def agreement_table(joined: pd.DataFrame, resamples: int = 1000, seed: int = 0) 
             ends = {}
             if resamples and "pearson" in found and part["patient"].nunique() >= FEWEST:
                 drawn = replicates(part, lambda rows: correlations(rows[one], rows[other]), n=resamples, seed=seed)
-                ends = {name: spread for name, (_, *spread) in bounds({name: found[name] for name in ("pearson", "spearman")}, drawn).items()}
-            cells = [with_interval(found.get(name), ends.get(name)) for name in ("pearson", "spearman", "exact", "within_half", "kappa")]
+                ends = {
+                    name: spread
+                    for name, (_, *spread) in bounds(
+                        {name: found[name] for name in ("pearson", "spearman")}, drawn
+                    ).items()
+                }
+            cells = [
+                with_interval(found.get(name), ends.get(name))
+                for name in ("pearson", "spearman", "exact", "within_half", "kappa")
+            ]
             table.append([f"{JUDGES[one]} and {JUDGES[other]}", str(found["n"]), *cells])
-    means = ", ".join(f"{JUDGES[name]} {joined[name].mean():.2f}" if joined[name].notna().any() else f"{JUDGES[name]} {MISSING}" for name in there)
+    means = ", ".join(
+        f"{JUDGES[name]} {joined[name].mean():.2f}" if joined[name].notna().any() else f"{JUDGES[name]} {MISSING}"
+        for name in there
+    )
     notes = [
         f"{len(joined)} answers scored by people, with the ECG; mean scores: {means}",
         "kappa: Cohen's, quadratic weights, of scores rounded to whole numbers; [95 %] intervals by patient",
     ]
     if "judge" not in joined:
-        notes.append("the run has no LLM judge: give the command that made it again with evaluation.judge.url= and evaluation.judge.model=")
+        notes.append(
+            "the run has no LLM judge: give the command that made it again with evaluation.judge.url= and "
+            "evaluation.judge.model="
+        )
     header = ["", "answers", "Pearson", "Spearman", "the same", "within 0.5", "weighted kappa"]
     return Grid("Agreement of the judges on the same answers", header, table, notes)
 

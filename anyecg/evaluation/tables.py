@@ -21,7 +21,9 @@ DONORS = {"same": "the donor's true answer the same", "other": "the donor's true
 TRAINED_BLIND = "trained blind"  # a row of another run: blind answers of a model whose stages saw no ECG
 LABELS = {
     TRAINED_BLIND: "trained blind (stages without ECG, asked without)",
-    SIGNAL: "with the ECG", BLIND: "blind (no ECG)", SHUFFLED: "shuffled (another patient's ECG)",
+    SIGNAL: "with the ECG",
+    BLIND: "blind (no ECG)",
+    SHUFFLED: "shuffled (another patient's ECG)",
     **{view: view.replace("_", " ") for view in SINGLE_LEAD},
 }
 CELLS = 100  # groups times metrics that a breakdown's table has room for
@@ -48,7 +50,9 @@ class Grid:
         return "\n".join([f"### {self.title}", "", *body, *notes]) + "\n"
 
     def rich(self) -> Table:
-        grid = Table(title=self.title, title_justify="left", caption="\n".join(self.notes) or None, caption_justify="left")
+        grid = Table(
+            title=self.title, title_justify="left", caption="\n".join(self.notes) or None, caption_justify="left"
+        )
         for i, name in enumerate(self.header):
             grid.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
         for row in self.rows:
@@ -65,7 +69,12 @@ def table(metrics: Mapping[str, Any], published: Beside | None = None, others: S
     grids = []
     for name, task in metrics["tasks"].items():
         beside = [beside_published(task, table) for table in others if table.task == name]
-        grids += [_headline(name, task, published), *beside, _all_metrics(name, task, published), *_breakdowns(name, task)]
+        grids += [
+            _headline(name, task, published),
+            *beside,
+            _all_metrics(name, task, published),
+            *_breakdowns(name, task),
+        ]
     return "\n".join(grid.markdown() for grid in grids)
 
 
@@ -80,8 +89,10 @@ def number(value: float | None, without: str = MISSING) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3f}"
 
 
-def with_interval(value: float | None, ends: Sequence[float] | None, sign: bool = False, patients: int | None = None) -> str:
-    """"0.512 [0.430, 0.601]", the value alone without an interval or as a count, a dash without a value.
+def with_interval(
+    value: float | None, ends: Sequence[float] | None, sign: bool = False, patients: int | None = None
+) -> str:
+    """ "0.512 [0.430, 0.601]", the value alone without an interval or as a count, a dash without a value.
 
     patients: over whom the value is, where a missing interval is to be explained.
     """
@@ -92,7 +103,9 @@ def with_interval(value: float | None, ends: Sequence[float] | None, sign: bool 
     form = "+.3f" if sign else ".3f"
     if ends:
         return f"{value:{form}} [{ends[0]:{form}}, {ends[1]:{form}}]"
-    return f"{value:{form}}" + (f" [too few patients ({patients})]" if patients is not None and patients < FEWEST else "")
+    return f"{value:{form}}" + (
+        f" [too few patients ({patients})]" if patients is not None and patients < FEWEST else ""
+    )
 
 
 def _headline(name: str, task: Mapping[str, Any], published: Beside | None) -> Grid:
@@ -101,13 +114,25 @@ def _headline(name: str, task: Mapping[str, Any], published: Beside | None) -> G
     for view, found in task["views"].items():
         counts = [str(task["n"]), str(task["n_patients"]), str(found["unparsed"])]
         unchanged = f"{found['unchanged']:.0%}" if "unchanged" in found else MISSING
-        rows.append([label(view, found), _value(task, found, primary), _difference(task, view, primary), unchanged, *counts])
+        rows.append(
+            [label(view, found), _value(task, found, primary), _difference(task, view, primary), unchanged, *counts]
+        )
         for same, words in DONORS.items():
             if part := found.get("donors", {}).get(same):
                 difference, *ends = part.get("difference", [None])
                 change = with_interval(difference, ends, sign=True, patients=part["n_patients"])
                 of = f" ({part['metric']})" if part.get("metric", primary) != primary else ""
-                rows.append([f"… {words}{of}", number(part.get("value"), UNDEFINED), change, MISSING, str(part["n"]), str(part["n_patients"]), MISSING])
+                rows.append(
+                    [
+                        f"… {words}{of}",
+                        number(part.get("value"), UNDEFINED),
+                        change,
+                        MISSING,
+                        str(part["n"]),
+                        str(part["n_patients"]),
+                        MISSING,
+                    ]
+                )
     if published is not None:
         metric, figure = published.get(name, (primary, None))
         rows.append([PAPER, number(figure if metric == primary else None), *[MISSING] * 5])
@@ -129,12 +154,18 @@ def label(view: str, found: Mapping[str, Any]) -> str:
 def _value(task: Mapping[str, Any], found: Mapping[str, Any], metric: str) -> str:
     """A view's metric with its interval; "undefined" where its rows do not define a metric that other views have."""
     value = found["metrics"].get(metric)
-    return UNDEFINED if value is None else with_interval(value, found["intervals"].get(metric), patients=task["n_patients"])
+    return (
+        UNDEFINED
+        if value is None
+        else with_interval(value, found["intervals"].get(metric), patients=task["n_patients"])
+    )
 
 
 def _difference(task: Mapping[str, Any], view: str, metric: str) -> str:
     values = task["differences"].get(view, {}).get(metric)
-    if values is None:  # without a bootstrap or with too few patients there are no intervals, and the difference is the values' own
+    if (
+        values is None
+    ):  # without a bootstrap or with too few patients there are no intervals, and the difference is the values' own
         pair = [task["views"].get(one, {"metrics": {}})["metrics"].get(metric) for one in (SIGNAL, view)]
         if view == SIGNAL or None in pair:
             return MISSING
@@ -144,8 +175,14 @@ def _difference(task: Mapping[str, Any], view: str, metric: str) -> str:
 
 
 def beside_published(task: Mapping[str, Any], published: PublishedTable) -> Grid:
-    """A published table with ours in every view above it; of several ECGs a row a judge, since the published one is an LLM's."""
-    judges = {"findings judge": "", "LLM judge": "judge_"} if any(column.startswith("judge_") for column in published.columns) else {"": None}
+    """A published table with ours in every view above it; of several ECGs a row a judge, since the published one is
+    an LLM's.
+    """
+    judges = (
+        {"findings judge": "", "LLM judge": "judge_"}
+        if any(column.startswith("judge_") for column in published.columns)
+        else {"": None}
+    )
     rows, asked = [], [str(task["n"]), str(task["n_patients"])]
     for judge, prefix in judges.items():
         columns = [column if prefix is None else prefix + column.removeprefix("judge_") for column in published.columns]
@@ -158,19 +195,33 @@ def beside_published(task: Mapping[str, Any], published: PublishedTable) -> Grid
             cells = [_figure_difference(task, view, column) for column in columns]
             if any(cell != MISSING for cell in cells):
                 rows.append([f"ECG − {short(view)}{told}", *cells, *asked, MISSING])
-    rows += [[f"{name} (published)", *(number(figures.get(column)) for column in published.columns), *[MISSING] * 3] for name, figures in published.rows.items()]
+    rows += [
+        [f"{name} (published)", *(number(figures.get(column)) for column in published.columns), *[MISSING] * 3]
+        for name, figures in published.rows.items()
+    ]
     notes = ["published rows: on other data and weights, so no like for like"]
     if any(column.endswith("best") for column in published.columns):
-        notes.append("the highest: questions on which no other row of ours with the same judge scores higher, and none of the published models")
+        notes.append(
+            "the highest: questions on which no other row of ours with the same judge scores higher, and none of the "
+            "published models"
+        )
     header = ["", *published.columns.values(), "questions", "patients", "unparsed"]
     return Grid(f"{published.task}: {published.caption} [95 %]", header, rows, notes)
 
 
 def _figure(task: Mapping[str, Any], found: Mapping[str, Any], column: str) -> str:
-    """A view's figure by the name of its metric, as BREAKDOWN/GROUP/METRIC, or as the count of the highest ("best", "judge_best")."""
+    """A view's figure by the name of its metric, as BREAKDOWN/GROUP/METRIC, or as the count of the highest ("best",
+    "judge_best").
+    """
     if column in ("best", "judge_best"):
         return number(found.get("best", {}).get("judge" if column.startswith("judge") else "score"))
-    return _group_value(found, *column.split("/")) if "/" in column else _value(task, found, column) if column in found["metrics"] else MISSING
+    return (
+        _group_value(found, *column.split("/"))
+        if "/" in column
+        else _value(task, found, column)
+        if column in found["metrics"]
+        else MISSING
+    )
 
 
 def _figure_difference(task: Mapping[str, Any], view: str, column: str) -> str:
@@ -199,7 +250,15 @@ def _all_metrics(name: str, task: Mapping[str, Any], published: Beside | None) -
         for view, found in views.items():
             if "label" in found and metric not in found["metrics"]:
                 continue  # of a judge, who reads no reference's answers
-            rows.append([_once(metric, rows), short(view), _value(task, found, metric), _difference(task, view, metric), str(found["unparsed"])])
+            rows.append(
+                [
+                    _once(metric, rows),
+                    short(view),
+                    _value(task, found, metric),
+                    _difference(task, view, metric),
+                    str(found["unparsed"]),
+                ]
+            )
         if metric == of and figure is not None:
             rows.append(["", PAPER, number(figure), MISSING, MISSING])
     asked = f"asked: {task['n']} questions of {task['n_patients']} patients; a metric of some of them (a set of labels, a number of ECGs) is over those counted below"
@@ -208,12 +267,18 @@ def _all_metrics(name: str, task: Mapping[str, Any], published: Beside | None) -
 
 
 def _breakdowns(name: str, task: Mapping[str, Any]) -> Iterator[Grid]:
-    """Of each breakdown a row a group and view: the primary metric with its difference, and where there is room those that the task shows beside it."""
+    """Of each breakdown a row a group and view: the primary metric with its difference, and where there is room
+    those that the task shows beside it.
+    """
     headline, views = task["primary"], task["views"]
     for title in dict.fromkeys(title for found in views.values() for title in found["blocks"]):
         primary = headline
         groups = next(found["blocks"][title] for found in views.values() if title in found["blocks"])
-        shown = [metric for metric in (primary, *task.get("shown", [])) if any(metric in values for values in groups.values())] or [primary]
+        shown = [
+            metric
+            for metric in (primary, *task.get("shown", []))
+            if any(metric in values for values in groups.values())
+        ] or [primary]
         primary, shown = shown[0], [metric for metric in shown[1:] if metric != shown[0]]
         room = len(groups) * len(shown) <= CELLS
         rows: list[list[str]] = []
@@ -224,9 +289,14 @@ def _breakdowns(name: str, task: Mapping[str, Any]) -> Iterator[Grid]:
                     continue
                 cells = [_group_value(found, title, group, primary), _group_difference(task, view, title, group)]
                 beside = [_group_value(found, title, group, metric) for metric in shown] if room else []
-                rows.append([_once(group, rows), short(view), *cells, *beside, *(number(values.get(count)) for count in COUNTS)])
+                rows.append(
+                    [_once(group, rows), short(view), *cells, *beside, *(number(values.get(count)) for count in COUNTS)]
+                )
         header = ["", "", primary, "ECG − this", *(shown if room else []), "questions", "patients", "unparsed"]
-        notes = [f"intervals of groups: {MOST} resamples of their own patients at most; none where they are fewer than {FEWEST}"]
+        notes = [
+            f"intervals of groups: {MOST} resamples of their own patients at most; none where they are fewer than "
+            f"{FEWEST}"
+        ]
         if not room:
             notes.append(f"also in metrics.json: {', '.join(shown)}")
         yield Grid(f"{name}, by {title} [95 %]", header, rows, notes)

@@ -2,7 +2,4 @@
 
 from anyecg.registry import Registry
 
-fusions = Registry("fusion", {
-    "tokens": "anyecg.fusion.tokens:Tokens",
-    "cross": "anyecg.fusion.cross:Cross",
-})
+fusions = Registry("fusion", {"tokens": "anyecg.fusion.tokens:Tokens", "cross": "anyecg.fusion.cross:Cross"})

@@ -15,18 +15,26 @@ from anyecg.types import END_ID, START_ID, Beside, ECGBatch, Places
 class Fusion(nn.Module):
     """How ECGs reach the LLM. A subclass has a frozen dataclass `Config`, built as `Fusion(cfg, llm, record, clip)`.
 
-    It owns: the positions that an ECG takes in the text (`places`), what stands there (`embed`), what the LLM's layers get
-    beside the text (`beside`), and its parameters (`groups`). `forward` (training) and `generate` follow from these, with the
+    It owns: the positions that an ECG takes in the text (`places`), what stands there (`embed`), what the LLM's layers
+    get
+    beside the text (`beside`), and its parameters (`groups`). `forward` (training) and `generate` follow from these,
+    with the
     LLM's cache, rows that are dropped once they have ended, and left padding; a fusion rarely overrides them.
 
-    The LLM is passed to each method and is not a submodule: what is here is saved under `fusion.`, apart from the LLM. A fusion
-    that adds something to the LLM's layers does so in its constructor by torch's hooks or a registered attention function,
-    and is inert outside `beside`, so that the LLM alone stays the library's. Where layers are recomputed in the backward pass
-    (gradient checkpointing), `beside` has ended: a layer gets its ECG tensors as arguments, by keyword or by a hook outside
-    the recomputed part. In later turns the connector's tokens of earlier ECGs are given again and the text is read from its
+    The LLM is passed to each method and is not a submodule: what is here is saved under `fusion.`, apart from the LLM.
+    A fusion
+    that adds something to the LLM's layers does so in its constructor by torch's hooks or a registered attention
+    function,
+    and is inert outside `beside`, so that the LLM alone stays the library's. Where layers are recomputed in the
+    backward pass
+    (gradient checkpointing), `beside` has ended: a layer gets its ECG tensors as arguments, by keyword or by a hook
+    outside
+    the recomputed part. In later turns the connector's tokens of earlier ECGs are given again and the text is read from
+    its
     beginning, so a fusion keeps no state between calls.
 
-    enters: the kind of connector output that it takes (`Connector.enters`); marked: whether an ECG has a start and an end
+    enters: the kind of connector output that it takes (`Connector.enters`); marked: whether an ECG has a start and an
+    end
     marker in the text, two learned vectors of this module.
     """
 
@@ -34,18 +42,24 @@ class Fusion(nn.Module):
     marked: ClassVar[bool] = True
 
     def __init__(self, cfg: Any, llm: Any, record: int, clip: int) -> None:
-        """llm: the `LanguageModel`, whose width and scale of embeddings the markers take; record, clip: what `Connector.tokens` says."""
+        """llm: the `LanguageModel`, whose width and scale of embeddings the markers take; record, clip: what
+        `Connector.tokens` says.
+        """
         super().__init__()
         self.places = self.places_of(cfg, record, clip)
         self.markers = nn.Parameter(torch.randn(2, llm.dim) * llm.embedding_scale()) if self.marked else None
 
     @classmethod
     def places_of(cls, cfg: Any, record: int, clip: int) -> Places:
-        """Positions of an ECG in the text, for a connector that gives `record` tokens and `clip` more a clip. Here: none but the markers."""
+        """Positions of an ECG in the text, for a connector that gives `record` tokens and `clip` more a clip. Here:
+        none but the markers.
+        """
         return Places(0, 0, cls.marked)
 
     def embed(self, llm: Any, batch: ECGBatch, tokens: Tensor) -> Tensor:
-        """Input embeddings `[B, T, d_llm]`: text from the LLM's table, the markers; tokens: the connector's, of all records of the batch."""
+        """Input embeddings `[B, T, d_llm]`: text from the LLM's table, the markers; tokens: the connector's, of all
+        records of the batch.
+        """
         embeds = llm.embed(batch.input_ids.clamp(min=0))
         if self.markers is None:
             return embeds
@@ -55,11 +69,15 @@ class Fusion(nn.Module):
 
     @contextlib.contextmanager
     def beside(self, llm: Any, batch: ECGBatch, tokens: Tensor) -> Iterator[Beside | None]:
-        """Within it, the LLM's layers see the batch's ECGs beside the text. Yields a `Beside`, or None. Here: nothing."""
+        """Within it, the LLM's layers see the batch's ECGs beside the text. Yields a `Beside`, or None. Here:
+        nothing.
+        """
         yield None
 
     def forward(self, llm: Any, batch: ECGBatch, tokens: Tensor) -> Tensor:
-        """Last hidden states `[B, T, d]` of a right-padded batch; tokens as in `embed`. Nothing waits for the device."""
+        """Last hidden states `[B, T, d]` of a right-padded batch; tokens as in `embed`. Nothing waits for the
+        device.
+        """
         embeds = self.embed(llm, batch, tokens)
         with self.beside(llm, batch, tokens) as beside:
             return llm.hidden(embeds, beside=beside)
@@ -71,7 +89,9 @@ class Fusion(nn.Module):
             return llm.generate(embeds, batch.attention_mask, max_new_tokens, beside)
 
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
-        """Group -> name -> parameter, of the two groups that are a fusion's: "markers" and "fusion" (all others); either may be empty."""
+        """Group -> name -> parameter, of the two groups that are a fusion's: "markers" and "fusion" (all others);
+        either may be empty.
+        """
         named = dict(self.named_parameters())
         markers = {name: named.pop(name) for name in ("markers",) if name in named}
         return {"markers": markers, "fusion": named}

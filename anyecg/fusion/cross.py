@@ -41,9 +41,13 @@ class CrossConfig:
 class Cross(Fusion):
     """Gated cross-attention before every n-th layer of the LLM (Flamingo); best over the `resampler` connector.
 
-    arXiv 2204.14198, section 2.2: x + tanh(a) attention(x, ECG), then x + tanh(b) MLP(x), with a and b 0 before training, so that
-    the untrained model is the LLM over the text alone. In the text an ECG is its two markers; the second and what follows see it.
-    Unlike there, a token that sees no ECG passes the MLP by as well, so that it does not matter what else is in a batch. Where a token sees all ECGs before it, the ECG's number in its question is told by a learned vector on its tokens.
+    arXiv 2204.14198, section 2.2: x + tanh(a) attention(x, ECG), then x + tanh(b) MLP(x), with a and b 0 before
+    training, so that
+    the untrained model is the LLM over the text alone. In the text an ECG is its two markers; the second and what
+    follows see it.
+    Unlike there, a token that sees no ECG passes the MLP by as well, so that it does not matter what else is in a
+    batch. Where a token sees all ECGs before it, the ECG's number in its question is told by a learned vector on its
+    tokens.
     """
 
     Config = CrossConfig
@@ -56,20 +60,30 @@ class Cross(Fusion):
         if not chosen:
             raise ConfigError(f"fusion.every: {cfg.every}, but {llm.config_name} has {len(layers)} layers")
         self.numbers = None if self.last else nn.Parameter(torch.zeros(cfg.ecgs, llm.dim))
-        self.blocks = nn.ModuleList(Block(width, llm.dim, cfg.heads, cfg.head_dim, cfg.mlp or 4 * width) for _ in chosen)
+        self.blocks = nn.ModuleList(
+            Block(width, llm.dim, cfg.heads, cfg.head_dim, cfg.mlp or 4 * width) for _ in chosen
+        )
         self._seen: Seen | None = None
         for number, layer in enumerate(chosen):
             layer.register_forward_pre_hook(functools.partial(self._before, number), with_kwargs=True)
 
-    def _before(self, number: int, layer: nn.Module, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]] | None:
-        """A layer's arguments, its hidden states through the block before it. The block is recomputed in the backward pass where the layers are."""
+    def _before(
+        self, number: int, layer: nn.Module, args: tuple, kwargs: dict[str, Any]
+    ) -> tuple[tuple, dict[str, Any]] | None:
+        """A layer's arguments, its hidden states through the block before it. The block is recomputed in the
+        backward pass where the layers are.
+        """
         seen = self._seen
         if seen is None:
             return None
         states = args[0] if args else kwargs["hidden_states"]
         inputs = (states, *seen.keys[number], seen.visible[:, -states.shape[1] :])
         block = self.blocks[number]
-        states = checkpoint(block, *inputs, use_reentrant=False) if seen.recompute and torch.is_grad_enabled() else block(*inputs)
+        states = (
+            checkpoint(block, *inputs, use_reentrant=False)
+            if seen.recompute and torch.is_grad_enabled()
+            else block(*inputs)
+        )
         return ((states, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": states})
 
     @contextlib.contextmanager
@@ -87,7 +101,9 @@ class Cross(Fusion):
             self._seen = None
 
     def _by_row(self, batch: ECGBatch, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens of all ECGs of each question `[B, M, d]`, padded at the end, and the number of each one's ECG in its question, int64 `[B, M]`."""
+        """Tokens of all ECGs of each question `[B, M, d]`, padded at the end, and the number of each one's ECG in
+        its question, int64 `[B, M]`.
+        """
         rows, device = batch.rows, tokens.device
         longest = max(sum(self.record + self.clip * count for count in row) for row in batch.clip_counts)
         clips = torch.zeros_like(rows).index_add(0, batch.owner, torch.ones_like(batch.owner))
@@ -106,7 +122,8 @@ class Cross(Fusion):
 class Seen(Beside):
     """The ECGs of a batch as the blocks see them.
 
-    keys: of each block, keys and values `[B, heads, M, head_dim]`; visible: bool `[B, T, M]`, whose last row holds for all that is
+    keys: of each block, keys and values `[B, heads, M, head_dim]`; visible: bool `[B, T, M]`, whose last row holds for
+    all that is
     generated; recompute: whether a block is computed again in the backward pass.
     """
 
@@ -125,7 +142,11 @@ class Block(nn.Module):
         super().__init__()
         self.heads, inner = heads, heads * head_dim
         self.norm, self.norm_source, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(source), nn.LayerNorm(width)
-        self.q, self.kv, self.out = nn.Linear(width, inner, bias=False), nn.Linear(source, 2 * inner, bias=False), nn.Linear(inner, width, bias=False)
+        self.q, self.kv, self.out = (
+            nn.Linear(width, inner, bias=False),
+            nn.Linear(source, 2 * inner, bias=False),
+            nn.Linear(inner, width, bias=False),
+        )
         self.mlp = nn.Sequential(nn.Linear(width, mlp, bias=False), nn.GELU(), nn.Linear(mlp, width, bias=False))
         self.gate, self.gate_mlp = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
 
@@ -135,7 +156,9 @@ class Block(nn.Module):
         return self._split(k), self._split(v)
 
     def forward(self, states: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
-        """States `[B, t, width]` that have looked at what is visible, bool `[B, t, M]`; where nothing is, the attention adds 0."""
+        """States `[B, t, width]` that have looked at what is visible, bool `[B, t, M]`; where nothing is, the
+        attention adds 0.
+        """
         sees = visible.any(-1, keepdim=True)
         x = states.to(self.gate.dtype)
         q = self._split(self.q(self.norm(x)))

@@ -2,8 +2,11 @@
 
 from anyecg.registry import Registry
 
-llms = Registry("llm", {
-    "hf": "anyecg.llms.hf:HFLanguageModel",
-    "smollm2": "anyecg.llms.smollm2:SmolLM2",
-    "tiny": "anyecg.llms.tiny:TinyLlama",
-})
+llms = Registry(
+    "llm",
+    {
+        "hf": "anyecg.llms.hf:HFLanguageModel",
+        "smollm2": "anyecg.llms.smollm2:SmolLM2",
+        "tiny": "anyecg.llms.tiny:TinyLlama",
+    },
+)

@@ -12,7 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM, Cache, GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    Cache,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import ModelOutput
 
@@ -51,14 +58,17 @@ class LanguageModel(nn.Module):
     """A causal LM and its tokenizer. Subclasses say where the two come from and have a frozen dataclass `Config`.
 
     tokenizer, chat: text to ids; dim: size of an embedding; context: tokens it can attend to; config_name: its name
-    in tables. `trained_in_run`: its base weights are made by the run's own `language` stage. `fused_loss`: whether `loss`
+    in tables. `trained_in_run`: its base weights are made by the run's own `language` stage. `fused_loss`: whether
+    `loss`
     computes logits and cross-entropy together (`trainer.fused_loss`).
     """
 
     trained_in_run = False
     fused_loss = False
 
-    def __init__(self, cfg: LLMConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str) -> None:
+    def __init__(
+        self, cfg: LLMConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str
+    ) -> None:
         super().__init__()
         check_model(model, name)
         self.config_name = name
@@ -83,15 +93,24 @@ class LanguageModel(nn.Module):
 
     @classmethod
     def outline(cls, cfg: LLMConfig, cache: Path | None = None) -> LanguageModel:
-        """This LLM on the meta device, LoRA in its layers: every parameter's shape, no weights and no tokenizer; it computes nothing."""
+        """This LLM on the meta device, LoRA in its layers: every parameter's shape, no weights and no tokenizer; it
+        computes nothing.
+        """
         config = cls.architecture(cfg, cache)
         with torch.device("meta"):
-            return LanguageModel(cfg, AutoModelForCausalLM.from_config(config, dtype=config.dtype or torch.float32), None, config.name_or_path)
+            return LanguageModel(
+                cfg,
+                AutoModelForCausalLM.from_config(config, dtype=config.dtype or torch.float32),
+                None,
+                config.name_or_path,
+            )
 
     @classmethod
     def architecture(cls, cfg: LLMConfig, cache: Path | None = None) -> PretrainedConfig:
         """The library's config of this LLM, its `dtype` that of the weights, without reading any; for `outline`."""
-        raise ConfigError(f"{cls.__name__}: its architecture is not known without its weights; give the class a method `architecture`")
+        raise ConfigError(
+            f"{cls.__name__}: its architecture is not known without its weights; give the class a method `architecture`"
+        )
 
     @property
     def lm(self) -> PreTrainedModel:
@@ -108,25 +127,44 @@ class LanguageModel(nn.Module):
         return self.lm.get_input_embeddings()(ids)
 
     def embedding_scale(self) -> Tensor:
-        """How large the embeddings of text are, float32 scalar: the standard deviation within an embedding, on average over the vocabulary."""
+        """How large the embeddings of text are, float32 scalar: the standard deviation within an embedding, on
+        average over the vocabulary.
+        """
         table = self.lm.get_input_embeddings()
         with gathered(table.parameters()), torch.no_grad():
             device = table.weight.device
-            ids = torch.arange(table.num_embeddings, device=device).split(4096)  # a table of 128,000 tokens would be copied as a whole
+            ids = torch.arange(table.num_embeddings, device=device).split(
+                4096
+            )  # a table of 128,000 tokens would be copied as a whole
             return torch.cat([self.embed(part[None])[0].float().std(dim=1) for part in ids]).mean()
 
     def layers(self) -> tuple[list[nn.Module], int]:
-        """The layers of the body in order, and the width of the hidden states between them; ConfigError where they cannot be found."""
+        """The layers of the body in order, and the width of the hidden states between them; ConfigError where they
+        cannot be found.
+        """
         config = self.lm.config.get_text_config()
         count = config.num_hidden_layers
-        lists = [module for module in self.lm.base_model.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
-        alike = [module for module in lists if len({type(layer) for layer in module}) == 1 and isinstance(module[0], GradientCheckpointingLayer)]
+        lists = [
+            module
+            for module in self.lm.base_model.modules()
+            if isinstance(module, nn.ModuleList) and len(module) == count
+        ]
+        alike = [
+            module
+            for module in lists
+            if len({type(layer) for layer in module}) == 1 and isinstance(module[0], GradientCheckpointingLayer)
+        ]
         if len(alike) != 1:
-            raise ConfigError(f"{self.config_name}: the {count} layers of the family '{config.model_type}' cannot be found ({len(alike)} lists look like "
-                              "them); choose fusion=tokens or another LLM")
+            raise ConfigError(
+                f"{self.config_name}: the {count} layers of the family '{config.model_type}' cannot be found "
+                f"({len(alike)} lists look like "
+                "them); choose fusion=tokens or another LLM"
+            )
         return list(alike[0]), config.hidden_size
 
-    def hidden(self, inputs_embeds: Tensor, attention_mask: Tensor | None = None, beside: Beside | None = None) -> Tensor:
+    def hidden(
+        self, inputs_embeds: Tensor, attention_mask: Tensor | None = None, beside: Beside | None = None
+    ) -> Tensor:
         """Embeddings `[B, T, dim]`, mask `[B, T]` (padded on either side) -> last hidden states `[B, T, dim]`.
 
         Without a mask, padding must be on the right: causal attention never looks there, and needs no mask to skip it.
@@ -138,10 +176,14 @@ class LanguageModel(nn.Module):
             return self._states(inputs_embeds, attention_mask.long(), use_cache=False, **keywords).last_hidden_state
         if self._no_cache:
             keywords = {"past_key_values": NoCache(), **keywords}
-        return self.lm.base_model(inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False, **keywords).last_hidden_state
+        return self.lm.base_model(
+            inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False, **keywords
+        ).last_hidden_state
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Hidden states `[M, dim]` -> logits `[M, V]`, the library's own (scaled or capped where the family does so)."""
+        """Hidden states `[M, dim]` -> logits `[M, V]`, the library's own (scaled or capped where the family does
+        so).
+        """
         logits, config = self.lm.get_output_embeddings()(hidden), self.lm.config
         logits = logits * (getattr(config, "logit_scale", None) or 1.0)  # Cohere
         logits = logits / (getattr(config, "logits_scaling", None) or 1.0)  # Granite
@@ -155,30 +197,45 @@ class LanguageModel(nn.Module):
         return F.linear_cross_entropy(hidden, self.lm.get_output_embeddings().weight, targets, reduction="sum").float()
 
     def fuse_loss(self, on: bool = True) -> None:
-        """Let `loss` compute logits and cross-entropy together, or not. ConfigError where that would be another loss, or torch cannot."""
+        """Let `loss` compute logits and cross-entropy together, or not. ConfigError where that would be another
+        loss, or torch cannot.
+        """
         head, config = self.lm.get_output_embeddings(), self.lm.config
-        changed = [name for name in ("logit_scale", "logits_scaling", "final_logit_softcapping") if getattr(config, name, None)]
+        changed = [
+            name for name in ("logit_scale", "logits_scaling", "final_logit_softcapping") if getattr(config, name, None)
+        ]
         if on and (changed or getattr(head, "bias", None) is not None):
-            raise ConfigError(f"trainer.fused_loss: {self.config_name} does more to its logits than one product ({changed[0] if changed else 'a bias'}); set it to false")
+            raise ConfigError(
+                f"trainer.fused_loss: {self.config_name} does more to its logits than one product "
+                f"({changed[0] if changed else 'a bias'}); set it to false"
+            )
         if on and not hasattr(F, "linear_cross_entropy"):
             raise ConfigError(f"trainer.fused_loss: needs torch 2.15 or newer, this is {torch.__version__}")
         self.fused_loss = on
 
-    def generate(self, inputs_embeds: Tensor, attention_mask: Tensor, max_new_tokens: int, beside: Beside | None = None) -> list[str]:
+    def generate(
+        self, inputs_embeds: Tensor, attention_mask: Tensor, max_new_tokens: int, beside: Beside | None = None
+    ) -> list[str]:
         """Left-padded embeddings `[B, T, dim]` and mask `[B, T]` -> B greedy answers, without special tokens.
 
-        With a key-value cache; rows that have ended are dropped. The module must be in eval mode. Raises DataError if T + max_new_tokens exceeds the context.
+        With a key-value cache; rows that have ended are dropped. The module must be in eval mode. Raises DataError if T
+        + max_new_tokens exceeds the context.
         """
         self._check_length(inputs_embeds.shape[1] + max_new_tokens)
 
         def step(embeds: Tensor, mask: Tensor, cache) -> tuple[Tensor, Cache]:
-            out = self._states(embeds, mask, past_key_values=cache, use_cache=True, **(beside.keywords() if beside else {}))
+            out = self._states(
+                embeds, mask, past_key_values=cache, use_cache=True, **(beside.keywords() if beside else {})
+            )
             return self.head(out.last_hidden_state[:, -1]).float(), out.past_key_values
 
         stops = torch.tensor(self.stops, device=inputs_embeds.device)
         ids = greedy(step, self.embed, inputs_embeds, attention_mask.long(), max_new_tokens, stops, self.pad, beside)
         ids = [row[: next((at + 1 for at, id in enumerate(row) if id in self.stops), len(row))] for row in ids.tolist()]
-        return [text.strip() for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)]
+        return [
+            text.strip()
+            for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        ]
 
     def weights(self) -> Named:
         """The base parameters, with their names here."""
@@ -191,7 +248,9 @@ class LanguageModel(nn.Module):
         return self.weights() if self.tuning == "full" else []
 
     def save_tuned(self, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
-        """lora: a peft folder `adapter/`; full: `llm.safetensors`; none: nothing. state: the tensors by name here, if they are elsewhere."""
+        """lora: a peft folder `adapter/`; full: `llm.safetensors`; none: nothing. state: the tensors by name here,
+        if they are elsewhere.
+        """
         state = self.state_dict() if state is None else state
         if self.tuning == "lora":
             own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
@@ -201,7 +260,9 @@ class LanguageModel(nn.Module):
             save_file({name: state[name].detach().contiguous() for name, _ in self.tuned()}, folder / "llm.safetensors")
 
     def load_tuned(self, folder: Path) -> None:
-        """What `save_tuned` wrote, copied into place: what could be trained still can. CheckpointError if it does not fit."""
+        """What `save_tuned` wrote, copied into place: what could be trained still can. CheckpointError if it does
+        not fit.
+        """
         if self.tuning == "lora":
             path = folder / "adapter" / "adapter_model.safetensors"
             own = {_peft_name(name): parameter for name, parameter in self.tuned()}
@@ -216,14 +277,25 @@ class LanguageModel(nn.Module):
         _copy(path, saved, own)
 
     def save_weights(self, folder: Path, state: Mapping[str, Tensor] | None = None) -> None:
-        """The base weights, without LoRA, and the tokenizer, as a folder that `llm=hf llm.path=...` loads too; state as in `save_tuned`."""
-        state, prefix = self.state_dict() if state is None else state, "model.base_model.model." if self.tuning == "lora" else "model."
-        own = {name.removeprefix(prefix).replace(".base_layer.", "."): tensor for name, tensor in state.items() if "lora_" not in name}
+        """The base weights, without LoRA, and the tokenizer, as a folder that `llm=hf llm.path=...` loads too; state
+        as in `save_tuned`.
+        """
+        state, prefix = (
+            self.state_dict() if state is None else state,
+            "model.base_model.model." if self.tuning == "lora" else "model.",
+        )
+        own = {
+            name.removeprefix(prefix).replace(".base_layer.", "."): tensor
+            for name, tensor in state.items()
+            if "lora_" not in name
+        }
         self.lm.save_pretrained(folder, state_dict=own)
         self.tokenizer.save_pretrained(folder)
 
     def load_weights(self, folder: Path) -> None:
-        """The base weights that `save_weights` wrote. CheckpointError if the weights or the tokenizer are of another model."""
+        """The base weights that `save_weights` wrote. CheckpointError if the weights or the tokenizer are of another
+        model.
+        """
         own = {name.replace(".base_layer.", "."): p for name, p in self.lm.named_parameters() if "lora_" not in name}
         try:
             saved = AutoModelForCausalLM.from_pretrained(folder, dtype=self.lm.dtype)
@@ -231,16 +303,24 @@ class LanguageModel(nn.Module):
             raise CheckpointError(f"{folder}: cannot be read: {error}") from error
         _copy(folder, dict(saved.named_parameters()), own)
         if type(self.tokenizer).from_pretrained(folder).get_vocab() != self.tokenizer.get_vocab():
-            raise CheckpointError(f"{folder}: its tokenizer is not this model's; the weights were trained on other texts")
+            raise CheckpointError(
+                f"{folder}: its tokenizer is not this model's; the weights were trained on other texts"
+            )
 
     def _check_length(self, tokens: int) -> None:
         if tokens > self.context:
-            raise DataError(f"{tokens} tokens do not fit into the {self.context} of {self.config_name}; use shorter or fewer ECGs")
+            raise DataError(
+                f"{tokens} tokens do not fit into the {self.context} of {self.config_name}; use shorter or fewer ECGs"
+            )
 
     def _states(self, inputs_embeds: Tensor, mask: Tensor, **cached) -> ModelOutput:
         """The body's output for embeddings `[B, t, dim]`, the last of the places of mask int64 `[B, T]`."""
-        placed = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)[:, -inputs_embeds.shape[1] :]} if self._positions else {}
-        return self.lm.base_model(inputs_embeds=inputs_embeds.to(self.lm.dtype), attention_mask=mask, **placed, **cached)
+        placed = (
+            {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)[:, -inputs_embeds.shape[1] :]} if self._positions else {}
+        )
+        return self.lm.base_model(
+            inputs_embeds=inputs_embeds.to(self.lm.dtype), attention_mask=mask, **placed, **cached
+        )
 
 
 def context_of(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -264,7 +344,9 @@ def _copy(path: Path, saved: Mapping[str, Tensor], own: Mapping[str, nn.Paramete
         raise CheckpointError(f"{path}: not of this model: {len(different)} names differ, the first is {different[0]}")
     for name, parameter in own.items():
         if saved[name].shape != shape_of(parameter):
-            raise CheckpointError(f"{path}: {name} is {list(saved[name].shape)}, this model's {list(shape_of(parameter))}")
+            raise CheckpointError(
+                f"{path}: {name} is {list(saved[name].shape)}, this model's {list(shape_of(parameter))}"
+            )
     with torch.no_grad():
         for name, parameter in own.items():
             with gathered([parameter], write=True):

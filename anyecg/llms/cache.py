@@ -10,14 +10,17 @@ from transformers.cache_utils import DynamicLayer
 class NoCache(Cache):
     """Keys and values go through it as they are.
 
-    A model of transformers that is given neither a mask nor a cache looks in every forward pass whether a row holds several
+    A model of transformers that is given neither a mask nor a cache looks in every forward pass whether a row holds
+    several
     texts, which waits for the device. Given a cache, it takes every row for one text and does not look.
     """
 
     def __init__(self) -> None:
         super().__init__(layers=[])
 
-    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args, **kwargs) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args, **kwargs
+    ) -> tuple[Tensor, Tensor]:
         return key_states, value_states
 
 

@@ -40,7 +40,9 @@ class Chat:
         self.template = PLAIN if template == "plain" or not tokenizer.chat_template else tokenizer.get_chat_template()
         self._special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         self._frames: dict[tuple[str, ...], list[_Frame]] = {}
-        ending = [segment for segment in self.segments([Turn("user", "a"), Turn("assistant", "b")]) if segment.answer][-1]
+        ending = [segment for segment in self.segments([Turn("user", "a"), Turn("assistant", "b")]) if segment.answer][
+            -1
+        ]
         self.stop = [ending.ids[-1]]
 
     def segments(self, conversation: Sequence[Turn], for_generation: bool = False) -> list[Segment]:
@@ -51,9 +53,15 @@ class Chat:
         """
         turns = list(conversation)
         if for_generation:
-            turns = [*turns[:-1], Turn("assistant", "")] if turns[-1].role == "assistant" else [*turns, Turn("assistant", "")]
+            turns = (
+                [*turns[:-1], Turn("assistant", "")]
+                if turns[-1].role == "assistant"
+                else [*turns, Turn("assistant", "")]
+            )
         pieces = []
-        for number, (turn, frame) in enumerate(zip(turns, self._frame(tuple(turn.role for turn in turns)), strict=True)):
+        for number, (turn, frame) in enumerate(
+            zip(turns, self._frame(tuple(turn.role for turn in turns)), strict=True)
+        ):
             pieces.append(Segment(frame.before))
             if turn.role == "user":
                 pieces += self._question(turn.text.strip())
@@ -107,7 +115,9 @@ class Chat:
             if id in self._special:
                 return after[: number + 1], after[number + 1 :]
         if self.tokenizer.eos_token_id is None:
-            raise ConfigError(f"the tokenizer of {self.tokenizer.name_or_path} has no token that ends an answer (eos_token)")
+            raise ConfigError(
+                f"the tokenizer of {self.tokenizer.name_or_path} has no token that ends an answer (eos_token)"
+            )
         return (self.tokenizer.eos_token_id,), after
 
     def _render(self, turns: list[dict], prompt: bool = False) -> str:

@@ -8,16 +8,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-STILL = 0.5  # a batch shrinks when no more than this share of its rows still write: copying the cache costs about a step
+STILL = (
+    0.5  # a batch shrinks when no more than this share of its rows still write: copying the cache costs about a step
+)
 
 Step = Callable[[Tensor, Tensor, Any], tuple[Tensor, Any]]
 
 
-def greedy(step: Step, embed: Callable[[Tensor], Tensor], embeds: Tensor, mask: Tensor, limit: int, stops: Tensor, pad: int, beside: Any = None) -> Tensor:
+def greedy(
+    step: Step,
+    embed: Callable[[Tensor], Tensor],
+    embeds: Tensor,
+    mask: Tensor,
+    limit: int,
+    stops: Tensor,
+    pad: int,
+    beside: Any = None,
+) -> Tensor:
     """New token ids int64 `[B, n]`, n at most `limit`; a row has `pad` after its end.
 
-    step: `(embeds [B, t, dim], mask [B, T], cache) -> (logits [B, V] of the last place, cache)`, the cache None at first and one of
-    transformers' after; embed: ids to embeddings; embeds, mask: the left-padded prompts; stops int64 `[k]`: ids that end a row;
+    step: `(embeds [B, t, dim], mask [B, T], cache) -> (logits [B, V] of the last place, cache)`, the cache None at
+    first and one of
+    transformers' after; embed: ids to embeddings; embeds, mask: the left-padded prompts; stops int64 `[k]`: ids that
+    end a row;
     beside: what else holds the batch's rows and drops them by `batch_select_indices`, as a cache does.
     """
     rows, cache = torch.arange(len(embeds), device=embeds.device), None  # which row of the batch each one here is

@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
 
 from anyecg.config.checks import Checks
+from anyecg.config.shipped import experiments
 from anyecg.llms.base import LanguageModel, LLMConfig, context_of
 from anyecg.llms.chat import Chat
-from anyecg.config.shipped import experiments
 from anyecg.types import ConfigError
 
 ARCHITECTURES = experiments() / "architectures"  # configs of LLMs whose weights are gated
@@ -26,7 +26,9 @@ DTYPES = ("float32", "bfloat16")
 class HFConfig(LLMConfig):
     path: str = "meta-llama/Meta-Llama-3-8B-Instruct"  # a hub id or a folder (default: the paper's)
     dtype: str = "bfloat16"  # of the weights: float32 or bfloat16
-    attention: str | None = None  # transformers' attn_implementation (sdpa, eager, ...); None: SDPA where the family has it
+    attention: str | None = (
+        None  # transformers' attn_implementation (sdpa, eager, ...); None: SDPA where the family has it
+    )
 
     def checks(self, check: Checks) -> None:
         super().checks(check)
@@ -47,9 +49,15 @@ class HFLanguageModel(LanguageModel):
                 cfg.path, dtype=getattr(torch, cfg.dtype), attn_implementation=cfg.attention, output_loading_info=True
             )
         if getattr(model, "_hf_peft_config_loaded", False):
-            raise ConfigError(f"llm.path: '{cfg.path}' is an adapter, which would be trained over; give the folder of the model that it is merged into")
+            raise ConfigError(
+                f"llm.path: '{cfg.path}' is an adapter, which would be trained over; give the folder of the model "
+                f"that it is merged into"
+            )
         if missing := sorted(found["missing_keys"]):
-            raise ConfigError(f"llm.path: '{cfg.path}' lacks {len(missing)} of the model's weights, such as {missing[0]}; is the download complete?")
+            raise ConfigError(
+                f"llm.path: '{cfg.path}' lacks {len(missing)} of the model's weights, such as {missing[0]}; is the "
+                f"download complete?"
+            )
         super().__init__(cfg, model, tokenizer, cfg.path)
 
     @classmethod
@@ -60,7 +68,9 @@ class HFLanguageModel(LanguageModel):
 
     @classmethod
     def architecture(cls, cfg: HFConfig, cache: Path | None = None) -> PretrainedConfig:
-        """From the folder at `path`; else as it is shipped for that hub id (experiments/architectures); else from the hub."""
+        """From the folder at `path`; else as it is shipped for that hub id (experiments/architectures); else from
+        the hub.
+        """
         shipped = ARCHITECTURES / cfg.path.replace("/", "--")
         known = not Path(cfg.path).is_dir() and (shipped / "config.json").exists()
         with told(cfg.path):

@@ -16,7 +16,9 @@ from anyecg.types import ConfigError
 
 @dataclass(frozen=True)
 class Projections:
-    """Where a family's queries and keys are made: the layers' names; of: what the rows of one fused layer make, for each head if by_head, else for all."""
+    """Where a family's queries and keys are made: the layers' names; of: what the rows of one fused layer make, for
+    each head if by_head, else for all.
+    """
 
     names: tuple[str, ...]
     of: tuple[str, ...] = ()
@@ -58,7 +60,9 @@ def add_lora(model: PreTrainedModel, cfg: LoRAConfig) -> PeftModel:
         lora_alpha=cfg.alpha,
         lora_dropout=cfg.dropout,
         target_modules=targets,
-        fan_in_fan_out=any(isinstance(module, Conv1D) for name, module in model.named_modules() if name.rpartition(".")[2] in targets),  # transposed matrices
+        fan_in_fan_out=any(
+            isinstance(module, Conv1D) for name, module in model.named_modules() if name.rpartition(".")[2] in targets
+        ),  # transposed matrices
         task_type="CAUSAL_LM",
     )
     try:
@@ -80,7 +84,9 @@ def projections(model: PreTrainedModel) -> Projections:
     family = model.config.model_type
     if family in FUSED:
         return FUSED[family]
-    layers = sorted({name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)})
+    layers = sorted(
+        {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    )
     raise ConfigError(
         f"{model.config.name_or_path or family}: the query and key projections of the family '{family}' are not known; "
         f"set llm.lora.targets to their names (linear layers here: {', '.join(layers)})"

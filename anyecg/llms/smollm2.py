@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig, PretrainedConfig
 
+from anyecg.files import report_write_errors
 from anyecg.llms.base import LanguageModel, LLMConfig, context_of
 from anyecg.llms.chat import Chat
-from anyecg.files import report_write_errors
 from anyecg.types import ConfigError
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -50,7 +50,11 @@ class SmolLM2(LanguageModel):
     def architecture(cls, cfg: SmolLM2Config, cache: Path | None = None) -> PretrainedConfig:
         """From the converted copy where there is one, else from the package's file (10 s)."""
         folder = folder_in(cache)
-        config = AutoConfig.from_pretrained(folder) if folder.is_dir() else AutoConfig.from_pretrained(packaged(), gguf_file=GGUF)
+        config = (
+            AutoConfig.from_pretrained(folder)
+            if folder.is_dir()
+            else AutoConfig.from_pretrained(packaged(), gguf_file=GGUF)
+        )
         config.name_or_path, config.dtype = "SmolLM2-135M-Instruct", torch.float32
         return config
 

@@ -55,11 +55,17 @@ class TinyLlama(LanguageModel):
         self, cfg: TinyConfig, texts: Callable[[], Iterable[str]] | None = None, cache: Path | None = None
     ) -> None:
         if texts is None:
-            raise ConfigError("llm: tiny learns its tokenizer from the run's texts and none are given; "
-                              "to use one that a run has trained, set llm=hf and llm.path to its folder")
+            raise ConfigError(
+                "llm: tiny learns its tokenizer from the run's texts and none are given; "
+                "to use one that a run has trained, set llm=hf and llm.path to its folder"
+            )
         tokenizer = train_tokenizer(texts(), cfg.vocab, cfg.context)
         config = llama(cfg, len(tokenizer))
-        config.pad_token_id, config.bos_token_id, config.eos_token_id = tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id
+        config.pad_token_id, config.bos_token_id, config.eos_token_id = (
+            tokenizer.pad_token_id,
+            tokenizer.bos_token_id,
+            tokenizer.eos_token_id,
+        )
         super().__init__(cfg, LlamaForCausalLM(config), tokenizer, "tiny")
 
     @classmethod
@@ -93,7 +99,10 @@ def train_tokenizer(texts: Iterable[str], vocab: int, context: int) -> PreTraine
     """A byte-level BPE of at most `vocab` tokens with a chat template; the same texts give the same tokenizer."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(PIECES), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -104,6 +113,11 @@ def train_tokenizer(texts: Iterable[str], vocab: int, context: int) -> PreTraine
     )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, bos_token=BOS, eos_token=EOS,
-        extra_special_tokens=[USER, ASSISTANT], chat_template=TEMPLATE, model_max_length=context,
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        bos_token=BOS,
+        eos_token=EOS,
+        extra_special_tokens=[USER, ASSISTANT],
+        chat_template=TEMPLATE,
+        model_max_length=context,
     )

@@ -2,8 +2,11 @@
 
 from anyecg.registry import Registry
 
-objectives = Registry("objective", {
-    "answer": "anyecg.objectives.answer:Answer",
-    "contrastive": "anyecg.objectives.contrastive:Contrastive",
-    "masked": "anyecg.objectives.masked:Masked",
-})
+objectives = Registry(
+    "objective",
+    {
+        "answer": "anyecg.objectives.answer:Answer",
+        "contrastive": "anyecg.objectives.contrastive:Contrastive",
+        "masked": "anyecg.objectives.masked:Masked",
+    },
+)

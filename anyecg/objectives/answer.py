@@ -54,9 +54,19 @@ class Answer(Objective):
         model, experiment = job.model, job.experiment
         collate = Collator(model.llm.chat, model.places, model.llm.context, spec=model.encoder.input)
         return StageData(
-            job.data, job.cfg, limits(experiment, job.cfg), split=job.split, replay=experiment.replay, seed=job.seed, collate=collate,
-            measure=collate.measure, context=model.llm.context, lengths=Path(experiment.cache) / "lengths", reader=collate.fingerprint,
-            devices=experiment.trainer.processes, workers=experiment.trainer.workers,
+            job.data,
+            job.cfg,
+            limits(experiment, job.cfg),
+            split=job.split,
+            replay=experiment.replay,
+            seed=job.seed,
+            collate=collate,
+            measure=collate.measure,
+            context=model.llm.context,
+            lengths=Path(experiment.cache) / "lengths",
+            reader=collate.fingerprint,
+            devices=experiment.trainer.processes,
+            workers=experiment.trainer.workers,
             spec=model.encoder.input,
         )
 
@@ -65,10 +75,20 @@ class Answer(Objective):
 
     def cost(self, outlook: Outlook) -> Cost:
         mixed = []
-        forward, tuning, again = outlook.forward, outlook.model.llm.tuning, outlook.experiment.llm.config.gradient_checkpointing
+        forward, tuning, again = (
+            outlook.forward,
+            outlook.model.llm.tuning,
+            outlook.experiment.llm.config.gradient_checkpointing,
+        )
         for pool, share in shares(outlook.cfg, outlook.experiment.replay).items():
             costs = [
-                (shape.clips, shape.tokens, shape.answers, answering_flops(forward, shape, outlook.cfg.trains, tuning), again * recomputed_flops(forward, shape))
+                (
+                    shape.clips,
+                    shape.tokens,
+                    shape.answers,
+                    answering_flops(forward, shape, outlook.cfg.trains, tuning),
+                    again * recomputed_flops(forward, shape),
+                )
                 for shape in outlook.shapes(pool, outlook.cfg.view)
             ]
             mixed.append([share * fmean(column) for column in zip(*costs)])

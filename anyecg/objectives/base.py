@@ -8,8 +8,8 @@ from typing import Any
 from anyecg.config.schema import Experiment, StageConfig, to_dict
 from anyecg.data.clips import clips
 from anyecg.data.loading.loader import Batches
-from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.registry import registry
+from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
 from anyecg.types import InputSpec
 
@@ -22,7 +22,8 @@ def clip_code(spec: InputSpec) -> tuple[Any, ...]:
 class Objective:
     """What a stage minimises. A subclass has a frozen dataclass `Config` and is built as `Objective(cfg)`.
 
-    compares: whether the loss holds the samples of a `micro_batch` against each other, so that devices must not share one.
+    compares: whether the loss holds the samples of a `micro_batch` against each other, so that devices must not share
+    one.
     """
 
     Config: type
@@ -33,7 +34,9 @@ class Objective:
 
     @classmethod
     def problems(cls, cfg: Any, stage: StageConfig) -> Iterator[tuple[str, str]]:
-        """What of a stage's settings does not go with this objective: (key of the stage, what is wrong and what to do)."""
+        """What of a stage's settings does not go with this objective: (key of the stage, what is wrong and what to
+        do).
+        """
         yield from ()
 
     def settings(self, stage: StageConfig) -> dict[str, Any]:
@@ -41,11 +44,15 @@ class Objective:
         return to_dict(stage)
 
     def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
-        """What the outcome depends on; tuned: whether the LLM's tuning has moved by the stage's end, in this stage or before it."""
+        """What the outcome depends on; tuned: whether the LLM's tuning has moved by the stage's end, in this stage
+        or before it.
+        """
         raise NotImplementedError
 
     def batches(self, job: StageJob) -> Batches:
-        """The stage's batches, of `job.split`; the first process makes them first, and may leave files for the others in `job.scratch`."""
+        """The stage's batches, of `job.split`; the first process makes them first, and may leave files for the
+        others in `job.scratch`.
+        """
         raise NotImplementedError
 
     def module(self, job: StageJob, steps: int) -> Stage:
@@ -53,7 +60,9 @@ class Objective:
         raise NotImplementedError
 
     def trains(self, outlook: Outlook) -> dict[str, int]:
-        """Group, or "heads" where their size is known, -> parameters that learn; leaves `outlook.model` with only its groups learning."""
+        """Group, or "heads" where their size is known, -> parameters that learn; leaves `outlook.model` with only
+        its groups learning.
+        """
         return outlook.model.train_only(outlook.cfg.trains)
 
     def cost(self, outlook: Outlook) -> Cost:

@@ -60,7 +60,11 @@ class Contrastive(Objective):
         if stage.view != "signal":
             yield "view", f"a contrastive stage needs the ECG itself, not '{stage.view}'; write signal"
         if stage.tokens is not None:
-            yield "tokens", "a contrastive stage reads no tokens; set it to null, or micro_batch to the pairs that are held against each other"
+            yield (
+                "tokens",
+                "a contrastive stage reads no tokens; set it to null, or micro_batch to the pairs that are held "
+                "against each other",
+            )
 
     def settings(self, stage: StageConfig) -> dict:
         return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "view")}
@@ -68,15 +72,31 @@ class Contrastive(Objective):
     def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
         """Neither the LLM nor how questions are phrased: pairs are drawn at random."""
         parts = {"encoder": to_dict(experiment.encoder), "text_encoder": to_dict(experiment.text_encoder)}
-        return Depends(parts, frozenset({"encoder"}), (experiment.encoder.component, experiment.text_encoder.component, *clip_code(experiment.input_spec)))
+        return Depends(
+            parts,
+            frozenset({"encoder"}),
+            (experiment.encoder.component, experiment.text_encoder.component, *clip_code(experiment.input_spec)),
+        )
 
     def batches(self, job: StageJob) -> PairData:
         experiment, spec = job.experiment, job.model.encoder.input
         if self.cfg.lead_dropout and (spec.kind, spec.leads) != ("signal", CANONICAL_LEADS):
-            raise ConfigError("stages: a contrastive stage's lead_dropout needs an encoder that takes the signal of all twelve leads; set it to 0")
+            raise ConfigError(
+                "stages: a contrastive stage's lead_dropout needs an encoder that takes the signal of all twelve "
+                "leads; set it to 0"
+            )
         return PairData(
-            job.data, job.cfg, job.text_encoder, job.scratch, split=job.split, replay=experiment.replay, seed=job.seed, counted=Path(experiment.cache) / "lengths",
-            devices=experiment.trainer.processes, workers=experiment.trainer.workers, spec=spec,
+            job.data,
+            job.cfg,
+            job.text_encoder,
+            job.scratch,
+            split=job.split,
+            replay=experiment.replay,
+            seed=job.seed,
+            counted=Path(experiment.cache) / "lengths",
+            devices=experiment.trainer.processes,
+            workers=experiment.trainer.workers,
+            spec=spec,
         )
 
     def module(self, job: StageJob, steps: int) -> ContrastiveStage:
@@ -93,33 +113,59 @@ class Contrastive(Objective):
 
     def notes(self, outlook: Outlook) -> Iterable[str]:
         encoder = sum(p.numel() for p in outlook.model.encoder.parameters()) + outlook.model.encoder.dim * PAPERS_HEAD
-        yield (f"A contrastive stage reads one clip a sample and no text. The paper counts a head of {PAPERS_HEAD} outputs among its encoder's parameters "
-               f"({encoder / 1e6:.1f} M with it). Here the heads (two projections, a scale and a bias) are no part of the encoder: they learn in that stage "
-               "alone. What the reports' embeddings cost is not counted.")
+        yield (
+            f"A contrastive stage reads one clip a sample and no text. The paper counts a head of {PAPERS_HEAD} "
+            f"outputs among its encoder's parameters "
+            f"({encoder / 1e6:.1f} M with it). Here the heads (two projections, a scale and a bias) are no part of "
+            f"the encoder: they learn in that stage "
+            "alone. What the reports' embeddings cost is not counted."
+        )
         slot = outlook.experiment.text_encoder
         if not slot.component.outline(slot.config):
             yield f"How many parameters the heads have is not known before text_encoder '{slot.name}' is loaded; they are left out."
 
 
 class PairData(Batches):
-    """Random batches of ECGs with their reports: a batch is the set of negatives, so nothing of a report decides which meet.
+    """Random batches of ECGs with their reports: a batch is the set of negatives, so nothing of a report decides which
+    meet.
 
-    folder: keeps the reports' embeddings; counted: a folder that keeps which questions are one ECG of one clip with a report (None: not
-    kept); spec: what the encoder takes. The others are passed over and counted; ConfigError for a pool that has no such question.
+    folder: keeps the reports' embeddings; counted: a folder that keeps which questions are one ECG of one clip with a
+    report (None: not
+    kept); spec: what the encoder takes. The others are passed over and counted; ConfigError for a pool that has no such
+    question.
     """
 
-    def __init__(self, data: Data, stage: StageConfig, text_encoder: TextEncoder, folder: Path, *, replay: float, seed: int,
-                 split: str = "train", counted: Path | None = None, devices: int = 1, workers: int = 0,
-                 spec: InputSpec = InputSpec()) -> None:
+    def __init__(
+        self,
+        data: Data,
+        stage: StageConfig,
+        text_encoder: TextEncoder,
+        folder: Path,
+        *,
+        replay: float,
+        seed: int,
+        split: str = "train",
+        counted: Path | None = None,
+        devices: int = 1,
+        workers: int = 0,
+        spec: InputSpec = InputSpec(),
+    ) -> None:
         micro = samples_a_pass(stage, devices)
-        dataset = QuestionDataset(data.questions, range(len(data.questions)), data.stores, InputConfig(max_seconds=UNCUT), spec=spec)
+        dataset = QuestionDataset(
+            data.questions, range(len(data.questions)), data.stores, InputConfig(max_seconds=UNCUT), spec=spec
+        )
 
         def count(row: int) -> tuple[int, int]:
             """Clips of a question's one ECG, 0 where it has several, and characters of its report."""
             sample = dataset.sample(row)
             return (sum(dataset.clip_counts(sample)) if len(sample.records) == 1 else 0), sum(map(len, sample.evidence))
 
-        known = Lengths(count, len(data.questions), counted and counted / f"pairs-{digest([data.fingerprint, spec.kind, spec.seconds])}.i4", workers)
+        known = Lengths(
+            count,
+            len(data.questions),
+            counted and counted / f"pairs-{digest([data.fingerprint, spec.kind, spec.seconds])}.i4",
+            workers,
+        )
         asked = np.zeros(len(data.questions), bool)
 
         def fits(rows: np.ndarray) -> np.ndarray:
@@ -127,13 +173,33 @@ class PairData(Batches):
             clips, characters = known(rows).T
             return (clips == 1) & (characters > 0)
 
-        order, counts = draw(data, stage, replay, np.random.default_rng(seed), fits,
-                             "is about one ECG of at most one clip that has a report, as a contrastive stage needs; name another pool in stages.*.tasks", split)
+        order, counts = draw(
+            data,
+            stage,
+            replay,
+            np.random.default_rng(seed),
+            fits,
+            "is about one ECG of at most one clip that has a report, as a contrastive stage needs; name another pool "
+            "in stages.*.tasks",
+            split,
+        )
         collate = PairCollator(data.questions, np.unique(order), text_encoder, folder)
-        super().__init__(dataset, Plan(order, np.full(len(order) // micro, micro)), stage.batch_size // micro, collate, counts, devices=devices, workers=workers)
+        super().__init__(
+            dataset,
+            Plan(order, np.full(len(order) // micro, micro)),
+            stage.batch_size // micro,
+            collate,
+            counts,
+            devices=devices,
+            workers=workers,
+        )
         if left := int(asked.sum() - fits(np.flatnonzero(asked)).sum()):
             self.skipped = {"not one ECG of one clip with a report": left}
-            log.warning("%d of %d questions drawn are not about one ECG of at most one clip with a report and are passed over", left, asked.sum())
+            log.warning(
+                "%d of %d questions drawn are not about one ECG of at most one clip with a report and are passed over",
+                left,
+                asked.sum(),
+            )
 
 
 @dataclass
@@ -154,30 +220,39 @@ class PairBatch:
         return replace(self, **{name: value.pin_memory() for name, value in vars(self).items() if name != "ids"})
 
     def to(self, device, non_blocking: bool = False) -> PairBatch:
-        moved = {name: value.to(device, non_blocking=non_blocking) for name, value in vars(self).items() if name != "ids"}
+        moved = {
+            name: value.to(device, non_blocking=non_blocking) for name, value in vars(self).items() if name != "ids"
+        }
         return replace(self, **moved)
 
 
 class PairCollator:
     """Items with one ECG each become pairs; every distinct report is embedded once, before training.
 
-    questions, rows: whose reports; folder: keeps their embeddings in a file, float32 `[reports, d_text]`, which is there
+    questions, rows: whose reports; folder: keeps their embeddings in a file, float32 `[reports, d_text]`, which is
+    there
     whole or not at all; where a process was killed, the next one goes on. In memory a report is 8 bytes, a hash whose
     rank says where in the file its embedding lies. AnyECGError where the file cannot be written.
     """
 
-    def __init__(self, questions: Sequence[ECGSample], rows: Sequence[int], text_encoder: TextEncoder, folder: Path) -> None:
+    def __init__(
+        self, questions: Sequence[ECGSample], rows: Sequence[int], text_encoder: TextEncoder, folder: Path
+    ) -> None:
         rows = np.asarray(rows)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder):
                 self.hashes, first = np.unique(_hashes(questions, rows, folder), return_index=True)
-                self.dim, self.path = text_encoder.dim, folder / f"reports-{blake2b(self.hashes, digest_size=8).hexdigest()}.f32"
+                self.dim, self.path = (
+                    text_encoder.dim,
+                    folder / f"reports-{blake2b(self.hashes, digest_size=8).hexdigest()}.f32",
+                )
                 if not self.path.exists():
                     self._embed(questions, rows[first], text_encoder)
         except OSError as error:
             raise AnyECGError(
-                f"{folder}: the reports' embeddings could not be written ({error}). Free some disk and give the same command again: "
+                f"{folder}: the reports' embeddings could not be written ({error}). Free some disk and give the same "
+                f"command again: "
                 "it goes on where it stopped"
             ) from error
 
@@ -188,14 +263,18 @@ class PairCollator:
             done = file.tell() // (4 * self.dim * TOGETHER) * TOGETHER
             file.truncate(4 * self.dim * done)
             starts = range(done, len(rows), TOGETHER)
-            for start in track(starts, "embedding reports", console=console, transient=True, disable=not console.is_terminal):
+            for start in track(
+                starts, "embedding reports", console=console, transient=True, disable=not console.is_terminal
+            ):
                 texts = [questions[int(row)].evidence[0] for row in rows[start : start + TOGETHER]]
                 file.write(text_encoder.encode(texts).numpy().tobytes())
         partial.rename(self.path)
 
     def __call__(self, items: Sequence[Item]) -> PairBatch:
         report = np.searchsorted(self.hashes, np.array([_hash(item.sample.evidence[0]) for item in items], np.uint64))
-        stored = np.memmap(self.path, np.float32, "r").reshape(-1, self.dim)  # mapped for this batch alone, so that its pages do not add up
+        stored = np.memmap(self.path, np.float32, "r").reshape(
+            -1, self.dim
+        )  # mapped for this batch alone, so that its pages do not add up
         return PairBatch(
             signal=torch.from_numpy(np.stack([item.clips[0][0] for item in items])),
             lead_mask=torch.from_numpy(np.stack([item.lead_masks[0] for item in items])),
@@ -224,11 +303,14 @@ class ContrastiveStage(Stage):
     """Sigmoid loss between pooled ECGs and frozen report embeddings (the paper's ECG Encoder section).
 
     The projections and the scale live here, not in the model: they are not used after this stage.
-    Negatives are the other pairs of a `micro_batch`; without one, of the whole batch, over however many devices it is spread:
+    Negatives are the other pairs of a `micro_batch`; without one, of the whole batch, over however many devices it is
+    spread:
     each device meets its own ECGs with the reports of all. So the loss is the same on any number of devices.
     """
 
-    def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int, text_dim: int, lead_dropout: float = 0.0) -> None:
+    def __init__(
+        self, model: ECGLanguageModel, cfg: StageConfig, steps: int, text_dim: int, lead_dropout: float = 0.0
+    ) -> None:
         super().__init__(model, cfg, steps)
         self.lead_dropout = lead_dropout
         self.ecg_head = nn.Linear(model.encoder.dim, text_dim)
@@ -240,7 +322,9 @@ class ContrastiveStage(Stage):
         signal, lead_mask = drop_leads(batch.signal, batch.lead_mask, self.lead_dropout if self.training else 0.0)
         ecg = self.ecg_head(self.model.encoder.pooled(self.model.encoder(signal, lead_mask)))
         text, report = batch.text, batch.report
-        if self.cfg.micro_batch is None and torch.distributed.is_initialized():  # embeddings are frozen: no gradient has to travel
+        if (
+            self.cfg.micro_batch is None and torch.distributed.is_initialized()
+        ):  # embeddings are frozen: no gradient has to travel
             text, report = (self.all_gather(value).flatten(0, 1) for value in (text, report))
         return sigmoid_loss(ecg, self.text_head(text), batch.report, self.scale.exp(), self.bias, report)
 
@@ -255,8 +339,11 @@ def drop_leads(signal: Tensor, lead_mask: Tensor, share: float, kept: int = 2) -
     return signal * seen[..., None], lead_mask & seen
 
 
-def sigmoid_loss(ecg: Tensor, text: Tensor, report: Tensor, scale: Tensor, bias: Tensor, others: Tensor | None = None) -> Tensor:
-    """SigLIP's pairwise loss over all N x M pairs, in float32, summed a row and averaged over rows; ecg `[N, d]`, text `[M, d]`.
+def sigmoid_loss(
+    ecg: Tensor, text: Tensor, report: Tensor, scale: Tensor, bias: Tensor, others: Tensor | None = None
+) -> Tensor:
+    """SigLIP's pairwise loss over all N x M pairs, in float32, summed a row and averaged over rows; ecg `[N, d]`, text
+    `[M, d]`.
 
     report `[N]`, others `[M]` (None: the same): which report each ECG and each text is of.
     """

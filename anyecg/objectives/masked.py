@@ -1,4 +1,6 @@
-"""Masked ECG modelling in the manner of ST-MEM (arXiv 2402.09450): the encoder learns, without text, to complete ECGs of which it sees a part."""
+"""Masked ECG modelling in the manner of ST-MEM (arXiv 2402.09450): the encoder learns, without text, to complete
+ECGs of which it sees a part.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +70,16 @@ class Masked(Objective):
 
     def batches(self, job: StageJob) -> ClipData:
         trainer = job.experiment.trainer
-        return ClipData(job.data, job.cfg, job.model.encoder.input, split=job.split, replay=job.experiment.replay, seed=job.seed,
-                        devices=trainer.processes, workers=trainer.workers)
+        return ClipData(
+            job.data,
+            job.cfg,
+            job.model.encoder.input,
+            split=job.split,
+            replay=job.experiment.replay,
+            seed=job.seed,
+            devices=trainer.processes,
+            workers=trainer.workers,
+        )
 
     def module(self, job: StageJob, steps: int) -> MaskedStage:
         return MaskedStage(job.model, job.cfg, steps, self.cfg)
@@ -81,7 +91,11 @@ class Masked(Objective):
         """Three forward passes over the patches that are seen and the decoder."""
         stage, spec = self._outline(outlook), outlook.model.encoder.input
         device = next(outlook.model.parameters()).device
-        batch = ClipBatch(torch.empty(1, *spec.shape, device=device), torch.ones(1, len(CANONICAL_LEADS), dtype=torch.bool, device=device), ("",))
+        batch = ClipBatch(
+            torch.empty(1, *spec.shape, device=device),
+            torch.ones(1, len(CANONICAL_LEADS), dtype=torch.bool, device=device),
+            ("",),
+        )
         with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
             stage.loss(batch)
         return Cost(clips=1.0, tokens=0.0, answers=0.0, flops=3 * counter.get_total_flops())
@@ -106,22 +120,56 @@ class ClipBatch:
         return replace(self, clips=self.clips.pin_memory(), lead_mask=self.lead_mask.pin_memory())
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> ClipBatch:
-        return replace(self, clips=self.clips.to(device, non_blocking=non_blocking), lead_mask=self.lead_mask.to(device, non_blocking=non_blocking))
+        return replace(
+            self,
+            clips=self.clips.to(device, non_blocking=non_blocking),
+            lead_mask=self.lead_mask.to(device, non_blocking=non_blocking),
+        )
 
 
 class ClipData(Batches):
-    """Random batches of clips: of each question that is drawn one clip of one of its ECGs, another one at each visit; nothing is cut from long ECGs."""
+    """Random batches of clips: of each question that is drawn one clip of one of its ECGs, another one at each
+    visit; nothing is cut from long ECGs.
+    """
 
-    def __init__(self, data: Data, stage: StageConfig, spec: InputSpec, *, replay: float, seed: int, split: str = "train",
-                 devices: int = 1, workers: int = 0) -> None:
+    def __init__(
+        self,
+        data: Data,
+        stage: StageConfig,
+        spec: InputSpec,
+        *,
+        replay: float,
+        seed: int,
+        split: str = "train",
+        devices: int = 1,
+        workers: int = 0,
+    ) -> None:
         micro = samples_a_pass(stage, devices)
-        order, counts = draw(data, stage, replay, np.random.default_rng(seed), lambda rows: np.ones(len(rows), bool), "can be used", split)
+        order, counts = draw(
+            data,
+            stage,
+            replay,
+            np.random.default_rng(seed),
+            lambda rows: np.ones(len(rows), bool),
+            "can be used",
+            split,
+        )
         plan = Plan(np.arange(len(order)), np.full(len(order) // micro, micro))
-        super().__init__(ClipDataset(data, order, spec, seed), plan, stage.batch_size // micro, collate, counts, devices=devices, workers=workers)
+        super().__init__(
+            ClipDataset(data, order, spec, seed),
+            plan,
+            stage.batch_size // micro,
+            collate,
+            counts,
+            devices=devices,
+            workers=workers,
+        )
 
 
 class ClipDataset(Dataset):
-    """A clip `[*shape]`, its lead mask `[12]` and its question's id, by the number of the visit; reads no more than the clip."""
+    """A clip `[*shape]`, its lead mask `[12]` and its question's id, by the number of the visit; reads no more than
+    the clip.
+    """
 
     def __init__(self, data: Data, rows: np.ndarray, spec: InputSpec, seed: int) -> None:
         self.questions, self.stores, self.rows, self.spec, self.seed = data.questions, data.stores, rows, spec, seed
@@ -147,11 +195,15 @@ def collate(items: Sequence[tuple[np.ndarray, np.ndarray, str]]) -> ClipBatch:
 
 
 class MaskedStage(Stage):
-    """The encoder reads a random part of each clip's patches; a light decoder completes each lead by itself (ST-MEM's lead-wise decoder).
+    """The encoder reads a random part of each clip's patches; a light decoder completes each lead by itself (ST-MEM's
+    lead-wise decoder).
 
-    The decoder, which lives here and not in the model, gets of a lead the tokens that the encoder made of its visible patches, the [CLS]
-    where there is one, and a learned token in place of each hidden patch, each with its time's and its lead's embedding. The loss is the mean
-    squared error over hidden patches of leads that are there, each patch scaled to mean 0 and deviation 1; all clips count alike.
+    The decoder, which lives here and not in the model, gets of a lead the tokens that the encoder made of its visible
+    patches, the [CLS]
+    where there is one, and a learned token in place of each hidden patch, each with its time's and its lead's
+    embedding. The loss is the mean
+    squared error over hidden patches of leads that are there, each patch scaled to mean 0 and deviation 1; all clips
+    count alike.
     """
 
     def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int, settings: MaskedConfig) -> None:
@@ -160,14 +212,19 @@ class MaskedStage(Stage):
         with torch.no_grad():
             self.leads, self.times, samples = model.encoder.patch_samples(torch.zeros(1, *spec.shape)).shape[1:]
         if self.leads != len(spec.leads) or self.leads * self.times != model.encoder.patches:
-            raise ConfigError(f"encoder: patch_samples gives {self.leads} leads of {self.times} patches, the encoder has {len(spec.leads)} leads and {model.encoder.patches} patches")
+            raise ConfigError(
+                f"encoder: patch_samples gives {self.leads} leads of {self.times} patches, the encoder has "
+                f"{len(spec.leads)} leads and {model.encoder.patches} patches"
+            )
         self.rows = [CANONICAL_LEADS.index(lead) for lead in spec.leads]
         self.shown = min(max(1, round(model.encoder.patches * (1 - settings.hidden))), model.encoder.patches - 1)
         self.join = nn.Linear(model.encoder.dim, width)
         self.blank = nn.Parameter(0.02 * torch.randn(width))
         self.time = nn.Parameter(0.02 * torch.randn(self.times, width))
         self.lead = nn.Parameter(0.02 * torch.randn(self.leads, 1, width))
-        layer = nn.TransformerEncoderLayer(width, settings.heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            width, settings.heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
         self.decoder = nn.TransformerEncoder(layer, settings.layers, nn.LayerNorm(width), enable_nested_tensor=False)
         self.complete = nn.Linear(width, samples)
 
@@ -179,13 +236,17 @@ class MaskedStage(Stage):
         return masked_loss(completed, self.targets(batch.clips), seen, self.present(batch.lead_mask))
 
     def completed(self, tokens: Tensor, seen: Tensor) -> Tensor:
-        """Every patch as the decoder makes it, `[N, patches, samples]`, from the tokens `[N, prefix + K, dim]` of those `seen`, `[N, K]`."""
+        """Every patch as the decoder makes it, `[N, patches, samples]`, from the tokens `[N, prefix + K, dim]` of
+        those `seen`, `[N, K]`.
+        """
         prefix, n = self.model.encoder.prefix, len(tokens)
         tokens = self.join(tokens)
         patches = self.blank.to(tokens.dtype).expand(n, self.leads * self.times, -1)
         patches = patches.scatter(1, seen[..., None].expand(-1, -1, tokens.shape[2]), tokens[:, prefix:])
         x = patches.view(n, self.leads, self.times, -1) + self.time + self.lead
-        whole = tokens[:, None, :prefix].expand(-1, self.leads, -1, -1) + self.lead  # [CLS], with the lead that it is asked about
+        whole = (
+            tokens[:, None, :prefix].expand(-1, self.leads, -1, -1) + self.lead
+        )  # [CLS], with the lead that it is asked about
         x = self.decoder(torch.cat([whole.to(x.dtype), x], dim=2).flatten(0, 1))[:, prefix:]
         return self.complete(x).view(n, self.leads * self.times, -1)
 
@@ -201,7 +262,8 @@ class MaskedStage(Stage):
 
 
 def masked_loss(completed: Tensor, targets: Tensor, seen: Tensor, present: Tensor) -> Tensor:
-    """Mean over clips of the mean squared error of the patches that are not `seen` and `present`; completed, targets `[N, P, samples]`,
+    """Mean over clips of the mean squared error of the patches that are not `seen` and `present`; completed, targets
+    `[N, P, samples]`,
     seen int64 `[N, K]`, present bool `[N, P]`. In float32."""
     counts = present.float().scatter(1, seen, 0.0)
     error = F.mse_loss(completed.float(), targets.float(), reduction="none").mean(-1)

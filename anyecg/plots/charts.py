@@ -1,4 +1,6 @@
-"""What every figure of metrics shares: its style, the colours and names of the views, grouped bars, and how it is saved."""
+"""What every figure of metrics shares: its style, the colours and names of the views, grouped bars, and how it is
+saved.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,13 @@ def colour(view: str) -> str:
     return COLOURS.get(view, OTHER)
 
 
-def grouped(axis: Axes, groups: Sequence[str], values: Mapping[str, Sequence[float | None]], spreads: Mapping[str, Sequence[Sequence[float] | None]],
-             counts: Sequence[int]) -> None:
+def grouped(
+    axis: Axes,
+    groups: Sequence[str],
+    values: Mapping[str, Sequence[float | None]],
+    spreads: Mapping[str, Sequence[Sequence[float] | None]],
+    counts: Sequence[int],
+) -> None:
     """Horizontal bars with their intervals where there are any, a group of them a name, the first view on top."""
     width = 0.8 / len(values)
     for place, (view, found) in enumerate(values.items()):
@@ -52,9 +59,19 @@ def grouped(axis: Axes, groups: Sequence[str], values: Mapping[str, Sequence[flo
                 axis.plot(ends, [y, y], color="white", linewidth=2, alpha=0.8, solid_capstyle="butt", zorder=3)
                 axis.plot(ends, [y, y], color="black", linewidth=0.8, solid_capstyle="butt", zorder=3)
             told = "–" if value is None else f"{value:.2f}"
-            axis.annotate(told, (max([value or 0.0, *(ends or ())]), y), (2, 0), textcoords="offset points", va="center", fontsize=6.5, zorder=4,
-                          bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3})
-    axis.set_yticks(range(len(groups)), [f"{wrapped(group)}\nn = {count}" for group, count in zip(groups, counts)], fontsize=7.5)
+            axis.annotate(
+                told,
+                (max([value or 0.0, *(ends or ())]), y),
+                (2, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=6.5,
+                zorder=4,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3},
+            )
+    axis.set_yticks(
+        range(len(groups)), [f"{wrapped(group)}\nn = {count}" for group, count in zip(groups, counts)], fontsize=7.5
+    )
     axis.set_ylim(len(groups) - 0.5, -0.5)
     axis.tick_params(left=False)
 

@@ -25,7 +25,12 @@ def sheet(panels: Sequence[tuple[str, Panel]], columns: int, width: float) -> Fi
         for column, (title, panel) in enumerate(row):
             left = EDGE + column * (width + GAP)
             figure.text(left / across, 1 - (top + TITLE - 1.2) / down, title, fontsize=9, color=INK, parse_math=False)
-            box = (left / across, 1 - (top + TITLE + scale * panel.height) / down, scale * panel.width / across, scale * panel.height / down)
+            box = (
+                left / across,
+                1 - (top + TITLE + scale * panel.height) / down,
+                scale * panel.width / across,
+                scale * panel.height / down,
+            )
             panel.draw(figure.add_axes(box), panel.height, scale)
         top += TITLE + height + GAP
     return figure

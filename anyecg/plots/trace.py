@@ -19,10 +19,26 @@ MARGIN, END = 10.0, 3.0  # mm left of the traces, for the calibration pulse, and
 LINE = 10.0 * SPEED  # mm of trace on a line
 WIDEST = MARGIN + LINE + END  # mm, of a panel
 OVERHANG = 0.05  # of a line: what makes no line of its own
-LEAST, MOST = (1.1, 0.6), (3.5, 3.5)  # mV above and below a baseline: a pulse fits; what lies beyond runs on, as on paper
+LEAST, MOST = (
+    (1.1, 0.6),
+    (3.5, 3.5),
+)  # mV above and below a baseline: a pulse fits; what lies beyond runs on, as on paper
 BEATS, LANE, TIMES = 5.0, 4.0, 4.0  # mm of the beats above a line, of a lane of intervals and of the seconds below it
 ROWS = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
-RHYTHM = ("II", "V1", "V5", "I", "V2", "V6", "aVF", "V3", "V4", "III", "aVL", "aVR")  # where rhythm is read, best lead first
+RHYTHM = (
+    "II",
+    "V1",
+    "V5",
+    "I",
+    "V2",
+    "V6",
+    "aVF",
+    "V3",
+    "V4",
+    "III",
+    "aVL",
+    "aVR",
+)  # where rhythm is read, best lead first
 PAPER, MINOR, MAJOR, INK, QUIET = "#fffaf8", "#f9e3de", "#efbfb6", "#16181d", "#8a8a8a"
 TRUE = "#1b7837"
 
@@ -51,16 +67,26 @@ class Beat:
 
 
 def rhythm_leads(signal: np.ndarray, lead_mask: np.ndarray, count: int = 2) -> list[int]:
-    """The canonical indices of the leads that a long strip shows: II and V1, or the next best that are there and not flat."""
+    """The canonical indices of the leads that a long strip shows: II and V1, or the next best that are there and not
+    flat.
+    """
     there = [lead for lead in map(CANONICAL_LEADS.index, RHYTHM) if lead_mask[lead]]
     return sorted(sorted(there, key=lambda lead: np.ptp(signal[lead]) < 0.05)[:count])
 
 
-def strips(signal: np.ndarray, names: Sequence[str], *, fs: float = InputSpec.fs, shaded: Intervals = (), beats: Sequence[Beat] = (),
-           lanes: Mapping[str, tuple[Intervals | None, str]] | None = None) -> Panel:
+def strips(
+    signal: np.ndarray,
+    names: Sequence[str],
+    *,
+    fs: float = InputSpec.fs,
+    shaded: Intervals = (),
+    beats: Sequence[Beat] = (),
+    lanes: Mapping[str, tuple[Intervals | None, str]] | None = None,
+) -> Panel:
     """Leads under each other: ten seconds on a line at 25 mm/s, or lines of twenty at 12.5 mm/s.
 
-    signal: `[L, T]`, mV, at `fs` Hz; names: L; shaded: `[start, end]` in seconds; lanes: name -> (intervals, colour), bars
+    signal: `[L, T]`, mV, at `fs` Hz; names: L; shaded: `[start, end]` in seconds; lanes: name -> (intervals, colour),
+    bars
     below each line, None for what could not be read.
     """
     lanes = lanes or {}
@@ -99,14 +125,18 @@ def strips(signal: np.ndarray, names: Sequence[str], *, fs: float = InputSpec.fs
 
 
 def twelve_leads(signal: np.ndarray, lead_mask: np.ndarray, *, fs: float = InputSpec.fs, rhythm: bool = True) -> Panel:
-    """The clinical page: three rows of four leads, a quarter of the time each, and lead II (or the next best) below if `rhythm`.
+    """The clinical page: three rows of four leads, a quarter of the time each, and lead II (or the next best) below if
+    `rhythm`.
 
     signal: `[12, T]`, mV, at `fs` Hz, canonical order, about ten seconds; lead_mask: bool `[12]`.
     """
     traces = signal - np.median(signal, axis=1, keepdims=True)
     samples = signal.shape[1]
     edges = [round(samples * quarter / 4) for quarter in range(5)]
-    cells = [[(lead, edges[column], edges[column + 1]) for column, lead in enumerate(map(CANONICAL_LEADS.index, row))] for row in ROWS]
+    cells = [
+        [(lead, edges[column], edges[column + 1]) for column, lead in enumerate(map(CANONICAL_LEADS.index, row))]
+        for row in ROWS
+    ]
     if rhythm:
         cells.append([(rhythm_leads(signal, lead_mask, 1)[0], 0, samples)])
     room = [np.max([_room(traces[lead, first:last]) for lead, first, last in row], axis=0) for row in cells]
@@ -125,8 +155,15 @@ def twelve_leads(signal: np.ndarray, lead_mask: np.ndarray, *, fs: float = Input
                 if first:
                     axes.plot([x[0], x[0]], [base - 2, base + 2], color=INK, linewidth=_line(scale))
                 words = CANONICAL_LEADS[lead] + ("" if lead_mask[lead] else " (absent)")
-                axes.text(x[0] + 1, base + min(up, 16), words, fontsize=_size(9, scale), va="top", weight="bold",
-                          color=INK if lead_mask[lead] else QUIET)
+                axes.text(
+                    x[0] + 1,
+                    base + min(up, 16),
+                    words,
+                    fontsize=_size(9, scale),
+                    va="top",
+                    weight="bold",
+                    color=INK if lead_mask[lead] else QUIET,
+                )
             top -= up + down
 
     return Panel(width, float(np.sum(room)) + 4, draw)
@@ -170,14 +207,24 @@ class _Line:
 
     def shade(self, intervals: Intervals, bottom: float, top: float) -> None:
         for left, width in self.inside(intervals):
-            self.axes.add_patch(Rectangle((left, bottom), width, top - bottom, facecolor=TRUE, alpha=0.13, linewidth=0, zorder=1))
+            self.axes.add_patch(
+                Rectangle((left, bottom), width, top - bottom, facecolor=TRUE, alpha=0.13, linewidth=0, zorder=1)
+            )
             self.axes.vlines([left, left + width], bottom, top, TRUE, linewidth=0.7 * self.scale, alpha=0.7, zorder=1)
 
     def mark(self, beats: Sequence[Beat], y: float) -> None:
         for beat in beats:
             if self.first <= beat.time < self.last:
-                self.axes.text(self.x(beat.time), y, beat.symbol, fontsize=_size(8, self.scale), ha="center", parse_math=False,
-                               color=TRUE if beat.asked else QUIET, weight="bold" if beat.asked else "normal")
+                self.axes.text(
+                    self.x(beat.time),
+                    y,
+                    beat.symbol,
+                    fontsize=_size(8, self.scale),
+                    ha="center",
+                    parse_math=False,
+                    color=TRUE if beat.asked else QUIET,
+                    weight="bold" if beat.asked else "normal",
+                )
 
     def plot(self, trace: np.ndarray, base: float) -> None:
         first, last = round(self.first * self.fs), round(self.last * self.fs)
@@ -189,8 +236,16 @@ class _Line:
         if intervals is not None and len(intervals):
             self.axes.broken_barh(self.inside(intervals), (bottom + 0.7, LANE - 1.4), color=colour, linewidth=0)
         else:
-            self.axes.text(self.x((self.first + self.last) / 2), bottom + LANE / 2, "unreadable" if intervals is None else "none",
-                           fontsize=_size(7, self.scale), color=colour, ha="center", va="center", style="italic")
+            self.axes.text(
+                self.x((self.first + self.last) / 2),
+                bottom + LANE / 2,
+                "unreadable" if intervals is None else "none",
+                fontsize=_size(7, self.scale),
+                color=colour,
+                ha="center",
+                va="center",
+                style="italic",
+            )
 
     def seconds(self, y: float) -> None:
         how: dict[str, Any] = {"fontsize": _size(7.5, self.scale), "color": QUIET, "va": "top"}

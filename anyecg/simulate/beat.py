@@ -14,10 +14,10 @@ import numpy as np
 from anyecg.simulate.heart import Wave, rotation
 
 NORMAL_QRS = [
-    Wave("QRS", -0.026, 0.007, 0.008, (-0.16, -0.10, -0.30)),    # septum: r in V1, q in V6
-    Wave("QRS", 0.000, 0.010, 0.010, (1.05, 0.85, 0.18)),        # free walls
-    Wave("QRS", 0.018, 0.009, 0.011, (0.10, 0.00, 0.72)),        # posterior wall: S in V1-V3
-    Wave("QRS", 0.036, 0.006, 0.007, (-0.20, -0.16, 0.10)),      # base
+    Wave("QRS", -0.026, 0.007, 0.008, (-0.16, -0.10, -0.30)),  # septum: r in V1, q in V6
+    Wave("QRS", 0.000, 0.010, 0.010, (1.05, 0.85, 0.18)),  # free walls
+    Wave("QRS", 0.018, 0.009, 0.011, (0.10, 0.00, 0.72)),  # posterior wall: S in V1-V3
+    Wave("QRS", 0.036, 0.006, 0.007, (-0.20, -0.16, 0.10)),  # base
 ]
 LBBB_QRS = [
     Wave("QRS", -0.034, 0.014, 0.014, (0.62, 0.32, 0.30)),
@@ -29,9 +29,7 @@ LAFB_QRS = [
     Wave("QRS", 0.004, 0.012, 0.012, (0.95, -0.78, 0.12)),
     Wave("QRS", 0.024, 0.010, 0.012, (0.28, -0.42, 0.58)),
 ]
-RBBB_TAIL = [
-    Wave("QRS", 0.062, 0.015, 0.018, (-0.62, -0.04, -0.78)),
-]
+RBBB_TAIL = [Wave("QRS", 0.062, 0.015, 0.018, (-0.62, -0.04, -0.78))]
 # Old infarcts: the Q wave, what is left of each axis of the other waves, and what the free-wall wave loses for good.
 INFARCT = {
     "infarct_inferior": (Wave("QRS", -0.024, 0.013, 0.010, (0.02, -0.72, 0.00)), (1.0, 0.5, 1.0), (0.0, 0.0, 0.0)),
@@ -80,9 +78,14 @@ class Anatomy:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Anatomy:
         return cls(
-            axis=rng.uniform(-28, 26), tilt=rng.normal(0, 5), size=rng.uniform(0.9, 1.15),
-            t_size=rng.uniform(0.85, 1.3), pr=rng.uniform(0.135, 0.18), width=rng.uniform(0.92, 1.06),
-            right_focus=bool(rng.random() < 0.5), atrial=rng.uniform(-120, -80),
+            axis=rng.uniform(-28, 26),
+            tilt=rng.normal(0, 5),
+            size=rng.uniform(0.9, 1.15),
+            t_size=rng.uniform(0.85, 1.3),
+            pr=rng.uniform(0.135, 0.18),
+            width=rng.uniform(0.92, 1.06),
+            right_focus=bool(rng.random() < 0.5),
+            atrial=rng.uniform(-120, -80),
         )
 
 
@@ -106,8 +109,10 @@ def ventricular_beat(anatomy: Anatomy, rr: float) -> list[Wave]:
     else:
         first, second = (-0.35, 0.75, -0.90), (-0.95, 0.95, -0.75)
     turn = rotation(anatomy.atrial + 100, anatomy.tilt)
-    qrs = [Wave("QRS", -0.034, 0.020, 0.020, first).turned(turn, anatomy.size),
-           Wave("QRS", 0.014, 0.024, 0.026, second).turned(turn, 1.15 * anatomy.size)]
+    qrs = [
+        Wave("QRS", -0.034, 0.020, 0.020, first).turned(turn, anatomy.size),
+        Wave("QRS", 0.014, 0.024, 0.026, second).turned(turn, 1.15 * anatomy.size),
+    ]
     away = -0.62 * np.array(qrs[1].vector)
     peak = 0.10 + 0.24 * np.sqrt(min(rr, 1.0))
     return qrs + [Wave("ST", 0.07, 0.0, peak - 0.11, tuple(0.25 * away)), Wave("T", peak, 0.065, 0.045, tuple(away))]
@@ -137,9 +142,16 @@ def _qrs(findings: Collection[str], anatomy: Anatomy) -> list[Wave]:
         waves = [Wave(w.part, w.at, 1.12 * w.rise, 1.12 * w.fall, w.turned(np.diag(LVH_GAIN)).vector) for w in waves]
     for key, (q, loss, shift) in INFARCT.items():
         if key in findings:
-            waves = [Wave(w.part, w.at + 0.004, w.rise, w.fall,
-                          tuple(k * v + (size * d if i == 1 else 0) for k, v, d in zip(loss, w.vector, shift)))
-                     for i, w in enumerate(waves)]
+            waves = [
+                Wave(
+                    w.part,
+                    w.at + 0.004,
+                    w.rise,
+                    w.fall,
+                    tuple(k * v + (size * d if i == 1 else 0) for k, v, d in zip(loss, w.vector, shift)),
+                )
+                for i, w in enumerate(waves)
+            ]
             waves = [q.turned(np.eye(3), size), *waves]
     if "right_bundle_branch_block" in findings:
         waves = [wave if wave.vector[2] < 0.4 else wave.turned(np.diag((1.0, 1.0, 0.65))) for wave in waves]
@@ -169,8 +181,10 @@ def _atrial(qrs: list[Wave], findings: Collection[str], anatomy: Anatomy, gait: 
     turn = rotation(anatomy.atrial if gait == "A" else anatomy.axis / 3)
     centre = onset(qrs) - pr + 0.052
     scale = 0.8 if "low_voltage" in findings else 1.0
-    return [Wave("P", centre - 0.014, 0.015, 0.017, (0.045, 0.085, -0.055)).turned(turn, scale),
-            Wave("P", centre + 0.014, 0.016, 0.017, (0.075, 0.070, 0.040)).turned(turn, scale)]
+    return [
+        Wave("P", centre - 0.014, 0.015, 0.017, (0.045, 0.085, -0.055)).turned(turn, scale),
+        Wave("P", centre + 0.014, 0.016, 0.017, (0.075, 0.070, 0.040)).turned(turn, scale),
+    ]
 
 
 def _repolarisation(qrs: list[Wave], findings: Collection[str], anatomy: Anatomy, rr: float) -> list[Wave]:

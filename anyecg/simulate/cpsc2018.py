@@ -16,8 +16,11 @@ SHORTEST, USUAL, LONGEST = 6.0, 12.0, 60.0  # s
 NORMAL = ("426783006",)
 ECTOPY = {"premature_atrial_contraction": ("284470004",), "premature_ventricular_contraction": ("164884008",)}
 CODES = {
-    "atrial_fibrillation": ("164889003",), "first_degree_av_block": ("270492004",),
-    "left_bundle_branch_block": ("164909002",), "right_bundle_branch_block": ("59118001",), **ECTOPY,
+    "atrial_fibrillation": ("164889003",),
+    "first_degree_av_block": ("270492004",),
+    "left_bundle_branch_block": ("164909002",),
+    "right_bundle_branch_block": ("59118001",),
+    **ECTOPY,
     **{f"st_elevation_{region}": ("164931005",) for region in ("inferior", "anterior", "lateral")},
     **{f"st_depression_{region}": ("429622005",) for region in ("inferior", "lateral")},
 }
@@ -41,8 +44,18 @@ class CPSC2018(Simulator):
         length = seconds or float(np.clip(USUAL * rng.lognormal(0.0, 0.5), shortest, LONGEST))
         drawn = record(findings, patient.anatomy, Faults.draw(rng, broken=0.02, mains_hz=50.0), length, snomed.FS, rng)
         codes = snomed.codes_of(drawn.findings, CODES) or NORMAL
-        return [snomed.write(root, f"training/cpsc_2018/g{1 + index // 1000}", f"A{1 + index:04d}", drawn.signal, codes, patient,
-                             when=" 05-Feb-2020 11:39:16", mark="# ")]
+        return [
+            snomed.write(
+                root,
+                f"training/cpsc_2018/g{1 + index // 1000}",
+                f"A{1 + index:04d}",
+                drawn.signal,
+                codes,
+                patient,
+                when=" 05-Feb-2020 11:39:16",
+                mark="# ",
+            )
+        ]
 
     def finish(self, root: Path, rows: list[dict]) -> None:
         """Write `RECORDS`."""

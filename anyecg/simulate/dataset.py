@@ -24,7 +24,8 @@ WORTH = 200  # patients for which one more process repays its start
 class Simulator(ABC):
     """Writes a simulated data set in one source's native layout, which the source's real reader reads.
 
-    name: the layout's, as a corpus says it (`Corpus.layout`); version: raised where the same arguments give other files.
+    name: the layout's, as a corpus says it (`Corpus.layout`); version: raised where the same arguments give other
+    files.
     """
 
     name: ClassVar[str]
@@ -36,14 +37,24 @@ class Simulator(ABC):
 
     @abstractmethod
     def write(self, root: Path, seed: int, index: int, first: int, seconds: float | None) -> list[dict]:
-        """Write the records of the patient `index`, the first of which is the set's number `first`; returns rows for `finish`."""
+        """Write the records of the patient `index`, the first of which is the set's number `first`; returns rows for
+        `finish`.
+        """
 
     @abstractmethod
     def finish(self, root: Path, rows: list[dict]) -> None:
         """Write the tables of the whole set from every patient's rows."""
 
-    def simulate(self, root: Path | str, *, patients: int, seed: int = 0, seconds: float | None = None, workers: int = 0,
-                 progress: bool = True) -> None:
+    def simulate(
+        self,
+        root: Path | str,
+        *,
+        patients: int,
+        seed: int = 0,
+        seconds: float | None = None,
+        workers: int = 0,
+        progress: bool = True,
+    ) -> None:
         """Write the set at `root`, complete or not at all; if it is already there, nothing is done.
 
         The same arguments give the same files whatever the number of workers.
@@ -52,7 +63,8 @@ class Simulator(ABC):
             root: the folder to make.
             patients: how many patients; the 12-lead layouts have one or more records a patient.
             seed: of everything random.
-            seconds: length of a record; None for the source's own 10 s (6 to 60 s in CPSC2018), or 180 s in the annotated long layouts.
+            seconds: length of a record; None for the source's own 10 s (6 to 60 s in CPSC2018), or 180 s in the
+            annotated long layouts.
             workers: processes; 0 for one a core where the set is large enough to repay their start.
             progress: show a bar.
 
@@ -89,11 +101,14 @@ def _present(root: Path, mark: dict) -> bool:
     raise DataError(f"{root} holds {what}; delete it, or choose another folder for {mark}")
 
 
-def _write(simulator: Simulator, root: Path, patients: int, seed: int, seconds: float | None, workers: int,
-           progress: bool) -> list[dict]:
+def _write(
+    simulator: Simulator, root: Path, patients: int, seed: int, seconds: float | None, workers: int, progress: bool
+) -> list[dict]:
     firsts = list(accumulate((simulator.records(seed, index) for index in range(patients)), initial=0))
-    tasks = [(simulator, root, seed, seconds, [(i, firsts[i]) for i in range(at, min(at + CHUNK, patients))])
-             for at in range(0, patients, CHUNK)]
+    tasks = [
+        (simulator, root, seed, seconds, [(i, firsts[i]) for i in range(at, min(at + CHUNK, patients))])
+        for at in range(0, patients, CHUNK)
+    ]
     workers = min(workers or min(len(os.sched_getaffinity(0)), 1 + patients // WORTH), len(tasks))
     rows: list[dict] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -41,7 +41,10 @@ WORDINGS: dict[int, tuple[str, ...]] = {
            ("What is still detected in the {other} compared to the {one}?", "Which symptoms of the {one} persist in the {other}?"),
        ))},
 }  # fmt: skip
-FIRST = {"comparison_consecutive": (43, 47), "comparison_irrelevant": (57, 61)}  # the first verify and query template of each
+FIRST = {
+    "comparison_consecutive": (43, 47),
+    "comparison_irrelevant": (57, 61),
+}  # the first verify and query template of each
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def write_ecgqa(corpus: Source, out: Path | str, seed: int, *, progress: bool = 
     """Write an ECG-QA folder about a corpus: every ECG, every two consecutive ECGs of a patient, and every ECG
     with one of another patient, once for each question type.
 
-    What an ECG shows is the statements of its codes where the corpus has them (`info()["statements"]`: PTB-XL), else the
+    What an ECG shows is the statements of its codes where the corpus has them (`info()["statements"]`: PTB-XL), else
+    the
     findings that its report asserts; records that say neither are left out. Questions lie in the split of their ECGs'
     patients. The same arguments give the same files, complete or not at all. DataError where `out` is there already.
     """
@@ -103,7 +107,9 @@ def write_ecgqa(corpus: Source, out: Path | str, seed: int, *, progress: bool = 
     part = out.with_name(f".{out.name}.part-{os.getpid()}")
     try:
         for split, folder in SPLITS.items():
-            drawn, worded = (random.Random(f"{seed}/{corpus.name}/{split}/{what}") for what in ("questions", "wordings"))
+            drawn, worded = (
+                random.Random(f"{seed}/{corpus.name}/{split}/{what}") for what in ("questions", "wordings")
+            )
             _write_questions(part, folder, _asked(splits[split], drawn), worded)
         _write_answers(part, sorted({name for ecgs in splits.values() for ecg in ecgs for name in ecg.names}))
         part.rename(out)
@@ -112,7 +118,9 @@ def write_ecgqa(corpus: Source, out: Path | str, seed: int, *, progress: bool = 
 
 
 def _naming(statements: Mapping[str, str] | None) -> Callable[[Shown], Iterable[str]]:
-    """What names the things that an entry shows: the statements of its codes but "normal ECG", or the findings of its report."""
+    """What names the things that an entry shows: the statements of its codes but "normal ECG", or the findings of
+    its report.
+    """
     if statements is None:
         shown = {finding.key: finding.name.lower() for finding in FINDINGS if finding.kind != "summary"}
         return lambda entry: (shown[key] for key in find(", ".join(entry.statements)) if key in shown)
@@ -121,7 +129,9 @@ def _naming(statements: Mapping[str, str] | None) -> Callable[[Shown], Iterable[
 
 
 def _asked(ecgs: list[ECG], rng: random.Random) -> Iterator[Asked]:
-    """The questions of one split; what is asked about in vain is as common in it as what is asked about with success."""
+    """The questions of one split; what is asked about in vain is as common in it as what is asked about with
+    success.
+    """
     common = Counter(name for ecg in ecgs for name in sorted(ecg.names))
     if len(common) < 2:
         return
@@ -132,7 +142,10 @@ def _asked(ecgs: list[ECG], rng: random.Random) -> Iterator[Asked]:
         rng.shuffle(pair)
         yield Asked(4, "single-choose", [one for one in pair if one in ecg.names] or [NONE], [ecg.id], pair)
         yield Asked(8, "single-query", sorted(ecg.names) or [NONE], [ecg.id], [])
-    for kind, pairs in (("comparison_consecutive", _consecutive(ecgs)), ("comparison_irrelevant", _irrelevant(ecgs, rng))):
+    for kind, pairs in (
+        ("comparison_consecutive", _consecutive(ecgs)),
+        ("comparison_irrelevant", _irrelevant(ecgs, rng)),
+    ):
         for before, after in pairs:
             changes = [before.names - after.names, after.names - before.names, before.names & after.names]
             verify, query = FIRST[kind]
@@ -144,7 +157,9 @@ def _asked(ecgs: list[ECG], rng: random.Random) -> Iterator[Asked]:
 
 
 def _claim(holding: Set[str], common: Counter, rng: random.Random) -> tuple[str, str]:
-    """A name and "yes" or "no": whether it is one of `holding`; either answer as likely, where there are names for both."""
+    """A name and "yes" or "no": whether it is one of `holding`; either answer as likely, where there are names for
+    both.
+    """
     if holding and (len(holding) == len(common) or rng.random() < 0.5):
         return rng.choice(sorted(holding)), "yes"
     return _draw(common, holding, rng), "no"
@@ -180,8 +195,15 @@ def _write_questions(root: Path, folder: str, asked: Iterable[Asked], rng: rando
         row = {"template_id": one.template, "question_id": numbers.setdefault((one.template, *one.attribute), len(numbers)),
                "sample_id": sample, "question_type": one.type, "attribute_type": "scp_code"}  # fmt: skip
         attribute = one.attribute if one.type.startswith("single") else None
-        rest = {"answer": one.answer, "ecg_id": [int(ecg) if ecg.isdigit() else ecg for ecg in one.ecgs], "attribute": attribute}
-        for form, wording in (("template", WORDINGS[one.template][0]), ("paraphrased", rng.choice(WORDINGS[one.template]))):
+        rest = {
+            "answer": one.answer,
+            "ecg_id": [int(ecg) if ecg.isdigit() else ecg for ecg in one.ecgs],
+            "attribute": attribute,
+        }
+        for form, wording in (
+            ("template", WORDINGS[one.template][0]),
+            ("paraphrased", rng.choice(WORDINGS[one.template])),
+        ):
             rows[form].append({**row, "question": wording.format(**names), **rest})
         if len(rows["template"]) == FILE:
             _flush(root, folder, rows)

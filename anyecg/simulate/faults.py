@@ -54,7 +54,7 @@ def _smooth(x: np.ndarray, width: int) -> np.ndarray:
     if width < 2:
         return x
     total = np.cumsum(np.pad(x, ((0, 0), (width, 0))), axis=1)
-    return (total[:, width:] - total[:, :-width]) / width ** 0.5
+    return (total[:, width:] - total[:, :-width]) / width**0.5
 
 
 def break_leads(signal: np.ndarray, faults: Faults) -> np.ndarray:

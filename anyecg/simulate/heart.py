@@ -12,16 +12,18 @@ import numpy as np
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 # Dower's transform of a Frank vectorcardiogram, for the eight independent leads.
-DOWER = np.array([
-    [0.632, -0.235, 0.059],    # I
-    [0.235, 1.066, -0.132],    # II
-    [-0.515, 0.157, -0.917],   # V1
-    [0.044, 0.164, -1.387],    # V2
-    [0.882, 0.098, -1.277],    # V3
-    [1.213, 0.127, -0.601],    # V4
-    [1.125, 0.127, -0.086],    # V5
-    [0.831, 0.076, 0.230],     # V6
-])
+DOWER = np.array(
+    [
+        [0.632, -0.235, 0.059],  # I
+        [0.235, 1.066, -0.132],  # II
+        [-0.515, 0.157, -0.917],  # V1
+        [0.044, 0.164, -1.387],  # V2
+        [0.882, 0.098, -1.277],  # V3
+        [1.213, 0.127, -0.601],  # V4
+        [1.125, 0.127, -0.086],  # V5
+        [0.831, 0.076, 0.230],  # V6
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ class Wave:
         return np.exp(-0.5 * (u / np.where(u < 0, self.rise, self.fall)) ** 2)
 
 
-def dipole(waves: list[Wave], times: np.ndarray, gains: np.ndarray, fs: float, length: int,
-           out: np.ndarray | None = None) -> np.ndarray:
+def dipole(
+    waves: list[Wave], times: np.ndarray, gains: np.ndarray, fs: float, length: int, out: np.ndarray | None = None
+) -> np.ndarray:
     """The dipole of a train of like beats.
 
     Args:

@@ -25,8 +25,10 @@ RHYTHM_BEFORE = 0.06  # s between a rhythm label and the first beat of the rhyth
 class Holter(Simulator):
     """A database of long two-lead records with beat annotations, one record a patient.
 
-    fs: Hz; first: number of the first record, form: its file name; leads: choices of leads, each its chance and (name in the
-    header, lead of `heart.LEADS`) a signal; supraventricular: the symbol of an atrial ectopic beat; rhythms: whether rhythm changes
+    fs: Hz; first: number of the first record, form: its file name; leads: choices of leads, each its chance and (name
+    in the
+    header, lead of `heart.LEADS`) a signal; supraventricular: the symbol of an atrial ectopic beat; rhythms: whether
+    rhythm changes
     are annotated ("+"); storage: sample format; mains_hz: of the country.
     """
 
@@ -48,12 +50,24 @@ class Holter(Simulator):
         rng = source(seed, self.name, index)
         name = self.form.format(self.first + index)
         anatomy, (ventricular, atrial) = Anatomy.draw(rng), burden(rng)
-        base = str(rng.choice(["", "left_bundle_branch_block", "right_bundle_branch_block", "atrial_fibrillation"],
-                              p=[0.70, 0.11, 0.11, 0.08] if self.rhythms else [0.78, 0.11, 0.11, 0.0]))
+        base = str(
+            rng.choice(
+                ["", "left_bundle_branch_block", "right_bundle_branch_block", "atrial_fibrillation"],
+                p=[0.70, 0.11, 0.11, 0.08] if self.rhythms else [0.78, 0.11, 0.11, 0.0],
+            )
+        )
         findings = {base} if base else set()
         faults = Faults.draw(rng, broken=0.0, mains_hz=self.mains_hz)
-        drawn = record(findings, anatomy, faults, seconds or SECONDS, self.fs, rng, ventricular,
-                       Ectopy() if base == "atrial_fibrillation" else atrial)
+        drawn = record(
+            findings,
+            anatomy,
+            faults,
+            seconds or SECONDS,
+            self.fs,
+            rng,
+            ventricular,
+            Ectopy() if base == "atrial_fibrillation" else atrial,
+        )
         chances = [chance for chance, _ in self.leads]
         chosen = self.leads[rng.choice(len(chances), p=chances)][1]
         rows = [LEADS.index(lead) for _, lead in chosen]
@@ -80,8 +94,11 @@ class Holter(Simulator):
                     entries.append((max(sample - round(RHYTHM_BEFORE * drawn.fs), 1), "+", label + "\x00"))
                     now = label
             entries.sort()
-        return (np.array([entry[0] for entry in entries]), [entry[1] for entry in entries],
-                [entry[2] for entry in entries])
+        return (
+            np.array([entry[0] for entry in entries]),
+            [entry[1] for entry in entries],
+            [entry[2] for entry in entries],
+        )
 
 
 def _in_run(kinds: list[str], i: int) -> bool:

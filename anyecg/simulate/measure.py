@@ -45,6 +45,14 @@ def machine(waves: list[Wave], rr: float) -> dict[str, int]:
         value = axis(waves, part)
         return MISSING if value is None else round(value)
 
-    return {"rr_interval": round(1000 * rr), "p_onset": at(onset, "P"), "p_end": at(end, "P"),
-            "qrs_onset": at(onset, "QRS"), "qrs_end": at(end, "QRS"), "t_end": at(end, "T"),
-            "p_axis": angle("P"), "qrs_axis": angle("QRS"), "t_axis": angle("T")}
+    return {
+        "rr_interval": round(1000 * rr),
+        "p_onset": at(onset, "P"),
+        "p_end": at(end, "P"),
+        "qrs_onset": at(onset, "QRS"),
+        "qrs_end": at(end, "QRS"),
+        "t_end": at(end, "T"),
+        "p_axis": angle("P"),
+        "qrs_axis": angle("QRS"),
+        "t_axis": angle("T"),
+    }

@@ -40,14 +40,31 @@ class MIMIC(Simulator):
             drawn = record(visit.findings, patient.anatomy, Faults.draw(rng), seconds or SECONDS, FS, rng)
             folder = f"files/p{subject // 10_000}/p{subject}/s{study}"
             (root / folder).mkdir(parents=True)
-            wfdb_files.write(root / folder, str(study), drawn.signal[[LEADS.index(lead) for lead in ORDER]], FS, ORDER,
-                             STORAGE, visit.when, [f"<subject_id>: {subject}"])
+            wfdb_files.write(
+                root / folder,
+                str(study),
+                drawn.signal[[LEADS.index(lead) for lead in ORDER]],
+                FS,
+                ORDER,
+                STORAGE,
+                visit.when,
+                [f"<subject_id>: {subject}"],
+            )
             lines = drawn.statements
-            rows.append({"subject_id": subject, "study_id": study, "cart_id": 6_000_000 + (7 * index) % 1000,
-                         "ecg_time": f"{visit.when:%Y-%m-%d %H:%M:%S}", "file_name": study, "path": f"{folder}/{study}",
-                         **{f"report_{i}": lines[i] if i < len(lines) else None for i in range(18)},
-                         "bandwidth": "0.005-150 Hz", "filtering": "60 Hz notch Baseline filter",
-                         **machine(drawn.beat, drawn.rr)})
+            rows.append(
+                {
+                    "subject_id": subject,
+                    "study_id": study,
+                    "cart_id": 6_000_000 + (7 * index) % 1000,
+                    "ecg_time": f"{visit.when:%Y-%m-%d %H:%M:%S}",
+                    "file_name": study,
+                    "path": f"{folder}/{study}",
+                    **{f"report_{i}": lines[i] if i < len(lines) else None for i in range(18)},
+                    "bandwidth": "0.005-150 Hz",
+                    "filtering": "60 Hz notch Baseline filter",
+                    **machine(drawn.beat, drawn.rr),
+                }
+            )
         return rows
 
     def finish(self, root: Path, rows: list[dict]) -> None:

@@ -14,19 +14,41 @@ from anyecg.simulate.rhythm import Ectopy
 HEALTHY = 0.17
 
 # Chance that a patient who is not healthy has each disease, and whether it comes and goes between visits.
-RHYTHM = {"atrial_fibrillation": (0.16, True), "atrial_flutter": (0.15, True), "sinus_bradycardia": (0.14, True),
-          "sinus_tachycardia": (0.14, True), "sinus_arrhythmia": (0.15, True)}
-CONDUCTION = {"left_bundle_branch_block": (0.09, False), "right_bundle_branch_block": (0.10, False),
-              "left_anterior_fascicular_block": (0.09, False)}
-SHAPE = {"left_ventricular_hypertrophy": (0.13, False), "low_voltage": (0.09, False),
-         "left_axis_deviation": (0.04, False), "right_axis_deviation": (0.10, False)}
+RHYTHM = {
+    "atrial_fibrillation": (0.16, True),
+    "atrial_flutter": (0.15, True),
+    "sinus_bradycardia": (0.14, True),
+    "sinus_tachycardia": (0.14, True),
+    "sinus_arrhythmia": (0.15, True),
+}
+CONDUCTION = {
+    "left_bundle_branch_block": (0.09, False),
+    "right_bundle_branch_block": (0.10, False),
+    "left_anterior_fascicular_block": (0.09, False),
+}
+SHAPE = {
+    "left_ventricular_hypertrophy": (0.13, False),
+    "low_voltage": (0.09, False),
+    "left_axis_deviation": (0.04, False),
+    "right_axis_deviation": (0.10, False),
+}
 INFARCT = {"infarct_inferior": (0.12, False), "infarct_anterior": (0.12, False)}
-ISCHEMIA = {"st_elevation_inferior": (0.15, True), "st_elevation_anterior": (0.15, True),
-            "st_elevation_lateral": (0.14, True), "st_depression_inferior": (0.12, True),
-            "st_depression_lateral": (0.04, True), "t_inversion_inferior": (0.12, True),
-            "t_inversion_anterior": (0.18, True), "t_inversion_lateral": (0.04, True)}
-EXTRA = {"first_degree_av_block": (0.12, False), "premature_ventricular_contraction": (0.16, True),
-         "premature_atrial_contraction": (0.22, True), "ventricular_run": (0.08, True)}
+ISCHEMIA = {
+    "st_elevation_inferior": (0.15, True),
+    "st_elevation_anterior": (0.15, True),
+    "st_elevation_lateral": (0.14, True),
+    "st_depression_inferior": (0.12, True),
+    "st_depression_lateral": (0.04, True),
+    "t_inversion_inferior": (0.12, True),
+    "t_inversion_anterior": (0.18, True),
+    "t_inversion_lateral": (0.04, True),
+}
+EXTRA = {
+    "first_degree_av_block": (0.12, False),
+    "premature_ventricular_contraction": (0.16, True),
+    "premature_atrial_contraction": (0.22, True),
+    "ventricular_run": (0.08, True),
+}
 
 SHOWN = 0.66  # chance that a finding which comes and goes shows at one visit
 REPOLARISATION = frozenset(ISCHEMIA)
@@ -35,8 +57,9 @@ AXES = frozenset({"left_axis_deviation", "right_axis_deviation"})
 # What cannot be told beside a finding, and is left out where both would hold: each key beats the keys of its set.
 HIDES: dict[str, frozenset[str]] = {
     "left_bundle_branch_block": frozenset({*INFARCT, *ISCHEMIA, *SHAPE}),
-    "right_bundle_branch_block": frozenset({"infarct_anterior", "left_ventricular_hypertrophy", *AXES,
-                                            "t_inversion_anterior", "st_elevation_anterior"}),
+    "right_bundle_branch_block": frozenset(
+        {"infarct_anterior", "left_ventricular_hypertrophy", *AXES, "t_inversion_anterior", "st_elevation_anterior"}
+    ),
     "left_anterior_fascicular_block": frozenset({"infarct_inferior", *AXES}),
     "left_ventricular_hypertrophy": frozenset({"low_voltage", "right_axis_deviation", *REPOLARISATION}),
     "low_voltage": frozenset(REPOLARISATION),
@@ -47,8 +70,10 @@ HIDES: dict[str, frozenset[str]] = {
     "sinus_tachycardia": frozenset({"first_degree_av_block"}),
     "sinus_arrhythmia": frozenset({"premature_atrial_contraction"}),
 }
-PAIRS = (frozenset({"st_depression_lateral", "t_inversion_lateral"}),
-         frozenset({"st_depression_inferior", "t_inversion_inferior"}))
+PAIRS = (
+    frozenset({"st_depression_lateral", "t_inversion_lateral"}),
+    frozenset({"st_depression_inferior", "t_inversion_inferior"}),
+)
 
 
 @dataclass(frozen=True)
@@ -100,8 +125,13 @@ def draw(index: int, rng: np.random.Generator, chances: tuple[float, ...], first
     for visit in range(visits):
         plan.append(Visit(when, _showing(diseases, since, visit, rng)))
         when += timedelta(minutes=int(60 * 24 * rng.choice([rng.uniform(0.5, 10), rng.uniform(30, 900)])))
-    return Patient(index, int(np.clip(rng.normal(58 if diseases else 45, 15), 19, 89)), bool(rng.random() < 0.52),
-                   anatomy, tuple(plan))
+    return Patient(
+        index,
+        int(np.clip(rng.normal(58 if diseases else 45, 15), 19, 89)),
+        bool(rng.random() < 0.52),
+        anatomy,
+        tuple(plan),
+    )
 
 
 def count_visits(rng: np.random.Generator, chances: tuple[float, ...]) -> int:
@@ -131,8 +161,7 @@ def _diseases(rng: np.random.Generator) -> dict[str, bool]:
     return found
 
 
-def _showing(diseases: dict[str, bool], since: dict[str, int], visit: int,
-             rng: np.random.Generator) -> frozenset[str]:
+def _showing(diseases: dict[str, bool], since: dict[str, int], visit: int, rng: np.random.Generator) -> frozenset[str]:
     shown = set()
     for key, passing in sorted(diseases.items()):
         present = rng.random() < SHOWN
@@ -151,7 +180,9 @@ def told(findings: set[str]) -> frozenset[str]:
 
 
 def burden(rng: np.random.Generator) -> tuple[Ectopy, Ectopy]:
-    """Ventricular and atrial ectopy of a long recording: about half of all patients have some, singly and in bigeminy."""
+    """Ventricular and atrial ectopy of a long recording: about half of all patients have some, singly and in
+    bigeminy.
+    """
     ventricular, atrial = Ectopy(), Ectopy()
     place = rng.random()
     if place < 0.45:

@@ -20,8 +20,10 @@ from anyecg.types import DataError
 MARGIN = 0.35  # s: an ectopic beat counts as shown only this far from either end
 TRIES = 200
 # What a finding always brings along here: hypertrophy its strain pattern, a run its premature beats.
-IMPLIED = {"ventricular_run": frozenset({"premature_ventricular_contraction"}),
-           "left_ventricular_hypertrophy": frozenset({"st_depression_lateral", "t_inversion_lateral"})}
+IMPLIED = {
+    "ventricular_run": frozenset({"premature_ventricular_contraction"}),
+    "left_ventricular_hypertrophy": frozenset({"st_depression_lateral", "t_inversion_lateral"}),
+}
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,16 @@ class Recording:
         return samples, np.where(self.kinds[inside] == "N", conducted, self.kinds[inside])
 
 
-def record(findings: Collection[str], anatomy: Anatomy, faults: Faults, seconds: float, fs: float,
-           rng: np.random.Generator, ventricular: timing.Ectopy | None = None,
-           atrial: timing.Ectopy | None = None) -> Recording:
+def record(
+    findings: Collection[str],
+    anatomy: Anatomy,
+    faults: Faults,
+    seconds: float,
+    fs: float,
+    rng: np.random.Generator,
+    ventricular: timing.Ectopy | None = None,
+    atrial: timing.Ectopy | None = None,
+) -> Recording:
     """Draw one record that shows the findings.
 
     Args:
@@ -108,12 +117,27 @@ def record(findings: Collection[str], anatomy: Anatomy, faults: Faults, seconds:
     clean = leads(eight)
     noisy = leads(eight + noise(8, eight.shape[1], fs, faults, rng))
     shown = (wanted - {"left_axis_deviation", "right_axis_deviation"}) | axis_findings(beat) | {rhythm(wanted)}
-    return Recording(break_leads(noisy, faults).astype(np.float32), clean, fs, plan.times, plan.kinds,
-                     frozenset(shown), beat, _mean_interval(plan, seconds, rr), faults)
+    return Recording(
+        break_leads(noisy, faults).astype(np.float32),
+        clean,
+        fs,
+        plan.times,
+        plan.kinds,
+        frozenset(shown),
+        beat,
+        _mean_interval(plan, seconds, rr),
+        faults,
+    )
 
 
-def _beats(findings: frozenset[str], rr: float, seconds: float, ventricular: timing.Ectopy | None,
-           atrial: timing.Ectopy | None, rng: np.random.Generator) -> timing.Beats:
+def _beats(
+    findings: frozenset[str],
+    rr: float,
+    seconds: float,
+    ventricular: timing.Ectopy | None,
+    atrial: timing.Ectopy | None,
+    rng: np.random.Generator,
+) -> timing.Beats:
     if ventricular is not None or atrial is not None:
         return timing.beats(findings, rr, seconds, ventricular or timing.Ectopy(), atrial or timing.Ectopy(), rng)
     runs = "ventricular_run" in findings
@@ -136,8 +160,9 @@ def _mean_interval(plan: timing.Beats, seconds: float, rr: float) -> float:
     return float(steps.mean()) if len(steps) else rr
 
 
-def ecg(findings: Collection[str], *, seconds: float = 10.0, fs: float = 500, seed: int = 0,
-        ) -> tuple[np.ndarray, list[tuple[float, str]], tuple[str, ...]]:
+def ecg(
+    findings: Collection[str], *, seconds: float = 10.0, fs: float = 500, seed: int = 0
+) -> tuple[np.ndarray, list[tuple[float, str]], tuple[str, ...]]:
     """One clean-enough ECG in memory, for tests and figures.
 
     Args:

@@ -7,11 +7,26 @@ from collections.abc import Collection
 from anyecg.findings import BY_KEY, FINDINGS
 from anyecg.simulate.heart import LEADS
 
-RHYTHMS = ("atrial_fibrillation", "atrial_flutter", "sinus_bradycardia", "sinus_tachycardia", "sinus_arrhythmia",
-           "sinus_rhythm")
-MILD = frozenset({"sinus_bradycardia", "sinus_tachycardia", "premature_atrial_contraction", "low_voltage",
-                  "premature_ventricular_contraction", "first_degree_av_block", "left_axis_deviation",
-                  "right_axis_deviation"})
+RHYTHMS = (
+    "atrial_fibrillation",
+    "atrial_flutter",
+    "sinus_bradycardia",
+    "sinus_tachycardia",
+    "sinus_arrhythmia",
+    "sinus_rhythm",
+)
+MILD = frozenset(
+    {
+        "sinus_bradycardia",
+        "sinus_tachycardia",
+        "premature_atrial_contraction",
+        "low_voltage",
+        "premature_ventricular_contraction",
+        "first_degree_av_block",
+        "left_axis_deviation",
+        "right_axis_deviation",
+    }
+)
 HARMLESS = frozenset({"sinus_rhythm", "sinus_arrhythmia"})
 
 
@@ -43,8 +58,11 @@ def statements(findings: Collection[str], rate: float, failed: Collection[int] =
     first = BY_KEY[base].statement
     if base == "atrial_fibrillation" and rate > 110:
         first += " with rapid ventricular response"
-    early = [BY_KEY[key].statement for key in ("premature_ventricular_contraction", "premature_atrial_contraction")
-             if key in findings]
+    early = [
+        BY_KEY[key].statement
+        for key in ("premature_ventricular_contraction", "premature_atrial_contraction")
+        if key in findings
+    ]
     if early:
         first += " with " + " and ".join(early)
     if "first_degree_av_block" in findings:

@@ -52,8 +52,9 @@ def mean_rr(findings: Collection[str], rng: np.random.Generator) -> float:
     return 60 / rng.uniform(64, 95)
 
 
-def beats(findings: Collection[str], rr: float, seconds: float, ventricular: Ectopy, atrial: Ectopy,
-          rng: np.random.Generator) -> Beats:
+def beats(
+    findings: Collection[str], rr: float, seconds: float, ventricular: Ectopy, atrial: Ectopy, rng: np.random.Generator
+) -> Beats:
     """Beat times of one record, from before its start to after its end."""
     count = int((seconds + 6) / rr * 1.5) + 12
     steps = _intervals(findings, rr, count, rng)
@@ -93,7 +94,7 @@ def _ventricular(times: list, kinds: list, now: float, step: float, ectopy: Ecto
         kinds.append("V")
         last, at = at, at + rng.uniform(0.36, 0.44)
     if number == 1:
-        return now + 2 * step                       # the sinus node is not reset: a full compensatory pause
+        return now + 2 * step  # the sinus node is not reset: a full compensatory pause
     return last + step * rng.uniform(1.25, 1.4)
 
 

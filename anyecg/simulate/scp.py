@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import pandas as pd
 
-COLUMNS = ("description", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass",
-           "Statement Category", "SCP-ECG Statement Description", "AHA code", "aECG REFID", "CDISC Code", "DICOM Code")
+COLUMNS = (
+    "description",
+    "diagnostic",
+    "form",
+    "rhythm",
+    "diagnostic_class",
+    "diagnostic_subclass",
+    "Statement Category",
+    "SCP-ECG Statement Description",
+    "AHA code",
+    "aECG REFID",
+    "CDISC Code",
+    "DICOM Code",
+)
 
 # code: (description, roles d/f/r, superclass, subclass)
 CODES: dict[str, tuple[str, str, str | None, str | None]] = {
@@ -39,9 +51,13 @@ CODES: dict[str, tuple[str, str, str | None, str | None]] = {
 
 # What one of our findings is called beside its own code.
 ALSO: dict[str, tuple[str, ...]] = {
-    "infarct_inferior": ("QWAVE",), "infarct_anterior": ("QWAVE",),
-    "t_inversion_inferior": ("ISCIN",), "t_inversion_anterior": ("ISCAN",), "t_inversion_lateral": ("ISCLA",),
-    "st_depression_inferior": ("INJIN",), "st_depression_lateral": ("INJLA",),
+    "infarct_inferior": ("QWAVE",),
+    "infarct_anterior": ("QWAVE",),
+    "t_inversion_inferior": ("ISCIN",),
+    "t_inversion_anterior": ("ISCAN",),
+    "t_inversion_lateral": ("ISCLA",),
+    "st_depression_inferior": ("INJIN",),
+    "st_depression_lateral": ("INJLA",),
 }
 
 
@@ -50,8 +66,12 @@ def table() -> pd.DataFrame:
     rows = {}
     for code, (text, role, superclass, subclass) in CODES.items():
         rows[code] = {
-            "description": text, "diagnostic": 1.0 if role == "d" else None, "form": 1.0 if role == "f" else None,
-            "rhythm": 1.0 if role == "r" else None, "diagnostic_class": superclass, "diagnostic_subclass": subclass,
+            "description": text,
+            "diagnostic": 1.0 if role == "d" else None,
+            "form": 1.0 if role == "f" else None,
+            "rhythm": 1.0 if role == "r" else None,
+            "diagnostic_class": superclass,
+            "diagnostic_subclass": subclass,
             "SCP-ECG Statement Description": text,
         }
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))

@@ -1,4 +1,6 @@
-"""WFDB records as PhysioNet's 2020 and 2021 challenges have them: MATLAB v4 signals, SNOMED CT codes in the header, RECORDS."""
+"""WFDB records as PhysioNet's 2020 and 2021 challenges have them: MATLAB v4 signals, SNOMED CT codes in the header,
+RECORDS.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,17 @@ def codes_of(findings: Collection[str], table: Mapping[str, tuple[str, ...]]) ->
     return tuple(dict.fromkeys(code for key, codes in table.items() if key in findings for code in codes))
 
 
-def write(root: Path, folder: str, name: str, signal: np.ndarray, codes: Collection[str], patient: Patient, *, when: str = "",
-          mark: str = "#") -> dict:
+def write(
+    root: Path,
+    folder: str,
+    name: str,
+    signal: np.ndarray,
+    codes: Collection[str],
+    patient: Patient,
+    *,
+    when: str = "",
+    mark: str = "#",
+) -> dict:
     """Write `name.hea` and `name.mat` in a folder; returns the record's row for `write_records`.
 
     Args:
@@ -39,12 +50,21 @@ def write(root: Path, folder: str, name: str, signal: np.ndarray, codes: Collect
     (root / folder).mkdir(parents=True, exist_ok=True)
     matlab = struct.pack("<5i", 30, *units.shape, 0, 4) + b"val\0"  # 30: little-endian int16, column by column
     (root / folder / f"{name}.mat").write_bytes(matlab + units.T.astype("<i2").tobytes())
-    sums = (units.sum(axis=1) + 2 ** 15) % 2 ** 16 - 2 ** 15
+    sums = (units.sum(axis=1) + 2**15) % 2**16 - 2**15
     lines = [f"{name} {len(units)} {FS} {units.shape[1]}{when}"]
-    lines += [f"{name}.mat {STORAGE.fmt}+{len(matlab)} {STORAGE.gain_text} {STORAGE.resolution} {STORAGE.zero} {row[0]} {total} 0 {lead}"
-              for row, total, lead in zip(units, sums, LEADS)]
-    said = {"Age": patient.age, "Sex": "Male" if patient.male else "Female", "Dx": ",".join(codes), "Rx": "Unknown", "Hx": "Unknown",
-            "Sx": "Unknown"}
+    lines += [
+        f"{name}.mat {STORAGE.fmt}+{len(matlab)} {STORAGE.gain_text} {STORAGE.resolution} {STORAGE.zero} {row[0]} "
+        f"{total} 0 {lead}"
+        for row, total, lead in zip(units, sums, LEADS)
+    ]
+    said = {
+        "Age": patient.age,
+        "Sex": "Male" if patient.male else "Female",
+        "Dx": ",".join(codes),
+        "Rx": "Unknown",
+        "Hx": "Unknown",
+        "Sx": "Unknown",
+    }
     lines += [f"{mark}{key}: {value}" for key, value in said.items()]
     (root / folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
     return {"folder": folder, "name": name}

@@ -30,7 +30,7 @@ class Storage:
     @property
     def invalid(self) -> int:
         """The sample value that means "nothing recorded"."""
-        return -(2 ** 15) if self.fmt == 16 else -(2 ** 11)
+        return -(2**15) if self.fmt == 16 else -(2**11)
 
     def digital(self, signal: np.ndarray) -> np.ndarray:
         """mV to adc units, clipped to the format; NaN becomes `invalid`."""
@@ -39,8 +39,16 @@ class Storage:
         return np.where(np.isnan(signal), self.invalid, units)
 
 
-def write(folder: Path, name: str, signal: np.ndarray, fs: int, labels: Sequence[str], storage: Storage,
-          when: datetime | None = None, comments: Sequence[str] = ()) -> None:
+def write(
+    folder: Path,
+    name: str,
+    signal: np.ndarray,
+    fs: int,
+    labels: Sequence[str],
+    storage: Storage,
+    when: datetime | None = None,
+    comments: Sequence[str] = (),
+) -> None:
     """Write `name.hea` and `name.dat`.
 
     Args:
@@ -58,8 +66,11 @@ def write(folder: Path, name: str, signal: np.ndarray, fs: int, labels: Sequence
     (folder / f"{name}.dat").write_bytes(data)
     began = f" {when:%H:%M:%S} {when:%d/%m/%Y}" if when else ""
     lines = [f"{name} {len(units)} {fs} {units.shape[1]}{began}"]
-    lines += [f"{name}.dat {storage.fmt} {storage.gain_text} {storage.resolution} {storage.zero} {row[0]} "
-              f"{row.sum() % 65536} 0 {label}" for row, label in zip(units, labels)]
+    lines += [
+        f"{name}.dat {storage.fmt} {storage.gain_text} {storage.resolution} {storage.zero} {row[0]} "
+        f"{row.sum() % 65536} 0 {label}"
+        for row, label in zip(units, labels)
+    ]
     lines += [f"# {comment}" for comment in comments]
     (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
 

@@ -2,10 +2,13 @@
 
 from anyecg.registry import Registry
 
-tasks = Registry("task", {
-    "report": "anyecg.tasks.report.task:Report",
-    "localization": "anyecg.tasks.localization.task:Localization",
-    "multi_ecg": "anyecg.tasks.multi_ecg.task:MultiECG",
-    "ecg_qa": "anyecg.tasks.ecg_qa.task:ECGQA",
-    "classification": "anyecg.tasks.classification.task:Classification",
-})
+tasks = Registry(
+    "task",
+    {
+        "report": "anyecg.tasks.report.task:Report",
+        "localization": "anyecg.tasks.localization.task:Localization",
+        "multi_ecg": "anyecg.tasks.multi_ecg.task:MultiECG",
+        "ecg_qa": "anyecg.tasks.ecg_qa.task:ECGQA",
+        "classification": "anyecg.tasks.classification.task:Classification",
+    },
+)

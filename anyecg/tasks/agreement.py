@@ -21,15 +21,22 @@ def correlations(one: np.ndarray, other: np.ndarray) -> dict[str, float]:
 
 
 def agreement(one: np.ndarray, other: np.ndarray, highest: int = 5) -> dict[str, float]:
-    """`n` answers with both scores; `correlations`; shares, 0 to 1, that are `exact` and `within_half` a point; `kappa`.
+    """`n` answers with both scores; `correlations`; shares, 0 to 1, that are `exact` and `within_half` a point;
+    `kappa`.
 
-    kappa: Cohen's with quadratic weights, of scores rounded to whole numbers from 0 to `highest`; left out where it is undefined.
+    kappa: Cohen's with quadratic weights, of scores rounded to whole numbers from 0 to `highest`; left out where it is
+    undefined.
     """
     one, other = _both(one, other)
     if not len(one):
         return {"n": 0}
     apart = np.abs(one - other)
-    found = {"n": len(one), **correlations(one, other), "exact": float(np.mean(apart == 0)), "within_half": float(np.mean(apart <= HALF))}
+    found = {
+        "n": len(one),
+        **correlations(one, other),
+        "exact": float(np.mean(apart == 0)),
+        "within_half": float(np.mean(apart <= HALF)),
+    }
     whole = [np.floor(scores + HALF).astype(int) for scores in (one, other)]
     if len({*whole[0], *whole[1]}) > 1:
         found["kappa"] = float(cohen_kappa_score(*whole, labels=range(highest + 1), weights="quadratic"))

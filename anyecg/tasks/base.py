@@ -1,4 +1,6 @@
-"""What a task is: its settings, how its questions are built, its parser, its metrics, and what tables, figures and plans need of it."""
+"""What a task is: its settings, how its questions are built, its parser, its metrics, and what tables, figures and
+plans need of it.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,14 @@ from anyecg.data.corpora.base import Corpus
 from anyecg.data.store.store import Stores
 from anyecg.types import DataError, ECGSample, Prediction
 
-
 LONGEST = 10_000  # characters of an answer that are read
 
 
 @dataclass(frozen=True)
 class Words:
-    """Tokens of a sample's text without its chat template: of the question, the answer, and (view "text") the words for one ECG."""
+    """Tokens of a sample's text without its chat template: of the question, the answer, and (view "text") the words
+    for one ECG.
+    """
 
     question: int = 20
     answer: int = 20
@@ -33,8 +36,10 @@ class Words:
 class Sources:
     """What questions are built from.
 
-    stores, corpora: the recordings and their readers, by the user's key; folder: where what a task makes on the way lies (it is
-    found again there); seed: of the draws; dropped: (pool, reason) -> how many questions could not be made, for the task to count.
+    stores, corpora: the recordings and their readers, by the user's key; folder: where what a task makes on the way
+    lies (it is
+    found again there); seed: of the draws; dropped: (pool, reason) -> how many questions could not be made, for the
+    task to count.
     """
 
     stores: Stores
@@ -46,13 +51,17 @@ class Sources:
 
 
 class Task(ABC):
-    """One kind of question, whole: builds questions, parses what a model said, scores it, and reduces scores to metrics.
+    """One kind of question, whole: builds questions, parses what a model said, scores it, and reduces scores to
+    metrics.
 
-    A subclass in any file is a task: `tasks: {mine: {name: "module:Class", key: value}}` builds its questions, a stage trains on
+    A subclass in any file is a task: `tasks: {mine: {name: "module:Class", key: value}}` builds its questions, a stage
+    trains on
     its pools, `evaluation.tasks` names its key.
 
-    Building. `build` asks the stores what they have (reports, labels, beat annotations, several visits), never for a corpus by its
-    name. `settings` is all that the questions depend on beside stores, seed and `version`; `prepare` makes what they need first.
+    Building. `build` asks the stores what they have (reports, labels, beat annotations, several visits), never for a
+    corpus by its
+    name. `settings` is all that the questions depend on beside stores, seed and `version`; `prepare` makes what they
+    need first.
 
     Scoring comes in two steps so that a bootstrap never asks the parser or a text encoder again: `score` turns
     predictions into rows of plain numbers, one an id; `reduce` turns any resample of those rows into metrics.
@@ -76,9 +85,11 @@ class Task(ABC):
         taught_by: the task whose training questions teach how to answer this one, where it has none of its own.
         single_lead: whether its questions are also asked with one of two leads withheld (Figure 2).
         ranked: columns whose higher value is better, by which rows of several models are ranked question by question.
-        judged: whether an LLM judge can score the answers (`judging`). Rows then have two columns more: `judge`, its score
+        judged: whether an LLM judge can score the answers (`judging`). Rows then have two columns more: `judge`, its
+        score
             from 0 to 5 (NaN without one), and `unjudged`, why there is none.
-        info: what the questions of this task share, `Questions.info`: the label universes of classification are its `labels`.
+        info: what the questions of this task share, `Questions.info`: the label universes of classification are its
+        `labels`.
         text_encoder: `encode(list[str]) -> Tensor [n, d]`, L2-normalised; None where the task needs none.
     """
 
@@ -115,7 +126,9 @@ class Task(ABC):
         return cls.pools
 
     def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
-        """(setting, what is wrong with it) as far as can be said before a recording is read, e.g. a folder that is not there; corpora: keys."""
+        """(setting, what is wrong with it) as far as can be said before a recording is read, e.g. a folder that is
+        not there; corpora: keys.
+        """
         return []
 
     def ready(self, sources: Sources) -> bool:
@@ -130,7 +143,9 @@ class Task(ABC):
         return to_dict(self.cfg)
 
     def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
-        """(split, question) in a fixed order; what cannot be made is counted in `sources.dropped`. The same sources give the same questions."""
+        """(split, question) in a fixed order; what cannot be made is counted in `sources.dropped`. The same sources
+        give the same questions.
+        """
         return iter(())
 
     def shared(self, sources: Sources) -> dict[str, Any]:
@@ -138,7 +153,9 @@ class Task(ABC):
         return {}
 
     def origins(self) -> dict[str, tuple[str, Mapping | None]]:
-        """Name -> (published source in `data.dataset.licences`, how it was simulated or None) of what its questions are made from beside the recordings."""
+        """Name -> (published source in `data.dataset.licences`, how it was simulated or None) of what its questions
+        are made from beside the recordings.
+        """
         return {}
 
     def answer_kind(self, sample: ECGSample) -> str:
@@ -149,13 +166,19 @@ class Task(ABC):
         """Samples of a pool as a plan without data takes them, equally frequent: the seconds of each ECG."""
         return [[10.0]]
 
-    def drawn(self, samples: Sequence[ECGSample], texts: Mapping[str, str], stores: Stores, seed: int) -> list[dict[str, Any]]:
+    def drawn(
+        self, samples: Sequence[ECGSample], texts: Mapping[str, str], stores: Stores, seed: int
+    ) -> list[dict[str, Any]]:
         """What example figures are drawn from, as `metrics.json` keeps it; texts: id -> the answer with the ECG."""
         return []
 
     @classmethod
-    def figures(cls, summary: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> dict[str, Callable[[Path], list[Path]]]:
-        """File name -> what draws it there (without suffix) and returns the files; summary: the task's entry in `metrics.json`; drawn: of `drawn`."""
+    def figures(
+        cls, summary: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Callable[[Path], list[Path]]]:
+        """File name -> what draws it there (without suffix) and returns the files; summary: the task's entry in
+        `metrics.json`; drawn: of `drawn`.
+        """
         return {}
 
     @abstractmethod
@@ -163,11 +186,15 @@ class Task(ABC):
         """The answer in `text`; None if there is none to be read, which is counted and scores the least."""
 
     def agrees(self, sample: ECGSample) -> bool:
-        """Whether the reference answer, read by the task's own parser, is the reference: what a built question must be."""
+        """Whether the reference answer, read by the task's own parser, is the reference: what a built question must
+        be.
+        """
         return self.parse(sample.answer, sample) is not None
 
     def judging(self, sample: ECGSample, text: str) -> tuple[str, str] | None:
-        """The two turns that ask an LLM judge for a score of `text` from 0 to 5; None where it has nothing to judge by."""
+        """The two turns that ask an LLM judge for a score of `text` from 0 to 5; None where it has nothing to judge
+        by.
+        """
         return None
 
     @abstractmethod
@@ -181,18 +208,21 @@ class Task(ABC):
     def score(self, samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> pd.DataFrame:
         """One row a sample, in the order of `samples`: id, patient, subset, parsed, endless and the task's own columns.
 
-        An answer beyond `LONGEST` characters is endless and read as far as that. Raises DataError unless every sample has
+        An answer beyond `LONGEST` characters is endless and read as far as that. Raises DataError unless every sample
+        has
         exactly one prediction. A sample without a patient is its own.
         """
         texts = _texts(samples, predictions)
         answers = [self.parse(texts[sample.id][:LONGEST], sample) for sample in samples]
-        head = pd.DataFrame({
-            "id": [sample.id for sample in samples],
-            "patient": [sample.patient or sample.id for sample in samples],
-            "subset": [sample.subset for sample in samples],
-            "parsed": [answer is not None for answer in answers],
-            "endless": [len(texts[sample.id]) > LONGEST for sample in samples],
-        })
+        head = pd.DataFrame(
+            {
+                "id": [sample.id for sample in samples],
+                "patient": [sample.patient or sample.id for sample in samples],
+                "subset": [sample.subset for sample in samples],
+                "parsed": [answer is not None for answer in answers],
+                "endless": [len(texts[sample.id]) > LONGEST for sample in samples],
+            }
+        )
         return pd.concat([head, self.measure(samples, answers)], axis=1)
 
     def reduce(self, rows: pd.DataFrame) -> dict[str, float]:
@@ -202,7 +232,9 @@ class Task(ABC):
         return self.compute(rows)
 
     def headline(self, rows: pd.DataFrame) -> str:
-        """The name of the headline metric over these rows: `primary`, unless what it is a mean of is part of the name."""
+        """The name of the headline metric over these rows: `primary`, unless what it is a mean of is part of the
+        name.
+        """
         return self.primary
 
     def meaning(self, metric: str) -> str:
@@ -210,7 +242,9 @@ class Task(ABC):
         return self.metrics.get(metric, metric)
 
     def reducer(self, rows: pd.DataFrame) -> Callable[[pd.DataFrame], dict[str, float]]:
-        """What reduces resamples of these rows: `reduce`, or one that averages over the same labels as it does over `rows`."""
+        """What reduces resamples of these rows: `reduce`, or one that averages over the same labels as it does over
+        `rows`.
+        """
         return self.reduce
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
@@ -218,7 +252,9 @@ class Task(ABC):
         return []
 
     def blocks(self, rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-        """Breakdown title -> group -> metrics and `counts`, e.g. `{"subset": {"2": {"score": 3.1, "n": 40, "n_patients": 31, "n_unparsed": 0}}}`."""
+        """Breakdown title -> group -> metrics and `counts`, e.g. `{"subset": {"2": {"score": 3.1, "n": 40,
+        "n_patients": 31, "n_unparsed": 0}}}`.
+        """
         return {
             title: {str(group): {**self.reduce(part), **counts(part)} for group, part in rows.groupby(column)}
             for title, column in self.groups.items()
@@ -226,8 +262,14 @@ class Task(ABC):
 
 
 def counts(rows: pd.DataFrame) -> dict[str, int]:
-    """How many questions rows of `Task.score` are, of how many patients, and how many of the answers could not be read."""
-    return {"n": len(rows), "n_patients": int(rows["patient"].nunique()), "n_unparsed": int((~rows["parsed"].astype(bool)).sum())}
+    """How many questions rows of `Task.score` are, of how many patients, and how many of the answers could not be
+    read.
+    """
+    return {
+        "n": len(rows),
+        "n_patients": int(rows["patient"].nunique()),
+        "n_unparsed": int((~rows["parsed"].astype(bool)).sum()),
+    }
 
 
 def _texts(samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> dict[str, str]:
@@ -242,7 +284,10 @@ def _texts(samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> d
             reason = "has two answers" if prediction.id in texts else "was never asked"
             raise DataError(f"question {prediction.id} {reason}")
         if not isinstance(prediction.text, str):
-            raise DataError(f"question {prediction.id}: its answer is no text but {prediction.text!r}; give an empty one where there is none")
+            raise DataError(
+                f"question {prediction.id}: its answer is no text but {prediction.text!r}; give an empty one where "
+                f"there is none"
+            )
         texts[prediction.id] = prediction.text.encode(errors="replace").decode()  # half a character is none
     missing = sorted(wanted - texts.keys())
     if missing:

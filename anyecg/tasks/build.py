@@ -11,23 +11,31 @@ from tempfile import TemporaryDirectory
 from anyecg.config.schema import Slot
 from anyecg.data.corpora.base import Corpus
 from anyecg.data.dataset.data import Data
-from anyecg.data.store.index import Index
 from anyecg.data.dataset.questions_file import Questions
+from anyecg.data.store.index import Index
+from anyecg.data.store.shards import build_store, locked
+from anyecg.data.store.store import Store, Stores, digest
+from anyecg.registry import registry
 from anyecg.tasks.base import Sources
 from anyecg.tasks.questions import build_questions, built_tasks, check_tasks, identity, task_settings
-from anyecg.data.store.shards import build_store, locked
-from anyecg.registry import registry
-from anyecg.data.store.store import Store, Stores, digest
 from anyecg.types import ConfigError, DataError, InputSpec
 
 log = logging.getLogger(__name__)
 
 
-def build_data(corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], cache: Path | str, seed: int = 0,
-               workers: int = 0, progress: bool = True, fs: float = InputSpec.fs) -> Data:
+def build_data(
+    corpora: Mapping[str, Slot],
+    tasks: Mapping[str, Slot],
+    cache: Path | str,
+    seed: int = 0,
+    workers: int = 0,
+    progress: bool = True,
+    fs: float = InputSpec.fs,
+) -> Data:
     """The data of an experiment, built under `cache` where it is not there yet.
 
-    corpora: key -> reader and settings (without a root the corpus is simulated); tasks: key -> what is asked of them; seed: of the
+    corpora: key -> reader and settings (without a root the corpus is simulated); tasks: key -> what is asked of them;
+    seed: of the
     questions; workers: processes that simulate and store; fs: Hz of the stores, as the encoder takes it.
     What was built is found again by its content; a build that was killed goes on.
     """
@@ -48,12 +56,18 @@ def build_data(corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], cache: Pa
     return Data(stores, questions, fingerprint)
 
 
-def find_data(corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], cache: Path | str, seed: int = 0, fs: float = InputSpec.fs) -> Data | None:
-    """What `build_data` would give if all of it is in the cache, else None; nothing is simulated, stored or written there."""
+def find_data(
+    corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], cache: Path | str, seed: int = 0, fs: float = InputSpec.fs
+) -> Data | None:
+    """What `build_data` would give if all of it is in the cache, else None; nothing is simulated, stored or written
+    there.
+    """
     cache = Path(cache)
     made = built_tasks(tasks)
     check_tasks(made, corpora)
-    if not all(slot.config.root is not None or simulated_root(key, slot, cache).exists() for key, slot in corpora.items()):
+    if not all(
+        slot.config.root is not None or simulated_root(key, slot, cache).exists() for key, slot in corpora.items()
+    ):
         return None
     opened = {key: open_corpus(key, slot, cache) for key, slot in corpora.items()}
     folders = [store_folder(corpus, _fingerprint(corpus, cache), cache, fs) for corpus in opened.values()]
@@ -97,15 +111,21 @@ def check_patients(opened: Mapping[str, Corpus], stores: Stores) -> None:
         for patient, split in stores[key].rows(["patient", "split"]):
             other, where = home.setdefault(patient.removeprefix(f"{key}/"), (key, split))
             if where != split:
-                raise DataError(f"corpora.{key}: patient {patient} is in its {split} split, and in the {where} split of corpora.{other}, which reads the same "
-                                f"folder {corpus.root}; give both the same seed, limit and split, or leave one out")
+                raise DataError(
+                    f"corpora.{key}: patient {patient} is in its {split} split, and in the {where} split of "
+                    f"corpora.{other}, which reads the same "
+                    f"folder {corpus.root}; give both the same seed, limit and split, or leave one out"
+                )
 
 
 def simulator(key: str, slot: Slot) -> type:
     """The simulator of a corpus's layout; ConfigError where it has none."""
     layout = slot.component.layout
     if layout is None:
-        raise ConfigError(f"corpora.{key}.root: is missing, and {slot.name} cannot be simulated (it has no `layout`); set it to the folder of the corpus")
+        raise ConfigError(
+            f"corpora.{key}.root: is missing, and {slot.name} cannot be simulated (it has no `layout`); set it to the "
+            f"folder of the corpus"
+        )
     return registry("simulator")[layout]
 
 
@@ -115,7 +135,11 @@ def _made(cfg: Corpus.Config) -> dict:
 
 def simulated_root(key: str, slot: Slot, cache: Path) -> Path:
     """Where under `cache` a simulated corpus lies, or will."""
-    return Path(cache) / "corpora" / f"{slot.component.layout}-{digest([simulator(key, slot).version, *sorted(_made(slot.config).items())])}"
+    return (
+        Path(cache)
+        / "corpora"
+        / f"{slot.component.layout}-{digest([simulator(key, slot).version, *sorted(_made(slot.config).items())])}"
+    )
 
 
 def store_folder(corpus: Corpus, fingerprint: str, cache: Path, fs: float) -> Path:
@@ -133,6 +157,13 @@ def _store(corpus: Corpus, cache: Path, workers: int, progress: bool, fs: float)
     folder.mkdir(parents=True, exist_ok=True)
     index = Index(corpus, folder / f".index-{corpus.key}-{os.getpid()}.arrow", contents_path(corpus, cache))
     try:
-        return build_store(corpus, store_folder(corpus, index.fingerprint, cache, fs), fs=fs, workers=workers, progress=progress, index=index)
+        return build_store(
+            corpus,
+            store_folder(corpus, index.fingerprint, cache, fs),
+            fs=fs,
+            workers=workers,
+            progress=progress,
+            index=index,
+        )
     finally:
         index.path.unlink()

@@ -27,9 +27,18 @@ from anyecg.types import ConfigError, DataError, InputSpec
 log = logging.getLogger(__name__)
 
 
-def build_dataset(corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], folder: Path | str, *, seed: int = 0,
-                  fs: float = InputSpec.fs, workers: int = 0, progress: bool = True) -> Data:
-    """Corpora in; a dataset at `folder` out, its signals at `fs` Hz. The same arguments give the same bytes, whatever the number of workers.
+def build_dataset(
+    corpora: Mapping[str, Slot],
+    tasks: Mapping[str, Slot],
+    folder: Path | str,
+    *,
+    seed: int = 0,
+    fs: float = InputSpec.fs,
+    workers: int = 0,
+    progress: bool = True,
+) -> Data:
+    """Corpora in; a dataset at `folder` out, its signals at `fs` Hz. The same arguments give the same bytes, whatever
+    the number of workers.
 
     A build that was killed goes on where it stopped; of two builds at once, the second waits and finds all done; what
     was edited by hand of questions and card is made again. DataError where the folder holds a dataset of other corpora
@@ -57,30 +66,53 @@ def build_dataset(corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], folder
             if {QUESTIONS, COUNTS} & {*missing}:
                 build_questions(tasks, sources, folder / QUESTIONS)
             if missing:
-                finish(folder, stores, fingerprint, {name: origin(*of) for task in made.values() for name, of in task.origins().items()})
+                finish(
+                    folder,
+                    stores,
+                    fingerprint,
+                    {name: origin(*of) for task in made.values() for name, of in task.origins().items()},
+                )
                 watch.keep(sum(map(len, stores)), workers)
         return Data(stores, Questions(folder / QUESTIONS), fingerprint)
 
 
-def _refuse(folder: Path, known: Mapping, corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], seed: int, fs: float) -> None:
-    """DataError where a finished dataset is another one, as far as can be told before a recording is read, or has an edited store."""
+def _refuse(
+    folder: Path, known: Mapping, corpora: Mapping[str, Slot], tasks: Mapping[str, Slot], seed: int, fs: float
+) -> None:
+    """DataError where a finished dataset is another one, as far as can be told before a recording is read, or has an
+    edited store.
+    """
     if "config" in known["made_with"]:
-        raise DataError(f"{folder} holds a dataset that an earlier version built; it can be read, not built again: choose another folder")
+        raise DataError(
+            f"{folder} holds a dataset that an earlier version built; it can be read, not built again: choose another "
+            f"folder"
+        )
     if "tasks" not in known["made_with"] or "imported" in known["made_with"]:
         raise DataError(f"{folder} holds a dataset that was not built from corpora; choose another folder")
     wanted, sources = {key: slot.config for key, slot in corpora.items()}, known["sources"]
     if wanted.keys() != sources.keys():
-        raise DataError(f"{folder} holds a dataset of other corpora ({', '.join(sources)}, not {', '.join(wanted)}); choose another folder")
+        raise DataError(
+            f"{folder} holds a dataset of other corpora ({', '.join(sources)}, not {', '.join(wanted)}); choose "
+            f"another folder"
+        )
     rates = {source["fs"] for source in sources.values()}
     if rates != {fs}:
         raise DataError(f"{folder} holds a dataset at {min(rates):g} Hz, not {fs:g} Hz; choose another folder")
     for name, cfg in wanted.items():
-        had, asked = sources[name]["origin"]["simulated"], {"patients": cfg.patients, "seed": cfg.seed, "seconds": cfg.seconds}
+        had, asked = (
+            sources[name]["origin"]["simulated"],
+            {"patients": cfg.patients, "seed": cfg.seed, "seconds": cfg.seconds},
+        )
         if cfg.root is None and had != asked:
-            raise DataError(f"{folder} holds a dataset of another corpus {name} (simulated with {had}, not {asked}); choose another folder")
+            raise DataError(
+                f"{folder} holds a dataset of another corpus {name} (simulated with {had}, not {asked}); choose "
+                f"another folder"
+            )
     asked = _settings({key: {"name": slot.name, **to_dict(slot.config)} for key, slot in tasks.items()}, seed)
     had = _settings(known["made_with"]["tasks"], known["made_with"]["seed"])
-    for name in (f"tasks.{key}.{name}" for key, slot in tasks.items() for name in slot.component.by_content):  # the fingerprint says
+    for name in (
+        f"tasks.{key}.{name}" for key, slot in tasks.items() for name in slot.component.by_content
+    ):  # the fingerprint says
         asked.pop(name, None), had.pop(name, None)
     others = sorted(name for name in asked.keys() | had.keys() if asked.get(name) != had.get(name))
     if others:
@@ -92,13 +124,21 @@ def _refuse(folder: Path, known: Mapping, corpora: Mapping[str, Slot], tasks: Ma
 
 def _settings(tasks: Mapping[str, Mapping], seed: int) -> dict:
     """What a dataset's questions are made with, by key, as plain JSON data."""
-    plain = {f"tasks.{key}.{name}": value for key, one in json.loads(json.dumps(tasks)).items() for name, value in one.items() if name != "version"}
+    plain = {
+        f"tasks.{key}.{name}": value
+        for key, one in json.loads(json.dumps(tasks)).items()
+        for name, value in one.items()
+        if name != "version"
+    }
     return plain | {"tasks_seed": seed}
 
 
 def _others(folder: Path, which: str) -> DataError:
-    return DataError(f"{folder} holds a dataset made with another {which}; choose another folder, or delete {folder / FACTS} to make its "
-                     "questions anew (the stores stay)")
+    return DataError(
+        f"{folder} holds a dataset made with another {which}; choose another folder, or delete {folder / FACTS} to "
+        f"make its "
+        "questions anew (the stores stay)"
+    )
 
 
 def _missing(folder: Path, known: Mapping, made: str) -> list[str]:
@@ -116,7 +156,10 @@ def _missing(folder: Path, known: Mapping, made: str) -> list[str]:
 def _stored(corpus: Corpus, folder: Path, workers: int, progress: bool, fs: float) -> Store:
     """A corpus's store, and beside it where the recordings come from."""
     store = build_store(corpus, folder / "stores" / corpus.key, fs=fs, workers=workers, progress=progress)
-    for left in (*store.folder.glob("shard-*.parquet"), *store.folder.glob("shard-*.json")):  # of a build that was killed while it tidied up
+    for left in (
+        *store.folder.glob("shard-*.parquet"),
+        *store.folder.glob("shard-*.json"),
+    ):  # of a build that was killed while it tidied up
         left.unlink()
     write(store.folder / ORIGIN, json.dumps(origin(type(corpus).name, simulation(corpus.root)), indent=1) + "\n")
     return store

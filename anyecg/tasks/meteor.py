@@ -53,7 +53,9 @@ def meteor(rows: pd.DataFrame) -> float:
 
 
 def _sums(counts: np.ndarray) -> dict[str, float]:
-    """What a pair adds to the sums, from the program's counts; a text that is its reference in one piece is not broken at all."""
+    """What a pair adds to the sums, from the program's counts; a text that is its reference in one piece is not
+    broken at all.
+    """
     lengths, functions = counts[0:2], counts[2:4]
     kinds = counts[4:20].reshape(4, 2, 2)  # kind of match, content or function words, said or true
     hits = DELTA * (WEIGHTS @ kinds[:, 0]) + (1 - DELTA) * (WEIGHTS @ kinds[:, 1])
@@ -77,14 +79,18 @@ def _counts(said: str, true: str) -> np.ndarray:
     if len(counts) != COUNTS:
         _program.cache_clear()
         program.kill()
-        raise DataError(f"METEOR's program ({_java()}) broke down at '{text[:60]}'; it needs 2 GB of memory and Java 8 or later")
+        raise DataError(
+            f"METEOR's program ({_java()}) broke down at '{text[:60]}'; it needs 2 GB of memory and Java 8 or later"
+        )
     return counts
 
 
 @cache
 def _program() -> subprocess.Popen:
     command = [_java(), MEMORY, "-Dfile.encoding=UTF-8", "-jar", str(_jar()), "-", "-", "-stdio", "-l", "en", "-norm"]
-    program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8")
+    program = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8"
+    )
     atexit.register(program.kill)
     return program
 

@@ -1,4 +1,6 @@
-"""Overlap of words between a generated report and its reference: counts of BLEU, ROUGE, and CIDEr-D, through kept libraries."""
+"""Overlap of words between a generated report and its reference: counts of BLEU, ROUGE, and CIDEr-D, through kept
+libraries.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ _WORD = re.compile(r"[^\W_]+(?:['’./-][^\W_]+)*")
 
 
 def overlap_columns(said: Sequence[str], true: Sequence[str]) -> pd.DataFrame:
-    """ROUGE's F-measures (torchmetrics) and the counts of n-grams that make corpus BLEU, of n pairs of texts in lower case.
+    """ROUGE's F-measures (torchmetrics) and the counts of n-grams that make corpus BLEU, of n pairs of texts in lower
+    case.
 
     Words of BLEU are what stands between blanks; ROUGE takes letters and digits only, as its library has it.
     """
@@ -28,9 +31,13 @@ def overlap_columns(said: Sequence[str], true: Sequence[str]) -> pd.DataFrame:
 
 
 def bleu(rows: pd.DataFrame, order: int, single: bool = False) -> float:
-    """Corpus BLEU from the counts of `overlap_columns`, 0 to 1: up to `order`-grams (cumulative), or of that order alone."""
+    """Corpus BLEU from the counts of `overlap_columns`, 0 to 1: up to `order`-grams (cumulative), or of that order
+    alone.
+    """
     grams = [order] if single else range(1, order + 1)
-    hits, total = (np.array([rows[f"{kind}_{n}"].to_numpy().sum() for n in grams]) for kind in ("bleu_hits", "bleu_total"))
+    hits, total = (
+        np.array([rows[f"{kind}_{n}"].to_numpy().sum() for n in grams]) for kind in ("bleu_hits", "bleu_total")
+    )
     if not hits.all():
         return 0.0
     said, true = rows["bleu_said"].to_numpy().sum(), rows["bleu_true"].to_numpy().sum()
@@ -40,7 +47,8 @@ def bleu(rows: pd.DataFrame, order: int, single: bool = False) -> float:
 def cider(said: Sequence[str], true: Sequence[str]) -> np.ndarray:
     """CIDEr-D of each text, 0 to 10 (pycocoevalcap, n up to 4, sigma 6), float `[n]`.
 
-    Words are weighed by how few of all n references have them. NaN throughout where all references are the same (no word
+    Words are weighed by how few of all n references have them. NaN throughout where all references are the same (no
+    word
     is rarer than another, and the library would say 0) or where pycocoevalcap is not installed.
     """
     try:

@@ -15,7 +15,8 @@ REPORT = (
     "Please provide the report for the following ECG.",
 )
 CLASSIFICATION = "Please provide the report for the following ECG."
-# The release runs two of these together ("Assess this ECG ...Where does ..."); here they are the two they were meant to be.
+# The release runs two of these together ("Assess this ECG ...Where does ..."); here they are the two they were meant to
+# be.
 LOCALIZATION = (
     "Locate the {name} on this ECG for me, please.",
     "Help me locate the {name} on this ECG.",

@@ -1,4 +1,6 @@
-"""Questions from stored recordings: every task asks the stores what they have, and all of it goes into one file (the paper's Dataset section)."""
+"""Questions from stored recordings: every task asks the stores what they have, and all of it goes into one file (the
+paper's Dataset section).
+"""
 
 from __future__ import annotations
 
@@ -25,19 +27,29 @@ def built_tasks(tasks: Mapping[str, Slot]) -> dict[str, Task]:
     for key, slot in tasks.items():
         for pool in slot.component.makes(slot.config):
             if owners.setdefault(pool, key) != key:
-                raise ConfigError(f"tasks.{key}: makes the pool '{pool}' as tasks.{owners[pool]} does; leave one of the two out")
+                raise ConfigError(
+                    f"tasks.{key}: makes the pool '{pool}' as tasks.{owners[pool]} does; leave one of the two out"
+                )
     return {key: slot.build() for key, slot in tasks.items()}
 
 
 def scoring_tasks(info: Mapping[str, Any], text_encoder: Any = None) -> dict[str, Task]:
-    """Key -> the task that scores a data set's questions, from their `info`; where that names none (imported ones), all that anyecg has."""
+    """Key -> the task that scores a data set's questions, from their `info`; where that names none (imported ones),
+    all that anyecg has.
+    """
     known = registry("task")
-    components = {key: one["name"] for key, one in info["tasks"].items()} if "tasks" in info else {name: name for name in known.table()}
+    components = (
+        {key: one["name"] for key, one in info["tasks"].items()}
+        if "tasks" in info
+        else {name: name for name in known.table()}
+    )
     return {key: known[name](None, info, text_encoder) for key, name in components.items()}
 
 
 def check_tasks(tasks: Mapping[str, Task], corpora: Mapping[str, Slot]) -> None:
-    """ConfigError with all that is wrong with the tasks' settings as far as can be said before a recording is read, one a line."""
+    """ConfigError with all that is wrong with the tasks' settings as far as can be said before a recording is read,
+    one a line.
+    """
     wrong = [f"tasks.{key}.{setting}: {what}" for key, task in tasks.items() for setting, what in task.check(corpora)]
     if wrong:
         raise ConfigError("\n".join(wrong))
@@ -45,26 +57,41 @@ def check_tasks(tasks: Mapping[str, Task], corpora: Mapping[str, Slot]) -> None:
 
 def task_settings(slots: Mapping[str, Slot], tasks: Mapping[str, Task], sources: Sources) -> dict[str, dict[str, Any]]:
     """Key -> the task's name and all that its questions depend on beside the stores and the seed."""
-    return {key: {"name": slots[key].name, "version": _version(task), **task.settings(sources)} for key, task in tasks.items()}
+    return {
+        key: {"name": slots[key].name, "version": _version(task), **task.settings(sources)}
+        for key, task in tasks.items()
+    }
 
 
 def identity(settings: Mapping[str, Mapping[str, Any]], sources: Sources) -> str:
     """The key of everything that the questions depend on; settings: of `task_settings`."""
     vocabulary = [(finding.name, finding.pattern.pattern) for finding in FINDINGS]
-    return digest([sources.stores.fingerprint, [(key, sorted(one.items())) for key, one in settings.items()], sources.seed, vocabulary])
+    return digest(
+        [
+            sources.stores.fingerprint,
+            [(key, sorted(one.items())) for key, one in settings.items()],
+            sources.seed,
+            vocabulary,
+        ]
+    )
 
 
 def build_questions(slots: Mapping[str, Slot], sources: Sources, path: Path) -> Questions:
     """Write every question to `path` (Arrow) and a summary of counts beside it (`.json`), whole or not at all.
 
-    The same sources and tasks give the same bytes. ConfigError for settings that make no sense; DataError where nothing can be asked.
+    The same sources and tasks give the same bytes. ConfigError for settings that make no sense; DataError where nothing
+    can be asked.
     """
     tasks = built_tasks(slots)
     check_tasks(tasks, sources.corpora)
     for task in tasks.values():
         task.prepare(sources)
-    info: dict[str, Any] = {"seed": sources.seed, "tasks": task_settings(slots, tasks, sources), "data": sources.stores.fingerprint,
-                            "rules": {key: task.rule for key, task in tasks.items()}}
+    info: dict[str, Any] = {
+        "seed": sources.seed,
+        "tasks": task_settings(slots, tasks, sources),
+        "data": sources.stores.fingerprint,
+        "rules": {key: task.rule for key, task in tasks.items()},
+    }
     for task in tasks.values():
         info |= task.shared(sources)
     questions = write_counted(path, _all(tasks, sources), info, sources.dropped, answer_kind(tasks))
@@ -84,7 +111,10 @@ def _all(tasks: Mapping[str, Task], sources: Sources) -> Iterator[tuple[str, ECG
     for key, task in tasks.items():
         for split, sample in task.build(sources):
             if sample.pool not in task.pools:
-                raise DataError(f"tasks.{key}: question {sample.id} is of the pool '{sample.pool}', which {type(task).__name__}.pools does not name")
+                raise DataError(
+                    f"tasks.{key}: question {sample.id} is of the pool '{sample.pool}', which "
+                    f"{type(task).__name__}.pools does not name"
+                )
             yield split, sample if sample.task == key else renamed(sample, key)
 
 
@@ -97,4 +127,6 @@ def _version(task: Task) -> int | str:
     """Of its rules; of a task outside the package, also the content of its file."""
     if type(task).__module__.partition(".")[0] == PACKAGE:
         return task.version
-    return f"{task.version}-{hashlib.sha256(inspect.getsource(inspect.getmodule(type(task))).encode()).hexdigest()[:12]}"
+    return (
+        f"{task.version}-{hashlib.sha256(inspect.getsource(inspect.getmodule(type(task))).encode()).hexdigest()[:12]}"
+    )

@@ -11,9 +11,14 @@ _THOUGHT = re.compile(rf"[<\[◁]({_TAGS})[>\]▷].*?(?:[<\[◁]/\1[>\]▷]|\Z)"
 _END_OF_THOUGHT = re.compile(rf"[<\[◁]/{_TAGS}[>\]▷]", re.IGNORECASE)  # the opening tag may stand in the prompt
 _SPAN_OF_THOUGHT = re.compile(r"<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)", re.DOTALL)
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>")  # gpt-oss: the channel "final" holds the answer
-_END_OF_TURN = re.compile(r"</s>|<eos>|<end_of_turn>|<\|(?:im_end|eot_id|end|return|endoftext|end_of_text|eom_id|end_of_solution)\|>", re.IGNORECASE)
+_END_OF_TURN = re.compile(
+    r"</s>|<eos>|<end_of_turn>|<\|(?:im_end|eot_id|end|return|endoftext|end_of_text|eom_id|end_of_solution)\|>",
+    re.IGNORECASE,
+)
 _NEXT_TURN = re.compile(r"\n[ \t]*(?:user|human)[ \t]*(?::|\n)", re.IGNORECASE)
-_SPECIAL = re.compile(r"<\|[\w ]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]", re.IGNORECASE)
+_SPECIAL = re.compile(
+    r"<\|[\w ]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]", re.IGNORECASE
+)
 _ROLE = re.compile(r"^\s*(?:assistant|model|ai|bot)\s*(?::|\n)\s*", re.IGNORECASE)
 
 _INVISIBLE = {ord(mark): None for mark in "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"}
@@ -24,17 +29,35 @@ _PLAIN = str.maketrans(
 ) | {0x2014: " - ", 0x2015: " - "}  # fmt: skip
 _GAP = re.compile(r"\n{3,}")
 _BLANKS = re.compile(r"[^\S\n]+")
-_ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&", "&nbsp;": " ", "&quot;": '"', "&#39;": "'", "&ndash;": "-", "&mdash;": "-", "&minus;": "-"}
+_ENTITIES = {
+    "&lt;": "<",
+    "&gt;": ">",
+    "&amp;": "&",
+    "&nbsp;": " ",
+    "&quot;": '"',
+    "&#39;": "'",
+    "&ndash;": "-",
+    "&mdash;": "-",
+    "&minus;": "-",
+}
 _ENTITY = re.compile("|".join(map(re.escape, _ENTITIES)))
 _ELEMENT = re.compile(r"</?(?:b|i|u|em|strong|code|span|mark|sup|sub|font|pre|small)\b[^<>]{0,80}>", re.IGNORECASE)
 _BREAK = re.compile(r"<(?:br|/?p|/?li|/?ul|/?ol|/?div|/?h[1-6]|hr)\b[^<>]{0,80}>", re.IGNORECASE)
-_FENCE = re.compile(r"(?<!`)```+(?:[ \t]*(?:json|python|text|txt|plaintext|markdown|md|yaml|xml|latex)?[ \t]*(?=\n|$))?", re.IGNORECASE | re.MULTILINE)
-_EMPHASIS = re.compile(r"\*\*+|`+|~~+|(?<![\w_])_{1,3}(?=\w)|(?<=\w)_{1,3}(?![\w_])|(?<![\w*])\*(?=\S)|(?<=[^\s*])\*(?!\w)|^[ \t]*#{1,6}[ \t]+", re.MULTILINE)
+_FENCE = re.compile(
+    r"(?<!`)```+(?:[ \t]*(?:json|python|text|txt|plaintext|markdown|md|yaml|xml|latex)?[ \t]*(?=\n|$))?",
+    re.IGNORECASE | re.MULTILINE,
+)
+_EMPHASIS = re.compile(
+    r"\*\*+|`+|~~+|(?<![\w_])_{1,3}(?=\w)|(?<=\w)_{1,3}(?![\w_])|(?<![\w*])\*(?=\S)|(?<=[^\s*])\*(?!\w)|^[ \t]*#{1,6}[ \t]+",
+    re.MULTILINE,
+)
 _MATH = re.compile(r"\\(?:text(?:bf|it|rm|tt)?|mathrm|mathbf)\s*\{([^{}]{0,400})\}")
 _MATH_SPACE = re.compile(r"\\[,;! ]|\\(?:quad|qquad)\b|\$\$?")
 _ESCAPE = re.compile(r"\\([\[\]()*_`#~|>-])")
 _BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]++|\{[^{}]*+\})*+)\}")
-_ANSWER_TAG = re.compile(r"<(answer|final_?answer|solution|result|output|response)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_ANSWER_TAG = re.compile(
+    r"<(answer|final_?answer|solution|result|output|response)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE
+)
 _ANSWER = re.compile(
     r"(?:^|(?<=[\s.;!?)\]\"']))(?:[-*•][ \t]+)?"
     r"(?:(?:(?:so|therefore|thus|hence|and),?\s+)?(?:(?:the|my|final|correct|best|ecg|short|brief|overall)\s+){0,4}answers?"
@@ -47,11 +70,16 @@ _CORRECTION = re.compile(
     r"|(?:i\s+)?(?:correct|revise|change)\s+(?:myself|my\s+answer))\b",
     re.IGNORECASE,
 )
-_LEFT_OVER = re.compile(r"^[\s,.:;!-]*(?:(?:actually|that\s+should\s+be|it\s+should\s+be|make\s+that|it\s+is|it's)\b)?[\s,:]+", re.IGNORECASE)  # of a correction
+_LEFT_OVER = re.compile(
+    r"^[\s,.:;!-]*(?:(?:actually|that\s+should\s+be|it\s+should\s+be|make\s+that|it\s+is|it's)\b)?[\s,:]+",
+    re.IGNORECASE,
+)  # of a correction
 
 
 def without_thoughts(text: str) -> str:
-    """A reply without its reasoning: `<think>...</think>` and its likes, those that are not closed, and what stands before a lone `</think>`."""
+    """A reply without its reasoning: `<think>...</think>` and its likes, those that are not closed, and what stands
+    before a lone `</think>`.
+    """
     text = _SPAN_OF_THOUGHT.sub(" ", text)
     if "</" in text or "[/" in text or "◁/" in text:
         text = _THOUGHT.sub(" ", text)
@@ -66,12 +94,15 @@ def without_thoughts(text: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """The final answer as plain text: no thoughts, special tokens, markup, invisible or typographic characters; lines are kept.
+    """The final answer as plain text: no thoughts, special tokens, markup, invisible or typographic characters; lines
+    are kept.
 
     Letters and digits stay as they are written. Of several boxes or `<answer>` tags the contents are joined by "; ".
     """
     text = without_thoughts(text.translate(_INVISIBLE)).translate(_PLAIN)
-    text = next((part for part in _END_OF_TURN.split(text) if part.strip()), "")  # what follows is a turn that the model makes up
+    text = next(
+        (part for part in _END_OF_TURN.split(text) if part.strip()), ""
+    )  # what follows is a turn that the model makes up
     text = _NEXT_TURN.split(_ROLE.sub("", _SPECIAL.sub(" ", text)))[0]
     text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0]], text)
     tagged = [found[2] for found in _ANSWER_TAG.finditer(text) if found[2].strip()]
@@ -87,7 +118,9 @@ def plain_text(text: str) -> str:
 
 
 def last_answer(text: str) -> str:
-    """What follows the last "Answer:" of a plain text, and of that what follows the last self-correction ("wait, ..."); else the text."""
+    """What follows the last "Answer:" of a plain text, and of that what follows the last self-correction ("wait,
+    ..."); else the text.
+    """
     return corrected(_tail(_ANSWER, text))
 
 

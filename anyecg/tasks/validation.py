@@ -1,4 +1,6 @@
-"""One validator for every question of a built dataset: what must hold before a model may learn from it or be measured on it."""
+"""One validator for every question of a built dataset: what must hold before a model may learn from it or be
+measured on it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ class ValidationReport:
     """What the validator found.
 
     questions: pool -> how many were looked at; longest: pool -> tokens of its longest question; too_long: pool -> how
-    many do not fit into the LLM's context (told, no failure: training leaves them out); failures: (pool, what) -> how many;
+    many do not fit into the LLM's context (told, no failure: training leaves them out); failures: (pool, what) -> how
+    many;
     examples: (pool, what) -> the first of them.
     """
 
@@ -37,9 +40,15 @@ class ValidationReport:
             known.append(example)
 
 
-def validate(data: Data, tasks: Mapping[str, Task], length: Length, context: int,
-             progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> ValidationReport:
-    """Look at every question: one marker an ECG, windows inside their records, question and answer in turn, an answer that
+def validate(
+    data: Data,
+    tasks: Mapping[str, Task],
+    length: Length,
+    context: int,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> ValidationReport:
+    """Look at every question: one marker an ECG, windows inside their records, question and answer in turn, an answer
+    that
     its task's own parser reads as the reference, an id of its own; and at all: no patient and no record in two splits.
 
     length: the tokens of a question by its row; only sound questions are counted.
@@ -73,7 +82,9 @@ def validate(data: Data, tasks: Mapping[str, Task], length: Length, context: int
         for what, keys in (("patient", patients), ("record", records)):
             for key in dict.fromkeys(keys):
                 if homes.setdefault(f"{what} {key}", splits[row]) != splits[row]:
-                    report.fail(pool, f"{what} of the {homes[f'{what} {key}']} split in {splits[row]}", f"{sample.id} ({key})")
+                    report.fail(
+                        pool, f"{what} of the {homes[f'{what} {key}']} split in {splits[row]}", f"{sample.id} ({key})"
+                    )
     return report
 
 
@@ -87,7 +98,11 @@ def _faults(sample: ECGSample, data: Data, tasks: Mapping[str, Task], owners: Ma
     if not all(_inside(window, data) for window in known):
         yield "window beyond its record's end"
     roles = [turn.role for turn in sample.conversation]
-    if not roles or roles != ["user", "assistant"] * (len(roles) // 2) or not all(turn.text.strip() for turn in sample.conversation):
+    if (
+        not roles
+        or roles != ["user", "assistant"] * (len(roles) // 2)
+        or not all(turn.text.strip() for turn in sample.conversation)
+    ):
         yield "conversation that is not question and answer in turn"
     if sample.task not in tasks:
         yield f"task '{sample.task}', which nobody knows"

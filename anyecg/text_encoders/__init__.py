@@ -2,7 +2,10 @@
 
 from anyecg.registry import Registry
 
-text_encoders = Registry("text_encoder", {
-    "sentence": "anyecg.text_encoders.sentence:SentenceEncoder",
-    "lexical": "anyecg.text_encoders.lexical:LexicalEncoder",
-})
+text_encoders = Registry(
+    "text_encoder",
+    {
+        "sentence": "anyecg.text_encoders.sentence:SentenceEncoder",
+        "lexical": "anyecg.text_encoders.lexical:LexicalEncoder",
+    },
+)

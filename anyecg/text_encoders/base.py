@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-
 KEPT = 4096  # texts whose vectors stay at hand: 6 MB of 384 numbers each
 
 
 class TextEncoder:
     """Texts to unit vectors of size `dim`. A subclass has a frozen dataclass `Config`, is built as `TextEncoder(cfg)`
-    and writes `_encode`. `source`: folder or id of the transformer inside, whose tokens BERTScore compares; None without one."""
+    and writes `_encode`. `source`: folder or id of the transformer inside, whose tokens BERTScore compares; None
+    without one."""
 
     dim: int
     source: str | None = None
@@ -27,7 +27,9 @@ class TextEncoder:
         return None
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """n texts -> float32 `[n, dim]` on the CPU, L2-normalised, without gradient; one of the last texts seen is not computed again."""
+        """n texts -> float32 `[n, dim]` on the CPU, L2-normalised, without gradient; one of the last texts seen is
+        not computed again.
+        """
         new = list(dict.fromkeys(text for text in texts if text not in self._known))
         if new:
             self._known.update(zip(new, self._encode(new)))

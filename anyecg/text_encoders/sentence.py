@@ -46,10 +46,13 @@ class SentenceEncoder(TextEncoder):
 
             self.model = SentenceTransformer(path, device=cfg.device)
         except ModuleNotFoundError as error:
-            raise ConfigError("text encoder 'sentence' needs sentence-transformers: pip install 'anyecg[smollm2]'") from error
+            raise ConfigError(
+                "text encoder 'sentence' needs sentence-transformers: pip install 'anyecg[smollm2]'"
+            ) from error
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"text_encoder.path: '{cfg.path}' cannot be loaded ({str(error).splitlines()[0]}); give the folder of a "
+                f"text_encoder.path: '{cfg.path}' cannot be loaded ({str(error).splitlines()[0]}); give the folder of "
+                f"a "
                 "downloaded sentence-transformers model, 'minilm', or choose the text encoder 'lexical'"
             ) from error
         self.source = path
@@ -63,7 +66,11 @@ class SentenceEncoder(TextEncoder):
     @torch.no_grad()
     def _encode(self, texts: list[str]) -> Tensor:
         vectors = self.model.encode(
-            texts, batch_size=self.batch_size, convert_to_tensor=True, normalize_embeddings=True, show_progress_bar=False
+            texts,
+            batch_size=self.batch_size,
+            convert_to_tensor=True,
+            normalize_embeddings=True,
+            show_progress_bar=False,
         )
         return vectors.float().cpu()
 

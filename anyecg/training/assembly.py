@@ -17,7 +17,9 @@ from anyecg.types import ConfigError
 
 
 def build_model(experiment: Experiment, data: Data) -> ECGLanguageModel:
-    """Encoder, connector and LLM wired by their sizes; each initialised from its own seed, so one never shifts another."""
+    """Encoder, connector and LLM wired by their sizes; each initialised from its own seed, so one never shifts
+    another.
+    """
 
     def seeded(part: str, build):
         torch.manual_seed(int(fingerprint(experiment.seed, part, length=8), 16))
@@ -34,21 +36,34 @@ def data_of(experiment: Experiment) -> Data:
     """The dataset that the experiment names, or one of its corpora, built where it is not in the cache yet."""
     if experiment.dataset:
         return open_dataset(experiment.dataset, experiment.input_spec.fs)
-    return build_data(experiment.corpora, experiment.tasks, Path(experiment.cache), experiment.tasks_seed, fs=experiment.input_spec.fs)
+    return build_data(
+        experiment.corpora, experiment.tasks, Path(experiment.cache), experiment.tasks_seed, fs=experiment.input_spec.fs
+    )
 
 
 def evaluation_data(experiment: Experiment, data: Data) -> Data:
-    """What the evaluation asks of: `data`, which the stages learn from, or that with corpora and tasks which only the evaluation sees."""
+    """What the evaluation asks of: `data`, which the stages learn from, or that with corpora and tasks which only
+    the evaluation sees.
+    """
     settings = experiment.evaluation
     tasks = experiment.tasks | settings.task_settings | experiment.evaluated_tasks()
     if experiment.dataset:
         if settings.corpora or settings.task_settings:
-            raise ConfigError("evaluation.corpora, evaluation.task_settings: a built dataset is asked what was built into it; build it with them, or leave "
-                              "them out here")
+            raise ConfigError(
+                "evaluation.corpora, evaluation.task_settings: a built dataset is asked what was built into it; build "
+                "it with them, or leave "
+                "them out here"
+            )
         return data
     if not settings.corpora and tasks == experiment.tasks:
         return data
-    return build_data(experiment.corpora | settings.corpora, tasks, Path(experiment.cache), experiment.tasks_seed, fs=experiment.input_spec.fs)
+    return build_data(
+        experiment.corpora | settings.corpora,
+        tasks,
+        Path(experiment.cache),
+        experiment.tasks_seed,
+        fs=experiment.input_spec.fs,
+    )
 
 
 def training_texts(data: Data) -> Iterator[str]:

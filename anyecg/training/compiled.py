@@ -10,9 +10,11 @@ from anyecg.model import ECGLanguageModel
 
 @contextlib.contextmanager
 def compiled(model: ECGLanguageModel, on: bool = True) -> Iterator[None]:
-    """Within it, encoder and LLM run through `torch.compile`, with shapes that may vary; parameters keep their names (`trainer.compile`).
+    """Within it, encoder and LLM run through `torch.compile`, with shapes that may vary; parameters keep their names
+    (`trainer.compile`).
 
-    Afterwards both run as they did: an evaluation, whose shapes are others at every token, would be compiled again and again.
+    Afterwards both run as they did: an evaluation, whose shapes are others at every token, would be compiled again and
+    again.
     """
     parts = [model.encoder, model.llm.lm.base_model] if on else []
     for part in parts:

@@ -26,7 +26,9 @@ STOPPED = "stopped.json"  # the batch a stage stopped at
 
 @dataclass
 class Step:
-    """An optimizer step that was judged: mean loss over its micro-batches and ranks, gradient norm before clipping (None: not known)."""
+    """An optimizer step that was judged: mean loss over its micro-batches and ranks, gradient norm before clipping
+    (None: not known).
+    """
 
     number: int
     loss: float
@@ -35,7 +37,9 @@ class Step:
 
 @dataclass
 class Judgement:
-    """A step as the device knows it: verdict `[loss, norm, bad, spike, median]`, the loss of each micro-batch, and its questions."""
+    """A step as the device knows it: verdict `[loss, norm, bad, spike, median]`, the loss of each micro-batch, and
+    its questions.
+    """
 
     number: int
     verdict: Tensor
@@ -46,14 +50,20 @@ class Judgement:
 class Guard(L.Callback):
     """Judges each optimizer step between the backward pass and the optimizer, without waiting for the device.
 
-    A loss or gradient norm that is not finite, on any rank, in any micro-batch: the step and all after it are left out on
-    the device (fused AdamW's `found_inf`), and `settle`, at the next point of the loss curve and before every checkpoint,
-    stops the stage with AnyECGError; the step's questions are in `stopped.json` in the stage's folder. So neither the weights
-    nor a checkpoint ever hold what it would have done. A loss above `spike` times the median of the last 100 steps' losses:
+    A loss or gradient norm that is not finite, on any rank, in any micro-batch: the step and all after it are left out
+    on
+    the device (fused AdamW's `found_inf`), and `settle`, at the next point of the loss curve and before every
+    checkpoint,
+    stops the stage with AnyECGError; the step's questions are in `stopped.json` in the stage's folder. So neither the
+    weights
+    nor a checkpoint ever hold what it would have done. A loss above `spike` times the median of the last 100 steps'
+    losses:
     a warning ("warn"), the step left out and a warning ("skip"), or the same stop ("stop"); `spike` 0 looks for none.
 
-    Where the optimizer cannot leave a step out by itself (an `engine` without `found_inf`, float16), each step is settled before it
-    is taken, which waits for the device once a step. An engine that owns the step knows its gradients' norm only afterwards: there
+    Where the optimizer cannot leave a step out by itself (an `engine` without `found_inf`, float16), each step is
+    settled before it
+    is taken, which waits for the device once a step. An engine that owns the step knows its gradients' norm only
+    afterwards: there
     a finite loss with a gradient that is not stops the stage after the step, before any checkpoint.
     """
 
@@ -69,7 +79,9 @@ class Guard(L.Callback):
         self.last: Judgement | None = None
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        self.scaled = trainer.precision.startswith("16")  # a loss scaler looks for gradients that overflow, and takes another scale
+        self.scaled = trainer.precision.startswith(
+            "16"
+        )  # a loss scaler looks for gradients that overflow, and takes another scale
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch, batch_index: int) -> None:
         self.ids.append(tuple(batch.ids))
@@ -79,8 +91,12 @@ class Guard(L.Callback):
         scale = scaler.get_scale() if scaler else 1.0
         self.losses.append(loss.detach().float() * (trainer.accumulate_grad_batches / scale))
 
-    def on_before_optimizer_step(self, trainer: L.Trainer, module: L.LightningModule, optimizer: torch.optim.Optimizer) -> None:
-        if self.engine.owns_step and len(self.losses) < trainer.accumulate_grad_batches:  # it comes here after every micro-batch
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        if (
+            self.engine.owns_step and len(self.losses) < trainer.accumulate_grad_batches
+        ):  # it comes here after every micro-batch
             return
         losses = torch.stack(self.losses)
         told = torch.stack([losses.sum() / trainer.accumulate_grad_batches, (~losses.isfinite()).any().float()])
@@ -96,7 +112,9 @@ class Guard(L.Callback):
         stopped = bad | spike if self.on_spike == "stop" else bad
         self.bad = stopped if self.bad is None else self.bad | stopped
         left_out = self.bad | spike if self.on_spike == "skip" else self.bad
-        self.pending.append(Judgement(trainer.global_step + 1, torch.stack([loss, norm, bad, spike, median]), losses, self.ids))
+        self.pending.append(
+            Judgement(trainer.global_step + 1, torch.stack([loss, norm, bad, spike, median]), losses, self.ids)
+        )
         self.losses, self.ids = [], []
         if self.engine.found_inf and optimizer.defaults.get("fused"):
             optimizer.found_inf = left_out.float()
@@ -105,14 +123,24 @@ class Guard(L.Callback):
         if self.on_spike == "skip" and left_out.item():
             optimizer.zero_grad(set_to_none=True)
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int
+    ) -> None:
         """The norm of an engine that knows it only once its step is taken."""
-        if self.settled and self.settled[-1].norm is None and (norm := self.engine.norm_after_step(trainer)) is not None:
+        if (
+            self.settled
+            and self.settled[-1].norm is None
+            and (norm := self.engine.norm_after_step(trainer)) is not None
+        ):
             step = self.settled[-1]
             step.norm = norm
             if not (math.isfinite(norm) and norm >= 0) and not self.scaled:
-                self._stop(self.last, f"a gradient is not finite, with a loss of {step.loss:g}", "stopped right after the step, which the engine "
-                           "takes before it reports its gradients' norm: the weights in memory are spoilt and written nowhere")
+                self._stop(
+                    self.last,
+                    f"a gradient is not finite, with a loss of {step.loss:g}",
+                    "stopped right after the step, which the engine "
+                    "takes before it reports its gradients' norm: the weights in memory are spoilt and written nowhere",
+                )
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.settle()
@@ -132,8 +160,15 @@ class Guard(L.Callback):
                 what = f"the loss is {loss:.4g}, more than {self.spike:g} times the median of {median:.4g}"
                 if self.on_spike == "stop":
                     self._stop(judged, what)
-                log.warning("%s, step %d: %s%s; gradient norm %.3g; questions %s", self.stage, judged.number, what,
-                            ": left out" if self.on_spike == "skip" else "", norm, _named([id for ids in judged.ids for id in ids]))
+                log.warning(
+                    "%s, step %d: %s%s; gradient norm %.3g; questions %s",
+                    self.stage,
+                    judged.number,
+                    what,
+                    ": left out" if self.on_spike == "skip" else "",
+                    norm,
+                    _named([id for ids in judged.ids for id in ids]),
+                )
             self.settled.append(Step(judged.number, loss, None if math.isnan(norm) else norm))
 
     def take(self) -> list[Step]:
@@ -163,7 +198,9 @@ class Guard(L.Callback):
 
     def _stop(self, judged: Judgement, what: str, where: str = "stopped before it changed a weight") -> None:
         """Write the step's questions, of all ranks, and raise."""
-        own = [{"loss": str(loss), "ids": list(ids)} for loss, ids in zip(judged.losses.tolist(), judged.ids, strict=True)]
+        own = [
+            {"loss": str(loss), "ids": list(ids)} for loss, ids in zip(judged.losses.tolist(), judged.ids, strict=True)
+        ]
         ranks = [own]
         if torch.distributed.is_initialized():
             ranks = [None] * torch.distributed.get_world_size()
@@ -171,9 +208,14 @@ class Guard(L.Callback):
         batches = [{"rank": rank, **batch} for rank, micro in enumerate(ranks) for batch in micro]
         if not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0:
             with atomic_write(self.path) as part:
-                part.write_text(json.dumps({"stage": self.stage, "step": judged.number, "why": what, "micro_batches": batches}, indent=1))
+                part.write_text(
+                    json.dumps(
+                        {"stage": self.stage, "step": judged.number, "why": what, "micro_batches": batches}, indent=1
+                    )
+                )
         if torch.distributed.is_initialized():
-            torch.distributed.barrier()  # the first process to leave has the others killed, the one that writes among them
+            # the first process to leave has the others killed, the one that writes among them
+            torch.distributed.barrier()
         culprits = [batch for batch in batches if not math.isfinite(float(batch["loss"]))] or batches
         raise AnyECGError(
             f"stage {self.stage}, step {judged.number}: {what}; {where}, the last checkpoint is from before. "

@@ -1,4 +1,6 @@
-"""What passes between a stage and its objective: what the stage is trained from, what its outcome depends on, what it costs."""
+"""What passes between a stage and its objective: what the stage is trained from, what its outcome depends on, what
+it costs.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from anyecg.training.flops import Forward, Shape
 
 @dataclass(frozen=True)
 class StageJob:
-    """What a stage is trained from. scratch: a folder that is there while it trains, over kills too, and dropped after; seed: of its order;
+    """What a stage is trained from. scratch: a folder that is there while it trains, over kills too, and dropped after;
+    seed: of its order;
     split: of its questions ("val": for the validation loss, with as many `cfg.samples` as one validation takes)."""
 
     experiment: Experiment
@@ -44,7 +47,9 @@ class Depends:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What `--plan` knows of a stage. model: on the meta device; forward: its FLOPs; shapes: (pool, view) -> some of its samples."""
+    """What `--plan` knows of a stage. model: on the meta device; forward: its FLOPs; shapes: (pool, view) -> some of
+    its samples.
+    """
 
     experiment: Experiment
     cfg: StageConfig
@@ -55,7 +60,9 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Cost:
-    """A sample on average: 10 s clips, tokens that the LLM reads, tokens learned, FLOPs, and FLOPs that are computed twice."""
+    """A sample on average: 10 s clips, tokens that the LLM reads, tokens learned, FLOPs, and FLOPs that are computed
+    twice.
+    """
 
     clips: float
     tokens: float

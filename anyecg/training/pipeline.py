@@ -15,20 +15,19 @@ import lightning as L
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from anyecg.config.schema import to_dict
-from anyecg.config.schema import Experiment
+from anyecg.config.schema import Experiment, to_dict
 from anyecg.data.dataset.data import Data
 from anyecg.data.store.shards import LOCK, locked
-from anyecg.model import ECGLanguageModel
 from anyecg.files import atomic_write, report_write_errors
+from anyecg.model import ECGLanguageModel
 from anyecg.training.compiled import compiled
 from anyecg.training.determinism import deterministic
+from anyecg.training.distributed import first_alone, is_first
 from anyecg.training.guard import Guard
 from anyecg.training.job import StageJob
 from anyecg.training.matmul import matmul_by
 from anyecg.training.planning import DONE, PlannedStage, plan
 from anyecg.training.progress import Bar, LossCurve
-from anyecg.training.distributed import first_alone, is_first
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
 from anyecg.training.validation import Validation, schedule
 from anyecg.types import CheckpointError, ConfigError
@@ -50,10 +49,14 @@ def run_stages(experiment: Experiment, model: ECGLanguageModel, data: Data, text
     return stages
 
 
-def run_curriculum(experiment: Experiment, build: Callable[[], ECGLanguageModel], data: Data, text_encoder) -> tuple[ECGLanguageModel | None, list[PlannedStage]]:
-    """The model at the end of the curriculum and its stages, by any strategy; on every process but the first there may be no model.
+def run_curriculum(
+    experiment: Experiment, build: Callable[[], ECGLanguageModel], data: Data, text_encoder
+) -> tuple[ECGLanguageModel | None, list[PlannedStage]]:
+    """The model at the end of the curriculum and its stages, by any strategy; on every process but the first there may
+    be no model.
 
-    build: the model before its first stage. An engine that shards keeps what it was given, so each stage begins with a model
+    build: the model before its first stage. An engine that shards keeps what it was given, so each stage begins with a
+    model
     built anew from the outputs of those before, of whose LLM a process may hold a part only (`Engine.building`).
     """
     engine = experiment.trainer.strategy.build(experiment.trainer)
@@ -81,15 +84,23 @@ def log_reuse(stage: PlannedStage) -> None:
     """Log where a stage comes from, a warning where its code is another now."""
     log.info("%s: reused from %s", stage.name, stage.folder)
     if stage.despite:
-        log.warning("%s: reused although its code has changed since (%s), as reuse_despite says", stage.name, ", ".join(stage.despite))
+        log.warning(
+            "%s: reused although its code has changed since (%s), as reuse_despite says",
+            stage.name,
+            ", ".join(stage.despite),
+        )
 
 
 def log_change(stage: PlannedStage) -> None:
     """Log why a stage is trained that the cache has with other code."""
     if earlier := stage.earlier():
         folder, facts = earlier
-        log.info("%s: trained again, the code has changed since %s (%s); reuse_despite=[code] reuses that instead", stage.name, folder,
-                 ", ".join(stage.changed(facts)) or "of an earlier stage")
+        log.info(
+            "%s: trained again, the code has changed since %s (%s); reuse_despite=[code] reuses that instead",
+            stage.name,
+            folder,
+            ", ".join(stage.changed(facts)) or "of an earlier stage",
+        )
 
 
 def reused(stage: PlannedStage) -> bool:
@@ -101,7 +112,8 @@ def reused(stage: PlannedStage) -> bool:
 def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, data: Data, text_encoder) -> None:
     """Train one stage, from its last checkpoint if it was interrupted, and keep its output.
 
-    Of two runs at once, or of a job and the one that was queued after it, the second waits until the first has ended; it
+    Of two runs at once, or of a job and the one that was queued after it, the second waits until the first has ended;
+    it
     then has the finished stage, or goes on from the first one's last checkpoint.
     """
     work = stage.folder.with_name(stage.folder.name + ".partial")
@@ -133,28 +145,55 @@ def _hold(work: Path, held: contextlib.ExitStack) -> None:
                 raise
 
 
-def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLanguageModel, data: Data, text_encoder) -> None:
+def _train(
+    experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLanguageModel, data: Data, text_encoder
+) -> None:
     L.seed_everything(stage.seed, verbose=False)
     trainer_cfg = experiment.trainer
-    job, objective = StageJob(experiment, stage.cfg, stage.seed, model, data, text_encoder, work / SCRATCH), stage.cfg.objective.build()
+    job, objective = (
+        StageJob(experiment, stage.cfg, stage.seed, model, data, text_encoder, work / SCRATCH),
+        stage.cfg.objective.build(),
+    )
     with first_alone():  # it counts, and embeds, for all
         loader, validation = objective.batches(job), validation_of(job)
     module = objective.module(job, loader.steps)
-    log.info("%s: trains %s; %d steps of %d samples: %s", stage.name,
-             ", ".join(f"{group} ({count:,})" for group, count in module.trainable.items()), loader.steps, stage.cfg.batch_size,
-             ", ".join(f"{pool} {count:,}" for pool, count in loader.counts.items()))
+    log.info(
+        "%s: trains %s; %d steps of %d samples: %s",
+        stage.name,
+        ", ".join(f"{group} ({count:,})" for group, count in module.trainable.items()),
+        loader.steps,
+        stage.cfg.batch_size,
+        ", ".join(f"{pool} {count:,}" for pool, count in loader.counts.items()),
+    )
     engine = module.engine = trainer_cfg.strategy.build(trainer_cfg)
     guard = Guard(work, stage.name, stage.cfg.spike, stage.cfg.on_spike, engine)
     curve = LossCurve(work / "loss.csv", stage.name, trainer_cfg.log_every, stage.cfg.batch_size, guard, validation)
     logger = trainer_cfg.logger.build().logger(work, experiment.name, stage.name, stage.key)
     on_a_terminal = os.isatty(2)
     trainer = L.Trainer(
-        accelerator=trainer_cfg.accelerator, devices=trainer_cfg.devices, num_nodes=trainer_cfg.num_nodes,
-        strategy=engine.strategy(model), precision=trainer_cfg.precision, max_steps=loader.steps, max_epochs=1,
-        accumulate_grad_batches=loader.accumulate, gradient_clip_val=engine.clip_value(stage.cfg.clip), use_distributed_sampler=False,
-        logger=logger or False, enable_checkpointing=False, enable_model_summary=False, enable_progress_bar=on_a_terminal,
-        callbacks=[*([Bar(curve)] if on_a_terminal else []), guard, *engine.callbacks(stage.cfg.clip), *([validation] if validation else []), curve, RandomState(),
-                   Periodic(work, trainer_cfg.checkpoint_every)],
+        accelerator=trainer_cfg.accelerator,
+        devices=trainer_cfg.devices,
+        num_nodes=trainer_cfg.num_nodes,
+        strategy=engine.strategy(model),
+        precision=trainer_cfg.precision,
+        max_steps=loader.steps,
+        max_epochs=1,
+        accumulate_grad_batches=loader.accumulate,
+        gradient_clip_val=engine.clip_value(stage.cfg.clip),
+        use_distributed_sampler=False,
+        logger=logger or False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=on_a_terminal,
+        callbacks=[
+            *([Bar(curve)] if on_a_terminal else []),
+            guard,
+            *engine.callbacks(stage.cfg.clip),
+            *([validation] if validation else []),
+            curve,
+            RandomState(),
+            Periodic(work, trainer_cfg.checkpoint_every),
+        ],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=work,
     )
@@ -174,29 +213,45 @@ def _train(experiment: Experiment, stage: PlannedStage, work: Path, model: ECGLa
             kept = {}
             if validation and validation.kept:
                 step, loss, best = validation.kept
-                log.info("%s: the weights of step %d are kept, whose validation loss %.4f was the lowest", stage.name, step, loss)
+                log.info(
+                    "%s: the weights of step %d are kept, whose validation loss %.4f was the lowest",
+                    stage.name,
+                    step,
+                    loss,
+                )
                 state, kept = state | best, {"kept": {"step": step, "validation_loss": loss}}
             own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
-            facts = {"steps": loader.steps, "samples": loader.counts, "skipped": loader.skipped, "trainable": module.trainable} | kept
+            facts = {
+                "steps": loader.steps,
+                "samples": loader.counts,
+                "skipped": loader.skipped,
+                "trainable": module.trainable,
+            } | kept
             save_stage(model, stage, work, facts, own)
             _finish(work, stage)
 
 
 def validation_of(job: StageJob) -> Validation | None:
-    """The validation of a stage on questions of the split "val", the same for every seed; None where there is none: it is not wanted, or no such
+    """The validation of a stage on questions of the split "val", the same for every seed; None where there is none: it
+    is not wanted, or no such
     question can be used, which is ConfigError where the stage keeps its best weights."""
     questions, every = schedule(job.cfg)
     if not questions:
         return None
+
     def there(weights: Mapping[str, float]) -> dict[str, float]:
-        return {pool: weight for pool, weight in weights.items() if len(job.data.questions.select(split="val", pool=pool))}
+        return {
+            pool: weight for pool, weight in weights.items() if len(job.data.questions.select(split="val", pool=pool))
+        }
 
     cfg = replace(job.cfg, samples=questions, tasks=there(job.cfg.tasks), replay=there(job.cfg.replay))
     try:
         loader = job.cfg.objective.build().batches(replace(job, cfg=cfg, seed=0, split="val"))
     except ConfigError as error:
         if job.cfg.keep == "best":
-            raise ConfigError(f"keep: best is by the validation loss, and there is none: {error}; write keep: last") from error
+            raise ConfigError(
+                f"keep: best is by the validation loss, and there is none: {error}; write keep: last"
+            ) from error
         log.info("no validation loss: %s", error)
         return None
     return Validation(loader.batches(), every, best=job.cfg.keep == "best")
@@ -210,7 +265,9 @@ def _finish(work: Path, stage: PlannedStage) -> None:
     (stage.folder / LOCK).unlink(missing_ok=True)
 
 
-def save_stage(model: ECGLanguageModel, stage: PlannedStage, folder: Path, facts: dict, state: Mapping[str, Tensor] | None = None) -> None:
+def save_stage(
+    model: ECGLanguageModel, stage: PlannedStage, folder: Path, facts: dict, state: Mapping[str, Tensor] | None = None
+) -> None:
     """Write what the stage trained, nothing else: `parts.safetensors`, the adapter or LLM weights, `stage.json` last.
 
     state: the model's tensors by name, where an engine holds them elsewhere.
@@ -226,7 +283,14 @@ def save_stage(model: ECGLanguageModel, stage: PlannedStage, folder: Path, facts
             model.llm.save_tuned(folder, llm)
         if "llm_weights" in stage.cfg.trains:
             model.llm.save_weights(folder, llm)
-    facts = {"name": stage.name, "key": stage.key, "meaning": stage.meaning, "code": dict(stage.code), "config": to_dict(stage.cfg), **facts}
+    facts = {
+        "name": stage.name,
+        "key": stage.key,
+        "meaning": stage.meaning,
+        "code": dict(stage.code),
+        "config": to_dict(stage.cfg),
+        **facts,
+    }
     with atomic_write(folder / DONE) as part:
         part.write_text(json.dumps(facts, indent=1))
 
@@ -240,7 +304,9 @@ def load_stage(model: ECGLanguageModel, stage: PlannedStage) -> None:
         except Exception as error:
             if isinstance(error, CheckpointError):
                 raise
-            raise CheckpointError(f"{parts}: cannot be read ({error}); delete the folder {stage.folder} to train the stage again") from error
+            raise CheckpointError(
+                f"{parts}: cannot be read ({error}); delete the folder {stage.folder} to train the stage again"
+            ) from error
     if "llm_weights" in stage.cfg.trains:
         model.llm.load_weights(stage.folder)
     if "llm" in stage.cfg.trains:

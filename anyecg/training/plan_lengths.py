@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from anyecg.config.schema import Experiment, Slot, StageConfig
+from anyecg.data.clips import clips
 from anyecg.data.dataset.data import Data
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import QuestionDataset
-from anyecg.data.clips import clips
-from anyecg.config.schema import Experiment, Slot, StageConfig
 from anyecg.llms.chat import Chat
 from anyecg.model import ECGLanguageModel
 from anyecg.tasks.base import Words
@@ -34,7 +34,13 @@ def stated(experiment: Experiment, model: ECGLanguageModel, pool: str, view: str
     for counts in _ecgs(experiment, task, pool, model.encoder.input):
         ecgs = [words.evidence if view == "text" else model.places.inside(count) for count in counts]
         text = TEMPLATE + words.question + words.answer
-        shapes.append(Shape(0 if view == "text" else sum(counts), sum(ecgs) + 2 * model.places.markers * len(counts) + text, words.answer + 1))
+        shapes.append(
+            Shape(
+                0 if view == "text" else sum(counts),
+                sum(ecgs) + 2 * model.places.markers * len(counts) + text,
+                words.answer + 1,
+            )
+        )
     return shapes
 
 
@@ -45,7 +51,9 @@ def _ecgs(experiment: Experiment, task: Slot | None, pool: str, spec: InputSpec)
     return [[count(min(length, limits.max_seconds)) for length in seconds[: limits.max_ecgs]] for seconds in samples]
 
 
-def measured(experiment: Experiment, model: ECGLanguageModel, pool: str, view: str, data: Data, chat: Chat) -> list[Shape]:
+def measured(
+    experiment: Experiment, model: ECGLanguageModel, pool: str, view: str, data: Data, chat: Chat
+) -> list[Shape]:
     """Some training questions of a pool, evenly drawn; an empty list where it has none."""
     rows = data.questions.select(split="train", pool=pool)
     rows = np.random.default_rng(0).permutation(rows)[:MEASURED]

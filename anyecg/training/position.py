@@ -6,9 +6,11 @@ from typing import Any
 
 
 def moved(loops: dict[str, Any], step: int, before: int, after: int) -> int:
-    """Lightning's loop states of a checkpoint made for another number of batches a step; returns the batches a rank has had.
+    """Lightning's loop states of a checkpoint made for another number of batches a step; returns the batches a rank has
+    had.
 
-    loops: changed in place; step: optimizer steps done; before, after: batches a step and device when it was written, and now.
+    loops: changed in place; step: optimizer steps done; before, after: batches a step and device when it was written,
+    and now.
     The order of the data is a plan with the same samples in a step however many devices there are, so the position
     in it follows from the step; what the loader itself counted is dropped.
     """

@@ -8,23 +8,25 @@ from pathlib import Path
 
 import torch
 
-from anyecg.data.dataset.data import Data
 from anyecg.config.schema import Experiment, StageConfig
+from anyecg.config.trainable import samples_a_pass
+from anyecg.data.dataset.data import Data
 from anyecg.llms.chat import Chat
 from anyecg.model import ECGLanguageModel
-from anyecg.config.trainable import samples_a_pass
 from anyecg.training.flops import Forward, Shape
 from anyecg.training.job import Cost, Outlook
-from anyecg.training.planning import plan
 from anyecg.training.plan_lengths import measured, stated
+from anyecg.training.planning import plan
 from anyecg.types import ConfigError
 
 
 @dataclass(frozen=True)
 class StageProjection:
-    """One stage. trains: group -> parameters that learn ("heads": the stage's own); frozen: the others; largest: parameters of the model's largest layer.
+    """One stage. trains: group -> parameters that learn ("heads": the stage's own); frozen: the others; largest:
+    parameters of the model's largest layer.
 
-    trained: whether the cache has its output (None: not known without the data); cost: of a sample; notes: of its objective.
+    trained: whether the cache has its output (None: not known without the data); cost: of a sample; notes: of its
+    objective.
     """
 
     name: str
@@ -50,7 +52,9 @@ class StageProjection:
         return sum(self.trains.values())
 
     def hours(self, gpus: int, mfu: float, peak: float) -> float | None:
-        """On so many accelerators of `peak` FLOP/s of which a share `mfu` goes into the model; None where the batch does not go evenly to them."""
+        """On so many accelerators of `peak` FLOP/s of which a share `mfu` goes into the model; None where the batch
+        does not go evenly to them.
+        """
         try:
             samples_a_pass(self.cfg, gpus)
         except ConfigError:
@@ -70,7 +74,9 @@ class Projection:
 
 
 def outline(experiment: Experiment) -> ECGLanguageModel:
-    """The experiment's model on the meta device: every parameter's shape and none of its values. ConfigError where it has no outline."""
+    """The experiment's model on the meta device: every parameter's shape and none of its values. ConfigError where
+    it has no outline.
+    """
     llm = experiment.llm.component.outline(experiment.llm.config, Path(experiment.cache))
     try:
         with torch.device("meta"):
@@ -79,11 +85,17 @@ def outline(experiment: Experiment) -> ECGLanguageModel:
             fusion = experiment.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches))
             return ECGLanguageModel(encoder, connector, fusion, llm)
     except (NotImplementedError, RuntimeError) as error:
-        raise ConfigError(f"encoder, connector or fusion: --plan cannot build them on the meta device ({str(error).splitlines()[0]})") from error
+        raise ConfigError(
+            f"encoder, connector or fusion: --plan cannot build them on the meta device ({str(error).splitlines()[0]})"
+        ) from error
 
 
-def project(experiment: Experiment, data: Data | None = None, texts: Callable[[], Iterable[str]] | None = None) -> Projection:
-    """What each stage of an experiment takes; data: what is built of its data; texts: its training texts, for a tokenizer that learns from them."""
+def project(
+    experiment: Experiment, data: Data | None = None, texts: Callable[[], Iterable[str]] | None = None
+) -> Projection:
+    """What each stage of an experiment takes; data: what is built of its data; texts: its training texts, for a
+    tokenizer that learns from them.
+    """
     model = outline(experiment)
     forward = Forward.of(model)
     chat = _chat(experiment, texts) if data else None
@@ -100,8 +112,18 @@ def project(experiment: Experiment, data: Data | None = None, texts: Callable[[]
         objective, outlook = stage.cfg.objective.build(), Outlook(experiment, stage.cfg, model, forward, shapes)
         trains = objective.trains(outlook)
         learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        stages.append(StageProjection(stage.name, stage.cfg, stage.done if data else None, trains, total - learning, largest,
-                                      objective.cost(outlook), tuple(objective.notes(outlook))))
+        stages.append(
+            StageProjection(
+                stage.name,
+                stage.cfg,
+                stage.done if data else None,
+                trains,
+                total - learning,
+                largest,
+                objective.cost(outlook),
+                tuple(objective.notes(outlook)),
+            )
+        )
     groups = {name: sum(p.numel() for p in group.values()) for name, group in model.groups().items()}
     made = sum(model.connector.tokens(model.encoder.prefix, model.encoder.patches))
     return Projection(stages, groups, made, lengths)

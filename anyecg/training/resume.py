@@ -1,4 +1,6 @@
-"""Continuing an interrupted stage exactly: files that are whole or not there, and random states beside Lightning's checkpoint."""
+"""Continuing an interrupted stage exactly: files that are whole or not there, and random states beside Lightning's
+checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ class RandomState(L.Callback):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's checkpoint file, visible only once it is whole; one that cannot be written or read is told by its name."""
+    """Lightning's checkpoint file, visible only once it is whole; one that cannot be written or read is told by its
+    name.
+    """
 
     def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
         with atomic_write(Path(path)) as part, part.open("wb") as file:
@@ -57,7 +61,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return super().load_checkpoint(path, map_location, weights_only)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             raise CheckpointError(
-                f"{path}: the checkpoint cannot be read ({error}). It was damaged after it was written; delete it, and the same command "
+                f"{path}: the checkpoint cannot be read ({error}). It was damaged after it was written; delete it, "
+                f"and the same command "
                 "trains this stage again from its beginning"
             ) from error
 
@@ -69,7 +74,9 @@ class Periodic(L.Callback):
         self.path, self.every = folder / LAST, every
         self.saved = 0
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs, batch, batch_index: int
+    ) -> None:
         step = trainer.global_step
         if step % self.every == 0 and step != self.saved and step < trainer.max_steps:
             self.saved = step

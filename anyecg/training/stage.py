@@ -21,7 +21,8 @@ from anyecg.types import CheckpointError
 class Stage(L.LightningModule):
     """Base of the LightningModules; a subclass says how a batch becomes a loss.
 
-    trainable: group -> number of parameters that learn in this stage: those that `cfg.trains` declares and, as "heads", the stage's own.
+    trainable: group -> number of parameters that learn in this stage: those that `cfg.trains` declares and, as "heads",
+    the stage's own.
     """
 
     strict_loading = False  # checkpoints hold only what trains
@@ -52,15 +53,21 @@ class Stage(L.LightningModule):
         return {name: p for name, p in self.named_parameters() if not name.startswith("model.")}
 
     def configure_optimizers(self) -> dict:
-        """AdamW and its schedule. Weight decay is on whatever is stored with two or more dimensions: matrices, and with them the
-        encoder's [CLS], position and lead embeddings and the two markers, which are tables of vectors. Biases and the gains of
+        """AdamW and its schedule. Weight decay is on whatever is stored with two or more dimensions: matrices, and with
+        them the
+        encoder's [CLS], position and lead embeddings and the two markers, which are tables of vectors. Biases and the
+        gains of
         norms, which have one, have none."""
         groups = self.model.groups()
-        learning = [(self.cfg.lr * self.cfg.lr_scale.get(group, 1.0), list(groups[group].values())) for group in self.cfg.trains]
+        learning = [
+            (self.cfg.lr * self.cfg.lr_scale.get(group, 1.0), list(groups[group].values())) for group in self.cfg.trains
+        ]
         learning.append((self.cfg.lr, list(self.own_parameters().values())))
         settings = []
         for lr, parameters in learning:
-            matrices = [len(shape_of(p)) >= 2 for p in parameters]  # of the whole parameter: FSDP's parts of one are flat
+            matrices = [
+                len(shape_of(p)) >= 2 for p in parameters
+            ]  # of the whole parameter: FSDP's parts of one are flat
             for decay, is_matrix in ((self.cfg.weight_decay, True), (0.0, False)):
                 chosen = [p for p, found in zip(parameters, matrices, strict=True) if found == is_matrix]
                 if chosen:
@@ -78,7 +85,11 @@ class Stage(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         """Go on at the same step of the data on another number of devices."""
-        self._check(checkpoint, "it was written for a stage that trains other parts; delete it, and the same command trains this stage again")
+        self._check(
+            checkpoint,
+            "it was written for a stage that trains other parts; delete it, and the same command trains this stage "
+            "again",
+        )
         now = self.trainer.accumulate_grad_batches
         had = moved(checkpoint["loops"], checkpoint["global_step"], checkpoint.get("batches_a_step", now), now)
         if self.trainer.datamodule is not None:
@@ -86,7 +97,9 @@ class Stage(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         checkpoint["batches_a_step"] = self.trainer.accumulate_grad_batches if self._trainer is not None else 1
-        if self._trainer is None or self.trainer.is_global_zero:  # an engine that shards gives whole tensors to the first rank alone
+        if (
+            self._trainer is None or self.trainer.is_global_zero
+        ):  # an engine that shards gives whole tensors to the first rank alone
             self._check(checkpoint, "the engine (trainer.strategy) did not give it; what was saved before is untouched")
         checkpoint["state_dict"] = self.own(checkpoint["state_dict"])
 

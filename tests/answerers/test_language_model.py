@@ -1,4 +1,6 @@
-"""A real model answering: neither an interruption, nor what is kept, nor a limit changes what stands in a batch or a byte of the answers."""
+"""A real model answering: neither an interruption, nor what is kept, nor a limit changes what stands in a batch or a
+byte of the answers.
+"""
 
 import pytest
 import torch
@@ -40,7 +42,9 @@ class Watched(LanguageModel):
 
 @pytest.mark.parametrize("answers", [0, 3, 4, 13, 30])
 def test_killed_in_mid_batch_it_goes_on_in_the_same_batches_to_the_same_bytes(small_data, tmp_path, answers):
-    samples = {task: [small_data.questions[int(row)] for row in small_data.questions.select(task=task)[:10]] for task in TASKS}
+    samples = {
+        task: [small_data.questions[int(row)] for row in small_data.questions.select(task=task)[:10]] for task in TASKS
+    }
 
     def run(name, asker):
         evaluate(asker, samples, TASKS, tmp_path / name, views=["signal", "shuffled"], bootstrap=0, progress=False)
@@ -88,7 +92,9 @@ def test_it_answers_in_the_precision_that_it_trained_in(small_data, monkeypatch)
     found, keys = {}, set()
     for precision in ("32-true", "bf16-mixed"):
         one = Watched(small_data.stores, precision=precision)
-        one.model.connector.register_forward_hook(lambda module, inputs, output: found.update({precision: output.dtype}))
+        one.model.connector.register_forward_hook(
+            lambda module, inputs, output: found.update({precision: output.dtype})
+        )
         assert len(list(one.answer(samples, "signal"))) == 2
         keys.add(one.key)
     assert found == {"32-true": torch.float32, "bf16-mixed": torch.bfloat16} and len(keys) == 2
@@ -98,5 +104,7 @@ def test_the_key_of_a_model_holds_its_parts_and_nothing_of_the_evaluation():
     def key(*overrides):
         return model_key(config.load("experiments/anyecg_chat.yaml", [*SMALL, *overrides]), [])
 
-    assert key() == key("evaluation.bootstrap=7", "evaluation.limit=3", "answerer=prior", "text_encoder=sentence", "output=elsewhere")
+    assert key() == key(
+        "evaluation.bootstrap=7", "evaluation.limit=3", "answerer=prior", "text_encoder=sentence", "output=elsewhere"
+    )
     assert len({key(), key("encoder.dim=64"), key("llm.vocab=700"), key("seed=1")}) == 4

@@ -1,4 +1,6 @@
-"""The prior: the commonest training answer, of as narrow a kind as has enough of them, and nothing of the test split."""
+"""The prior: the commonest training answer, of as narrow a kind as has enough of them, and nothing of the test
+split.
+"""
 
 import json
 
@@ -43,14 +45,23 @@ def test_the_narrowest_kind_with_enough_training_questions_says_what_is_common()
     asked = [sample(100, ""), sample(101, "", subset="y"), sample(102, "", "b"), sample(103, "", "z", "new")]
     texts = {one.id: one.text for one in found.answer(asked, "signal")}
     assert list(texts.values()) == ["yes", "yes", "yes", "no"]  # subset x, any subset, all of x (8), all (12 no)
-    assert list(found.answer(asked, "blind", {"multi_ecg100", "multi_ecg101"})) == list(found.answer(asked[2:], "signal"))
-    assert {one.id: one.text for one in prior(samples, {"multi_ecg": MultiECG()}, least=2).answer(asked, "signal")}["multi_ecg102"] == "three"
+    assert list(found.answer(asked, "blind", {"multi_ecg100", "multi_ecg101"})) == list(
+        found.answer(asked[2:], "signal")
+    )
+    assert {one.id: one.text for one in prior(samples, {"multi_ecg": MultiECG()}, least=2).answer(asked, "signal")}[
+        "multi_ecg102"
+    ] == "three"
 
 
 def test_where_intervals_are_asked_for_nothing_is_found():
     answers = [f"Duration: {i}.0s-{i + 1}.0s" for i in range(8)] + ["No PVC Found"] * 3
-    found = prior([sample(i, answer, "PVC", task="localization") for i, answer in enumerate(answers)], {"localization": Localization()})
-    assert [one.text for one in found.answer([sample(99, "", "PVC", task="localization")], "signal")] == ["No PVC Found"]
+    found = prior(
+        [sample(i, answer, "PVC", task="localization") for i, answer in enumerate(answers)],
+        {"localization": Localization()},
+    )
+    assert [one.text for one in found.answer([sample(99, "", "PVC", task="localization")], "signal")] == [
+        "No PVC Found"
+    ]
 
 
 def test_a_task_without_training_questions_is_not_answered():
@@ -71,7 +82,11 @@ def test_every_registered_answerer_keeps_the_contract():
     assert registry("answerer") is answerers
     for name in answerers.table():
         kind = answerers[name]
-        assert issubclass(kind, Answerer) and kind(kind.Config()).key == "" and kind.knows in ("nothing", "options", "label names", "training labels")
+        assert (
+            issubclass(kind, Answerer)
+            and kind(kind.Config()).key == ""
+            and kind.knows in ("nothing", "options", "label names", "training labels")
+        )
 
 
 def test_a_run_of_the_prior_trains_nothing_and_gives_the_same_tables(small_cache, tmp_path, monkeypatch, capsys):
@@ -82,8 +97,14 @@ def test_a_run_of_the_prior_trains_nothing_and_gives_the_same_tables(small_cache
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["answerer"] == {"name": "prior", "knows": "training labels"} and metrics["references"] == {}
     tasks = metrics["tasks"]
-    assert 0.5 <= tasks["localization"]["views"]["signal"]["metrics"]["iou_balanced"] < 0.6  # of a rhythm, the commonest answer may be the whole window
-    assert all(value == 0.5 for name, value in tasks["classification"]["views"]["signal"]["metrics"].items() if name.startswith("auc"))
+    assert (
+        0.5 <= tasks["localization"]["views"]["signal"]["metrics"]["iou_balanced"] < 0.6
+    )  # of a rhythm, the commonest answer may be the whole window
+    assert all(
+        value == 0.5
+        for name, value in tasks["classification"]["views"]["signal"]["metrics"].items()
+        if name.startswith("auc")
+    )
     assert all(task["views"]["blind"]["unchanged"] == 1 for task in tasks.values())
     assert "answered by prior, which knows training labels beforehand" in (run / "table.md").read_text()
     assert not (run / "stages").exists()

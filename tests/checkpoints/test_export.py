@@ -10,22 +10,26 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from anyecg import config
-from anyecg.session import Dialogue, Reading, Session
 from anyecg.answerers.language_model import LanguageModel
 from anyecg.checkpoints import load_model, load_session
 from anyecg.checkpoints.export import export
+from anyecg.cli.run import run
 from anyecg.export import main
 from anyecg.model import ECGLanguageModel
+from anyecg.session import Dialogue, Reading, Session
 from anyecg.training.assembly import build_model
-from anyecg.cli.run import run
 from anyecg.training.pipeline import load_stage, save_stage
 from anyecg.training.planning import plan
 from anyecg.types import CANONICAL_LEADS, CheckpointError, ConfigError, DataError, ECGRecord
-
 from tests.conftest import SMALL
 from tests.data.own.own_files import write_wfdb
 
-FEW = ("curriculum=[contrastive,stage2]", "evaluation.tasks=[multi_ecg]", "evaluation.limit=8", "evaluation.bootstrap=5")
+FEW = (
+    "curriculum=[contrastive,stage2]",
+    "evaluation.tasks=[multi_ecg]",
+    "evaluation.limit=8",
+    "evaluation.bootstrap=5",
+)
 
 
 def settings(cache, output, *overrides):
@@ -56,7 +60,9 @@ def run_of(experiment, model, toy, folder):
     for stage in plan(experiment, "data"):
         path = folder / "stages" / stage.name
         path.mkdir(parents=True)
-        save_stage(model, stage, path, {"steps": 3, "samples": {"report": 48}, "trainable": model.train_only(stage.cfg.trains)})
+        save_stage(
+            model, stage, path, {"steps": 3, "samples": {"report": 48}, "trainable": model.train_only(stage.cfg.trains)}
+        )
     return folder
 
 
@@ -78,8 +84,16 @@ def damaged(toy, tmp_path):
 
 def test_the_folder_follows_the_convention(toy):
     held = {str(path.relative_to(toy[2])) for path in toy[2].rglob("*") if path.is_file()}
-    assert {"README.md", "config.json", "model.safetensors", "adapter/adapter_config.json", "adapter/adapter_model.safetensors",
-            "llm/config.json", "llm/model.safetensors", "llm/tokenizer.json"} <= held
+    assert {
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+        "llm/config.json",
+        "llm/model.safetensors",
+        "llm/tokenizer.json",
+    } <= held
     assert not [name for name in held if name.endswith((".bin", ".pth", ".pt", ".ckpt"))]
     assert {key.split(".")[0] for key in load_file(toy[2] / "model.safetensors")} == {"encoder", "connector", "fusion"}
     assert toy[2].stat().st_mode & 0o077 == toy[1].stat().st_mode & 0o077
@@ -91,7 +105,12 @@ def test_transformers_and_peft_read_their_part(toy, loaded):
     adapted = PeftModel.from_pretrained(base, toy[2] / "adapter").eval()
     ids = AutoTokenizer.from_pretrained(toy[2] / "llm")("Report: Sinus rhythm", return_tensors="pt").input_ids
     with torch.no_grad():
-        torch.testing.assert_close(adapted(input_ids=ids).logits[0], loaded.llm.head(loaded.llm.hidden(loaded.llm.embed(ids)))[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            adapted(input_ids=ids).logits[0],
+            loaded.llm.head(loaded.llm.hidden(loaded.llm.embed(ids)))[0],
+            atol=1e-5,
+            rtol=1e-5,
+        )
     assert json.loads((toy[2] / "adapter/adapter_config.json").read_text())["base_model_name_or_path"] == "llm"
 
 
@@ -103,7 +122,9 @@ def test_the_model_read_back_is_the_runs(toy, loaded, small_data):
     assert same(model, loaded)
     assert any(p.any() for name, p in loaded.llm.tuned() if "lora_B" in name)
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
-    assert loaded.train_only(["llm"])["llm"] == sum(p.numel() for p in loaded.parameters() if p.requires_grad)  # it can be trained further
+    assert loaded.train_only(["llm"])["llm"] == sum(
+        p.numel() for p in loaded.parameters() if p.requires_grad
+    )  # it can be trained further
     loaded.requires_grad_(False)
 
 
@@ -111,9 +132,18 @@ def test_the_answers_are_those_in_the_runs_predictions(toy, loaded, small_data):
     experiment, folder, _ = toy
     lines = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     given = {line["id"]: line["text"] for line in lines if line["view"] == "signal"}
-    questions = {sample.id: sample for sample in (small_data.questions[int(row)] for row in small_data.questions.select(split="test"))}
+    questions = {
+        sample.id: sample
+        for sample in (small_data.questions[int(row)] for row in small_data.questions.select(split="test"))
+    }
     settings = experiment.evaluation
-    asker = LanguageModel().use(loaded, small_data.stores, experiment.input, batch_size=settings.batch_size, max_new_tokens=settings.max_new_tokens)
+    asker = LanguageModel().use(
+        loaded,
+        small_data.stores,
+        experiment.input,
+        batch_size=settings.batch_size,
+        max_new_tokens=settings.max_new_tokens,
+    )
     answers = {p.id: p.text for p in asker.answer([questions[id] for id in given], "signal")}
     assert answers == given and any(answers.values())
 
@@ -130,11 +160,19 @@ def test_asked_directly_it_answers_as_evaluated(task, toy, loaded, small_data):
     experiment, stores = toy[0], small_data.stores
     rows = small_data.questions.select(split="test", task=task)[:4]
     samples = [small_data.questions[int(row)] for row in rows]
-    expected = {p.id: p.text for p in LanguageModel().use(loaded, stores, experiment.input, batch_size=4, max_new_tokens=12).answer(samples, "signal")}
+    expected = {
+        p.id: p.text
+        for p in LanguageModel()
+        .use(loaded, stores, experiment.input, batch_size=4, max_new_tokens=12)
+        .answer(samples, "signal")
+    }
     for sample in samples:
         text = sample.conversation[0].text
         text = text.removeprefix("<ecg>\n") if len(sample.records) == 1 else text
-        assert Session(loaded).ask(text, [recording(stores, window) for window in sample.records], max_new_tokens=12) == expected[sample.id]
+        assert (
+            Session(loaded).ask(text, [recording(stores, window) for window in sample.records], max_new_tokens=12)
+            == expected[sample.id]
+        )
 
 
 def test_a_session_gets_its_ecgs_as_the_folder_says(toy):
@@ -149,21 +187,33 @@ def test_a_dialogue_goes_on(loaded, tmp_path, caplog):
     second = session.ask("Is it abnormal?", max_new_tokens=8)
     session.ask("What changed?", [str(path)], max_new_tokens=8)
     words = [turn.text for turn in session.dialogue.turns]
-    assert words[0] == "<ecg>\nPlease provide the report for the following ECG." and words[1:4] == [first, "Is it abnormal?", second]
+    assert words[0] == "<ecg>\nPlease provide the report for the following ECG." and words[1:4] == [
+        first,
+        "Is it abnormal?",
+        second,
+    ]
     assert words[4] == "ECG 2: <ecg>\nWhat changed?" and len(session.dialogue.clips) == 2
     session.restart()
-    assert isinstance(session.ask("Is it abnormal?", [path], max_new_tokens=8), str) and len(session.dialogue.turns) == 2
+    assert (
+        isinstance(session.ask("Is it abnormal?", [path], max_new_tokens=8), str) and len(session.dialogue.turns) == 2
+    )
 
 
 def test_an_ecg_is_encoded_once_in_a_dialogue(loaded, tmp_path, monkeypatch):
     path, session, seen = write_wfdb(tmp_path), Session(loaded), []
     encode = ECGLanguageModel.ecg_tokens
-    monkeypatch.setattr(ECGLanguageModel, "ecg_tokens", lambda self, signal, *rest: seen.append(len(signal)) or encode(self, signal, *rest))
+    monkeypatch.setattr(
+        ECGLanguageModel,
+        "ecg_tokens",
+        lambda self, signal, *rest: seen.append(len(signal)) or encode(self, signal, *rest),
+    )
     session.ask("Please provide the report for the following ECG.", [path], max_new_tokens=8)
 
     def copied():
         dialogue = session.dialogue
-        return Session(loaded, dialogue=Dialogue(dialogue.turns, dialogue.clips, dialogue.lead_masks))  # the same turns, nothing encoded
+        return Session(
+            loaded, dialogue=Dialogue(dialogue.turns, dialogue.clips, dialogue.lead_masks)
+        )  # the same turns, nothing encoded
 
     again = copied()
     for question in ("Is it abnormal?", "Is it normal?"):
@@ -171,21 +221,32 @@ def test_an_ecg_is_encoded_once_in_a_dialogue(loaded, tmp_path, monkeypatch):
     assert seen == [1, 1]
     anew = copied()
     answers = [one.ask("What changed?", [path], max_new_tokens=8) for one in (session, anew)]
-    assert answers[0] == answers[1] and seen == [1, 1, 1, 2]  # a further ECG: it alone, or all of a dialogue that was held elsewhere
+    assert answers[0] == answers[1] and seen == [
+        1,
+        1,
+        1,
+        2,
+    ]  # a further ECG: it alone, or all of a dialogue that was held elsewhere
 
 
 def test_what_cannot_be_asked_leaves_the_dialogue_as_it_was(loaded, tmp_path, caplog):
     path, session = write_wfdb(tmp_path), Session(loaded)
-    for ecgs, question, words in (([path] * 7, "What?", "7 ECGs in one dialogue; this model takes 6"), ([path], "<ecg> and <ecg>?", "2 <ecg> markers for 1"),
-                                  (["nowhere.dat"], "What?", "nowhere.dat"), (path, "What?", "give a list"),
-                                  ([path], "rhythm " * 2000, "context holds")):
+    for ecgs, question, words in (
+        ([path] * 7, "What?", "7 ECGs in one dialogue; this model takes 6"),
+        ([path], "<ecg> and <ecg>?", "2 <ecg> markers for 1"),
+        (["nowhere.dat"], "What?", "nowhere.dat"),
+        (path, "What?", "give a list"),
+        ([path], "rhythm " * 2000, "context holds"),
+    ):
         with pytest.raises(DataError, match=words):
             session.ask(question, ecgs)
     assert session.dialogue == Dialogue()
 
 
 def test_a_long_ecg_is_cut_with_a_warning(loaded, small_data, caplog):
-    window = next(iter(small_data.questions[int(row)] for row in small_data.questions.select(pool="localization_long"))).records[0]
+    window = next(
+        iter(small_data.questions[int(row)] for row in small_data.questions.select(pool="localization_long"))
+    ).records[0]
     whole = recording(small_data.stores, type(window)(window.record))
     with caplog.at_level("WARNING"):
         Session(loaded).ask("What is this?", [whole], max_new_tokens=2)
@@ -197,7 +258,13 @@ def test_the_card_has_the_runs_table_and_no_path_of_this_machine(toy):
     tables = written[written.index("### ") :]
     assert tables in card and "blind (no ECG)" in tables and "shuffled (another patient's ECG)" in tables
     assert "simulated ECGs" in card and "session.ask(" in card and "| contrastive |" in card
-    for file in ("README.md", "config.json", "adapter/adapter_config.json", "llm/config.json", "llm/tokenizer_config.json"):
+    for file in (
+        "README.md",
+        "config.json",
+        "adapter/adapter_config.json",
+        "llm/config.json",
+        "llm/tokenizer_config.json",
+    ):
         assert str(toy[1].parents[1]) not in (toy[2] / file).read_text(), file
     told = json.loads((toy[2] / "config.json").read_text())
     assert told["experiment"]["stages"]["stage2"]["samples"] == 48 and told["llm"]["path"] == "./llm"
@@ -218,7 +285,9 @@ def test_full_tuning_is_exported_whole(toy, small_data, small_cache, tmp_path):
 
 def test_another_fusion_is_exported_with_its_blocks(toy, small_data, small_cache, tmp_path):
     """The LLM stays the library's: its folder and its adapter hold nothing of the fusion."""
-    experiment = config.load("experiments/fusion_cross.yaml", [*SMALL, *FEW, f"cache={small_cache}", f"output={tmp_path}"])
+    experiment = config.load(
+        "experiments/fusion_cross.yaml", [*SMALL, *FEW, f"cache={small_cache}", f"output={tmp_path}"]
+    )
     model = shaken(build_model(experiment, small_data))
     folder = export(run_of(experiment, model, toy, tmp_path / "run"), tmp_path / "model")
     held = load_file(folder / "model.safetensors")
@@ -235,8 +304,17 @@ def test_an_llm_that_was_not_trained_here_is_named_not_copied(toy, small_cache, 
     """llm=hf: the folder holds what was trained; the LLM comes from where it lies, or from where it is said to lie."""
     base = tmp_path / "base"
     shutil.copytree(toy[2] / "llm", base)
-    experiment = config.load("experiments/anyecg_chat.yaml", [
-        *(one for one in SMALL if not one.startswith("llm.")), "llm=hf", f"llm.path={base}", "llm.dtype=float32", *FEW, f"cache={small_cache}"])
+    experiment = config.load(
+        "experiments/anyecg_chat.yaml",
+        [
+            *(one for one in SMALL if not one.startswith("llm.")),
+            "llm=hf",
+            f"llm.path={base}",
+            "llm.dtype=float32",
+            *FEW,
+            f"cache={small_cache}",
+        ],
+    )
     model = build_model(experiment, None)
     with torch.no_grad():
         for _, parameter in model.llm.tuned():
@@ -315,9 +393,11 @@ def test_a_stage_of_another_model_is_refused(toy, tmp_path, capsys):
 
 def test_a_folder_that_does_not_hold_together_is_told(damaged, toy):
     weights = load_file(damaged / "model.safetensors")
-    for spoilt, words in (({k: v for k, v in weights.items() if k != "fusion.markers"}, "'fusion.markers' is missing"),
-                          (weights | {"fusion.markers": torch.zeros(2, 7)}, r"'fusion.markers' is \(2, 7\), this model needs \(2, 32\)"),
-                          (weights | {"encoder.more": torch.zeros(1)}, "'encoder.more', which this model does not have")):
+    for spoilt, words in (
+        ({k: v for k, v in weights.items() if k != "fusion.markers"}, "'fusion.markers' is missing"),
+        (weights | {"fusion.markers": torch.zeros(2, 7)}, r"'fusion.markers' is \(2, 7\), this model needs \(2, 32\)"),
+        (weights | {"encoder.more": torch.zeros(1)}, "'encoder.more', which this model does not have"),
+    ):
         save_file(spoilt, damaged / "model.safetensors")
         with pytest.raises(CheckpointError, match=words):
             load_model(damaged)
@@ -332,13 +412,19 @@ def test_a_folder_that_does_not_hold_together_is_told(damaged, toy):
         load_model(damaged)
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda told: told | {"encoder": told["encoder"] | {"name": "vitt"}}, "did you mean 'vit'"),
-    (lambda told: told | {"encoder": told["encoder"] | {"dims": 3}}, "config.json: encoder.dims: unknown key"),
-    (lambda told: told | {"encoder": {"name": "vit", "scaling": "loud"}}, "encoder.scaling: .*'loud'"),
-    (lambda told: told | {"anyecg": {"format": 1}}, "format 1; this version of anyecg reads format 2"),
-    (lambda told: {"architectures": ["LlamaForCausalLM"]}, "is no configuration that python -m anyecg.export wrote"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda told: told | {"encoder": told["encoder"] | {"name": "vitt"}}, "did you mean 'vit'"),
+        (lambda told: told | {"encoder": told["encoder"] | {"dims": 3}}, "config.json: encoder.dims: unknown key"),
+        (lambda told: told | {"encoder": {"name": "vit", "scaling": "loud"}}, "encoder.scaling: .*'loud'"),
+        (lambda told: told | {"anyecg": {"format": 1}}, "format 1; this version of anyecg reads format 2"),
+        (
+            lambda told: {"architectures": ["LlamaForCausalLM"]},
+            "is no configuration that python -m anyecg.export wrote",
+        ),
+    ],
+)
 def test_a_configuration_that_cannot_be_used_is_told(change, words, damaged):
     path = damaged / "config.json"
     path.write_text(json.dumps(change(json.loads(path.read_text()))))

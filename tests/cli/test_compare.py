@@ -31,7 +31,11 @@ def make_run(folder, text, config, count=40, ask=sample):
 @pytest.fixture
 def runs(tmp_path):
     encoder = {"name": "vit", "dim": 64, "lead_embedding": True}
-    a = make_run(tmp_path / "default", "Duration: 1.0s-3.0s", {"name": "default", "encoder": encoder, "seed": 0, "paper_row": "default"})
+    a = make_run(
+        tmp_path / "default",
+        "Duration: 1.0s-3.0s",
+        {"name": "default", "encoder": encoder, "seed": 0, "paper_row": "default"},
+    )
     b = make_run(tmp_path / "ablation", "Duration: 1.0s-2.0s",
                  {"name": "ablation", "encoder": encoder | {"lead_embedding": False}, "seed": 0, "paper_row": "no_lead_emb"})  # fmt: skip
     return a, b
@@ -45,7 +49,12 @@ def test_configuration_and_metrics_stand_side_by_side(runs):
         ["default", "0.500 [0.500, 0.500]", "–", "0.561", "–", "–"],
         ["ablation", "0.250 [0.250, 0.250]", "-0.250 [-0.250, -0.250]", "0.555", "-0.006", "agrees"],
     ]
-    assert controls.rows[1] == ["ablation", *["0.250 [0.250, 0.250]"] * 3, *["+0.000 [+0.000, +0.000]"] * 2, "0 / 0 / 0"]
+    assert controls.rows[1] == [
+        "ablation",
+        *["0.250 [0.250, 0.250]"] * 3,
+        *["+0.000 [+0.000, +0.000]"] * 2,
+        "0 / 0 / 0",
+    ]
 
 
 def test_a_run_that_was_trained_blind_is_a_control_of_the_others(runs, tmp_path):
@@ -54,14 +63,18 @@ def test_a_run_that_was_trained_blind_is_a_control_of_the_others(runs, tmp_path)
     read = [read_run(folder) for folder in (*runs, tmp_path / "blind")]
     assert [run.trained_blind for run in read] == [False, False, True]
     controls = compare(read, resamples=50)[-1]
-    assert controls.header[4].startswith("trained blind (stages") and controls.header[-2] == "ECG − trained blind [95 %]"
+    assert (
+        controls.header[4].startswith("trained blind (stages") and controls.header[-2] == "ECG − trained blind [95 %]"
+    )
     assert [row[4] for row in controls.rows] == ["0.500 [0.500, 0.500]"] * 3
     assert controls.rows[1][-2] == "-0.250 [-0.250, -0.250]"
 
 
 def test_a_run_that_answers_some_tasks_stands_in_their_tables_only(runs, tmp_path):
     read = [read_run(folder) for folder in runs]
-    without = Results("without", {"answerer": {"name": "other"}}, {"answerer": {"name": "other", "knows": "options"}}, {})
+    without = Results(
+        "without", {"answerer": {"name": "other"}}, {"answerer": {"name": "other", "knows": "options"}}, {}
+    )
     grids = compare([*read, without], resamples=0)
     assert grids[1].rows[-1] == ["without", "other", "options"]
     assert [row[0] for row in grids[2].rows] == ["default", "ablation"] and grids[-1].rows == [["localization"]]
@@ -72,7 +85,10 @@ def test_a_run_that_answers_some_tasks_stands_in_their_tables_only(runs, tmp_pat
 def test_differences_over_too_few_patients_have_no_interval(tmp_path):
     folders = [make_run(tmp_path / name, "No PVC Found", {"name": name}, count=19) for name in ("a", "b")]
     _, _, changes, controls = compare([read_run(folder) for folder in folders], resamples=50)
-    assert changes.rows[1][2] == "+0.000 [too few patients (19)]" and controls.rows[0][4] == "+0.000 [too few patients (19)]"
+    assert (
+        changes.rows[1][2] == "+0.000 [too few patients (19)]"
+        and controls.rows[0][4] == "+0.000 [too few patients (19)]"
+    )
 
 
 def test_the_command_prints_and_writes_markdown(runs, tmp_path, capsys):

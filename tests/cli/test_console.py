@@ -28,18 +28,29 @@ HEAVY = {"torch", "transformers", "lightning", "pandas", "matplotlib", "scipy", 
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory):
-    """The script that pip puts beside python; where the package is not installed, what pip would write for pyproject.toml."""
+    """The script that pip puts beside python; where the package is not installed, what pip would write for
+    pyproject.toml.
+    """
     installed = Path(sys.executable).with_name("anyecg")
     if installed.exists():
         return [str(installed)]
-    module, _, name = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]["anyecg"].partition(":")
+    module, _, name = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"][
+        "anyecg"
+    ].partition(":")
     path = tmp_path_factory.mktemp("bin") / "anyecg"
     path.write_text(f"import sys\nfrom {module} import {name}\nsys.exit({name}())\n")
     return [sys.executable, str(path)]
 
 
 def call(script, *arguments, folder):
-    return subprocess.run([*script, *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [*script, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def test_it_names_its_commands(script, tmp_path):
@@ -52,7 +63,14 @@ def test_it_names_its_commands(script, tmp_path):
 
 def test_classes_of_the_current_folder_are_found(script, tmp_path):
     (tmp_path / "my_encoder.py").write_text(ENCODER)
-    done = call(script, "run", str(REPOSITORY / "experiments" / "anyecg_chat.yaml"), "encoder=my_encoder:ConvEncoder", "--show", folder=tmp_path)
+    done = call(
+        script,
+        "run",
+        str(REPOSITORY / "experiments" / "anyecg_chat.yaml"),
+        "encoder=my_encoder:ConvEncoder",
+        "--show",
+        folder=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert "my_encoder:ConvEncoder" in done.stdout and "width: 8" in done.stdout
 
@@ -71,6 +89,8 @@ def test_help_imports_nothing_heavy(name):
         f"    main([{name!r}, '--help'])\n"
         "print(json.dumps([text.getvalue(), sorted(sys.modules)]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=300
+    )
     text, modules = json.loads(done.stdout)
     assert text.startswith("usage:") and not HEAVY & set(modules)

@@ -1,4 +1,6 @@
-"""Figures from what runs left: `metrics.json` alone, whatever views there are, and what is said when nothing can be drawn."""
+"""Figures from what runs left: `metrics.json` alone, whatever views there are, and what is said when nothing can be
+drawn.
+"""
 
 import json
 import shutil
@@ -13,11 +15,11 @@ from anyecg.answerers.language_model import LanguageModel
 from anyecg.cli import figures
 from anyecg.evaluation import bars, report
 from anyecg.evaluation import figure_data as drawn
+from anyecg.evaluation.comparison import read_run
 from anyecg.evaluation.differences import Setting, measure
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.figures import ablation_differences, panel
 from anyecg.evaluation.published import load
-from anyecg.evaluation.comparison import read_run
 from anyecg.plots.charts import in_order
 from anyecg.plots.views import short
 from anyecg.tasks.localization.figures import chosen, iou_bars
@@ -48,14 +50,27 @@ def runs(tmp_path_factory):
         (root / "cache" / stage / "loss.csv").write_text("step,loss\n" + lines)
         stages.append(SimpleNamespace(name=stage, folder=root / "cache" / stage, despite=()))
     for name, row in (("recipe", "default"), ("ablation", "no_lead_emb")):
-        experiment = SimpleNamespace(paper_row=row, description="", scale="cpu", seed=0, evaluation=SimpleNamespace(views=VIEWS, seed=0),
-                                     answerer=SimpleNamespace(name="language_model", component=LanguageModel))
+        experiment = SimpleNamespace(
+            paper_row=row,
+            description="",
+            scale="cpu",
+            seed=0,
+            evaluation=SimpleNamespace(views=VIEWS, seed=0),
+            answerer=SimpleNamespace(name="language_model", component=LanguageModel),
+        )
         more = partial(report.figure_data, experiment, stages, SAMPLES, TASKS, Stores())
 
         def answer(samples, view):
-            return (Prediction(s.id, s.answer if (name, view) == ("recipe", "signal") or s.id[-1] in "036" else "No PVC Found") for s in samples)
+            return (
+                Prediction(
+                    s.id, s.answer if (name, view) == ("recipe", "signal") or s.id[-1] in "036" else "No PVC Found"
+                )
+                for s in samples
+            )
 
-        metrics = evaluate(Answering(answer), SAMPLES, TASKS, root / name, views=VIEWS, bootstrap=20, progress=False, more=more)
+        metrics = evaluate(
+            Answering(answer), SAMPLES, TASKS, root / name, views=VIEWS, bootstrap=20, progress=False, more=more
+        )
         report.write_report(root / name, experiment, metrics)
         (root / name / "config.yaml").write_text(f"paper_row: {row}\n")
     return root
@@ -65,7 +80,11 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-EACH = sorted(f"{name}.{kind}" for name in ("controls", "iou", "loss", "scores", *(f"localization_{k}" for k in (1, 2, 3, 4))) for kind in ("pdf", "png"))
+EACH = sorted(
+    f"{name}.{kind}"
+    for name in ("controls", "iou", "loss", "scores", *(f"localization_{k}" for k in (1, 2, 3, 4)))
+    for kind in ("pdf", "png")
+)
 
 
 def test_all_that_the_run_drew_is_drawn_again_from_its_metrics_alone_to_the_byte(runs, tmp_path, capsys):
@@ -87,9 +106,15 @@ def test_several_runs_get_a_folder_each_and_their_differences_from_their_metrics
     assert names(tmp_path / "out") == ["ablation", "differences.pdf", "differences.png", "recipe"]
     assert names(tmp_path / "out" / "recipe") == names(tmp_path / "out" / "ablation") == EACH
     rows = figures.differences({name: drawn.read_metrics(tmp_path / name) for name in ("recipe", "ablation")}, load())
-    assert [row[:2] for row in rows] == [("ablation", panel("localization", "iou_balanced")), ("ablation", panel("multi_ecg", "score"))]
+    assert [row[:2] for row in rows] == [
+        ("ablation", panel("localization", "iou_balanced")),
+        ("ablation", panel("multi_ecg", "score")),
+    ]
     assert rows[0][5] == pytest.approx(0.5553 - 0.5610) and rows[1][5] is None
-    settings = [Setting(run.name, run.config["paper_row"], {0: run.rows}) for run in (read_run(runs / name) for name in ("recipe", "ablation"))]
+    settings = [
+        Setting(run.name, run.config["paper_row"], {0: run.rows})
+        for run in (read_run(runs / name) for name in ("recipe", "ablation"))
+    ]
     for row, task in zip(rows, ("localization", "multi_ecg")):
         value, ends = list(measure(settings, task, load(), n=20))[1].change
         assert row[2:5] == pytest.approx((value, *ends), abs=1e-5) and ends[1] < 0
@@ -108,9 +133,15 @@ def test_runs_that_cannot_be_paired_are_told(runs):
 
 def test_what_is_drawn_is_kept_thin(runs):
     found = drawn.read_metrics(runs / "recipe")["figures"]
-    assert [curve["stage"] for curve in found["loss"]] == ["language", "stage2"] and {len(curve["step"]) for curve in found["loss"]} == {drawn.POINTS}
-    assert found["loss"][0]["step"][:2] == [2, 7] and found["loss"][0]["loss"][0] == pytest.approx(np.mean(1 / np.arange(1, 6)), abs=1e-5)
-    assert all(example["leads"] == ["II", "V2"] and len(example["signal"][0]) == 1000 for example in found["localization"])
+    assert [curve["stage"] for curve in found["loss"]] == ["language", "stage2"] and {
+        len(curve["step"]) for curve in found["loss"]
+    } == {drawn.POINTS}
+    assert found["loss"][0]["step"][:2] == [2, 7] and found["loss"][0]["loss"][0] == pytest.approx(
+        np.mean(1 / np.arange(1, 6)), abs=1e-5
+    )
+    assert all(
+        example["leads"] == ["II", "V2"] and len(example["signal"][0]) == 1000 for example in found["localization"]
+    )
     assert (runs / "recipe" / "metrics.json").stat().st_size < 100_000
 
 
@@ -145,7 +176,15 @@ def test_the_metrics_hold_the_distributions_that_are_drawn(runs):
     assert group["histogram"] == [0, 0, 0, 0, 0, 0, 24] and group["n"] == 24 and "judge_histogram" not in group
 
 
-@pytest.mark.parametrize(("content", "told"), [(None, "metrics.json cannot be drawn"), ("{", "cannot be drawn"), ('{"tasks": {"a": {}}}', "lack primary"), ("[]", "cannot be drawn")])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "metrics.json cannot be drawn"),
+        ("{", "cannot be drawn"),
+        ('{"tasks": {"a": {}}}', "lack primary"),
+        ("[]", "cannot be drawn"),
+    ],
+)
 def test_what_is_no_run_is_told(tmp_path, capsys, content, told):
     if content is not None:
         (tmp_path / "metrics.json").write_text(content)
@@ -159,9 +198,14 @@ def test_what_cannot_be_drawn_is_left_out_and_told(runs, tmp_path, caplog, capsy
     for found in metrics["tasks"]["multi_ecg"]["views"].values():
         del found["blocks"]["number of ECGs"]  # as an older run left it
     paths = [path.name for path in bars.run_figures(metrics, tmp_path)]
-    assert paths == ["controls.png", "controls.pdf", "iou.png", "iou.pdf"] and "scores is left out: there are no distributions" in caplog.text
+    assert (
+        paths == ["controls.png", "controls.pdf", "iou.png", "iou.pdf"]
+        and "scores is left out: there are no distributions" in caplog.text
+    )
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    assert command.main([str(tmp_path)]) == 0 and "loss curves and localizations are left out" in capsys.readouterr().err
+    assert (
+        command.main([str(tmp_path)]) == 0 and "loss curves and localizations are left out" in capsys.readouterr().err
+    )
     with pytest.raises(DataError, match="no metrics"):
         bars.controls_figure({"tasks": {}}, tmp_path / "none")
     with pytest.raises(DataError, match="no breakdown with auc"):

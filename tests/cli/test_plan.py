@@ -18,11 +18,44 @@ def without_deepspeed(monkeypatch):
 
 
 def test_the_paper_is_planned_without_weights_data_or_network(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(DeepSpeed, "estimates", lambda: {"ZeRO-2": lambda trained, frozen, largest, gpus: 2 * frozen + 18 * trained / gpus})
+    monkeypatch.setattr(
+        DeepSpeed,
+        "estimates",
+        lambda: {"ZeRO-2": lambda trained, frozen, largest, gpus: 2 * frozen + 18 * trained / gpus},
+    )
     monkeypatch.setattr("huggingface_hub.file_download.hf_hub_download", lambda *_, **__: pytest.fail("asked the hub"))
-    assert main([EXPERIMENT, "scale=paper", "--plan", "--mfu", "0.5", "--peak", "1e15", f"cache={tmp_path / 'cache'}", f"output={tmp_path}"]) == 0
+    assert (
+        main(
+            [
+                EXPERIMENT,
+                "scale=paper",
+                "--plan",
+                "--mfu",
+                "0.5",
+                "--peak",
+                "1e15",
+                f"cache={tmp_path / 'cache'}",
+                f"output={tmp_path}",
+            ]
+        )
+        == 0
+    )
     printed = capsys.readouterr().out
-    for words in ("encoder 85.2 M", "85.6 M with it", "heads 1.2 M", "connector 19.9 M", "llm 3.4 M", "28,854 x 64", "ZeRO-2", "ddp", "fsdp", "64 GPUs", "MFU of 0.5 of 1e+15", "not built", "assumed for report"):
+    for words in (
+        "encoder 85.2 M",
+        "85.6 M with it",
+        "heads 1.2 M",
+        "connector 19.9 M",
+        "llm 3.4 M",
+        "28,855 x 64",
+        "ZeRO-2",
+        "ddp",
+        "fsdp",
+        "64 GPUs",
+        "MFU of 0.5 of 1e+15",
+        "not built",
+        "assumed for report",
+    ):
         assert words in printed, words
     assert not list(tmp_path.iterdir())
     row = next(line for line in printed.splitlines() if re.match(r"│ all ", line))

@@ -35,8 +35,19 @@ def finished(small_cache, tmp_path_factory):
 def test_a_run_leaves_everything_promised(finished):
     recipe, ablation = (next(p for p in finished if p.name.startswith(name)) for name in ("anyecg_chat", "ablation"))
     for run in (recipe, ablation):
-        for name in ("config.yaml", "metrics.json", "predictions.jsonl", "table.md", "run.log", "figures/loss.png", "figures/loss.pdf",
-                     "figures/controls.png", "figures/localization_1.png", "stages/stage3/parts.safetensors", "stages/stage3/adapter/adapter_model.safetensors"):
+        for name in (
+            "config.yaml",
+            "metrics.json",
+            "predictions.jsonl",
+            "table.md",
+            "run.log",
+            "figures/loss.png",
+            "figures/loss.pdf",
+            "figures/controls.png",
+            "figures/localization_1.png",
+            "stages/stage3/parts.safetensors",
+            "stages/stage3/adapter/adapter_model.safetensors",
+        ):
             assert (run / name).stat().st_size > 0, name
     metrics = json.loads((recipe / "metrics.json").read_text())
     assert set(metrics["tasks"]) == {"classification", "localization", "multi_ecg"}
@@ -49,7 +60,9 @@ def test_a_run_leaves_everything_promised(finished):
 def test_blind_answers_to_one_question_are_all_alike(finished):
     lines = [json.loads(line) for run in finished for line in (run / "predictions.jsonl").read_text().splitlines()]
     for name in ("classification",):
-        assert len({line["text"] for line in lines if line["task"] == name and line["view"] == "blind"}) <= len(finished)
+        assert len({line["text"] for line in lines if line["task"] == name and line["view"] == "blind"}) <= len(
+            finished
+        )
 
 
 def test_the_same_command_again_gives_the_same_bytes_without_asking(finished, small_cache, monkeypatch):
@@ -62,7 +75,18 @@ def test_the_same_command_again_gives_the_same_bytes_without_asking(finished, sm
 
 def test_another_statistic_view_or_task_generates_nothing(finished, small_cache, monkeypatch, tmp_path):
     monkeypatch.setattr("anyecg.model.ECGLanguageModel.answer", lambda *_: pytest.fail("asked again"))
-    assert main(command(small_cache, tmp_path, "evaluation.bootstrap=30", "evaluation.tasks=[localization,multi_ecg]", "evaluation.views=[signal,shuffled]")) == 0
+    assert (
+        main(
+            command(
+                small_cache,
+                tmp_path,
+                "evaluation.bootstrap=30",
+                "evaluation.tasks=[localization,multi_ecg]",
+                "evaluation.views=[signal,shuffled]",
+            )
+        )
+        == 0
+    )
     before = next(p for p in finished if p.name.startswith("anyecg_chat")) / "predictions.jsonl"
     (after,) = tmp_path.glob("*/predictions.jsonl")
     assert set(after.read_text().splitlines()) < set(before.read_text().splitlines())
@@ -73,8 +97,12 @@ def test_a_finished_run_is_read_in_python(finished, tmp_path):
     one = Run.open(folder)
     assert one.is_finished() and [stage.name for stage in one.finished_stages()] == one.experiment.trained()
     samples = one.samples["localization"]
-    assert {id for task, view, id in one.predictions if (task, view) == ("localization", "blind")} == {sample.id for sample in samples}
-    assert one.results.metrics["answerer"]["name"] == "language_model" and len(one.results.rows["localization"]["prior"]) == len(samples)
+    assert {id for task, view, id in one.predictions if (task, view) == ("localization", "blind")} == {
+        sample.id for sample in samples
+    }
+    assert one.results.metrics["answerer"]["name"] == "language_model" and len(
+        one.results.rows["localization"]["prior"]
+    ) == len(samples)
     with pytest.raises(DataError, match="is not the folder of a run"):
         Run.open(tmp_path)
 
@@ -86,15 +114,25 @@ def test_a_judge_scores_a_finished_run_without_asking_the_model_again(finished, 
     settings.write_text(settings.read_text().replace(str(run.parent), str(tmp_path)))
     monkeypatch.setattr("anyecg.model.ECGLanguageModel.answer", lambda *_: pytest.fail("asked again"))
     with ChatServer(lambda messages: "assessed" if len(messages) == 1 else "4/5") as server:
-        assert main(command(small_cache, tmp_path, f"evaluation.judge.url={server.url}", "evaluation.judge.model=m")) == 0
+        assert (
+            main(command(small_cache, tmp_path, f"evaluation.judge.url={server.url}", "evaluation.judge.model=m")) == 0
+        )
     assert [path.name for path in tmp_path.iterdir()] == [run.name]
-    before, after = (json.loads((folder / run.name / "metrics.json").read_text())["tasks"]["multi_ecg"]["views"] for folder in (run.parent, tmp_path))
+    before, after = (
+        json.loads((folder / run.name / "metrics.json").read_text())["tasks"]["multi_ecg"]["views"]
+        for folder in (run.parent, tmp_path)
+    )
     assert "judge_score" not in after.pop("prior")["metrics"]
     for view, found in after.items():
         assert found["metrics"]["judge_score"] == 4 and found["unjudged"] == {}
-        assert found["metrics"]["score"] == before[view]["metrics"]["score"] and "judge_score" not in before[view]["metrics"]
+        assert (
+            found["metrics"]["score"] == before[view]["metrics"]["score"]
+            and "judge_score" not in before[view]["metrics"]
+        )
     assert "with the ECG, LLM judge" in (tmp_path / run.name / "table.md").read_text()
-    assert (tmp_path / run.name / "figures" / "scores.png").exists() and (tmp_path / run.name / "figures" / "iou.pdf").exists()
+    assert (tmp_path / run.name / "figures" / "scores.png").exists() and (
+        tmp_path / run.name / "figures" / "iou.pdf"
+    ).exists()
 
 
 def test_two_runs_compare(finished, capsys):
@@ -108,14 +146,17 @@ def test_a_resolved_configuration_runs_again(finished):
     assert config.to_dict(config.load(run / "config.yaml")) == yaml.safe_load((run / "config.yaml").read_text())
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["experiments/anyecg_chatt.yaml"], "did you mean experiments/anyecg_chat.yaml"),
-    ([EXPERIMENT, "encoder=vitt"], "did you mean 'vit'"),
-    ([EXPERIMENT, "seed=many"], "command line: seed"),
-    ([EXPERIMENT, "scale=huge"], "scale 'huge'"),
-    ([EXPERIMENT, "nonsense"], "nonsense"),
-    ([EXPERIMENT, "paper_row=no_lead"], "'no_lead' is no row of Table 8 (ablations); did you mean 'no_lead_emb'?"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["experiments/anyecg_chatt.yaml"], "did you mean experiments/anyecg_chat.yaml"),
+        ([EXPERIMENT, "encoder=vitt"], "did you mean 'vit'"),
+        ([EXPERIMENT, "seed=many"], "command line: seed"),
+        ([EXPERIMENT, "scale=huge"], "scale 'huge'"),
+        ([EXPERIMENT, "nonsense"], "nonsense"),
+        ([EXPERIMENT, "paper_row=no_lead"], "'no_lead' is no row of Table 8 (ablations); did you mean 'no_lead_emb'?"),
+    ],
+)
 def test_mistakes_are_told_in_one_message(arguments, words, capsys, tmp_path):
     assert main([*arguments, f"output={tmp_path}"]) == 2
     assert words in capsys.readouterr().err
@@ -136,7 +177,9 @@ def test_a_run_of_another_configuration_is_moved_aside(tmp_path):
     assert (tmp_path / "run.old1" / "metrics.json").exists()
     judged = config.load(EXPERIMENT, ["seed=1", "evaluation.judge.url=http://localhost/v1", "evaluation.judge.model=m"])
     (folder / "metrics.json").write_text("{}")
-    assert (claim_folder(tmp_path / "run", judged) / "metrics.json").exists() and "localhost" in (folder / "config.yaml").read_text()
+    assert (claim_folder(tmp_path / "run", judged) / "metrics.json").exists() and "localhost" in (
+        folder / "config.yaml"
+    ).read_text()
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -163,7 +206,19 @@ def test_the_name_of_a_run_tells_what_was_changed():
 def test_list_names_every_component(capsys):
     assert main(["--list"]) == 0
     printed = capsys.readouterr().out
-    for name in ("vit", "timm", "mlp", "linear", "hf", "smollm2", "tiny", "mimic", "ptbxl", "european_st_t", "localization"):
+    for name in (
+        "vit",
+        "timm",
+        "mlp",
+        "linear",
+        "hf",
+        "smollm2",
+        "tiny",
+        "mimic",
+        "ptbxl",
+        "european_st_t",
+        "localization",
+    ):
         assert f"  {name}" in printed
 
 

@@ -1,4 +1,6 @@
-"""A suite: the recipe and its ablations over seeds, every shared stage trained once, and one table that can be believed."""
+"""A suite: the recipe and its ablations over seeds, every shared stage trained once, and one table that can be
+believed.
+"""
 
 import json
 import shutil
@@ -13,23 +15,31 @@ import yaml
 from safetensors.torch import load_file
 
 from anyecg import config
-
 from anyecg.cli import suite
-from anyecg.evaluation.comparison import compare, read_run
+from anyecg.cli.suite.members import SuiteError, run_members
+from anyecg.cli.suite.plan import plan_grids, sample_visits, saved, schedule
+from anyecg.config.schema import Experiment
 from anyecg.evaluation.bootstrap import paired_interval
-from anyecg.evaluation.differences import AGREES, DISAGREES, UNDECIDED, UNKNOWN, UNMEASURED, Setting, measure, signs_grid
+from anyecg.evaluation.comparison import compare, read_run
+from anyecg.evaluation.differences import (
+    AGREES,
+    DISAGREES,
+    UNDECIDED,
+    UNKNOWN,
+    UNMEASURED,
+    Setting,
+    measure,
+    signs_grid,
+)
 from anyecg.evaluation.published import PublishedTable
 from anyecg.evaluation.published import load as load_published
 from anyecg.evaluation.seeds import pool
-from anyecg.config.schema import Experiment
+from anyecg.files import atomic_write
 from anyecg.run import main
 from anyecg.training.assembly import build_model
-from anyecg.cli.suite.members import SuiteError, run_members
-from anyecg.cli.suite.plan import plan_grids, sample_visits, saved, schedule
 from anyecg.training.pipeline import run_stages
 from anyecg.training.planning import plan
 from anyecg.types import AnyECGError, ConfigError, DataError, DiskFullError
-from anyecg.files import atomic_write
 from tests.conftest import SMALL
 from tests.training.test_resume import disk_of
 
@@ -48,24 +58,46 @@ def written(folder, text, name="suite.yaml"):
 class TestFile:
     def test_table_8_is_the_recipe_and_the_six_ablations_of_the_paper(self):
         table = suite.load(TABLE8)
-        assert [m.experiment.name for m in table.members] == ["anyecg_chat", *(f"ablation_{name}" for name in ABLATIONS)]
+        assert [m.experiment.name for m in table.members] == [
+            "anyecg_chat",
+            *(f"ablation_{name}" for name in ABLATIONS),
+        ]
         assert {m.experiment.paper_row for m in table.members} == set(load_published().rows)
-        assert table.folder == Path("runs/table8") and [m.folder for m in table.members][:2] == ["anyecg_chat", "ablation_no_contrastive"]
+        assert table.folder == Path("runs/table8") and [m.folder for m in table.members][:2] == [
+            "anyecg_chat",
+            "ablation_no_contrastive",
+        ]
 
     def test_overrides_reach_every_member_and_the_folders_names(self):
-        table = suite.load(TABLE8, ["seeds=[0,2]", "suite=[anyecg_chat.yaml,ablation_no_replay.yaml]", "encoder.size=small", "output=out"])
+        table = suite.load(
+            TABLE8,
+            ["seeds=[0,2]", "suite=[anyecg_chat.yaml,ablation_no_replay.yaml]", "encoder.size=small", "output=out"],
+        )
         assert [(m.experiment.name, m.experiment.seed) for m in table.members] == [
             ("anyecg_chat", 0), ("ablation_no_replay", 0), ("anyecg_chat", 2), ("ablation_no_replay", 2)]  # fmt: skip
         assert all(m.experiment.encoder.config.size == "small" for m in table.members)
-        assert [m.folder for m in table.members[::2]] == ["anyecg_chat+encoder.size=small", "anyecg_chat+encoder.size=small_seed=2"]
+        assert [m.folder for m in table.members[::2]] == [
+            "anyecg_chat+encoder.size=small",
+            "anyecg_chat+encoder.size=small_seed=2",
+        ]
         assert table.folder == Path("out/table8+encoder.size=small_seeds=0,2")
 
     def test_common_overrides_of_the_file_are_told_apart_from_the_command_lines(self, tmp_path):
-        path = written(tmp_path, "name: s\nsuite: [anyecg_chat.yaml, ablation_no_replay.yaml]\noverrides: {replay: 0.5, encoder: {size: small}}\n")
+        path = written(
+            tmp_path,
+            "name: s\nsuite: [anyecg_chat.yaml, ablation_no_replay.yaml]\noverrides: {replay: 0.5, encoder: {size: small}}\n",
+        )
         table = suite.load(path, ["encoder.size=tiny"])
-        assert [m.experiment.replay for m in table.members] == [0.5, 0.5] and table.members[0].experiment.encoder.config.size == "tiny"
+        assert [m.experiment.replay for m in table.members] == [0.5, 0.5] and table.members[
+            0
+        ].experiment.encoder.config.size == "tiny"
         with pytest.raises(ConfigError, match=r"suite.yaml, overrides: encoder.siez: unknown key; did you mean 'size'"):
-            suite.load(written(tmp_path, "name: s\nsuite: [anyecg_chat.yaml, ablation_no_replay.yaml]\noverrides: {encoder: {siez: small}}\n"))
+            suite.load(
+                written(
+                    tmp_path,
+                    "name: s\nsuite: [anyecg_chat.yaml, ablation_no_replay.yaml]\noverrides: {encoder: {siez: small}}\n",
+                )
+            )
 
     @pytest.mark.parametrize(("text", "overrides", "told"), [
         ("name: s\nsuites: [a.yaml]\n", [], ["suites: unknown key; did you mean 'suite'?", "suite: is missing"]),
@@ -103,7 +135,10 @@ class TestMeaning:
 
     @pytest.mark.parametrize("scale", ["cpu", "paper"])
     def test_without_curriculum_each_pool_is_visited_as_often(self, scale):
-        recipe, ablation = (config.load(f"experiments/{name}.yaml", [f"scale={scale}"]) for name in ("anyecg_chat", "ablation_no_curriculum"))
+        recipe, ablation = (
+            config.load(f"experiments/{name}.yaml", [f"scale={scale}"])
+            for name in ("anyecg_chat", "ablation_no_curriculum")
+        )
 
         def visits(experiment):
             found = dict.fromkeys(["report", "localization_short", "localization_long", "multi_ecg"], 0.0)
@@ -117,7 +152,9 @@ class TestMeaning:
 
     def test_without_replay_a_stage_sees_its_new_data_only_and_as_many_samples(self, members):
         recipe, ablation = members["default"], members["no_replay"]
-        assert ablation.replay == 0 and {n: sample_visits(s) for n, s in recipe.stages.items()} == {n: sample_visits(s) for n, s in ablation.stages.items()}
+        assert ablation.replay == 0 and {n: sample_visits(s) for n, s in recipe.stages.items()} == {
+            n: sample_visits(s) for n, s in ablation.stages.items()
+        }
 
 
 def rows_of(values, patients=20, seed=0):
@@ -146,7 +183,9 @@ class TestSeeds:
         low, high = pool(apart, mean, "score", n=150).ends()
         assert pool(apart, mean, "score", n=150).value == pytest.approx(2.0, abs=0.1) and low < 1.6 and high > 2.4
         one, three = (pool(rows, mean, "score", n=150).ends() for rows in ({0: rows_of(2.0)}, alike))
-        assert three == pytest.approx(one)  # patients are drawn once for all seeds: their uncertainty does not shrink with seeds
+        assert three == pytest.approx(
+            one
+        )  # patients are drawn once for all seeds: their uncertainty does not shrink with seeds
 
     def test_its_variance_is_that_of_the_mean_over_seeds(self):
         values = np.array([1.0, 1.6, 2.5])
@@ -164,7 +203,16 @@ class TestSeeds:
         assert (found.ends() is not None) == there == ((found - found).ends() is not None)
 
 
-PAPER = PublishedTable("source", "Table 8", {"default": {"multi_ecg": 3.0}, "worse": {"multi_ecg": 2.5}, "better": {"multi_ecg": 3.5}, "null": {"multi_ecg": None}})
+PAPER = PublishedTable(
+    "source",
+    "Table 8",
+    {
+        "default": {"multi_ecg": 3.0},
+        "worse": {"multi_ecg": 2.5},
+        "better": {"multi_ecg": 3.5},
+        "null": {"multi_ecg": None},
+    },
+)
 
 
 class TestSigns:
@@ -176,25 +224,44 @@ class TestSigns:
         base, low = rows_of(3.0), rows_of(1.0)
         noisy = base.assign(score=base["score"] + np.tile([0.4, 0.4, -0.4, -0.4], len(base) // 4))
         unreadable = base.assign(score=np.nan)
-        cells = self.cells(("default", "default", base), ("a", "worse", low), ("b", "better", low), ("c", "worse", noisy), ("d", "null", low), ("e", "worse", unreadable))
+        cells = self.cells(
+            ("default", "default", base),
+            ("a", "worse", low),
+            ("b", "better", low),
+            ("c", "worse", noisy),
+            ("d", "null", low),
+            ("e", "worse", unreadable),
+        )
         assert [cell.sign for cell in cells[1:]] == [AGREES, DISAGREES, UNDECIDED, UNKNOWN, UNMEASURED]
-        assert cells[1].paper_change == -0.5 and cells[1].change[0] == pytest.approx(low["score"].mean() - base["score"].mean())
+        assert cells[1].paper_change == -0.5 and cells[1].change[0] == pytest.approx(
+            low["score"].mean() - base["score"].mean()
+        )
         grid = signs_grid(cells, "signs")
-        assert len(grid.rows) == 5 and grid.notes[0] == "of 5 cells: 1 agrees, 1 disagrees, 1 undecided, 1 paper not known, 1 not measured"
+        assert (
+            len(grid.rows) == 5
+            and grid.notes[0] == "of 5 cells: 1 agrees, 1 disagrees, 1 undecided, 1 paper not known, 1 not measured"
+        )
         assert grid.rows[0][1].endswith("paper -0.500: agrees") and grid.rows[3][1].endswith("paper –: paper not known")
 
     def test_without_an_interval_nothing_is_decided(self):
-        assert [cell.sign for cell in self.cells(("default", "default", rows_of(3.0)), ("a", "worse", rows_of(1.0)), n=0)][1] == UNDECIDED
+        assert [
+            cell.sign for cell in self.cells(("default", "default", rows_of(3.0)), ("a", "worse", rows_of(1.0)), n=0)
+        ][1] == UNDECIDED
 
     def test_questions_that_differ_are_named_with_the_seed(self):
         one, other = rows_of(3.0), rows_of(3.0).iloc[:-1]
-        settings = [Setting(name, None, {s: {"multi_ecg": {"signal": rows}} for s in (0, 1)}) for name, rows in (("default", one), ("a", other))]
+        settings = [
+            Setting(name, None, {s: {"multi_ecg": {"signal": rows}} for s in (0, 1)})
+            for name, rows in (("default", one), ("a", other))
+        ]
         with pytest.raises(DataError, match=r"only default \(seed 0\) has 1 ids such as q39"):
             list(measure(settings, "multi_ecg", PAPER))
 
     def test_a_setting_is_compared_over_the_seeds_that_it_has(self):
         rows = {s: {"multi_ecg": {"signal": rows_of(3.0 + s, seed=s)}} for s in (0, 1)}
-        cells = list(measure([Setting("default", None, rows), Setting("a", None, {1: rows[1]})], "multi_ecg", PAPER, n=20))
+        cells = list(
+            measure([Setting("default", None, rows), Setting("a", None, {1: rows[1]})], "multi_ecg", PAPER, n=20)
+        )
         assert cells[0].seeds == (0, 1) and cells[1].seeds == (1,) and cells[1].change[0] == 0
 
 
@@ -207,20 +274,28 @@ class TestPlan:
             ("full_tuning", "stage1"), ("no_replay", "stage1")}  # fmt: skip
         assert not any(step.cached for step in steps)
         everything, once = sum(s.visits for s in steps), sum(s.visits for s in steps if s.trained)
-        assert everything == 48 * 31 + 144 and saved(steps) == pytest.approx(1 - once / everything) == pytest.approx(48 * 12 / everything)
+        assert everything == 48 * 31 + 144 and saved(steps) == pytest.approx(1 - once / everything) == pytest.approx(
+            48 * 12 / everything
+        )
         stages, totals = plan_grids(table, steps)
         assert len(stages.rows) == 32 and stages.rows[5][-1] == "shared with anyecg_chat, seed 0"
         assert "35% of the sample visits" in totals.notes[0]
 
     def test_seeds_share_no_stage(self):
-        steps = schedule(suite.load(TABLE8, [*SMALL, "cache=/nowhere", "seeds=[0,1]", "suite=[anyecg_chat.yaml,ablation_no_replay.yaml]"]))
+        steps = schedule(
+            suite.load(
+                TABLE8, [*SMALL, "cache=/nowhere", "seeds=[0,1]", "suite=[anyecg_chat.yaml,ablation_no_replay.yaml]"]
+            )
+        )
         assert {s.owner.experiment.seed == s.member.experiment.seed for s in steps} == {True}
 
 
 class TestMembers:
     @pytest.fixture
     def table(self, tmp_path):
-        return suite.load(TABLE8, [f"output={tmp_path}", "suite=[anyecg_chat.yaml,ablation_no_replay.yaml,ablation_no_lead_emb.yaml]"])
+        return suite.load(
+            TABLE8, [f"output={tmp_path}", "suite=[anyecg_chat.yaml,ablation_no_replay.yaml,ablation_no_lead_emb.yaml]"]
+        )
 
     def test_a_failed_run_stops_no_other_and_is_tried_again(self, table, tmp_path, capsys):
         asked, done, broken = [], set(), {"ablation_no_replay"}
@@ -233,17 +308,24 @@ class TestMembers:
             return tmp_path / name
 
         finished, failed = run_members(table, run, lambda experiment, name: name in done)
-        assert [m.folder for m in finished] == ["anyecg_chat", "ablation_no_lead_emb"] and list(failed.values()) == ["RuntimeError: out of memory"]
+        assert [m.folder for m in finished] == ["anyecg_chat", "ablation_no_lead_emb"] and list(failed.values()) == [
+            "RuntimeError: out of memory"
+        ]
         trace = tmp_path / "table8" / "failures" / "ablation_no_replay.txt"
         assert "in run" in trace.read_text()
-        with pytest.raises(SuiteError, match="(?s)1 of 3 runs failed.*ablation_no_replay, seed 0: RuntimeError: out of memory"):
+        with pytest.raises(
+            SuiteError, match="(?s)1 of 3 runs failed.*ablation_no_replay, seed 0: RuntimeError: out of memory"
+        ):
             suite.complain(table, failed)
         broken.clear()
         finished, failed = run_members(table, run, lambda experiment, name: name in done)
         assert len(finished) == 3 and not failed and not trace.exists()
         assert asked == ["anyecg_chat", "ablation_no_replay", "ablation_no_lead_emb", "ablation_no_replay"]
         log = (tmp_path / "table8" / "suite.log").read_text()
-        assert "2 of 3: ablation_no_replay, seed 0: failed: RuntimeError" in log and "3 of 3: ablation_no_lead_emb, seed 0: finished earlier" in log
+        assert (
+            "2 of 3: ablation_no_replay, seed 0: failed: RuntimeError" in log
+            and "3 of 3: ablation_no_lead_emb, seed 0: finished earlier" in log
+        )
 
     def test_ctrl_c_and_a_full_disk_stop_the_suite(self, table, tmp_path):
         with pytest.raises(KeyboardInterrupt):
@@ -262,7 +344,9 @@ class TestMembers:
 
 @pytest.mark.slow
 def test_the_suite_as_its_user_runs_it(small_cache, tmp_path, capsys, monkeypatch):
-    """The recipe and two ablations: one is kept from a run of its own, one fails at first; the same command mends it."""
+    """The recipe and two ablations: one is kept from a run of its own, one fails at first; the same command mends
+    it.
+    """
     members = "suite=[anyecg_chat.yaml,ablation_no_replay.yaml,ablation_no_lead_emb.yaml]"
     common = [*SMALL, f"cache={small_cache}", f"output={tmp_path}", "evaluation.limit=20"]
     assert main(["experiments/anyecg_chat.yaml", *common]) == 0
@@ -272,10 +356,18 @@ def test_the_suite_as_its_user_runs_it(small_cache, tmp_path, capsys, monkeypatc
     import anyecg.evaluation.run as command
 
     real = command.evaluate
-    monkeypatch.setattr(command, "evaluate", lambda *a, **k: (_ for _ in ()).throw(AnyECGError("no room")) if "lead_emb" in str(a[3]) else real(*a, **k))
+    monkeypatch.setattr(
+        command,
+        "evaluate",
+        lambda *a, **k: (_ for _ in ()).throw(AnyECGError("no room")) if "lead_emb" in str(a[3]) else real(*a, **k),
+    )
     assert main([TABLE8, *common, members]) == 2
     told = capsys.readouterr().err
-    assert "1 of 3 runs failed" in told and "ablation_no_lead_emb, seed 0: no room" in told and "1 of 3: anyecg_chat, seed 0: finished earlier" in told
+    assert (
+        "1 of 3 runs failed" in told
+        and "ablation_no_lead_emb, seed 0: no room" in told
+        and "1 of 3: anyecg_chat, seed 0: finished earlier" in told
+    )
     assert (alone / "run.log").read_text() == before
     (folder,) = (p for p in tmp_path.iterdir() if p.name.startswith("table8"))
     assert "no room" in (folder / "table.md").read_text()
@@ -288,17 +380,35 @@ def test_the_suite_as_its_user_runs_it(small_cache, tmp_path, capsys, monkeypatc
     for name in ("table.md", "table.csv", "suite.yaml", "figures/differences.png", "figures/differences.pdf"):
         assert (folder / name).stat().st_size > 0, name
     text, table = (folder / "table.md").read_text(), pd.read_csv(folder / "table.csv")
-    assert "| ablation_no_lead_emb | encoder.lead_embedding | True | False |" in text and "| ablation_no_replay | replay | 1.0 | 0.0 |" in text
+    assert (
+        "| ablation_no_lead_emb | encoder.lead_embedding | True | False |" in text
+        and "| ablation_no_replay | replay | 1.0 | 0.0 |" in text
+    )
     assert "of 6 cells:" in text and "sharing saves" in text and "Failed" not in text
-    assert len(table) == 9 and set(table["task"]) == {"classification", "localization", "multi_ecg"} and set(table["sign"].dropna()) <= {AGREES, DISAGREES, UNDECIDED, UNKNOWN}
+    assert (
+        len(table) == 9
+        and set(table["task"]) == {"classification", "localization", "multi_ecg"}
+        and set(table["sign"].dropna()) <= {AGREES, DISAGREES, UNDECIDED, UNKNOWN}
+    )
 
     runs = [read_run(tmp_path / name) for name in yaml.safe_load((folder / "suite.yaml").read_text())["runs"]]
-    grids = {grid.title: grid.rows for grid in compare(runs, resamples=20)}  # as many as SMALL says: the same numbers to the last digit
+    grids = {
+        grid.title: grid.rows for grid in compare(runs, resamples=20)
+    }  # as many as SMALL says: the same numbers to the last digit
     metrics = json.loads((alone / "metrics.json").read_text())
-    for rows in (rows for title, rows in grids.items() if title.startswith(("localization: m", "classification: m", "multi_ecg: m"))):
+    for rows in (
+        rows
+        for title, rows in grids.items()
+        if title.startswith(("localization: m", "classification: m", "multi_ecg: m"))
+    ):
         for row in rows:
-            assert any(line.startswith("| " + row[0].split("+")[0]) and " | ".join(row[1:]) in line for line in text.splitlines()), row
-    assert table.loc[0, "value"] == pytest.approx(metrics["tasks"]["classification"]["views"]["signal"]["metrics"]["auc(ptbxl)"], abs=1e-6)
+            assert any(
+                line.startswith("| " + row[0].split("+")[0]) and " | ".join(row[1:]) in line
+                for line in text.splitlines()
+            ), row
+    assert table.loc[0, "value"] == pytest.approx(
+        metrics["tasks"]["classification"]["views"]["signal"]["metrics"]["auc(ptbxl)"], abs=1e-6
+    )
 
 
 def test_what_full_tuning_shares_with_lora_is_the_same_to_the_bit(small_data, small_cache, tmp_path):
@@ -306,9 +416,16 @@ def test_what_full_tuning_shares_with_lora_is_the_same_to_the_bit(small_data, sm
     parts = {}
     for tuning in ("lora", "full"):
         cache = tmp_path / tuning
-        experiment = replace(config.load("experiments/anyecg_chat.yaml", [*SMALL, f"llm.tuning={tuning}", f"cache={cache}"]), curriculum=["stage1"])
-        shutil.copytree(small_cache / "lengths", cache / "lengths", dirs_exist_ok=True) if (small_cache / "lengths").exists() else None
+        experiment = replace(
+            config.load("experiments/anyecg_chat.yaml", [*SMALL, f"llm.tuning={tuning}", f"cache={cache}"]),
+            curriculum=["stage1"],
+        )
+        shutil.copytree(small_cache / "lengths", cache / "lengths", dirs_exist_ok=True) if (
+            small_cache / "lengths"
+        ).exists() else None
         stages = run_stages(experiment, build_model(experiment, small_data), small_data, None)
         parts[tuning] = load_file(stages[-1].folder / "parts.safetensors")
         assert stages[-1].folder.name == plan(experiment, small_data.fingerprint)[-1].folder.name
-    assert parts["lora"].keys() == parts["full"].keys() and all(torch.equal(parts["lora"][key], parts["full"][key]) for key in parts["lora"])
+    assert parts["lora"].keys() == parts["full"].keys() and all(
+        torch.equal(parts["lora"][key], parts["full"][key]) for key in parts["lora"]
+    )

@@ -50,4 +50,6 @@ def test_another_error_is_not_hidden():
 
 
 def test_a_word_that_is_like_none():
-    assert meant("encodr", ["encoder", "llm"]) == "; did you mean 'encoder'?" and meant(7, ["a", "b"]) == " (known: a, b)"
+    assert (
+        meant("encodr", ["encoder", "llm"]) == "; did you mean 'encoder'?" and meant(7, ["a", "b"]) == " (known: a, b)"
+    )

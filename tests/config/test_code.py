@@ -43,7 +43,9 @@ class Conv(nn.Module):
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """A user's encoder file and the file beside it that it imports; the function writes one anew and gives the encoder's Code."""
+    """A user's encoder file and the file beside it that it imports; the function writes one anew and gives the
+    encoder's Code.
+    """
     monkeypatch.syspath_prepend(str(tmp_path))
     number = [0]
 
@@ -88,8 +90,15 @@ def test_words_and_what_is_not_used_do_not_count(written):
 
 def test_our_own_modules_are_followed_by_what_is_named_there():
     vit, timm = Code([ViT]).modules, Code([TimmViT]).modules
-    assert {"anyecg.encoders.vit", "anyecg.encoders.patches", "anyecg.encoders.stem", "anyecg.encoders.base"} <= vit.keys()
-    assert "anyecg.encoders.vit" not in timm and not any(module.startswith(("anyecg.config", "anyecg.llms")) for module in vit)
+    assert {
+        "anyecg.encoders.vit",
+        "anyecg.encoders.patches",
+        "anyecg.encoders.stem",
+        "anyecg.encoders.base",
+    } <= vit.keys()
+    assert "anyecg.encoders.vit" not in timm and not any(
+        module.startswith(("anyecg.config", "anyecg.llms")) for module in vit
+    )
 
 
 def test_a_class_without_a_file_counts_by_its_name():

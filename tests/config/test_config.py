@@ -8,7 +8,9 @@ from anyecg import config
 from anyecg.types import ConfigError
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-SHIPPED = sorted(path for path in EXPERIMENTS.glob("*.yaml") if "name" in config.read(path) and "suite" not in config.read(path))
+SHIPPED = sorted(
+    path for path in EXPERIMENTS.glob("*.yaml") if "name" in config.read(path) and "suite" not in config.read(path)
+)
 RECIPE = EXPERIMENTS / "anyecg_chat.yaml"
 
 
@@ -56,12 +58,24 @@ def flat(values, path=()):
 @pytest.mark.parametrize("scale", ["cpu", "gpu", "paper"])
 @pytest.mark.parametrize("name", INTENDED)
 def test_only_the_intended_keys_of_an_ablation_differ_at_any_scale(name, scale):
-    recipe, ablation = (flat(config.to_dict(config.load(path, [f"scale={scale}"]))) for path in (RECIPE, EXPERIMENTS / f"ablation_{name}.yaml"))
+    recipe, ablation = (
+        flat(config.to_dict(config.load(path, [f"scale={scale}"])))
+        for path in (RECIPE, EXPERIMENTS / f"ablation_{name}.yaml")
+    )
     changed = {key for key in recipe.keys() | ablation.keys() if recipe.get(key) != ablation.get(key)}
     assert changed - {"name", "description", "paper_row"} == INTENDED[name]
 
 
-@pytest.mark.parametrize("overrides", [["scale=cpu"], ["scale=gpu"], ["scale=paper"], ["llm=smollm2"], ["stages.stage2.lr_scale.encoder=0.5", "stages.stage2.clip=2"]])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["scale=cpu"],
+        ["scale=gpu"],
+        ["scale=paper"],
+        ["llm=smollm2"],
+        ["stages.stage2.lr_scale.encoder=0.5", "stages.stage2.clip=2"],
+    ],
+)
 def test_the_joint_stage_follows_stage_2_in_all_that_it_does_not_say(overrides):
     """Its keys used to be copied one by one; weight decay was not, and was 100 times the recipe's at scale=paper."""
     stages = config.load(RECIPE, overrides).stages
@@ -89,12 +103,26 @@ def test_the_papers_hyperparameters_at_scale_paper():
     stages = [paper.stages[name] for name in paper.curriculum]
     assert paper.curriculum == ["contrastive", "stage1", "stage2", "stage3"]
     assert [stage.batch_size for stage in stages] == [256, 256, 64, 64]
-    assert {(stage.lr, stage.weight_decay, stage.warmup) for stage in stages} == {(1e-4, 1e-4, 0.1)} and not any(stage.lr_scale for stage in stages)
+    assert {(stage.lr, stage.weight_decay, stage.warmup) for stage in stages} == {(1e-4, 1e-4, 0.1)} and not any(
+        stage.lr_scale for stage in stages
+    )
     assert [stage.trains for stage in stages] == [["encoder"], ["encoder", "connector", "fusion", "markers"], ["encoder", "connector", "fusion", "markers", "llm"],
                                                   ["connector", "fusion", "markers", "llm"]]  # fmt: skip
     llm, encoder = paper.llm.config, paper.encoder.config
-    assert (llm.path, llm.tuning, llm.lora.r, llm.lora.alpha, llm.lora.targets) == ("meta-llama/Meta-Llama-3-8B-Instruct", "lora", 8, 16, [])
-    assert (encoder.size, encoder.shape, encoder.patch, encoder.stem, encoder.lead_embedding) == ("base", (768, 12, 12, 3072), 200, 0, True)
+    assert (llm.path, llm.tuning, llm.lora.r, llm.lora.alpha, llm.lora.targets) == (
+        "meta-llama/Meta-Llama-3-8B-Instruct",
+        "lora",
+        8,
+        16,
+        [],
+    )
+    assert (encoder.size, encoder.shape, encoder.patch, encoder.stem, encoder.lead_embedding) == (
+        "base",
+        (768, 12, 12, 3072),
+        200,
+        0,
+        True,
+    )
     assert (paper.trainer.strategy.name, paper.trainer.strategy.config.stage) == ("deepspeed", 2)
 
 
@@ -132,13 +160,21 @@ def test_the_experiment_is_read_only():
 
 def test_every_error_at_once_with_file_and_key(tmp_path):
     path = tmp_path / "wrong.yaml"
-    path.write_text(f"base: {RECIPE}\nname: wrong\nencodr: vit\nseed: many\nllm: {{name: tinny}}\nstages: {{stage1: {{lrr: 1, samples: few}}}}\n")
+    path.write_text(
+        f"base: {RECIPE}\nname: wrong\nencodr: vit\nseed: many\nllm: {{name: tinny}}\nstages: {{stage1: {{lrr: 1, samples: few}}}}\n"
+    )
     with pytest.raises(ConfigError) as error:
         config.load(path, ["evaluation.limt=3"])
     text = str(error.value)
     assert "5 problem" in text or "6 problem" in text
-    for fragment in ("encodr: unknown key; did you mean 'encoder'?", "seed", "did you mean 'tiny'?", "stages.stage1.lrr", "stages.stage1.samples",
-                     "command line: evaluation.limt: unknown key; did you mean 'limit'?"):
+    for fragment in (
+        "encodr: unknown key; did you mean 'encoder'?",
+        "seed",
+        "did you mean 'tiny'?",
+        "stages.stage1.lrr",
+        "stages.stage1.samples",
+        "command line: evaluation.limt: unknown key; did you mean 'limit'?",
+    ):
         assert fragment in text, text
     assert str(path) in text
 
@@ -197,7 +233,9 @@ def test_an_llm_may_have_a_profile_of_its_own_at_a_scale():
 def test_what_cannot_be_evaluated_is_told_before_anything_is_built(override, told):
     with pytest.raises(ConfigError) as error:
         config.load(RECIPE, [f"evaluation.{override}"])
-    assert f"command line: {told}" in str(error.value) or told.startswith("did") and told in str(error.value), str(error.value)
+    assert f"command line: {told}" in str(error.value) or (told.startswith("did") and told in str(error.value)), str(
+        error.value
+    )
 
 
 def test_every_wrong_key_of_the_evaluation_is_told_at_once():
@@ -207,9 +245,17 @@ def test_every_wrong_key_of_the_evaluation_is_told_at_once():
 
 
 def test_what_can_be_evaluated_is_what_the_evaluation_knows():
-    from anyecg.evaluation.controls import CONTROLLED, SINGLE_LEAD
     from anyecg.config.schema import VIEWS
+    from anyecg.evaluation.controls import CONTROLLED, SINGLE_LEAD
 
-    assert VIEWS == (*CONTROLLED, *SINGLE_LEAD)
-    good = config.load(RECIPE, ["evaluation.limit=null", "evaluation.bootstrap=0", f"evaluation.views=[{','.join(VIEWS)}]", "evaluation.tasks=[my_task:Mine]"])
+    assert (*CONTROLLED, *SINGLE_LEAD) == VIEWS
+    good = config.load(
+        RECIPE,
+        [
+            "evaluation.limit=null",
+            "evaluation.bootstrap=0",
+            f"evaluation.views=[{','.join(VIEWS)}]",
+            "evaluation.tasks=[my_task:Mine]",
+        ],
+    )
     assert good.evaluation.limit is None and good.evaluation.tasks == ["my_task:Mine"]

@@ -74,6 +74,14 @@ def test_values_of_another_shape_are_one_problem(override, words):
 
 def test_what_is_wrong_hides_nothing_else_and_has_no_echo():
     with pytest.raises(ConfigError) as error:
-        config.load(RECIPE, ["stages.stage1.trains=encoder", "stages.stage1.batch_size=0", "stages.stage1.clip=-1", "stages.stage1.lrr=1"])
+        config.load(
+            RECIPE,
+            [
+                "stages.stage1.trains=encoder",
+                "stages.stage1.batch_size=0",
+                "stages.stage1.clip=-1",
+                "stages.stage1.lrr=1",
+            ],
+        )
     told = [line.split(": ")[1] for line in str(error.value).splitlines()[1:]]
     assert sorted(told) == [f"stages.stage1.{key}" for key in ("batch_size", "clip", "lrr", "trains")]

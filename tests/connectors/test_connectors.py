@@ -59,7 +59,9 @@ def test_heads_that_do_not_divide_the_encoder_s_width():
 
 @pytest.mark.parametrize("name", sorted(connectors.table()))
 def test_records_of_several_clips(name):
-    """Each record's tokens are its own, in its order, and the same in any company; a record of one clip is that clip."""
+    """Each record's tokens are its own, in its order, and the same in any company; a record of one clip is that
+    clip.
+    """
     cls = connectors[name]
     torch.manual_seed(0)
     connector = cls(cls.Config(), 16, 24).eval()
@@ -83,7 +85,10 @@ def test_records_read_nothing_back_from_the_device(name):
     connector = cls(cls.Config(), 16, 24).to("meta")
     once, each = connector.tokens(1, 60)
     owner = torch.empty(6, dtype=torch.long, device="meta")
-    assert connector.records(torch.empty(6, 61, 16, device="meta"), 1, owner, [1, 3, 2]).shape == (3 * once + 6 * each, 24)
+    assert connector.records(torch.empty(6, 61, 16, device="meta"), 1, owner, [1, 3, 2]).shape == (
+        3 * once + 6 * each,
+        24,
+    )
 
 
 def test_a_resampler_knows_when_a_clip_is_and_gives_as_many_tokens_for_any_length():

@@ -13,7 +13,9 @@ SMALL = {"vit": {"size": "tiny"}, "timm": {"model": "vit_tiny_patch16_224"}}
 
 
 def build_config(name, **changes):
-    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(encoders[name].Config), SMALL.get(name, {}), changes))
+    return OmegaConf.to_object(
+        OmegaConf.merge(OmegaConf.structured(encoders[name].Config), SMALL.get(name, {}), changes)
+    )
 
 
 def build(name, **changes):
@@ -44,7 +46,9 @@ def test_contract(name):
         tokens.square().sum().backward()
         assert signal.grad.shape == signal.shape and signal.grad.isfinite().all()
         assert all(p.grad is None or p.grad.isfinite().all() for p in encoder.parameters())
-    assert (signal.grad.abs().flatten(2).sum(dim=2) > 0).all()  # of three clips, every lead (or colour) reaches the tokens
+    assert (
+        signal.grad.abs().flatten(2).sum(dim=2) > 0
+    ).all()  # of three clips, every lead (or colour) reaches the tokens
 
 
 @pytest.mark.parametrize("name", sorted(encoders.table()))
@@ -60,7 +64,9 @@ def test_dropout_only_in_training(name):
 def test_clips_do_not_see_each_other(name):
     encoder = build(name).eval()
     signal, lead_mask = of(encoder, 3)
-    torch.testing.assert_close(encoder(signal, lead_mask)[1:2], encoder(signal[1:2], lead_mask[1:2]), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        encoder(signal, lead_mask)[1:2], encoder(signal[1:2], lead_mask[1:2]), atol=1e-5, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("name", ["timm", "vit"])
@@ -123,7 +129,9 @@ def test_a_patch_is_the_same_time_at_every_rate(name, fs):
     changed = shown.clone()
     changed[0, 2, 4 * fs : 6 * fs] *= -1  # lead III, from 4 to 6 s
     moved = (encoder.embed(shown) != encoder.embed(changed))[0].any(dim=1).nonzero().flatten().tolist()
-    assert 1 + 2 * 5 + 2 in moved and all(11 <= place <= 15 for place in moved)  # its third patch; a stem sees a little beyond it
+    assert 1 + 2 * 5 + 2 in moved and all(
+        11 <= place <= 15 for place in moved
+    )  # its third patch; a stem sees a little beyond it
 
 
 def test_paper_size():

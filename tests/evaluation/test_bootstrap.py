@@ -18,7 +18,9 @@ def clustered(rng, patients=40, each=5, effect=0.0):
     """Rows whose values share a part within a patient; true mean `effect`."""
     patient = np.repeat(np.arange(patients), each)
     value = effect + rng.normal(size=patients)[patient] + 0.5 * rng.normal(size=len(patient))
-    return pd.DataFrame({"id": [f"q{i}" for i in range(len(patient))], "patient": [f"p{p}" for p in patient], "value": value})
+    return pd.DataFrame(
+        {"id": [f"q{i}" for i in range(len(patient))], "patient": [f"p{p}" for p in patient], "value": value}
+    )
 
 
 def test_intervals_by_patient_cover_the_truth_and_intervals_by_question_do_not():
@@ -55,7 +57,9 @@ def test_a_metric_that_some_resamples_leave_undefined_stays_finite():
     rows = clustered(np.random.default_rng(3), patients=4, each=1).assign(positive=[True, False, False, False])
 
     def sometimes(part):
-        return mean(part) | ({"rare": float(part.loc[part["positive"], "value"].mean())} if part["positive"].any() else {})
+        return mean(part) | (
+            {"rare": float(part.loc[part["positive"], "value"].mean())} if part["positive"].any() else {}
+        )
 
     assert np.isfinite(interval(rows, sometimes, n=50)["rare"]).all()
     assert set(paired_interval(rows, rows.assign(positive=False), sometimes, n=50)) == {"mean"}
@@ -87,7 +91,16 @@ def test_a_thousand_resamples_of_a_wide_table_take_seconds():
     scores = {f"score:ptbxl_sub:{k}": rng.random(150) for k in range(40)}
     labels = {f"label:ptbxl_sub:{k}": rng.random(150) < 0.2 for k in range(40)}
     said = {f"asserted:ptbxl_sub:{k}": rng.random(150) < 0.2 for k in range(40)}
-    rows = pd.concat([rows, pd.DataFrame(scores), pd.DataFrame(said), pd.DataFrame(labels).astype(float), finding_columns([()] * 150, [()] * 150)], axis=1)
+    rows = pd.concat(
+        [
+            rows,
+            pd.DataFrame(scores),
+            pd.DataFrame(said),
+            pd.DataFrame(labels).astype(float),
+            finding_columns([()] * 150, [()] * 150),
+        ],
+        axis=1,
+    )
     start = time.perf_counter()
     interval(rows, Classification().reduce, n=200)
     assert time.perf_counter() - start < 4

@@ -20,16 +20,22 @@ def owner(window):
     return window.record.split("-")[0]
 
 
-SAMPLES = (
-    [sample(i, f"p{i % 7}", name=("PVC", "AF")[i % 2]) for i in range(40)]
-    + [sample(i, f"p{i % 5}", "multi_ecg", str(n), n) for n in (2, 3) for i in range(n * 100, n * 100 + 12)]
-)
+SAMPLES = [sample(i, f"p{i % 7}", name=("PVC", "AF")[i % 2]) for i in range(40)] + [
+    sample(i, f"p{i % 5}", "multi_ecg", str(n), n) for n in (2, 3) for i in range(n * 100, n * 100 + 12)
+]
 
 
 def test_each_question_gets_ecgs_of_another_patient_and_keeps_everything_else():
     for before, after in zip(SAMPLES, shuffled(SAMPLES, 0), strict=True):
-        assert (before.id, before.conversation, before.meta, before.patient) == (after.id, after.conversation, after.meta, after.patient)
-        assert len(after.records) == len(before.records) and all(owner(window) != before.patient for window in after.records)
+        assert (before.id, before.conversation, before.meta, before.patient) == (
+            after.id,
+            after.conversation,
+            after.meta,
+            after.patient,
+        )
+        assert len(after.records) == len(before.records) and all(
+            owner(window) != before.patient for window in after.records
+        )
         assert after.evidence != before.evidence
 
 
@@ -47,7 +53,12 @@ def test_the_draw_is_seeded_and_does_not_depend_on_the_order():
 
 
 def test_a_patient_with_most_of_the_questions_and_a_lonely_group_draw_from_wider_ones():
-    samples = [*(sample(i, "a") for i in range(5)), sample(5, "b"), sample(6, "c", name="AF"), sample(7, "d", subset="ptbxl", name="AF")]
+    samples = [
+        *(sample(i, "a") for i in range(5)),
+        sample(5, "b"),
+        sample(6, "c", name="AF"),
+        sample(7, "d", subset="ptbxl", name="AF"),
+    ]
     assert all(owner(window) != s.patient for s in shuffled(samples) for window in s.records)
 
 
@@ -70,7 +81,10 @@ PATIENTS = {window.record: owner(window) for one in TWO for window in one.record
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_donor_has_neither_of_two_patients(seed):
-    assert any({owner(w) for w in before.records} & {owner(w) for w in after.records} for before, after in zip(TWO, shuffled(TWO, seed)))
+    assert any(
+        {owner(w) for w in before.records} & {owner(w) for w in after.records}
+        for before, after in zip(TWO, shuffled(TWO, seed))
+    )
     after = shuffled(TWO, seed, PATIENTS)
     for before, lent in zip(TWO, after, strict=True):
         assert not {before.patient, *map(owner, before.records)} & set(map(owner, lent.records))
@@ -81,7 +95,12 @@ def test_a_donor_has_neither_of_two_patients(seed):
 
 def test_a_donor_shares_no_record_even_where_patients_are_not_known():
     shared = Window("shared-0-0")
-    samples = [of_two(0, "a", "x", (Window("a-0-0"), shared)), of_two(1, "b", "x", (Window("b-1-0"), shared)), of_two(2, "c", "d"), of_two(3, "e", "f")]
+    samples = [
+        of_two(0, "a", "x", (Window("a-0-0"), shared)),
+        of_two(1, "b", "x", (Window("b-1-0"), shared)),
+        of_two(2, "c", "d"),
+        of_two(3, "e", "f"),
+    ]
     for before, after in zip(samples, shuffled(samples), strict=True):
         assert not set(before.records) & set(after.records)
 
@@ -93,12 +112,19 @@ def test_questions_of_one_patient_each_are_shuffled_as_they_were_without_patient
 
 def test_where_every_question_shares_a_patient_it_says_so():
     with pytest.raises(DataError, match="ecg_qa0: .*share one with it.*evaluation.views"):
-        shuffled([of_two(0, "a", "b"), of_two(1, "b", "c")], 0, {"a-0-0": "a", "b-0-1": "b", "b-1-0": "b", "c-1-1": "c"})
+        shuffled(
+            [of_two(0, "a", "b"), of_two(1, "b", "c")], 0, {"a-0-0": "a", "b-0-1": "b", "b-1-0": "b", "c-1-1": "c"}
+        )
 
 
 def test_patients_are_those_of_the_stores(small_data):
-    asked = [small_data.questions[int(row)] for row in small_data.questions.select(split="test", pool=["multi_ecg", "localization_long"])]
-    assert {window.record: one.patient for one in asked for window in one.records} == patients_of(asked, small_data.stores)
+    asked = [
+        small_data.questions[int(row)]
+        for row in small_data.questions.select(split="test", pool=["multi_ecg", "localization_long"])
+    ]
+    assert {window.record: one.patient for one in asked for window in one.records} == patients_of(
+        asked, small_data.stores
+    )
     assert patients_of([], small_data.stores) == {}
 
 
@@ -113,5 +139,7 @@ def test_lent_windows_are_of_nearly_the_same_length():
     after = shuffled(samples, 0, seconds=lambda window: seconds[window.record])
     ratios = [seconds[new.records[0].record] / seconds[old.records[0].record] for old, new in zip(samples, after)]
     assert all(0.8 < ratio < 1.25 for ratio in ratios)
-    cut = [replace(one, records=(Window(one.records[0].record, 0.0, seconds[one.records[0].record]),)) for one in samples]  # windows that say where they end
+    cut = [
+        replace(one, records=(Window(one.records[0].record, 0.0, seconds[one.records[0].record]),)) for one in samples
+    ]  # windows that say where they end
     assert [one.records[0].record for one in shuffled(cut, 0)] == [one.records[0].record for one in after]

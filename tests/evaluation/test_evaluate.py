@@ -1,4 +1,6 @@
-"""Evaluation end to end: resume after a kill, the same bytes on a rerun, controls and the pictures and tables made of them."""
+"""Evaluation end to end: resume after a kill, the same bytes on a rerun, controls and the pictures and tables made
+of them.
+"""
 
 import json
 from dataclasses import replace
@@ -8,15 +10,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from anyecg.evaluation import bars, figures, tables
 from anyecg.answerers.base import Answerer
-from anyecg.evaluation.predictions import PredictionStore, read_predictions
+from anyecg.evaluation import bars, figures, tables
 from anyecg.evaluation.evaluate import evaluate
+from anyecg.evaluation.predictions import PredictionStore, read_predictions
 from anyecg.tasks.localization.figures import localization_example
 from anyecg.tasks.localization.task import Localization
 from anyecg.tasks.multi_ecg.task import MultiECG
 from anyecg.types import DataError, DiskFullError, ECGSample, Prediction, Turn, Window
-
 from tests.conftest import Answering
 from tests.training.test_resume import disk_of
 
@@ -74,7 +75,9 @@ def test_a_reader_of_the_signal_beats_both_controls(tmp_path):
         for control in ("blind", "shuffled"):
             difference, low, high = task["differences"][control][primary]
             assert 0 < low <= difference <= high
-            assert difference == pytest.approx(task["views"]["signal"]["metrics"][primary] - task["views"][control]["metrics"][primary], abs=2e-6)
+            assert difference == pytest.approx(
+                task["views"]["signal"]["metrics"][primary] - task["views"][control]["metrics"][primary], abs=2e-6
+            )
     assert metrics["tasks"]["multi_ecg"]["views"]["blind"]["unparsed"] == 0
     assert metrics["tasks"]["localization"]["views"]["blind"]["metrics"]["iou_balanced"] == 0.5
 
@@ -100,7 +103,11 @@ def test_a_killed_evaluation_resumes_without_asking_twice_and_gives_the_same_byt
         with file.open("ab") as kept:
             kept.write(b'{"id": "loc3", "key": "localiz\xc3')  # the half line a kill leaves
     assert run(tmp_path / "killed", second) == whole
-    assert len(first.asked) == answered and not set(first.asked) & set(second.asked) and len(second.asked) == 144 - answered
+    assert (
+        len(first.asked) == answered
+        and not set(first.asked) & set(second.asked)
+        and len(second.asked) == 144 - answered
+    )
     for name in ("metrics.json", "predictions.jsonl"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     lines = [json.loads(line) for line in (tmp_path / "killed" / "predictions.jsonl").read_text().splitlines()]
@@ -121,7 +128,9 @@ def test_a_damaged_line_is_asked_again(tmp_path, caplog):
     expected = run(tmp_path)
     path = kept(tmp_path)
     lines = path.read_text().splitlines()
-    path.write_text("\n".join([*lines[:4], "not json", '{"id": 3}', '{"id": "a", "key": "b", "text": null}', *lines[5:]]) + "\n")
+    path.write_text(
+        "\n".join([*lines[:4], "not json", '{"id": 3}', '{"id": "a", "key": "b", "text": null}', *lines[5:]]) + "\n"
+    )
     again = Reader()
     assert run(tmp_path, again) == expected
     assert len(again.asked) == 1 and "3 lines cannot be read" in caplog.text
@@ -137,13 +146,31 @@ def test_predictions_of_another_answerer_stand_apart(tmp_path):
 def test_another_statistic_view_task_or_limit_asks_for_nothing_that_is_kept(tmp_path):
     store = PredictionStore(tmp_path / "shared")
     some = {"localization": SAMPLES["localization"][:10]}
-    evaluate(Reader(), some, {"localization": Localization()}, tmp_path / "some", views=["signal"], bootstrap=0, store=store, progress=False)
+    evaluate(
+        Reader(),
+        some,
+        {"localization": Localization()},
+        tmp_path / "some",
+        views=["signal"],
+        bootstrap=0,
+        store=store,
+        progress=False,
+    )
     every = Reader()
     first = run(tmp_path / "all", every, store=store)
     assert len(every.asked) == 134
     again = Reader()
     evaluate(again, SAMPLES, TASKS, tmp_path / "more", bootstrap=100, store=store, progress=False)
-    evaluate(again, some, {"localization": Localization()}, tmp_path / "less", views=["signal", "blind"], bootstrap=10, store=store, progress=False)
+    evaluate(
+        again,
+        some,
+        {"localization": Localization()},
+        tmp_path / "less",
+        views=["signal", "blind"],
+        bootstrap=10,
+        store=store,
+        progress=False,
+    )
     assert not again.asked
     assert run(tmp_path / "fresh", Reader()) == first
     for name in ("predictions.jsonl", "metrics.json"):
@@ -155,7 +182,12 @@ def test_a_question_that_is_put_otherwise_is_asked_again(tmp_path):
     variants = [one, replace(one, conversation=(Turn("user", "<ecg> A PVC?"), one.conversation[1])), replace(one, records=(Window("loc0", 1.0),)),
                 replace(one, meta={**one.meta, "seconds": 9.0})]  # fmt: skip
     asked = []
-    for variant in [*variants, *variants, replace(one, evidence=("other",)), replace(one, conversation=(one.conversation[0], Turn("assistant", "x")))]:
+    for variant in [
+        *variants,
+        *variants,
+        replace(one, evidence=("other",)),
+        replace(one, conversation=(one.conversation[0], Turn("assistant", "x"))),
+    ]:
         reader = Reader()
         store.predict(reader, [variant], "signal")
         asked.append(len(reader.asked))
@@ -165,7 +197,10 @@ def test_a_question_that_is_put_otherwise_is_asked_again(tmp_path):
 def test_a_prediction_is_kept_with_its_company(tmp_path):
     class InPairs(Reader):
         def company(self, samples, view):
-            return {sample.id: [other.id for other in samples[place // 2 * 2 : place // 2 * 2 + 2]] for place, sample in enumerate(samples)}
+            return {
+                sample.id: [other.id for other in samples[place // 2 * 2 : place // 2 * 2 + 2]]
+                for place, sample in enumerate(samples)
+            }
 
     store, samples = PredictionStore(tmp_path), SAMPLES["localization"]
     asked = []
@@ -180,14 +215,20 @@ def test_scores_come_back_as_they_were_written(tmp_path):
     answerer = Answering(lambda samples, view: (Prediction(s.id, "x", {"a": 1 / 3}) for s in samples))
     store, samples = PredictionStore(tmp_path), SAMPLES["localization"][:2]
     first = store.predict(answerer, samples, "signal")
-    assert first == PredictionStore(tmp_path).predict(Answering(lambda *_: iter(())), samples, "signal") and first["loc0"].scores == {"a": 0.333333}
+    assert first == PredictionStore(tmp_path).predict(Answering(lambda *_: iter(())), samples, "signal") and first[
+        "loc0"
+    ].scores == {"a": 0.333333}
 
 
 def test_a_line_of_a_runs_predictions_of_another_form_is_named(tmp_path):
     run(tmp_path)
     path = tmp_path / "predictions.jsonl"
     assert read_predictions(path)["localization", "signal", "loc0"] == "No PVC Found"
-    for line in ('{"id": "loc0", "task": "localization", "view": "signal"}', '{"id": 3, "task": "localization", "view": "signal", "text": "a"}', "[1]"):
+    for line in (
+        '{"id": "loc0", "task": "localization", "view": "signal"}',
+        '{"id": 3, "task": "localization", "view": "signal", "text": "a"}',
+        "[1]",
+    ):
         path.write_text("\n".join([*path.read_text().splitlines()[:2], line]) + "\n")
         with pytest.raises(DataError, match="line 3: not a prediction"):
             read_predictions(path)
@@ -197,7 +238,15 @@ def test_endless_answers_are_counted(tmp_path):
     def babble(samples, view):
         return (Prediction(sample.id, "no " * 5000) for sample in samples)
 
-    metrics = evaluate(Answering(babble), SAMPLES, {"localization": Localization()}, tmp_path, views=["signal"], bootstrap=0, progress=False)
+    metrics = evaluate(
+        Answering(babble),
+        SAMPLES,
+        {"localization": Localization()},
+        tmp_path,
+        views=["signal"],
+        bootstrap=0,
+        progress=False,
+    )
     assert metrics["tasks"]["localization"]["views"]["signal"]["endless"] == metrics["tasks"]["localization"]["n"]
 
 
@@ -225,9 +274,20 @@ def test_the_shuffled_view_knows_a_questions_second_patient(tmp_path):
         return (Prediction(sample.id, "") for sample in samples)
 
     patients = {f"m{i}{letter}": f"p{(i + (letter == 'b') * 2) % 21}" for i in range(24) for letter in "ab"}
-    evaluate(Answering(reader), SAMPLES, {"multi_ecg": MultiECG()}, tmp_path, views=["shuffled"], patients=patients, bootstrap=0, progress=False)
+    evaluate(
+        Answering(reader),
+        SAMPLES,
+        {"multi_ecg": MultiECG()},
+        tmp_path,
+        views=["shuffled"],
+        patients=patients,
+        bootstrap=0,
+        progress=False,
+    )
     own = {sample.id: {patients[window.record] for window in sample.records} for sample in SAMPLES["multi_ecg"]}
-    assert len(asked) == 24 and all(not own[one.id] & {patients[window.record] for window in one.records} for one in asked)
+    assert len(asked) == 24 and all(
+        not own[one.id] & {patients[window.record] for window in one.records} for one in asked
+    )
 
 
 def test_a_lead_is_withheld_in_localization_only(tmp_path):
@@ -235,8 +295,15 @@ def test_a_lead_is_withheld_in_localization_only(tmp_path):
     reader = Reader()
     metrics = run(tmp_path, reader, views=views)
     assert {view for view, id in reader.asked if id.startswith("multi")} == {"signal"}
-    assert {view for view, id in reader.asked if id.startswith("loc")} == set(metrics["tasks"]["localization"]["views"]) == set(views)
-    assert set(metrics["tasks"]["localization"]["differences"]) == set(views[1:]) and not metrics["tasks"]["multi_ecg"]["differences"]
+    assert (
+        {view for view, id in reader.asked if id.startswith("loc")}
+        == set(metrics["tasks"]["localization"]["views"])
+        == set(views)
+    )
+    assert (
+        set(metrics["tasks"]["localization"]["differences"]) == set(views[1:])
+        and not metrics["tasks"]["multi_ecg"]["differences"]
+    )
     text = tables.table(metrics)
     assert "| first lead masked | 1.000" in text and "| random lead masked | 1.000" in text
     with pytest.raises(DataError, match="task multi_ecg: is asked in none of the views first_lead_masked"):
@@ -245,7 +312,9 @@ def test_a_lead_is_withheld_in_localization_only(tmp_path):
 
 def test_one_patient_or_no_bootstrap_leaves_intervals_out(tmp_path):
     alone = {"localization": [replace(s, patient="p") for s in SAMPLES["localization"]]}
-    metrics = evaluate(Reader(), alone, {"localization": Localization()}, tmp_path, views=["signal", "blind"], progress=False)
+    metrics = evaluate(
+        Reader(), alone, {"localization": Localization()}, tmp_path, views=["signal", "blind"], progress=False
+    )
     task = metrics["tasks"]["localization"]
     assert task["differences"] == {} and task["views"]["signal"]["intervals"] == {}
     assert "| with the ECG | 1.000 [too few patients (1)] | – |" in tables.table(metrics)
@@ -255,7 +324,14 @@ def test_tables_show_controls_intervals_counts_and_the_paper(tmp_path):
     metrics = run(tmp_path)
     text = tables.table(metrics, {"localization": ("iou_balanced", 0.5), "multi_ecg": ("score", None)})
     assert "| paper (other data and weights) | 0.500 |" in text and "| paper (other data and weights) | – |" in text
-    for words in ("blind (no ECG)", "shuffled", "| 24 | 22 | 0 |", "iou_balanced", "by abnormality", "ECG − this [95 %]"):
+    for words in (
+        "blind (no ECG)",
+        "shuffled",
+        "| 24 | 22 | 0 |",
+        "iou_balanced",
+        "by abnormality",
+        "ECG − this [95 %]",
+    ):
         assert words in text
     console = Console(width=160, record=True, quiet=True)
     console.print(tables.terminal(metrics))
@@ -265,10 +341,19 @@ def test_tables_show_controls_intervals_counts_and_the_paper(tmp_path):
 def test_pictures_are_drawn_from_what_a_run_leaves(tmp_path):
     metrics = run(tmp_path)
     curve = {"step": [1, 2, 3], "loss": [3.0, None, 1.0]}
-    example = {"title": "PVC?", "leads": ["II"], "fs": 100.0, "signal": np.random.default_rng(0).integers(-99, 99, (1, 1000)).tolist(), "truth": [[1, 2]], "answer": [[1.5, 3]]}
+    example = {
+        "title": "PVC?",
+        "leads": ["II"],
+        "fs": 100.0,
+        "signal": np.random.default_rng(0).integers(-99, 99, (1, 1000)).tolist(),
+        "truth": [[1, 2]],
+        "answer": [[1.5, 3]],
+    }
     drawn = [
         *bars.run_figures(metrics, tmp_path),
-        *figures.loss_curves({"stage 1": curve, "stage 2": curve | {"validation_loss": [3, 2, 1]}}, tmp_path / "figures" / "loss"),
+        *figures.loss_curves(
+            {"stage 1": curve, "stage 2": curve | {"validation_loss": [3, 2, 1]}}, tmp_path / "figures" / "loss"
+        ),
         *localization_example(example, tmp_path / "example"),
         *localization_example(example | {"truth": [], "answer": None}, tmp_path / "unreadable"),
     ]
@@ -289,14 +374,18 @@ def test_a_full_disk_stops_an_evaluation_that_goes_on_afterwards(tmp_path):
 
 def test_what_each_control_changes_is_counted(tmp_path):
     task = run(tmp_path)["tasks"]["localization"]
-    assert task["views"]["blind"]["unchanged"] == 0.5 and "unchanged" not in task["views"]["signal"]  # half have nothing to find
+    assert (
+        task["views"]["blind"]["unchanged"] == 0.5 and "unchanged" not in task["views"]["signal"]
+    )  # half have nothing to find
     donors = task["views"]["shuffled"]["donors"]
     assert donors["same"]["n"] + donors["other"]["n"] == 24 and donors["same"]["n"] > 0
     rows = pd.read_parquet(tmp_path / "scores" / "localization.parquet")
     rows = rows[rows["view"] == "shuffled"]
     for name, same in (("same", 1.0), ("other", 0.0)):
         part = rows[rows["donor_same"] == same]
-        assert donors[name]["n"] == len(part) and donors[name]["value"] == pytest.approx(Localization().reduce(part)[donors[name]["metric"]], abs=1e-6)
+        assert donors[name]["n"] == len(part) and donors[name]["value"] == pytest.approx(
+            Localization().reduce(part)[donors[name]["metric"]], abs=1e-6
+        )
     assert (rows.loc[rows["donor_same"] == 1.0, "unchanged"] == 1).all()  # the reader reads what it is shown
     text = tables.table(json.loads((tmp_path / "metrics.json").read_text()))
     assert "… the donor's true answer another" in text and "| blind (no ECG) | 0.500" in text and "| 50% |" in text
@@ -309,7 +398,9 @@ def test_no_interval_is_taken_from_fewer_than_twenty_patients(tmp_path, patients
     task = metrics["tasks"]["localization"]
     assert (task["views"]["signal"]["intervals"] == {} and task["differences"] == {}) == few
     assert (f"1.000 [too few patients ({patients})]" in tables.table(metrics)) == few
-    assert (f"+0.500 [too few patients ({patients})]" in tables.table(metrics)) == few  # the difference itself is still there
+    assert (
+        f"+0.500 [too few patients ({patients})]" in tables.table(metrics)
+    ) == few  # the difference itself is still there
 
 
 def test_another_answerer_stands_beside_the_views(tmp_path):
@@ -322,6 +413,8 @@ def test_another_answerer_stands_beside_the_views(tmp_path):
     metrics = run(tmp_path, references={"constant": Constant()}, views=["signal", "blind"])
     task = metrics["tasks"]["localization"]
     assert metrics["references"] == {"constant": "training labels"} and metrics["views"] == ["signal", "blind"]
-    assert task["views"]["constant"]["metrics"]["iou_balanced"] == 0.5 and task["differences"]["constant"]["iou_balanced"][0] == pytest.approx(0.5)
+    assert task["views"]["constant"]["metrics"]["iou_balanced"] == 0.5 and task["differences"]["constant"][
+        "iou_balanced"
+    ][0] == pytest.approx(0.5)
     assert "constant" not in metrics["tasks"]["multi_ecg"]["views"] and "best" in task["views"]["constant"]
     assert "| constant | 0.500 [" in tables.table(metrics)

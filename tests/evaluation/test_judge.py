@@ -17,8 +17,8 @@ from anyecg.evaluation.evaluate import best, evaluate
 from anyecg.evaluation.judge import Judge, Verdict
 from anyecg.tasks.multi_ecg.task import SECOND_TURN, MultiECG
 from anyecg.types import ECGSample, Prediction, Turn, Window
-from tests.conftest import Answering
 from tests.chat_server import ChatServer
+from tests.conftest import Answering
 
 TASK = MultiECG()
 
@@ -46,12 +46,25 @@ def grade(messages):
 
 
 def judge(server, folder, **settings):
-    return Judge(EndpointConfig(**{"url": server.url, "model": "m", "concurrency": 4, "timeout": 5, "retries": 0} | settings), folder, progress=False)
+    return Judge(
+        EndpointConfig(**{"url": server.url, "model": "m", "concurrency": 4, "timeout": 5, "retries": 0} | settings),
+        folder,
+        progress=False,
+    )
 
 
 def run(folder, judge=None):
     answer = lambda samples, view: (Prediction(s.id, SAID[view]) for s in samples)  # noqa: E731
-    return evaluate(Answering(answer), {"multi_ecg": SAMPLES}, {"multi_ecg": TASK}, folder, views=list(SAID), judge=judge, bootstrap=20, progress=False)["tasks"]["multi_ecg"]
+    return evaluate(
+        Answering(answer),
+        {"multi_ecg": SAMPLES},
+        {"multi_ecg": TASK},
+        folder,
+        views=list(SAID),
+        judge=judge,
+        bootstrap=20,
+        progress=False,
+    )["tasks"]["multi_ecg"]
 
 
 def test_both_judges_stand_side_by_side_in_every_view(tmp_path):
@@ -60,19 +73,35 @@ def test_both_judges_stand_side_by_side_in_every_view(tmp_path):
         task = run(tmp_path / "judged", judge(server, tmp_path / "judged"))
         assert len(server.requests) == 4 * len(SAMPLES)  # two turns, two views
         first = next(body["messages"] for body in server.requests if len(body["messages"]) == 3)
-    assert "ECG 2 (2168-12-11): Report: rhythm" in first[0]["content"] and "Is there atrial fibrillation?" in first[0]["content"]
-    assert SAMPLES[0].answer not in first[0]["content"] and [m["role"] for m in first] == ["user", "assistant", "user"] and first[2]["content"] == SECOND_TURN
-    assert task["primary"] == "score" and task["views"]["signal"]["metrics"]["score"] == 5  # the findings judge stays the headline
+    assert (
+        "ECG 2 (2168-12-11): Report: rhythm" in first[0]["content"]
+        and "Is there atrial fibrillation?" in first[0]["content"]
+    )
+    assert (
+        SAMPLES[0].answer not in first[0]["content"]
+        and [m["role"] for m in first] == ["user", "assistant", "user"]
+        and first[2]["content"] == SECOND_TURN
+    )
+    assert (
+        task["primary"] == "score" and task["views"]["signal"]["metrics"]["score"] == 5
+    )  # the findings judge stays the headline
     for view, expected in (("signal", 3), ("blind", 0.5)):
         found = task["views"][view]["metrics"]
         assert found["judge_score"] == expected and {f"judge_score_{n}" for n in (2, 3, 4)} <= found.keys()
-        assert {name: value for name, value in found.items() if not name.startswith("judge")} == alone["views"][view]["metrics"]
+        assert {name: value for name, value in found.items() if not name.startswith("judge")} == alone["views"][view][
+            "metrics"
+        ]
         assert task["views"][view]["unjudged"] == {}
         group = task["views"][view]["blocks"]["number of ECGs"]["3"]
         assert sum(group["histogram"]) == sum(group["judge_histogram"]) == group["n"] == 5
     assert "+2.500" in tables.table({"tasks": {"multi_ecg": task}})
-    assert task["views"]["signal"]["best"] == {"score": 15, "judge": 15} and task["views"]["blind"]["best"] == {"score": 0, "judge": 0}
-    assert "judge_pearson" not in task["views"]["signal"]["metrics"]  # the findings judge gives all the same: no correlation, and no NaN
+    assert task["views"]["signal"]["best"] == {"score": 15, "judge": 15} and task["views"]["blind"]["best"] == {
+        "score": 0,
+        "judge": 0,
+    }
+    assert (
+        "judge_pearson" not in task["views"]["signal"]["metrics"]
+    )  # the findings judge gives all the same: no correlation, and no NaN
 
 
 def test_the_correlation_of_the_judges_is_over_answers_that_both_scored():
@@ -80,11 +109,18 @@ def test_the_correlation_of_the_judges_is_over_answers_that_both_scored():
     found = TASK.compute(rows)
     expected = rows.dropna()
     assert found["judge_pearson"] == pytest.approx(expected["score"].corr(expected["judge"]))
-    assert found["judge_spearman"] == pytest.approx(1) and found["judge_score"] == pytest.approx(2.2) and found["score"] == pytest.approx(2.2)
+    assert (
+        found["judge_spearman"] == pytest.approx(1)
+        and found["judge_score"] == pytest.approx(2.2)
+        and found["score"] == pytest.approx(2.2)
+    )
 
 
 def test_the_highest_are_counted_question_by_question():
-    rows = {name: pd.DataFrame({"id": list("abcd"), "score": scores}) for name, scores in (("one", [1, 2, 3, np.nan]), ("other", [1, 3, 2, 5.0]))}
+    rows = {
+        name: pd.DataFrame({"id": list("abcd"), "score": scores})
+        for name, scores in (("one", [1, 2, 3, np.nan]), ("other", [1, 3, 2, 5.0]))
+    }
     assert best(rows, ["score", "judge"]) == {"one": {"score": 2}, "other": {"score": 2}}
 
 
@@ -107,7 +143,9 @@ def test_every_way_to_miss_a_score_is_counted_and_none_is_zero(tmp_path):
         found = judge(server, tmp_path, timeout=0.3)(cases)
         asked = len(server.requests)
         assert asked == 40
-        assert judge(server, tmp_path)(cases) == found and len(server.requests) == asked  # the missing too, until the file is deleted
+        assert (
+            judge(server, tmp_path)(cases) == found and len(server.requests) == asked
+        )  # the missing too, until the file is deleted
         (tmp_path / judging.JUDGEMENTS).unlink()
         again = judge(server, tmp_path)(cases)
         assert len(server.requests) == asked + 2 and again["q2"] == found["q2"]  # only what had no reply
@@ -119,14 +157,24 @@ def test_every_way_to_miss_a_score_is_counted_and_none_is_zero(tmp_path):
 
 
 def test_missing_scores_are_told_in_the_metrics(tmp_path):
-    answer = lambda messages: "assessed" if len(messages) == 1 else "3" if "rhythm 1." in messages[0]["content"] else "No."  # noqa: E731
+    answer = lambda messages: (
+        "assessed" if len(messages) == 1 else "3" if "rhythm 1." in messages[0]["content"] else "No."
+    )
     with ChatServer(answer) as server:
         task = run(tmp_path, judge(server, tmp_path))
-    assert task["views"]["signal"]["unjudged"] == {score_parser.NO_NUMBER: 14} and task["views"]["signal"]["metrics"]["judge_score"] == 3
-    assert f"14 of 15 answers without a score of the LLM judge: {score_parser.NO_NUMBER} (14)" in task["views"]["signal"]["notes"]
+    assert (
+        task["views"]["signal"]["unjudged"] == {score_parser.NO_NUMBER: 14}
+        and task["views"]["signal"]["metrics"]["judge_score"] == 3
+    )
+    assert (
+        f"14 of 15 answers without a score of the LLM judge: {score_parser.NO_NUMBER} (14)"
+        in task["views"]["signal"]["notes"]
+    )
     with ChatServer(lambda messages: "No.") as server:
         task = run(tmp_path / "none", judge(server, tmp_path / "none"))
-    assert "judge_score" not in task["views"]["signal"]["metrics"] and task["views"]["signal"]["unjudged"] == {score_parser.NO_NUMBER: 15}
+    assert "judge_score" not in task["views"]["signal"]["metrics"] and task["views"]["signal"]["unjudged"] == {
+        score_parser.NO_NUMBER: 15
+    }
 
 
 def test_a_reply_cut_in_its_thoughts_is_no_assessment(tmp_path):
@@ -208,5 +256,8 @@ def test_the_judges_question(evidence, text, shown):
     assert (turns is not None) == shown
     if turns:
         turns[0].encode()
-        assert "user: Sinus rhythm\nAF\nWhat changed?\nassistant: AF is new.\nuser: Since when?" in turns[0] and "2168" not in turns[0]
+        assert (
+            "user: Sinus rhythm\nAF\nWhat changed?\nassistant: AF is new.\nuser: Since when?" in turns[0]
+            and "2168" not in turns[0]
+        )
         assert text or "(there is no answer)" in turns[0]

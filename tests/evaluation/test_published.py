@@ -31,7 +31,13 @@ def test_unknown_rows_tables_files_and_words_for_numbers_are_refused(tmp_path):
 
 def test_every_table_is_whole():
     found = {table.caption.split(" (")[0]: table for table in of_tasks()}
-    assert {name: len(table.rows) for name, table in found.items()} == {"Figure 2": 4, "Table 4": 7, "Table 5": 4, "Table 6": 4, "Table 7": 7}
+    assert {name: len(table.rows) for name, table in found.items()} == {
+        "Figure 2": 4,
+        "Table 4": 7,
+        "Table 5": 4,
+        "Table 6": 4,
+        "Table 7": 7,
+    }
     for table in (*found.values(), load()):
         assert all(None not in figures.values() for figures in table.rows.values())
     for table in found.values():
@@ -42,27 +48,43 @@ def test_table_8_is_the_means_of_the_others():
     row = next(table for table in of_tasks() if table.task == "classification")["anyECG-chat"]
     assert round(sum(row.values()) / 6, 4) == load()["default"]["classification"] == 0.7109
     assert load("table6")["anyECG-chat"]["judge_score"] == load()["default"]["multi_ecg"] == 3.02
-    better = [(name, task) for name, figures in load().rows.items() for task, value in figures.items() if value > load()["default"][task]]
+    better = [
+        (name, task)
+        for name, figures in load().rows.items()
+        for task, value in figures.items()
+        if value > load()["default"][task]
+    ]
     assert better == [("full_tuning", "localization"), ("full_tuning", "multi_ecg"), ("no_replay", "multi_ecg")]
 
 
 def test_tables_2_and_3_add_up():
     questions = {name: row["questions"] for name, row in load("table2").rows.items()}
     subsets = {name.split("/")[1]: size for name, size in questions.items() if "/" in name}
-    assert sum(subsets.values()) == questions["localization"] and all(subsets[name] == 2 * subsets[f"{name}_long"] for name in subsets if not name.endswith("_long"))
+    assert sum(subsets.values()) == questions["localization"] and all(
+        subsets[name] == 2 * subsets[f"{name}_long"] for name in subsets if not name.endswith("_long")
+    )
     stages = load("table3").rows
     assert [stages[name]["samples"] for name in ("stage1", "stage2", "stage3")] == [
-        questions["report"], questions["report"] + questions["localization"], sum(size for name, size in questions.items() if "/" not in name)]
+        questions["report"],
+        questions["report"] + questions["localization"],
+        sum(size for name, size in questions.items() if "/" not in name),
+    ]
     paper = config.load(DEFAULT.parents[1] / "anyecg_chat.yaml", ["scale=paper"])
     for name, row in stages.items():
         stage = paper.stages[name]
-        assert (stage.samples, stage.batch_size, stage.lr) == (row["samples"] * row["epochs"], row["batch_size"], row["lr"])
+        assert (stage.samples, stage.batch_size, stage.lr) == (
+            row["samples"] * row["epochs"],
+            row["batch_size"],
+            row["lr"],
+        )
     assert paper.tasks["localization"].config.sizes == subsets
 
 
 def test_a_column_that_the_table_does_not_have_is_refused(tmp_path):
     bad = tmp_path / "bad.yaml"
-    bad.write_text("source: s\ntables: {table4: {caption: c, task: classification, columns: {auc: AUC}, rows: {A: {auk: 0.5}}}}")
+    bad.write_text(
+        "source: s\ntables: {table4: {caption: c, task: classification, columns: {auc: AUC}, rows: {A: {auk: 0.5}}}}"
+    )
     with pytest.raises(ConfigError, match="table4.rows.A.auk: is no column.*known: auc"):
         of_tasks(bad)
     bad.write_text("tables: [1]")
@@ -71,16 +93,33 @@ def test_a_column_that_the_table_does_not_have_is_refused(tmp_path):
 
 
 def test_ours_stand_above_the_published_a_row_a_judge_and_view():
-    view = {"metrics": {"score": 2.0, "score_2": 1.0, "judge_score": 3.0}, "intervals": {"score": [1.5, 2.5]}, "blocks": {}, "best": {"score": 7, "judge": 9}, "unparsed": 3}
+    view = {
+        "metrics": {"score": 2.0, "score_2": 1.0, "judge_score": 3.0},
+        "intervals": {"score": [1.5, 2.5]},
+        "blocks": {},
+        "best": {"score": 7, "judge": 9},
+        "unparsed": 3,
+    }
     blind = {"metrics": {"score": 1.0}, "intervals": {}, "blocks": {}, "best": {}, "unparsed": 0}
-    task = {"n": 40, "n_patients": 20, "views": {"signal": view, "blind": blind}, "differences": {"blind": {"score": [1.0, 0.5, 1.5]}}}
+    task = {
+        "n": 40,
+        "n_patients": 20,
+        "views": {"signal": view, "blind": blind},
+        "differences": {"blind": {"score": [1.0, 0.5, 1.5]}},
+    }
     grid = beside_published(task, next(table for table in of_tasks() if table.task == "multi_ecg"))
     rows = {row[0]: row[1:] for row in grid.rows}
     assert rows["with the ECG, findings judge"] == ["1.000", *["–"] * 4, "2.000 [1.500, 2.500]", "7", "40", "20", "3"]
     assert rows["with the ECG, LLM judge"][5:7] == ["3.000", "9"]
-    assert rows["ECG − blind, findings judge"] == [*["–"] * 5, "+1.000 [+0.500, +1.500]", "–", "40", "20", "–"] and "ECG − blind, LLM judge" not in rows
+    assert (
+        rows["ECG − blind, findings judge"] == [*["–"] * 5, "+1.000 [+0.500, +1.500]", "–", "40", "20", "–"]
+        and "ECG − blind, LLM judge" not in rows
+    )
     assert rows["blind (no ECG), findings judge"][5:7] == ["1.000", "–"] and "blind (no ECG), LLM judge" not in rows
-    assert rows["anyECG-chat (published)"][5:] == ["3.020", "816", "–", "–", "–"] and "other data and weights" in grid.notes[0]
+    assert (
+        rows["anyECG-chat (published)"][5:] == ["3.020", "816", "–", "–", "–"]
+        and "other data and weights" in grid.notes[0]
+    )
 
 
 def test_a_column_may_be_of_a_breakdown():

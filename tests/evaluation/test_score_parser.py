@@ -54,7 +54,12 @@ def test_what_could_be_another_score_is_none(text, why):
 
 
 def test_a_reply_that_was_cut_is_not_taken_for_its_first_digits():
-    assert read_score("Score: 3", cut=True) == read_score("", cut=True) == read_score("Let me think", cut=True) == (None, score_parser.CUT)
+    assert (
+        read_score("Score: 3", cut=True)
+        == read_score("", cut=True)
+        == read_score("Let me think", cut=True)
+        == (None, score_parser.CUT)
+    )
 
 
 @pytest.mark.parametrize(("text", "label"), [

@@ -31,7 +31,9 @@ def test_a_fingerprint_changes_with_what_is_asked_and_what_is_true(other):
 def test_runs_with_the_same_ids_over_other_windows_are_refused_by_id(tmp_path, capsys):
     one = make_run(tmp_path / "one", "Duration: 1.0s-3.0s", {"name": "one"})
     two = make_run(tmp_path / "two", "Duration: 1.0s-3.0s", {"name": "two"}, ask=moved)
-    with pytest.raises(DataError, match="one and two were not asked the same questions: 2 ids such as q2, q7 stand for other"):
+    with pytest.raises(
+        DataError, match="one and two were not asked the same questions: 2 ids such as q2, q7 stand for other"
+    ):
         compare([read_run(one), read_run(two)])
     assert main([str(one), str(two)]) == 2 and "q2, q7" in capsys.readouterr().err
 
@@ -40,7 +42,9 @@ def test_seeds_may_ask_other_questions_as_long_as_each_pair_of_runs_asks_the_sam
     rows = {}
     for name in ("first", "other"):
         for seed, ask in ((0, sample), (1, moved)):
-            rows[name, seed] = read_run(make_run(tmp_path / f"{name}{seed}", "Duration: 1.0s-3.0s", {"name": name}, ask=ask)).rows
+            rows[name, seed] = read_run(
+                make_run(tmp_path / f"{name}{seed}", "Duration: 1.0s-3.0s", {"name": name}, ask=ask)
+            ).rows
     settings = [Setting(name, None, {seed: rows[name, seed] for seed in (0, 1)}) for name in ("first", "other")]
     assert [cell.seeds for cell in measure(settings, "localization", load(), n=20)] == [(0, 1)] * 2
     with pytest.raises(DataError, match="q2, q7"):
@@ -53,4 +57,9 @@ def test_scores_of_another_version_say_how_to_score_anew(tmp_path, capsys):
     pd.DataFrame(pd.read_parquet(path).to_dict("list")).drop(columns=["patient", "question"]).to_parquet(path)
     assert main([str(run) for run in runs]) == 2
     told = capsys.readouterr().err
-    assert str(path) in told and "another version" in told and f"delete {runs[1] / 'finished'}" in told and "asks the model nothing" in told
+    assert (
+        str(path) in told
+        and "another version" in told
+        and f"delete {runs[1] / 'finished'}" in told
+        and "asks the model nothing" in told
+    )

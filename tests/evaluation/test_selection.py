@@ -1,35 +1,49 @@
-"""What is asked: told before anything is trained where there is nothing, and no corpus of the evaluation reaches a stage."""
+"""What is asked: told before anything is trained where there is nothing, and no corpus of the evaluation reaches a
+stage.
+"""
 
 import json
 
 import pytest
 
 from anyecg import config
-from anyecg.tasks.build import build_data
-from anyecg.evaluation.selection import require_questions
+from anyecg.cli.run import is_finished
 from anyecg.evaluation.conversation import Script
 from anyecg.evaluation.run import Run, claim_folder
-from anyecg.cli.run import is_finished
+from anyecg.evaluation.selection import require_questions
 from anyecg.run import main
-from anyecg.training.assembly import data_of, evaluation_data
 from anyecg.tasks import tasks
 from anyecg.tasks.base import Task
+from anyecg.tasks.build import build_data
+from anyecg.training.assembly import data_of, evaluation_data
 from anyecg.training.pipeline import plan
 from anyecg.types import ConfigError, DataError
 from tests.conftest import SMALL
 
 EXPERIMENT, WHOLE = "experiments/anyecg_chat.yaml", "experiments/evaluation.yaml"
-FEW = ("evaluation.corpora.cpsc2018.patients=60", "evaluation.corpora.csn.patients=60", "evaluation.limit=10", "evaluation.max_new_tokens=4", "evaluation.bootstrap=20")
+FEW = (
+    "evaluation.corpora.cpsc2018.patients=60",
+    "evaluation.corpora.csn.patients=60",
+    "evaluation.limit=10",
+    "evaluation.max_new_tokens=4",
+    "evaluation.bootstrap=20",
+)
 
 
 def test_every_task_without_questions_is_told_with_what_helps(small_data):
     def required(*overrides, scripts=()):
         require_questions(small_data, config.load(EXPERIMENT, [*SMALL, *overrides]), scripts)
 
-    with pytest.raises(DataError, match="ecg_qa has no question in the split test; set evaluation.task_settings.ecg_qa.folders.ptbxl .*simulated") as error:
+    with pytest.raises(
+        DataError,
+        match="ecg_qa has no question in the split test; set evaluation.task_settings.ecg_qa.folders.ptbxl .*simulated",
+    ) as error:
         required("evaluation.tasks=[multi_ecg,ecg_qa]")
     assert "multi_ecg" not in str(error.value) and all(tasks[name].needs != Task.needs for name in tasks.table())
-    with pytest.raises(DataError, match="classification has no question in the split val; evaluation.split is another one: test has [0-9]+"):
+    with pytest.raises(
+        DataError,
+        match="classification has no question in the split val; evaluation.split is another one: test has [0-9]+",
+    ):
         required("evaluation.tasks=[classification]", "evaluation.split=val")
     with pytest.raises(DataError, match="'talk' opens with a question of report; add report to evaluation.tasks"):
         required("evaluation.tasks=[multi_ecg]", scripts=[Script("talk", "report", ("Why?",))])
@@ -46,10 +60,14 @@ def test_the_command_tells_it_before_training(small_cache, tmp_path, monkeypatch
 
 
 def test_what_only_the_evaluation_sees_changes_no_stage(small_cache):
-    recipe, whole = (config.load(path, [*SMALL, *extra, f"cache={small_cache}"]) for path, extra in ((EXPERIMENT, ()), (WHOLE, FEW)))
+    recipe, whole = (
+        config.load(path, [*SMALL, *extra, f"cache={small_cache}"]) for path, extra in ((EXPERIMENT, ()), (WHOLE, FEW))
+    )
     data = data_of(whole)
     assert data.fingerprint == data_of(recipe).fingerprint
-    assert [stage.key for stage in plan(whole, data.fingerprint)] == [stage.key for stage in plan(recipe, data.fingerprint)]
+    assert [stage.key for stage in plan(whole, data.fingerprint)] == [
+        stage.key for stage in plan(recipe, data.fingerprint)
+    ]
     asked = evaluation_data(whole, data)
     assert evaluation_data(recipe, data) is data and asked.fingerprint != data.fingerprint
     run, other = (Run(whole, "folder") for _ in range(2))
@@ -57,17 +75,27 @@ def test_what_only_the_evaluation_sees_changes_no_stage(small_cache):
     run.evaluation_data = asked
     assert run.key() != other.key()
     for split in ("train", "val", "test"):  # nothing of the recipe's is asked otherwise
-        before, after = ({q.id: q for q in map(part.questions.__getitem__, part.questions.select(split=split).tolist())} for part in (data, asked))
+        before, after = (
+            {q.id: q for q in map(part.questions.__getitem__, part.questions.select(split=split).tolist())}
+            for part in (data, asked)
+        )
         assert all(after[id] == question for id, question in before.items())
-        assert {q.task for id, q in after.items() if id not in before} == ({"ecg_qa"} if split != "test" else {"ecg_qa", "classification"})
-    assert {"cpsc2018", "csn"} <= {asked.questions[int(row)].subset for row in asked.questions.select(task="classification")}
+        assert {q.task for id, q in after.items() if id not in before} == (
+            {"ecg_qa"} if split != "test" else {"ecg_qa", "classification"}
+        )
+    assert {"cpsc2018", "csn"} <= {
+        asked.questions[int(row)].subset for row in asked.questions.select(task="classification")
+    }
 
 
 def test_corpora_of_twelve_lead_records_with_labels_add_no_training_question(small_cache, small_data):
     """The same corpora under `corpora`: other stages' keys, but no other question to learn from."""
     experiment = config.load(EXPERIMENT, [*SMALL, "corpora.cpsc2018.patients=60", "corpora.csn.patients=60"])
     more = build_data(experiment.corpora, experiment.tasks, small_cache, experiment.tasks_seed, progress=False)
-    train = [[questions[int(row)] for row in questions.select(split="train")] for questions in (small_data.questions, more.questions)]
+    train = [
+        [questions[int(row)] for row in questions.select(split="train")]
+        for questions in (small_data.questions, more.questions)
+    ]
     assert train[0] == train[1]
 
 
@@ -81,7 +109,9 @@ def test_a_configuration_older_than_a_key_means_the_same(tmp_path):
     folder = claim_folder(tmp_path / "run", experiment)
     path = folder / "config.yaml"
     lines = path.read_text().splitlines()
-    older = [line for line in lines if line.strip() not in ("corpora: {}", "task_settings: {}") or not line.startswith("  ")]
+    older = [
+        line for line in lines if line.strip() not in ("corpora: {}", "task_settings: {}") or not line.startswith("  ")
+    ]
     assert len(older) < len(lines)
     path.write_text("\n".join(older))
     claim_folder(tmp_path / "run", experiment)
@@ -91,15 +121,23 @@ def test_a_configuration_older_than_a_key_means_the_same(tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_evaluation_from_one_command(small_cache, tmp_path, monkeypatch):
-    """Five tasks, six views, three corpora with labels and the shipped conversations, with and without the ECG, counted turn by turn."""
+    """Five tasks, six views, three corpora with labels and the shipped conversations, with and without the ECG,
+    counted turn by turn.
+    """
     command = [WHOLE, *SMALL, *FEW, f"cache={small_cache}", f"output={tmp_path}", "curriculum=[stage1]"]
     assert main(command) == 0
     (run,) = tmp_path.iterdir()
     metrics = json.loads((run / "metrics.json").read_text())["tasks"]
     assert set(metrics) == {"report", "classification", "localization", "multi_ecg", "ecg_qa"}
-    assert {name: len(task["views"]) for name, task in metrics.items()} == dict.fromkeys(metrics, 3) | {"localization": 6}
+    assert {name: len(task["views"]) for name, task in metrics.items()} == dict.fromkeys(metrics, 3) | {
+        "localization": 6
+    }
     scripts = json.loads((run / "conversations.json").read_text())["scripts"]
-    follow_ups = {"report_then_questions": [0, 10, 10, 0], "several_ecgs": [0, 10, 0], "localization_then_report": [0, 0, 0]}
+    follow_ups = {
+        "report_then_questions": [0, 10, 10, 0],
+        "several_ecgs": [0, 10, 0],
+        "localization_then_report": [0, 0, 0],
+    }
     for view in ("signal", "blind"):
         turns = {name: script["views"][view]["turns"] for name, script in scripts.items()}
         assert {name: [turn["yes_no"] for turn in found] for name, found in turns.items()} == follow_ups

@@ -26,7 +26,10 @@ def test_each_run_counts_the_questions_on_which_no_other_scores_higher():
 
 
 def test_seeds_that_all_have_are_added_up():
-    settings = [Setting("a", None, {0: rows([1.0, 2.0]), 1: rows([3.0]), 2: rows([9.0])}), Setting("b", None, {0: rows([2.0, 2.0]), 1: rows([1.0])})]
+    settings = [
+        Setting("a", None, {0: rows([1.0, 2.0]), 1: rows([3.0]), 2: rows([9.0])}),
+        Setting("b", None, {0: rows([2.0, 2.0]), 1: rows([1.0])}),
+    ]
     (grid,) = highest_grids(settings, "multi_ecg")
     assert grid.rows == [["a", "2 of 3"], ["b", "2 of 3"]] and "over seeds 0, 1" in grid.notes
     settings[1] = Setting("b", None, {5: rows([1.0])})

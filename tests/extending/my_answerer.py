@@ -35,5 +35,7 @@ class Nearest(Answerer):
 
     def _spectra(self, samples: Sequence[ECGSample], view: str) -> np.ndarray:
         """`[samples, frequencies]` up to 20 Hz, of lead II."""
-        dataset = QuestionDataset(list(samples), range(len(samples)), self.stores, InputConfig(max_seconds=10), view, spec=self.spec)
+        dataset = QuestionDataset(
+            list(samples), range(len(samples)), self.stores, InputConfig(max_seconds=10), view, spec=self.spec
+        )
         return np.stack([np.abs(np.fft.rfft(dataset[i].clips[0][0][1]))[:200] for i in range(len(samples))])

@@ -12,7 +12,9 @@ from anyecg.types import DataError, ECGRecord
 
 
 class CSVFolder(Corpus):
-    """`labels.csv` (id, patient, split, label) beside `ID.csv`: a row a sample in mV, a column a lead, lead names first."""
+    """`labels.csv` (id, patient, split, label) beside `ID.csv`: a row a sample in mV, a column a lead, lead names
+    first.
+    """
 
     name: ClassVar[str] = "csv_folder"
 
@@ -25,7 +27,8 @@ class CSVFolder(Corpus):
     def entries(self) -> Iterator[Entry]:
         rows = self.table("labels.csv", ["id", "patient", "split", "label"]).itertuples()
         return self.limited(
-            Entry(row.id, row.id, row.patient, row.split, statements=(f"{row.label} rhythm",), labels=(row.label,)) for row in rows
+            Entry(row.id, row.id, row.patient, row.split, statements=(f"{row.label} rhythm",), labels=(row.label,))
+            for row in rows
         )
 
     def info(self) -> Mapping:

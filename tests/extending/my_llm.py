@@ -5,8 +5,8 @@ from pathlib import Path
 
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from anyecg.llms.tiny import TinyConfig, TinyLlama, train_tokenizer
 from anyecg.llms.base import LanguageModel
+from anyecg.llms.tiny import TinyConfig, TinyLlama, train_tokenizer
 
 
 class TinyQwen(TinyLlama):
@@ -23,7 +23,15 @@ class TinyQwen(TinyLlama):
     @classmethod
     def architecture(cls, cfg: TinyConfig, cache: Path | None = None, vocab: int | None = None) -> Qwen2Config:
         return Qwen2Config(
-            vocab_size=vocab or cfg.vocab, hidden_size=cfg.dim, num_hidden_layers=cfg.layers, num_attention_heads=cfg.heads,
-            num_key_value_heads=cfg.heads, intermediate_size=cfg.mlp, max_position_embeddings=cfg.context,
-            tie_word_embeddings=True, initializer_range=0.05, attn_implementation="sdpa", name_or_path="tiny_qwen",
+            vocab_size=vocab or cfg.vocab,
+            hidden_size=cfg.dim,
+            num_hidden_layers=cfg.layers,
+            num_attention_heads=cfg.heads,
+            num_key_value_heads=cfg.heads,
+            intermediate_size=cfg.mlp,
+            max_position_embeddings=cfg.context,
+            tie_word_embeddings=True,
+            initializer_range=0.05,
+            attn_implementation="sdpa",
+            name_or_path="tiny_qwen",
         )

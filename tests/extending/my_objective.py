@@ -40,7 +40,8 @@ class Collate:
         return Labelled(
             torch.from_numpy(np.stack([item.clips[0][0] for item in items])),
             torch.from_numpy(np.stack([item.lead_masks[0] for item in items])),
-            torch.tensor([self.answers.index(item.sample.answer) for item in items]), tuple(item.sample.id for item in items),
+            torch.tensor([self.answers.index(item.sample.answer) for item in items]),
+            tuple(item.sample.id for item in items),
         )
 
 
@@ -54,14 +55,20 @@ class Supervised(Objective):
         smoothing: float = 0.0
 
     def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
-        return Depends({"encoder": to_dict(experiment.encoder)}, frozenset({"encoder"}), (experiment.encoder.component,))
+        return Depends(
+            {"encoder": to_dict(experiment.encoder)}, frozenset({"encoder"}), (experiment.encoder.component,)
+        )
 
     def batches(self, job: StageJob) -> Batches:
         data, size = job.data, job.cfg.batch_size
         rng = np.random.default_rng(job.seed)
         order, counts = draw(data, job.cfg, 1.0, rng, lambda rows: np.ones(len(rows), bool), "can be used", job.split)
         dataset = QuestionDataset(
-            data.questions, range(len(data.questions)), data.stores, InputConfig(max_seconds=10), spec=job.model.encoder.input
+            data.questions,
+            range(len(data.questions)),
+            data.stores,
+            InputConfig(max_seconds=10),
+            spec=job.model.encoder.input,
         )
         return Batches(dataset, Plan(order, np.full(len(order) // size, size)), 1, Collate(self.answers(job)), counts)
 

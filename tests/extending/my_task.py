@@ -26,7 +26,9 @@ class Rhythm(Task):
     pools = ("rhythm_pool",)
     needs = "it asks for records labelled fast or slow"
     primary = "balanced_accuracy"
-    metrics = {"balanced_accuracy": "mean of the shares of fast and of slow rhythms recognised, 0 to 1; a constant answer gets 0.5"}
+    metrics = {
+        "balanced_accuracy": "mean of the shares of fast and of slow rhythms recognised, 0 to 1; a constant answer gets 0.5"
+    }
     groups = {"label": "label"}
 
     def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
@@ -38,10 +40,19 @@ class Rhythm(Task):
                     continue
                 for number in range(self.cfg.per_record):
                     text = chance(sources.seed, record, number).choice(QUESTIONS)
-                    yield split, ECGSample(
-                        id=f"rhythm/{record}/{number}", task=self.name, pool=self.pools[0], subset=store.summary["corpus"],
-                        patient=patient, records=(Window(record, 0.0, seconds),), evidence=(f"{label} rhythm",),
-                        conversation=(Turn("user", f"{MARKER}\n{text}"), Turn("assistant", f"It is {label}.")), meta={"label": label},
+                    yield (
+                        split,
+                        ECGSample(
+                            id=f"rhythm/{record}/{number}",
+                            task=self.name,
+                            pool=self.pools[0],
+                            subset=store.summary["corpus"],
+                            patient=patient,
+                            records=(Window(record, 0.0, seconds),),
+                            evidence=(f"{label} rhythm",),
+                            conversation=(Turn("user", f"{MARKER}\n{text}"), Turn("assistant", f"It is {label}.")),
+                            meta={"label": label},
+                        ),
                     )
 
     def parse(self, text: str, sample: ECGSample) -> str | None:

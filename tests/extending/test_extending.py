@@ -23,7 +23,9 @@ def write_ecgs(folder, patients=72, fs=250, seconds=10):
     rows, times = [], np.arange(fs * seconds) / fs
     for number in range(patients):
         label = ("slow", "fast")[number % 2]
-        beats = np.arange(rng.uniform(0, 0.5), seconds, 60 / (rng.normal(55, 3) if label == "slow" else rng.normal(110, 5)))
+        beats = np.arange(
+            rng.uniform(0, 0.5), seconds, 60 / (rng.normal(55, 3) if label == "slow" else rng.normal(110, 5))
+        )
         beat = sum(np.exp(-0.5 * ((times - at) / 0.02) ** 2) for at in beats)
         signal = beat[:, None] * rng.uniform(0.5, 1.5, len(LEADS)) + rng.normal(0, 0.02, (len(times), len(LEADS)))
         np.savetxt(folder / f"e{number:03}.csv", signal, "%.3f", ",", header=",".join(LEADS), comments="")
@@ -51,7 +53,9 @@ def run(project, *arguments):
 
 
 def accuracy(folder, view="signal"):
-    return json.loads((folder / "metrics.json").read_text())["tasks"]["rhythm"]["views"][view]["metrics"]["balanced_accuracy"]
+    return json.loads((folder / "metrics.json").read_text())["tasks"]["rhythm"]["views"][view]["metrics"][
+        "balanced_accuracy"
+    ]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """A fusion and its connector as another package would add them: MEIT's keys and values (arXiv 2403.04945), in one file.
 
-Each ECG is one vector, which the LLM's own projections turn into a key and a value a layer: without a position, seen by every
+Each ECG is one vector, which the LLM's own projections turn into a key and a value a layer: without a position, seen by
+every
 token of its question, never in the text's cache. For a Llama.
 """
 
@@ -43,12 +44,17 @@ def with_ecg(module, query, key, value, attention_mask, ecg=None, ecg_mask=None,
     """ecg `[B, M, d]`, ecg_mask bool `[B, M]`: one key and value an ECG in front of the text's."""
     if ecg is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-    k, v = (layer(ecg.to(query.dtype)).unflatten(-1, (-1, module.head_dim)).transpose(1, 2) for layer in (module.k_proj, module.v_proj))
+    k, v = (
+        layer(ecg.to(query.dtype)).unflatten(-1, (-1, module.head_dim)).transpose(1, 2)
+        for layer in (module.k_proj, module.v_proj)
+    )
     t, past = query.shape[2], key.shape[2] - query.shape[2]
     causal = torch.ones(t, key.shape[2], dtype=torch.bool, device=query.device).tril(past)[None, None]
     text = causal if attention_mask is None else causal & attention_mask
     mask = torch.cat([ecg_mask[:, None, None].expand(-1, -1, t, -1), text.expand(len(query), -1, -1, -1)], -1)
-    return sdpa_attention_forward(module, query, torch.cat([k, key], 2), torch.cat([v, value], 2), mask, is_causal=False, **kwargs)
+    return sdpa_attention_forward(
+        module, query, torch.cat([k, key], 2), torch.cat([v, value], 2), mask, is_causal=False, **kwargs
+    )
 
 
 AttentionInterface.register("ecg_kv", with_ecg)

@@ -14,7 +14,11 @@ from anyecg.types import ECG_ID, END_ID, START_ID, ConfigError, Turn
 from tests.conftest import MIXED, collator, fuse, make_item, make_model
 
 OUTSIDE = "tests.fusion.kv_outside:KeyValue"
-FITS = {"tokens": ["mlp", "resampler"], "cross": ["resampler", "mlp"], OUTSIDE: ["tests.fusion.kv_outside:PooledConnector"]}
+FITS = {
+    "tokens": ["mlp", "resampler"],
+    "cross": ["resampler", "mlp"],
+    OUTSIDE: ["tests.fusion.kv_outside:PooledConnector"],
+}
 EACH = [(fusion, connector) for fusion in [*sorted(fusions.table()), OUTSIDE] for connector in FITS[fusion]]
 LEARNS = ["encoder", "connector", "fusion", "markers", "llm"]
 
@@ -131,13 +135,17 @@ def test_recomputed_layers_have_the_same_gradients(each, mixed_items):
         found.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
     assert found[0].keys() == found[1].keys() and any(name.startswith("llm.") for name in found[0])
     for name, gradient in found[0].items():
-        torch.testing.assert_close(gradient, found[1][name], atol=1e-6, rtol=1e-5, msg=lambda message: f"{name}: {message}")
+        torch.testing.assert_close(
+            gradient, found[1][name], atol=1e-6, rtol=1e-5, msg=lambda message: f"{name}: {message}"
+        )
 
 
 def test_every_declared_parameter_learns(each, mixed_items):
     model = make_model(fusion=each[0], connector=each[1])  # as it is before training, gates closed
     counts = model.train_only(LEARNS)
-    assert sum(counts.values()) == sum(p.numel() for p in model.parameters() if p.requires_grad) and all(counts.values())
+    assert sum(counts.values()) == sum(p.numel() for p in model.parameters() if p.requires_grad) and all(
+        counts.values()
+    )
     model.train()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.3)
@@ -146,7 +154,10 @@ def test_every_declared_parameter_learns(each, mixed_items):
         model(collator(model)(mixed_items)).backward()
         optimizer.step()
     still = {name for name, p in model.named_parameters() if p.requires_grad and torch.equal(p, before[name])}
-    assert still <= {"encoder.norm.weight", "encoder.norm.bias"}  # only contrastive pre-training looks behind the final norm
+    assert still <= {
+        "encoder.norm.weight",
+        "encoder.norm.bias",
+    }  # only contrastive pre-training looks behind the final norm
 
 
 def test_nothing_is_read_back_from_the_device(model, mixed_items):
@@ -213,10 +224,12 @@ def test_a_connector_that_gives_something_else_is_refused():
         if connectors[connector].enters != fusions[fusion].enters:
             model = make_model(connector=connector, fusion=next(f for f in FITS if connector in FITS[f]))
             with pytest.raises(ConfigError, match="choose another connector or fusion"):
-                ECGLanguageModel(model.encoder, model.connector, fuse(model.encoder, model.connector, model.llm, fusion), model.llm)
+                ECGLanguageModel(
+                    model.encoder, model.connector, fuse(model.encoder, model.connector, model.llm, fusion), model.llm
+                )
             return
     raise AssertionError("no two differ")
 
 
 def test_mixed_items_hold_what_the_sweep_needs():
-    assert ((),) == tuple(clips for clips, _ in MIXED if not clips) and any(len(clips) > 1 for clips, _ in MIXED)
+    assert tuple(clips for clips, _ in MIXED if not clips) == ((),) and any(len(clips) > 1 for clips, _ in MIXED)

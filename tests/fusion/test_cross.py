@@ -39,7 +39,9 @@ def test_a_token_sees_the_ecgs_before_it(attends):
             changed = dataclasses.replace(batch, clips=batch.clips.clone())
             changed.clips[clip] = torch.rand_like(changed.clips[clip])
             moved = (model.fusion(model.llm, changed, model.encode(changed))[0] != states).any(-1)
-            assert not moved[: ends[ecg]].any() and moved[ends[ecg] :].all()  # later ones also by way of the LLM's own attention
+            assert (
+                not moved[: ends[ecg]].any() and moved[ends[ecg] :].all()
+            )  # later ones also by way of the LLM's own attention
     numbers = torch.tensor([[0, 0, 1, 1, 1, 2, 2**31 - 1]])
     model.fusion._by_row = lambda *_: (torch.zeros(1, 7, model.llm.dim), numbers)
     with model.fusion.beside(model.llm, batch, model.encode(batch)) as seen:
@@ -62,7 +64,9 @@ def test_tokens_of_records_of_any_length_stand_in_their_rows(mixed_items):
     assert padded.shape[1] == max(map(sum, sizes))
     for row, records in enumerate(sizes):
         assert torch.equal(padded[row, : sum(records)], tokens[start : start + sum(records)])
-        assert numbers[row, : sum(records)].tolist() == [number for number, size in enumerate(records) for _ in range(size)]
+        assert numbers[row, : sum(records)].tolist() == [
+            number for number, size in enumerate(records) for _ in range(size)
+        ]
         assert not padded[row, sum(records) :].any() and (numbers[row, sum(records) :] > 10**9).all()
         start += sum(records)
 
@@ -87,14 +91,20 @@ def test_a_block_is_flamingos():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family(load, family):  # noqa: F811
-    """Its layers are found by structure: states are the library's at first, then differ behind the ECG alone; answers in a batch are those alone."""
+    """Its layers are found by structure: states are the library's at first, then differ behind the ECG alone;
+    answers in a batch are those alone.
+    """
     llm = load(family, tuning="none").eval()
     encoder = make_model().encoder.eval()
     connector = make_model(connector="resampler").connector.__class__
     joint = connector(connector.Config(latents=3), encoder.dim, llm.dim).eval()
     model = ECGLanguageModel(encoder, joint, fuse(encoder, joint, llm, "cross", every=2), llm).eval()
     assert len(model.fusion.blocks) == 1
-    items = [make_item("a", (1,), "yes", "Why?"), make_item("b", (2, 1), "no", "What?"), make_item("c", (), "no", "What is that?")]
+    items = [
+        make_item("a", (1,), "yes", "Why?"),
+        make_item("b", (2, 1), "no", "What?"),
+        make_item("c", (), "no", "What is that?"),
+    ]
     batch, ask = collator(model)(items), collator(model, generate=True)
     with torch.no_grad():
         plain = llm.hidden(model.embed(batch))
@@ -104,7 +114,11 @@ def test_every_family(load, family):  # noqa: F811
         plain = llm.hidden(model.embed(batch))
         states = model.fusion(llm, batch, model.encode(batch))
     end = (batch.input_ids[0] == END_ID).nonzero()[0].item()
-    assert torch.equal(states[0, :end], plain[0, :end]) and (states[0, end:] != plain[0, end:]).any(-1).all() and torch.equal(states[2], plain[2])
+    assert (
+        torch.equal(states[0, :end], plain[0, :end])
+        and (states[0, end:] != plain[0, end:]).any(-1).all()
+        and torch.equal(states[2], plain[2])
+    )
     assert [p.text for p in model.answer(ask(items), 6)] == [model.answer(ask([item]), 6)[0].text for item in items]
 
 

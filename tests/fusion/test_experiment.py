@@ -28,7 +28,10 @@ def test_in_the_place_of_the_recipe_s_fusion_on_the_command_line():
     assert config.load(RECIPE, ["fusion=cross"]).connector.name == "mlp"
     with pytest.raises(ConfigError, match="no fusion is called 'crossed'.*did you mean 'cross'"):
         config.load(RECIPE, ["fusion=crossed"])
-    with pytest.raises(ConfigError, match="connector: 'tests.fusion.kv_outside:PooledConnector' gives 'kv' and the fusion 'tokens' takes 'tokens'"):
+    with pytest.raises(
+        ConfigError,
+        match="connector: 'tests.fusion.kv_outside:PooledConnector' gives 'kv' and the fusion 'tokens' takes 'tokens'",
+    ):
         config.load(RECIPE, ["connector=tests.fusion.kv_outside:PooledConnector"])
 
 
@@ -43,14 +46,30 @@ def test_the_papers_scale_is_planned_without_its_weights():
     assert {p.device.type for p in model.parameters()} == {"meta"} and len(model.fusion.blocks) == 8
     counts = {group: sum(p.numel() for p in named.values()) for group, named in model.groups().items()}
     block = 2 * 4096 * 512 + 4096 * 1024 + 2 * 4096 * 16384 + 6 * 4096 + 2
-    assert counts["fusion"] == 8 * block + 16 * 4096 and counts["markers"] == 8192 and counts["llm_weights"] == 8_030_261_248
+    assert (
+        counts["fusion"] == 8 * block + 16 * 4096
+        and counts["markers"] == 8192
+        and counts["llm_weights"] == 8_030_261_248
+    )
     stages = {stage.name: stage for stage in project(experiment).stages}
-    assert stages["stage1"].trains["fusion"] == counts["fusion"] and stages["stage1"].cost.tokens < 100  # an ECG is two positions
+    assert (
+        stages["stage1"].trains["fusion"] == counts["fusion"] and stages["stage1"].cost.tokens < 100
+    )  # an ECG is two positions
 
 
 @pytest.mark.slow
 def test_it_runs_to_its_table(small_cache, tmp_path):
-    experiment = config.load(CROSS, [*SMALL, f"cache={small_cache}", f"output={tmp_path}", "evaluation.tasks=[multi_ecg]", "evaluation.limit=8", "evaluation.bootstrap=5"])
+    experiment = config.load(
+        CROSS,
+        [
+            *SMALL,
+            f"cache={small_cache}",
+            f"output={tmp_path}",
+            "evaluation.tasks=[multi_ecg]",
+            "evaluation.limit=8",
+            "evaluation.bootstrap=5",
+        ],
+    )
     folder = run(experiment, "cross")
     facts = json.loads((folder / "stages/stage1/stage.json").read_text())
     assert facts["trainable"]["fusion"] > 0 and (folder / "table.md").exists()

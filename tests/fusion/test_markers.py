@@ -18,5 +18,7 @@ def test_markers_are_as_large_as_the_text_and_not_as_its_special_tokens():
     of_all = table.detach().std(dim=1).mean().item()
     assert model.llm.embedding_scale().item() == pytest.approx(of_all, rel=1e-5)
     torch.manual_seed(0)
-    scale = torch.stack([fuse(model.encoder, model.connector, model.llm).markers.detach() for _ in range(20)]).std().item()
+    scale = (
+        torch.stack([fuse(model.encoder, model.connector, model.llm).markers.detach() for _ in range(20)]).std().item()
+    )
     assert scale == pytest.approx(of_all, rel=0.1) and markers.shape == (2, model.llm.dim)

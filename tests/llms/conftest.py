@@ -3,16 +3,18 @@
 import pytest
 import torch
 import transformers
-from tests.llms.families import FAMILIES, TEXTS
 from transformers import AutoModelForCausalLM
 
 from anyecg.llms.hf import HFConfig, HFLanguageModel
 from anyecg.llms.tiny import train_tokenizer
+from tests.llms.families import FAMILIES, TEXTS
 
 
 @pytest.fixture(scope="session")
 def family_folder(tmp_path_factory):
-    """family -> a folder with random weights (wide enough that logits differ) and a trained tokenizer without template."""
+    """family -> a folder with random weights (wide enough that logits differ) and a trained tokenizer without
+    template.
+    """
     tokenizer = train_tokenizer(TEXTS, 400, 128)
     tokenizer.chat_template = None
     folders = {}

@@ -1,4 +1,6 @@
-"""A pass without a cache: the library's states for every family, nothing looked up on the device, no patch of the library."""
+"""A pass without a cache: the library's states for every family, nothing looked up on the device, no patch of the
+library.
+"""
 
 import pytest
 import torch

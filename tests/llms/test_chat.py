@@ -30,7 +30,8 @@ LLAMA3 = (
     "'<assistant>\n\n' + message['content'] | trim + '<eos>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}"
     "{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<user>assistant<assistant>\n\n' }}{% endif %}"
 )
-THINKING = (  # Qwen3: the last answer is led by empty thoughts, which the generation prompt writes when told not to think
+# Qwen3: the last answer is led by empty thoughts, which the generation prompt writes when told not to think
+THINKING = (
     "{% for m in messages %}<user>{{ m.role }}\n{% if m.role == 'assistant' and loop.last %}<think>\n\n</think>\n\n{% endif %}"
     "{{ m.content }}<eos>\n{% endfor %}{% if add_generation_prompt %}<user>assistant\n"
     "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
@@ -60,7 +61,9 @@ def spell(chat, segments):
 
 def written(chat, talk, prompt):
     turns = [{"role": turn.role, "content": turn.text} for turn in talk]
-    return chat.tokenizer.apply_chat_template(turns, chat_template=chat.template, tokenize=False, add_generation_prompt=prompt)
+    return chat.tokenizer.apply_chat_template(
+        turns, chat_template=chat.template, tokenize=False, add_generation_prompt=prompt
+    )
 
 
 def test_pieces_are_the_templates_text(chat):
@@ -74,7 +77,10 @@ def test_pieces_are_the_templates_text(chat):
 
 def test_every_answer_is_learned_with_its_end(chat):
     answers = [segment for segment in chat.segments(TALK) if segment.answer]
-    assert [chat.tokenizer.decode(answer.ids).strip() for answer in answers] == ["PVC from 3.7s to 4.5s<eos>", "normal axis<eos>"]
+    assert [chat.tokenizer.decode(answer.ids).strip() for answer in answers] == [
+        "PVC from 3.7s to 4.5s<eos>",
+        "normal axis<eos>",
+    ]
     assert chat.stop == [chat.tokenizer.eos_token_id]
 
 
@@ -116,7 +122,9 @@ def test_a_template_that_thinks(tokenizer):
     tokenizer = pickle.loads(pickle.dumps(tokenizer))
     tokenizer.chat_template = THINKING
     chat = Chat(tokenizer)
-    assert spell(chat, chat.segments(TALK[:2])).endswith("assistant\n<think>\n\n</think>\n\nPVC from 3.7s to 4.5s<eos>\n")
+    assert spell(chat, chat.segments(TALK[:2])).endswith(
+        "assistant\n<think>\n\n</think>\n\nPVC from 3.7s to 4.5s<eos>\n"
+    )
     assert spell(chat, chat.segments(TALK[:1], for_generation=True)).endswith("</think>\n\n")
     with pytest.raises(ConfigError, match="rewrites.*llm.chat: plain"):  # it drops the thoughts of earlier answers
         chat.segments(TALK)
@@ -138,20 +146,37 @@ def test_a_template_that_refuses_raises(tokenizer):
 
 
 def test_a_tokenizer_that_begins_each_piece_with_a_blank():
-    """SentencePiece's dummy blank: a conversation is read piece by piece, so that each piece has one, where the rendered text has it once.
+    """SentencePiece's dummy blank: a conversation is read piece by piece, so that each piece has one, where the
+    rendered text has it once.
 
-    It stays: what follows the LLM's own "[INST] " is "▁words" in the rendered text too, which no cut at the blank could give. What
+    It stays: what follows the LLM's own "[INST] " is "▁words" in the rendered text too, which no cut at the blank could
+    give. What
     counts is that training and generation have the same tokens, and that the words are whole.
     """
     words = "sinus rhythm what is this ecg report normal user assistant".split()
-    vocabulary = {token: id for id, token in enumerate(["<unk>", "<s>", "</s>", "▁", *(f"▁{w}" for w in words), *words, *":\nUA."])}
-    backend = Tokenizer(models.Unigram([(token, -1.0 if token.startswith("▁") and len(token) > 1 else -3.0) for token in vocabulary], unk_id=0))
+    vocabulary = {
+        token: id
+        for id, token in enumerate(["<unk>", "<s>", "</s>", "▁", *(f"▁{w}" for w in words), *words, *":\nUA."])
+    }
+    backend = Tokenizer(
+        models.Unigram(
+            [(token, -1.0 if token.startswith("▁") and len(token) > 1 else -3.0) for token in vocabulary], unk_id=0
+        )
+    )
     backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
     backend.decoder = decoders.Metaspace(prepend_scheme="first")
     chat = Chat(PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>"))
-    turns = [Turn("user", f"{MARKER} what is this"), Turn("assistant", "sinus rhythm"), Turn("user", "is this normal"), Turn("assistant", "normal ecg")]
+    turns = [
+        Turn("user", f"{MARKER} what is this"),
+        Turn("assistant", "sinus rhythm"),
+        Turn("user", "is this normal"),
+        Turn("assistant", "normal ecg"),
+    ]
     ids = lambda pieces: [id for piece in pieces for id in (piece.ids or (-1,))]  # noqa: E731
     trained, asked = ids(chat.segments(turns)), ids(chat.segments(turns, for_generation=True))
     assert trained[: len(asked)] == asked and vocabulary["▁what"] in asked and vocabulary["▁sinus"] in asked
     (answer,) = [piece.ids for piece in chat.segments(turns[:2]) if piece.answer]
-    assert chat.tokenizer.decode(answer, skip_special_tokens=True).strip() == "sinus rhythm" and answer[-1] == vocabulary["</s>"]
+    assert (
+        chat.tokenizer.decode(answer, skip_special_tokens=True).strip() == "sinus rhythm"
+        and answer[-1] == vocabulary["</s>"]
+    )

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.llms.families import FAMILIES, KNOWN
 from transformers import AutoModelForCausalLM
 
 from anyecg.types import ConfigError, DataError
+from tests.llms.families import FAMILIES, KNOWN
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -65,12 +65,16 @@ def test_gradient_checkpointing_changes_no_gradient(load):
 
 @pytest.mark.parametrize("family", KNOWN)
 def test_a_frozen_model_recomputes_in_eval_mode(load, family):
-    """Dropout stays off, and the library's own switch does nothing there: fewer activations are kept, the gradients are the same."""
+    """Dropout stays off, and the library's own switch does nothing there: fewer activations are kept, the gradients
+    are the same.
+    """
     found = []
     for switch in (False, True):
         llm, kept = load(family, tuning="none", gradient_checkpointing=switch).eval(), []
         embeds = torch.randn(2, 6, llm.dim, generator=torch.Generator().manual_seed(0)).requires_grad_()
-        with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: kept.append(tensor.numel()) or tensor, lambda tensor: tensor
+        ):
             loss = llm.hidden(embeds).square().sum()
         ran = []
         for module in llm.modules():
@@ -94,7 +98,9 @@ def test_bfloat16_weights_take_float32_embeddings(load):
 def test_generation_stops_at_the_end_token(load):
     llm = load("Llama", tuning="none").eval()
     stop = llm.chat.stop[0]
-    llm.head = lambda hidden: torch.nn.functional.one_hot(torch.full((len(hidden),), stop), len(llm.tokenizer))  # whatever it reads, it ends
+    llm.head = lambda hidden: torch.nn.functional.one_hot(
+        torch.full((len(hidden),), stop), len(llm.tokenizer)
+    )  # whatever it reads, it ends
     assert llm.generate(torch.randn(2, 4, llm.dim), torch.ones(2, 4), 20) == ["", ""]
 
 
@@ -102,12 +108,22 @@ def test_generation_stops_at_the_end_token(load):
 def test_answers_are_the_librarys_where_rows_end_at_different_tokens(load, family):
     """Rows that have ended are dropped from the batch, which the library's own loop computes to the last."""
     llm = load(family, tuning="none").eval()
-    embeds, mask = torch.randn(6, 9, llm.dim, generator=torch.Generator().manual_seed(3)), torch.ones(6, 9, dtype=torch.bool)
+    embeds, mask = (
+        torch.randn(6, 9, llm.dim, generator=torch.Generator().manual_seed(3)),
+        torch.ones(6, 9, dtype=torch.bool),
+    )
     mask[2, :4] = mask[4, :1] = False
-    told = llm.lm.generate(inputs_embeds=embeds, attention_mask=mask.long(), max_new_tokens=12, eos_token_id=llm.tokenizer.vocab_size + 9)
-    llm.stops = sorted({int(told[0, 1]), int(told[1, 3]), int(told[2, 0]), int(told[3, 6])})  # so that rows end early and late
+    told = llm.lm.generate(
+        inputs_embeds=embeds, attention_mask=mask.long(), max_new_tokens=12, eos_token_id=llm.tokenizer.vocab_size + 9
+    )
+    llm.stops = sorted(
+        {int(told[0, 1]), int(told[1, 3]), int(told[2, 0]), int(told[3, 6])}
+    )  # so that rows end early and late
     ids = llm.lm.generate(inputs_embeds=embeds, attention_mask=mask.long(), max_new_tokens=12, eos_token_id=llm.stops)
-    texts = [text.strip() for text in llm.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)]
+    texts = [
+        text.strip()
+        for text in llm.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    ]
     assert llm.generate(embeds, mask, 12) == texts
 
 

@@ -1,4 +1,6 @@
-"""LLMs that cannot be used as they are: said when they are loaded, or mended; never a wrong logit, never a traceback after training."""
+"""LLMs that cannot be used as they are: said when they are loaded, or mended; never a wrong logit, never a traceback
+after training.
+"""
 
 import json
 import shutil
@@ -8,20 +10,29 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from tests.llms.families import LLAMA
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from anyecg.llms.hf import HFConfig, HFLanguageModel
 from anyecg.llms.tiny import TEMPLATE
 from anyecg.types import ConfigError, Turn
+from tests.llms.families import LLAMA
 
 PER_LAYER = LLAMA | dict(num_hidden_layers=4, hidden_size_per_layer_input=8, num_kv_shared_layers=2, sliding_window=32,
                          layer_types=["sliding_attention", "full_attention"] * 2)  # fmt: skip
 UNFIT = {
-    "Gemma3nText": (PER_LAYER | dict(activation_sparsity_pattern=[0.0] * 4, laurel_rank=4, altup_num_inputs=2), "embeds token ids anew"),
+    "Gemma3nText": (
+        PER_LAYER | dict(activation_sparsity_pattern=[0.0] * 4, laurel_rank=4, altup_num_inputs=2),
+        "embeds token ids anew",
+    ),
     "Gemma4Text": (PER_LAYER | dict(global_head_dim=8), "embeds token ids anew"),
-    "Llama4Text": (LLAMA | dict(intermediate_size_mlp=48, num_local_experts=2), "does not name its body and its head apart"),
-    "ModernBertDecoder": (dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48), r"more than one product.*lm_head.dense.weight"),
+    "Llama4Text": (
+        LLAMA | dict(intermediate_size_mlp=48, num_local_experts=2),
+        "does not name its body and its head apart",
+    ),
+    "ModernBertDecoder": (
+        dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48),
+        r"more than one product.*lm_head.dense.weight",
+    ),
 }
 
 
@@ -44,7 +55,9 @@ def test_a_family_whose_logits_would_be_others_is_refused(family, family_folder,
     settings, words = UNFIT[family]
     sizes = dict(vocab_size=320, pad_token_id=0, bos_token_id=1, eos_token_id=2)
     extra = {"vocab_size_per_layer_input": 320} if "hidden_size_per_layer_input" in settings else {}
-    AutoModelForCausalLM.from_config(getattr(transformers, f"{family}Config")(**sizes, **settings, **extra)).save_pretrained(tmp_path)
+    AutoModelForCausalLM.from_config(
+        getattr(transformers, f"{family}Config")(**sizes, **settings, **extra)
+    ).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(family_folder("Llama")).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match=f"cannot be used: .*{words}"):
         opened(tmp_path)
@@ -59,7 +72,9 @@ def test_a_pad_token_without_an_embedding_is_not_fed(folder):
     llm = opened(folder)
     assert llm.tokenizer.pad_token_id >= rows > llm.pad and llm.pad in llm.stops
     embeds, mask = torch.randn(4, 6, llm.dim, generator=torch.Generator().manual_seed(0)), torch.ones(4, 6)
-    told = llm.lm.generate(inputs_embeds=embeds, attention_mask=mask.long(), max_new_tokens=6, eos_token_id=llm.tokenizer.vocab_size + 99)
+    told = llm.lm.generate(
+        inputs_embeds=embeds, attention_mask=mask.long(), max_new_tokens=6, eos_token_id=llm.tokenizer.vocab_size + 99
+    )
     llm.stops = [int(told[0, 1]), int(told[1, 4])]  # ordinary words end some rows
     answers = llm.generate(embeds, mask, 6)
     assert answers == [llm.generate(embeds[row : row + 1], mask[:1], 6)[0] for row in range(4)]
@@ -82,15 +97,23 @@ def test_template_tokens_without_an_embedding_are_refused(folder):
     tokenizer.add_special_tokens({"extra_special_tokens": [f"<turn {n}>" for n in range(400 - len(tokenizer) + 2)]})
     tokenizer.chat_template = TEMPLATE.replace("<assistant>", tokenizer.convert_ids_to_tokens(len(tokenizer) - 1))
     tokenizer.save_pretrained(folder)
-    with pytest.raises(ConfigError, match=r"chat template of .* has no row for: '<turn \d+>' \(\d+\); set llm.chat: plain"):
+    with pytest.raises(
+        ConfigError, match=r"chat template of .* has no row for: '<turn \d+>' \(\d+\); set llm.chat: plain"
+    ):
         opened(folder)
     assert opened(folder, chat="plain").chat.segments([Turn("user", "a"), Turn("assistant", "b")])
 
 
 def test_a_checkpoint_without_one_of_its_weights_is_refused(folder):
     weights = load_file(folder / "model.safetensors")
-    save_file({name: value for name, value in weights.items() if "layers.1.self_attn.q_proj" not in name}, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ConfigError, match="lacks 1 of the model's weights, such as model.layers.1.self_attn.q_proj.weight"):
+    save_file(
+        {name: value for name, value in weights.items() if "layers.1.self_attn.q_proj" not in name},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    with pytest.raises(
+        ConfigError, match="lacks 1 of the model's weights, such as model.layers.1.self_attn.q_proj.weight"
+    ):
         opened(folder)
 
 

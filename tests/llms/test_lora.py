@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.llms.families import HEADS, KNOWN, LAYERS, WIDTH
 
 from anyecg.llms.lora import LoRAConfig, projections, query_key_rows
 from anyecg.types import CheckpointError, ConfigError
+from tests.llms.families import HEADS, KNOWN, LAYERS, WIDTH
 
 FUSED = ["GPT2", "GPTNeoX", "Bloom"]
 
@@ -109,7 +109,9 @@ def test_the_adapter_is_a_peft_folder(load, family_folder, tmp_path):
     llm.save_tuned(tmp_path)
     size = sum(file.stat().st_size for file in (tmp_path / "adapter").iterdir())
     assert size < 50_000  # no embeddings in it
-    reference = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(family_folder("Llama")), tmp_path / "adapter")
+    reference = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(family_folder("Llama")), tmp_path / "adapter"
+    )
     ids = torch.tensor([[5, 6, 7]])
     with torch.inference_mode():
         expected = reference.eval()(input_ids=ids).logits[0]

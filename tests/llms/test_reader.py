@@ -3,7 +3,6 @@
 import importlib.util
 
 import pytest
-from tests.llms.families import TEXTS
 from transformers import AutoModelForCausalLM
 
 from anyecg.llms import llms
@@ -12,6 +11,7 @@ from anyecg.llms.hf import HFConfig, HFLanguageModel
 from anyecg.llms.smollm2 import SmolLM2, SmolLM2Config
 from anyecg.llms.tiny import TinyConfig, TinyLlama
 from anyecg.types import ConfigError, Turn
+from tests.llms.families import TEXTS
 
 TALK = [Turn("user", "ECG 1: <ecg>\nECG 2: <ecg>\nWhat changed?"), Turn("assistant", "PVC from 3.7s to 4.5s")]
 

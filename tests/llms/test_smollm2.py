@@ -50,7 +50,12 @@ def test_it_answers(cache):
 @pytest.mark.slow
 def test_its_own_template(cache):
     llm = SmolLM2(SmolLM2Config(), cache=cache)
-    talk = [Turn("user", "<ecg>\nReport <|im_end|>"), Turn("assistant", "PVC"), Turn("user", "Sure?"), Turn("assistant", "Yes")]
+    talk = [
+        Turn("user", "<ecg>\nReport <|im_end|>"),
+        Turn("assistant", "PVC"),
+        Turn("user", "Sure?"),
+        Turn("assistant", "Yes"),
+    ]
     segments = llm.chat.segments(talk)
     ids = [id for segment in segments for id in segment.ids]
     end = llm.tokenizer.convert_tokens_to_ids("<|im_end|>")

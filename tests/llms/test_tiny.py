@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.llms.families import TEXTS
 
 from anyecg.llms import llms
 from anyecg.llms.tiny import TinyConfig, TinyLlama
 from anyecg.types import CheckpointError, ConfigError
+from tests.llms.families import TEXTS
 
 SMALL = TinyConfig(dim=32, layers=2, heads=2, mlp=48, context=64)
 

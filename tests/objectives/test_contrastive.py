@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from anyecg.text_encoders.lexical import LexicalEncoder
-from anyecg.objectives import contrastive
 from anyecg.config.schema import StageConfig
 from anyecg.data.dataset.data import Data
+from anyecg.objectives import contrastive
 from anyecg.objectives.contrastive import PairCollator, PairData, drop_leads, sigmoid_loss
+from anyecg.text_encoders.lexical import LexicalEncoder
 from anyecg.types import AnyECGError, ConfigError
 from tests.conftest import make_item
 
@@ -159,21 +159,32 @@ def test_which_pairs_meet_is_chance(small_data, tmp_path):
 
 
 def test_a_batch_is_a_micro_batch_or_the_whole_step_whatever_the_devices(small_data, tmp_path):
-    whole, shared, cut = paired(small_data, tmp_path), paired(small_data, tmp_path, devices=4), paired(small_data, tmp_path, micro_batch=8)
-    assert [made.accumulate for made in (whole, shared, cut)] == [1, 1, 2] and [len(made.plan[0]) for made in (whole, shared, cut)] == [16, 4, 8]
+    whole, shared, cut = (
+        paired(small_data, tmp_path),
+        paired(small_data, tmp_path, devices=4),
+        paired(small_data, tmp_path, micro_batch=8),
+    )
+    assert [made.accumulate for made in (whole, shared, cut)] == [1, 1, 2] and [
+        len(made.plan[0]) for made in (whole, shared, cut)
+    ] == [16, 4, 8]
     assert whole.plan.rows.tolist() == shared.plan.rows.tolist() == cut.plan.rows.tolist()
 
 
 @pytest.mark.parametrize("pool", ["multi_ecg", "localization_long"])
 def test_a_pool_without_pairs_is_refused(small_data, tmp_path, pool):
-    with pytest.raises(ConfigError, match=f"of the pool {pool} is about one ECG of at most one clip that has a report.*stages"):
+    with pytest.raises(
+        ConfigError, match=f"of the pool {pool} is about one ECG of at most one clip that has a report.*stages"
+    ):
         paired(small_data, tmp_path, tasks={pool: 1})
 
 
 def test_a_long_recording_and_one_without_a_report_are_no_pairs(tmp_path):
     items = pairs(["Sinus rhythm", "Atrial fibrillation", ""])
     seconds = {0: 10.0, 1: 60.0, 2: 10.0}
-    samples = [replace(item.sample, pool="report", records=(replace(item.sample.records[0], record=str(n)),)) for n, item in enumerate(items)]
+    samples = [
+        replace(item.sample, pool="report", records=(replace(item.sample.records[0], record=str(n)),))
+        for n, item in enumerate(items)
+    ]
 
     class Questions(list):
         def distinct(self, name):
@@ -182,7 +193,11 @@ def test_a_long_recording_and_one_without_a_report_are_no_pairs(tmp_path):
         def select(self, **wanted):
             return np.arange(len(self))
 
-    stores = SimpleNamespace(fs=100.0, seconds=lambda window: seconds[int(window.record)], read=lambda window: (np.ones((12, 1000), np.float32), np.ones(12, bool)))
+    stores = SimpleNamespace(
+        fs=100.0,
+        seconds=lambda window: seconds[int(window.record)],
+        read=lambda window: (np.ones((12, 1000), np.float32), np.ones(12, bool)),
+    )
     loader = paired(Data(stores, Questions(samples), ""), tmp_path, samples=4, batch_size=4)
     assert loader.plan.rows.tolist() == [0, 0, 0, 0] and list(loader.skipped.values()) == [2]
 
@@ -202,4 +217,6 @@ def test_logits_are_float32_in_16_bits():
     exact = sigmoid_loss(*(value.float() for value in half), report, scale, bias)
     with torch.autocast("cpu", torch.bfloat16):
         assert sigmoid_loss(*half, report, scale.bfloat16(), bias.bfloat16()).dtype == torch.float32
-        torch.testing.assert_close(sigmoid_loss(*half, report, scale.bfloat16(), bias.bfloat16()), exact, rtol=1e-6, atol=0)
+        torch.testing.assert_close(
+            sigmoid_loss(*half, report, scale.bfloat16(), bias.bfloat16()), exact, rtol=1e-6, atol=0
+        )

@@ -22,18 +22,31 @@ LIGHT = MaskedConfig(width=32, layers=1, heads=2)
 
 def stage(model=None, settings=LIGHT, **more):
     model = model or make_model(dropout=0.0)
-    return MaskedStage(model, StageConfig(objective="masked", trains=["encoder"], **{"tasks": {"report": 1}} | more), 4, settings)
+    return MaskedStage(
+        model, StageConfig(objective="masked", trains=["encoder"], **{"tasks": {"report": 1}} | more), 4, settings
+    )
 
 
 def waves(n=8, seed=0):
-    """Sines of one frequency and phase a clip, in every lead with a sign of its own: a hidden patch follows from the others."""
+    """Sines of one frequency and phase a clip, in every lead with a sign of its own: a hidden patch follows from the
+    others.
+    """
     rng = np.random.default_rng(seed)
     t = np.arange(1000) / 100
-    made = [np.sin(2 * np.pi * rng.uniform(0.8, 1.6) * t + rng.uniform(0, 6.28))[None] * np.where(np.arange(12) % 2, 1, -1)[:, None] for _ in range(n)]
-    return ClipBatch(torch.tensor(np.stack(made), dtype=torch.float32), torch.ones(n, 12, dtype=torch.bool), tuple("abcdefgh"[:n]))
+    made = [
+        np.sin(2 * np.pi * rng.uniform(0.8, 1.6) * t + rng.uniform(0, 6.28))[None]
+        * np.where(np.arange(12) % 2, 1, -1)[:, None]
+        for _ in range(n)
+    ]
+    return ClipBatch(
+        torch.tensor(np.stack(made), dtype=torch.float32), torch.ones(n, 12, dtype=torch.bool), tuple("abcdefgh"[:n])
+    )
 
 
-@pytest.mark.parametrize("encoder", [{"encoder": "vit"}, {"encoder": "vit", "stem": 4}, {"encoder": "vit", "mask_absent": True}, {"encoder": "timm"}])
+@pytest.mark.parametrize(
+    "encoder",
+    [{"encoder": "vit"}, {"encoder": "vit", "stem": 4}, {"encoder": "vit", "mask_absent": True}, {"encoder": "timm"}],
+)
 def test_nothing_of_a_hidden_patch_reaches_the_encoder(encoder):
     """Not through its token, nor through convolutions that look over a patch's edge."""
     model = make_model(dropout=0.0, **encoder).eval()
@@ -52,7 +65,9 @@ def test_nothing_of_a_hidden_patch_reaches_the_encoder(encoder):
 def test_all_patches_seen_are_what_the_encoder_makes_of_a_clip():
     model, batch = make_model(dropout=0.0).eval(), waves(2)
     everything = torch.arange(60).expand(2, -1)
-    torch.testing.assert_close(model.encoder.encode_seen(batch.clips, batch.lead_mask, everything), model.encoder(batch.clips, batch.lead_mask))
+    torch.testing.assert_close(
+        model.encoder.encode_seen(batch.clips, batch.lead_mask, everything), model.encoder(batch.clips, batch.lead_mask)
+    )
 
 
 def test_only_hidden_patches_of_leads_that_are_there_count():
@@ -63,7 +78,9 @@ def test_only_hidden_patches_of_leads_that_are_there_count():
     present[2] = False
     hidden = torch.ones(3, 60, dtype=torch.bool).scatter(1, seen, False) & present
     loss = masked_loss(completed, targets, seen, present)
-    plain = [((completed[n] - targets[n]) ** 2)[hidden[n]].mean() if hidden[n].any() else torch.tensor(0.0) for n in range(3)]
+    plain = [
+        ((completed[n] - targets[n]) ** 2)[hidden[n]].mean() if hidden[n].any() else torch.tensor(0.0) for n in range(3)
+    ]
     torch.testing.assert_close(loss, sum(plain) / 3)
     loss.backward()
     assert torch.equal(completed.grad.abs().sum(-1) > 0, hidden)
@@ -93,7 +110,14 @@ def test_a_patch_is_scaled_by_itself_and_a_flat_one_is_zero():
 def test_the_loss_falls_and_the_encoder_and_the_heads_alone_learn():
     torch.manual_seed(0)
     module = stage()
-    assert {name.split(".")[0] for name in module.own_parameters()} == {"join", "blank", "time", "lead", "decoder", "complete"}
+    assert {name.split(".")[0] for name in module.own_parameters()} == {
+        "join",
+        "blank",
+        "time",
+        "lead",
+        "decoder",
+        "complete",
+    }
     assert set(module.trainable) == {"encoder", "heads"}
     before = {name: p.detach().clone() for name, p in module.named_parameters()}
     optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=3e-3)
@@ -121,7 +145,11 @@ def test_a_clip_is_one_of_a_questions_ecgs_and_another_at_each_visit(small_data)
     again = one.dataset[3]
     assert np.array_equal(again[0], one.dataset[3][0]) and np.array_equal(again[0], shared.dataset[3][0])
     rows = one.dataset.rows
-    row = next(row for row in np.unique(rows) if (rows == row).sum() > 2 and small_data.questions[int(row)].pool == "localization_long")
+    row = next(
+        row
+        for row in np.unique(rows)
+        if (rows == row).sum() > 2 and small_data.questions[int(row)].pool == "localization_long"
+    )
     clips = {one.dataset[int(visit)][0].tobytes() for visit in np.flatnonzero(rows == row)[:8]}
     assert len(clips) > 1
 
@@ -154,11 +182,16 @@ def test_its_key_holds_the_encoder_and_no_text():
 
     base = keys()
     assert list(base) == ["language", "masked", "contrastive", "stage1", "stage2", "stage3"]
-    assert keys("llm.vocab=600", "text_encoder.dim=32", "connector=linear", "stages.masked.micro_batch=2")["masked"] == base["masked"]
+    assert (
+        keys("llm.vocab=600", "text_encoder.dim=32", "connector=linear", "stages.masked.micro_batch=2")["masked"]
+        == base["masked"]
+    )
     for override in ("encoder.stem=10", "stages.masked.objective.hidden=0.5", "seed=1"):
         assert keys(override)["masked"] != base["masked"]
     recipe = {one.name: one.key for one in plan(config.load("experiments/anyecg_chat.yaml", SMALL), "data")}
-    assert recipe["contrastive"] != base["contrastive"] and recipe["language"] == base["language"]  # its parent trained the encoder
+    assert (
+        recipe["contrastive"] != base["contrastive"] and recipe["language"] == base["language"]
+    )  # its parent trained the encoder
 
 
 def test_it_is_planned():
@@ -170,5 +203,10 @@ def test_it_is_planned():
 
 def test_settings_that_cannot_be_meant():
     with pytest.raises(ConfigError) as error:
-        config.load(EXPERIMENT, ["stages.masked.objective.hidden=1", "stages.masked.view=text", "stages.contrastive.tokens=null"])
-    assert "stages.masked.objective.hidden: above 0 and below 1" in str(error.value) and "stages.masked.view: a masked stage needs the ECG itself" in str(error.value)
+        config.load(
+            EXPERIMENT,
+            ["stages.masked.objective.hidden=1", "stages.masked.view=text", "stages.contrastive.tokens=null"],
+        )
+    assert "stages.masked.objective.hidden: above 0 and below 1" in str(
+        error.value
+    ) and "stages.masked.view: a masked stage needs the ECG itself" in str(error.value)

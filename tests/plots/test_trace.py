@@ -44,7 +44,12 @@ def test_what_is_longer_goes_on_on_the_next_line_without_scraps(seconds, lines, 
 
 def test_lines_leads_and_lanes_do_not_touch():
     signal = wave(2, 30) * [[1.0], [2.0]]
-    panel = strips(signal, ["II", "V1"], beats=[Beat(1.0, "N")], lanes={"truth": ([[1, 2], [19, 21]], "green"), "answer": (None, "red")})
+    panel = strips(
+        signal,
+        ["II", "V1"],
+        beats=[Beat(1.0, "N")],
+        lanes={"truth": ([[1, 2], [19, 21]], "green"), "answer": (None, "red")},
+    )
     axes = draw(panel)
     drawn = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) > 100]
     assert all(above.min() > below.max() for above, below in zip(drawn, drawn[1:]))

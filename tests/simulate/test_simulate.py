@@ -42,8 +42,12 @@ def test_einthoven_and_goldberger(key):
     signal, beats, _ = ecg([key], seed=1)
     one, two = lead(signal, "I"), lead(signal, "II")
     assert signal.shape == (12, 5000) and signal.dtype == np.float32 and beats
-    for name, expected in (("III", two - one), ("aVR", -(one + two) / 2), ("aVL", one - two / 2),
-                           ("aVF", two - one / 2)):
+    for name, expected in (
+        ("III", two - one),
+        ("aVR", -(one + two) / 2),
+        ("aVL", one - two / 2),
+        ("aVF", two - one / 2),
+    ):
         np.testing.assert_allclose(lead(signal, name), expected, atol=1e-5)
 
 
@@ -60,8 +64,9 @@ def test_the_same_seed_gives_the_same_ecg():
         ecg(["atrial_fibrilation"])
 
 
-@pytest.mark.parametrize(("key", "low", "high"), [("sinus_bradycardia", 35, 60), ("sinus_rhythm", 60, 100),
-                                                  ("sinus_tachycardia", 100, 150)])
+@pytest.mark.parametrize(
+    ("key", "low", "high"), [("sinus_bradycardia", 35, 60), ("sinus_rhythm", 60, 100), ("sinus_tachycardia", 100, 150)]
+)
 def test_rate(key, low, high):
     for seed in range(5):
         times = np.array([second for second, _ in ecg([key], seed=seed)[1]])
@@ -86,9 +91,15 @@ def test_flutter_waves_are_near_300_a_minute():
     assert near.max() > 10 * np.median(power[(rate > 4) & (rate < 6)])
 
 
-@pytest.mark.parametrize(("key", "low", "high"), [
-    ("sinus_rhythm", 0.07, 0.11), ("left_bundle_branch_block", 0.12, 0.18), ("right_bundle_branch_block", 0.12, 0.18),
-    ("left_anterior_fascicular_block", 0.07, 0.12)])
+@pytest.mark.parametrize(
+    ("key", "low", "high"),
+    [
+        ("sinus_rhythm", 0.07, 0.11),
+        ("left_bundle_branch_block", 0.12, 0.18),
+        ("right_bundle_branch_block", 0.12, 0.18),
+        ("left_anterior_fascicular_block", 0.07, 0.12),
+    ],
+)
 def test_qrs_width(key, low, high):
     signal, waves = beat(key)
     assert low < end(waves) - onset(waves) < high
@@ -101,10 +112,10 @@ def test_bundle_branch_blocks_look_like_themselves():
     left, _ = beat("left_bundle_branch_block")
     right, waves = beat("right_bundle_branch_block")
     qrs = slice(440, 535)
-    assert lead(left, "V1")[qrs].min() < -1 and lead(left, "V1")[qrs].max() < 0.1     # deep S, no r
-    assert lead(left, "V6")[qrs].max() > 1 and lead(left, "V6")[qrs].min() > -0.1     # broad R, no q
+    assert lead(left, "V1")[qrs].min() < -1 and lead(left, "V1")[qrs].max() < 0.1  # deep S, no r
+    assert lead(left, "V6")[qrs].max() > 1 and lead(left, "V6")[qrs].min() > -0.1  # broad R, no q
     late = slice(int(500 * (1 + end(waves) - 0.06)), int(500 * (1 + end(waves))))
-    assert lead(right, "V1")[late].max() > 0.5 and lead(right, "V6")[late].min() < -0.2   # R', and a wide S
+    assert lead(right, "V1")[late].max() > 0.5 and lead(right, "V6")[late].min() < -0.2  # R', and a wide S
 
 
 def test_pr_interval():
@@ -136,14 +147,17 @@ def test_normal_r_wave_grows_across_the_chest():
 
 
 def test_axis_and_infarct():
-    for key, sign_one, sign_foot in (("left_axis_deviation", 1, -1), ("right_axis_deviation", -1, 1),
-                                     ("left_anterior_fascicular_block", 1, -1)):
+    for key, sign_one, sign_foot in (
+        ("left_axis_deviation", 1, -1),
+        ("right_axis_deviation", -1, 1),
+        ("left_anterior_fascicular_block", 1, -1),
+    ):
         signal, _ = beat(key)
         for name, sign in (("I", sign_one), ("aVF", sign_foot)):
             qrs = lead(signal, name)[440:560]
             assert np.sign(qrs.max() + qrs.min()) == sign
     signal, _ = beat("infarct_anterior")
-    assert lead(signal, "V2")[440:560].max() < 0.1                      # QS
+    assert lead(signal, "V2")[440:560].max() < 0.1  # QS
     signal, _ = beat("infarct_inferior")
     assert all(lead(signal, name)[440:500].min() < -0.25 for name in REGIONS["inferior"])
 
@@ -163,7 +177,7 @@ def test_r_peaks_are_peaks():
     samples, symbols = drawn.peaks(1)
     trace = np.abs(lead(drawn.clean, "II"))
     for sample in samples:
-        assert trace[sample] == trace[max(sample - 20, 0):sample + 21].max()
+        assert trace[sample] == trace[max(sample - 20, 0) : sample + 21].max()
     assert {"N", "V"} == set(symbols)
 
 
@@ -172,8 +186,15 @@ def written(tmp_path_factory):
     """Every layout, small."""
     root = tmp_path_factory.mktemp("sets")
     for layout in simulators.table():
-        simulate(layout, root / layout, patients=12, seed=1, workers=1, progress=False,
-                 seconds=None if layout in ("mimic", "ptbxl") else 60)
+        simulate(
+            layout,
+            root / layout,
+            patients=12,
+            seed=1,
+            workers=1,
+            progress=False,
+            seconds=None if layout in ("mimic", "ptbxl") else 60,
+        )
     return root
 
 
@@ -209,9 +230,14 @@ def test_ptbxl_files(written):
         assert ("NORM" in codes) == ("normal_ecg" in found)
 
 
-@pytest.mark.parametrize(("layout", "fs", "symbols"), [
-    ("mit_bih_arrhythmia", 360, set("NLRVA+")), ("european_st_t", 250, set("NLRVS")),
-    ("mit_bih_st_change", 360, set("NLRVS"))])
+@pytest.mark.parametrize(
+    ("layout", "fs", "symbols"),
+    [
+        ("mit_bih_arrhythmia", 360, set("NLRVA+")),
+        ("european_st_t", 250, set("NLRVS")),
+        ("mit_bih_st_change", 360, set("NLRVS")),
+    ],
+)
 def test_annotated_files(written, layout, fs, symbols):
     names = (written / layout / "RECORDS").read_text().split()
     assert len(names) == 12
@@ -257,4 +283,5 @@ def test_failed_leads_are_flat_or_missing():
     assert (drawn.signal[7] == 0).all() and np.isnan(drawn.signal[9]).all()
     assert np.isfinite(np.delete(drawn.signal, 9, axis=0)).all()
     assert {"Possible faulty V2 - omitted from analysis", "Possible faulty V4 - omitted from analysis"} <= set(
-        drawn.statements)
+        drawn.statements
+    )

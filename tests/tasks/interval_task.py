@@ -31,17 +31,30 @@ class BeatInterval(Task):
 
     def build(self, sources):
         for store in sources.stores:
-            for record, patient, split, seconds, times in store.rows(["id", "patient", "split", "seconds", "annotation_times"]):
+            for record, patient, split, seconds, times in store.rows(
+                ["id", "patient", "split", "seconds", "annotation_times"]
+            ):
                 times = np.array([time for time in times if time < self.cfg.seconds])
                 if seconds < self.cfg.seconds or len(times) < 3:
                     sources.dropped["beat_interval", "too few beats"] += 1
                     continue
                 true = round(float(np.median(np.diff(times))), 1)
-                yield split, ECGSample(
-                    id=f"beat_interval/{record}", task=self.name, pool="beat_interval", subset=store.summary["corpus"], patient=patient,
-                    records=(Window(record, 0.0, self.cfg.seconds),),
-                    conversation=(Turn("user", f"{MARKER}\nHow long is it from beat to beat?"), Turn("assistant", f"{true} s")),
-                    evidence=(f"beats every {true} s",), meta={"true": true},
+                yield (
+                    split,
+                    ECGSample(
+                        id=f"beat_interval/{record}",
+                        task=self.name,
+                        pool="beat_interval",
+                        subset=store.summary["corpus"],
+                        patient=patient,
+                        records=(Window(record, 0.0, self.cfg.seconds),),
+                        conversation=(
+                            Turn("user", f"{MARKER}\nHow long is it from beat to beat?"),
+                            Turn("assistant", f"{true} s"),
+                        ),
+                        evidence=(f"beats every {true} s",),
+                        meta={"true": true},
+                    ),
                 )
 
     def parse(self, text, sample):
@@ -54,7 +67,9 @@ class BeatInterval(Task):
         return self.parse(sample.answer, sample) == sample.meta["true"]
 
     def measure(self, samples, answers):
-        return pd.DataFrame({"error": [np.nan if said is None else abs(said - one.meta["true"]) for one, said in zip(samples, answers)]})
+        return pd.DataFrame(
+            {"error": [np.nan if said is None else abs(said - one.meta["true"]) for one, said in zip(samples, answers)]}
+        )
 
     def compute(self, rows):
         error = rows["error"].to_numpy()

@@ -11,18 +11,29 @@ from anyecg.text_encoders import text_encoders
 from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
 
 LEXICAL = text_encoders["lexical"]
-INFO = {"labels": {"ptbxl": {"rhythm": ["sinus rhythm", "atrial fibrillation"]}}, "ecg_qa_answers": {"ptbxl": ["sinus rhythm", "none"]}}
+INFO = {
+    "labels": {"ptbxl": {"rhythm": ["sinus rhythm", "atrial fibrillation"]}},
+    "ecg_qa_answers": {"ptbxl": ["sinus rhythm", "none"]},
+}
 NOTHING = ["", " \n", "?!", "\ufffd\ufffd\x00", "\ud800", "..."]
 ENDLESS = ["a" * 60_000, "no " * 30_000, "no PVC, " * 12_000, "sinus rhythm and " * 6_000, "Duration: 1.0s-2.0s, " * 6_000, "1" * 60_000,
            "(" * 60_000, "0.1s-" * 20_000, "yes\n" * 20_000]  # fmt: skip
 META = {
     "localization": {"name": "PVC", "symbol": "V", "seconds": 10.0, "intervals": [[1.0, 2.0]]},
-    "multi_ecg": {"kind": "present", "findings": [["sinus_rhythm"], ["sinus_rhythm"]], "reference": {"finding": "sinus_rhythm", "answer": "yes"}},
+    "multi_ecg": {
+        "kind": "present",
+        "findings": [["sinus_rhythm"], ["sinus_rhythm"]],
+        "reference": {"finding": "sinus_rhythm", "answer": "yes"},
+    },
     "classification": {"labels": {"rhythm": ["sinus rhythm"]}},
     "ecg_qa": {"question_type": "single-query", "answers": ["sinus rhythm"]},
     "report": {},
 }
-ANSWER = {"localization": "Duration: 1.0s-2.0s", "multi_ecg": "Yes, the first ECG shows sinus rhythm.", "ecg_qa": "sinus rhythm"}
+ANSWER = {
+    "localization": "Duration: 1.0s-2.0s",
+    "multi_ecg": "Yes, the first ECG shows sinus rhythm.",
+    "ecg_qa": "sinus rhythm",
+}
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from anyecg.data.dataset.card import table
 from anyecg.config.schema import Slot
 from anyecg.data.dataset.built import facts, open_dataset, write_dataset
+from anyecg.data.dataset.card import table
 from anyecg.tasks.dataset import build_dataset
 from anyecg.types import ConfigError, DataError
-
 from tests.building import tasks
 from tests.data.native import beat_train, write_annotated
 
@@ -30,7 +29,11 @@ def build(folder, sources=SOURCES, questions=QUESTIONS, **settings):
 
 def tree(folder):
     """Every file but what says when and how long: its bytes."""
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in (".lock", "build.log", "measured.json"))
+    paths = (
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (".lock", "build.log", "measured.json")
+    )
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
@@ -50,20 +53,34 @@ def dataset(built, tmp_path):
 def test_what_is_built_is_opened_and_found_again(built):
     before = {path: path.stat().st_mtime_ns for path in built.glob("[!.]*.*")}
     data, again = open_dataset(built), build(built)
-    assert data.fingerprint == again.fingerprint and list(data.questions) == list(again.questions) and len(data.questions) > 100
+    assert (
+        data.fingerprint == again.fingerprint
+        and list(data.questions) == list(again.questions)
+        and len(data.questions) > 100
+    )
     assert {path: path.stat().st_mtime_ns for path in built.glob("[!.]*.*")} == before
     manifest = pq.read_table(built / "questions.parquet")
     assert manifest["id"].to_pylist() == data.questions.column("id").tolist()
     assert json.loads(manifest.schema.metadata[b"info"]) == data.questions.info
 
 
-@pytest.mark.parametrize(("settings", "words"), [
-    ({"seed": 1}, "another tasks_seed"), ({"questions": tasks(localization={"windows_per_record": 3})}, "another tasks.localization.windows_per_record"),
-    ({"questions": tasks(localization={"windows_per_record": 2})}, "another content of its tasks' files"),
-    ({"sources": {"mimic": MIMIC}, "questions": tasks(localization={"windows_per_record": 2})}, "other corpora .mimic, mit_bih_arrhythmia, not mimic."),
-    ({"sources": {**SOURCES, "ptbxl": Slot.of("corpus", "ptbxl", patients=3)}}, "other corpora"),
-    ({"sources": {**SOURCES, "mimic": Slot.of("corpus", "mimic", patients=11, seed=1)}}, "another corpus mimic .simulated with .'patients': 10"),
-])
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"seed": 1}, "another tasks_seed"),
+        ({"questions": tasks(localization={"windows_per_record": 3})}, "another tasks.localization.windows_per_record"),
+        ({"questions": tasks(localization={"windows_per_record": 2})}, "another content of its tasks' files"),
+        (
+            {"sources": {"mimic": MIMIC}, "questions": tasks(localization={"windows_per_record": 2})},
+            "other corpora .mimic, mit_bih_arrhythmia, not mimic.",
+        ),
+        ({"sources": {**SOURCES, "ptbxl": Slot.of("corpus", "ptbxl", patients=3)}}, "other corpora"),
+        (
+            {"sources": {**SOURCES, "mimic": Slot.of("corpus", "mimic", patients=11, seed=1)}},
+            "another corpus mimic .simulated with .'patients': 10",
+        ),
+    ],
+)
 def test_another_dataset_is_refused_and_nothing_is_touched(dataset, settings, words):
     before = tree(dataset)
     with pytest.raises(DataError, match=f"{dataset}.*{words}.*choose another folder"):
@@ -97,15 +114,24 @@ def flip(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize(("name", "damage"), [
-    ("questions.parquet", edit_manifest), ("questions.parquet", lambda path: path.unlink()), ("questions.arrow", flip),
-    ("questions.arrow", lambda path: path.write_bytes(path.read_bytes()[:1000])), ("questions.arrow", lambda path: path.write_bytes(b"")),
-    ("questions.json", lambda path: path.write_text(path.read_text().replace("\"count\": ", "\"count\": 1"))),
-])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("questions.parquet", edit_manifest),
+        ("questions.parquet", lambda path: path.unlink()),
+        ("questions.arrow", flip),
+        ("questions.arrow", lambda path: path.write_bytes(path.read_bytes()[:1000])),
+        ("questions.arrow", lambda path: path.write_bytes(b"")),
+        ("questions.json", lambda path: path.write_text(path.read_text().replace('"count": ', '"count": 1'))),
+    ],
+)
 def test_an_edited_manifest_is_told_and_restored(dataset, caplog, name, damage):
     before = tree(dataset)
     damage(dataset / name)
-    with pytest.raises(DataError, match=f"{dataset / name} is missing or not what was written .*give the command .*export, edit the JSON and import"):
+    with pytest.raises(
+        DataError,
+        match=f"{dataset / name} is missing or not what was written .*give the command .*export, edit the JSON and import",
+    ):
         open_dataset(dataset)
     build(dataset)
     assert f"{name} is missing or not what was written" in caplog.text and "made again" in caplog.text
@@ -120,16 +146,25 @@ def test_an_edited_card_is_restored(dataset):
     assert tree(dataset) == before
 
 
-@pytest.mark.parametrize("damage", [
-    lambda text: text.replace('"count": 1', '"count": 2', 1), lambda text: text[:500], lambda text: "[]", lambda text: "{}",
-    lambda text: json.dumps({**json.loads(text), "seed": 3}), lambda text: "",
-])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace('"count": 1', '"count": 2', 1),
+        lambda text: text[:500],
+        lambda text: "[]",
+        lambda text: "{}",
+        lambda text: json.dumps({**json.loads(text), "seed": 3}),
+        lambda text: "",
+    ],
+)
 def test_edited_facts_are_told(dataset, damage):
     before = tree(dataset)
     path = dataset / "dataset.json"
     path.write_text(damage(path.read_text()))
     for attempt in (open_dataset, facts, build):
-        with pytest.raises(DataError, match=f"{path} is missing or not what was written .*delete it and give the command"):
+        with pytest.raises(
+            DataError, match=f"{path} is missing or not what was written .*delete it and give the command"
+        ):
             attempt(dataset)
     path.unlink()
     build(dataset)
@@ -143,7 +178,9 @@ def test_an_edited_store_is_told_and_read_again_once_it_is_deleted(dataset, name
     store = dataset / "stores" / "mimic"
     damage(store / name)
     for attempt in (open_dataset, build):
-        with pytest.raises(DataError, match=f"{store / name} is missing or not what was written .*delete {store} and give the command"):
+        with pytest.raises(
+            DataError, match=f"{store / name} is missing or not what was written .*delete {store} and give the command"
+        ):
             attempt(dataset)
     shutil.rmtree(store)
     build(dataset)
@@ -178,7 +215,10 @@ def test_questions_made_elsewhere(dataset, tmp_path):
     again = open_dataset(tmp_path / "other")
     assert list(again.questions) == [sample for _, sample in pairs] and again.fingerprint == made.fingerprint
     known = facts(tmp_path / "other")
-    assert known["dropped"] == [{"pool": "imported", "why": "a | b", "count": 3}] and known["sources"] == facts(dataset)["sources"]
+    assert (
+        known["dropped"] == [{"pool": "imported", "why": "a | b", "count": 3}]
+        and known["sources"] == facts(dataset)["sources"]
+    )
     assert r"| imported | a \| b | 3 |" in (tmp_path / "other" / "README.md").read_text()
     other = write_dataset(tmp_path / "third", data.stores, iter(pairs[:49]), {"imported": ["x.json"]})
     assert other.fingerprint != made.fingerprint
@@ -220,13 +260,25 @@ def test_the_card_says_where_everything_comes_from(built, tmp_path):
     assert "**mit_bih_arrhythmia**: simulated by anyecg (patients 5, seed 1, seconds 40.0)" in card
     assert "**ecg_qa of mimic**: simulated by anyecg in the layout of ECG-QA" in card and "cite:" not in card
     assert known["sources"]["mimic"]["origin"]["simulated"] == {"patients": 10, "seed": 1, "seconds": None}
-    assert known["origins"]["ecg_qa of mimic"]["simulated"] == {} and known["origins"]["ecg_qa of mimic"]["licence"] == "CC BY 4.0"
+    assert (
+        known["origins"]["ecg_qa of mimic"]["simulated"] == {}
+        and known["origins"]["ecg_qa of mimic"]["licence"] == "CC BY 4.0"
+    )
     for source in known["sources"].values():
         assert source["origin"]["title"] and source["origin"]["version"] and source["origin"]["cite"]
-    root = write_annotated(tmp_path / "real", "100", beat_train(40.0), beats=[(k + 0.5, "V" if k == 7 else "N") for k in range(40)])
-    build(tmp_path / "set", {"mit_bih_arrhythmia": Slot.of("corpus", "mit_bih_arrhythmia", root=str(root))}, tasks(localization={"windows_per_record": 1}))
+    root = write_annotated(
+        tmp_path / "real", "100", beat_train(40.0), beats=[(k + 0.5, "V" if k == 7 else "N") for k in range(40)]
+    )
+    build(
+        tmp_path / "set",
+        {"mit_bih_arrhythmia": Slot.of("corpus", "mit_bih_arrhythmia", root=str(root))},
+        tasks(localization={"windows_per_record": 1}),
+    )
     card = (tmp_path / "set" / "README.md").read_text()
-    assert "**mit_bih_arrhythmia**: MIT-BIH Arrhythmia Database 1.0.0; licence ODC-By 1.0 (credit the source" in card and "simulated" not in card
+    assert (
+        "**mit_bih_arrhythmia**: MIT-BIH Arrhythmia Database 1.0.0; licence ODC-By 1.0 (credit the source" in card
+        and "simulated" not in card
+    )
     assert "cite: Moody, Mark. The impact of the MIT-BIH Arrhythmia Database." in card and "doi:10.13026/C2F305" in card
     assert facts(tmp_path / "set")["sources"]["mit_bih_arrhythmia"]["origin"]["simulated"] is None
 
@@ -237,15 +289,28 @@ def test_the_card_counts_what_dataset_json_counts(built):
     for name in ("questions.arrow", "stores/mimic/store.json"):
         assert f"| {name} | `{known['checksums'][name]}` |" in card
     for pool, subset in (("report", "mimic"), ("localization_short", "mit_bih_arrhythmia")):
-        found = [str(len(data.questions.select(pool=pool, subset=subset, split=split))) for split in ("train", "val", "test")]
+        found = [
+            str(len(data.questions.select(pool=pool, subset=subset, split=split))) for split in ("train", "val", "test")
+        ]
         assert f"| {pool} | {subset} | {' | '.join(number if number != '0' else '–' for number in found)} |" in card
-    assert "- tasks.localization.windows_per_record: `2`" in card and "- **localization**: a labelled beat spans" in card
+    assert (
+        "- tasks.localization.windows_per_record: `2`" in card and "- **localization**: a labelled beat spans" in card
+    )
     for row in known["dropped"]:
         assert f"| {row['pool']} | {row['why']} | {row['count']:,} |" in card
 
 
 def test_neither_dates_nor_places_are_written_down(built):
-    texts = [(built / name).read_text() for name in ("README.md", "dataset.json", "questions.json", "stores/mimic/origin.json", "stores/mimic/store.json")]
+    texts = [
+        (built / name).read_text()
+        for name in (
+            "README.md",
+            "dataset.json",
+            "questions.json",
+            "stores/mimic/origin.json",
+            "stores/mimic/store.json",
+        )
+    ]
     texts.append(json.dumps(open_dataset(built).questions.info))
     for text in texts:
         assert str(built) not in text and "/tmp" not in text and not re.search(r"\d{4}-\d\d-\d\d|\d\d:\d\d", text)

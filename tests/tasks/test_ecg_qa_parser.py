@@ -1,4 +1,6 @@
-"""ECG-QA's parser: one of yes, no and not sure, or a set of answers of the vocabulary and nothing besides; and in time."""
+"""ECG-QA's parser: one of yes, no and not sure, or a set of answers of the vocabulary and nothing besides; and in
+time.
+"""
 
 import time
 
@@ -85,7 +87,16 @@ def test_none_of_the_labelled_cases_is_read_as_something_else():
 
 BLOCK = "<ecg>\nIs there any indication of a left bundle branch block in this ECG? Please answer briefly."
 LEADS = "<ecg>\nWhich lead shows ischemia, lead V1 or lead V4? Please answer briefly."
-MORE = VOCABULARY | {"long qt-interval", "old stage of myocardial infarction", "left ventricular hypertrophy", "non-specific st changes", "burst noise", "sinus tachycardia", "baseline drift", "static noise"}
+MORE = VOCABULARY | {
+    "long qt-interval",
+    "old stage of myocardial infarction",
+    "left ventricular hypertrophy",
+    "non-specific st changes",
+    "burst noise",
+    "sinus tachycardia",
+    "baseline drift",
+    "static noise",
+}
 
 
 @pytest.mark.parametrize(("text", "label"), [

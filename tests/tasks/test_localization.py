@@ -10,7 +10,9 @@ from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
 TASK = Localization()
 
 
-def question(i=0, intervals=((0.4, 3.7), (4.6, 9.3)), name="Premature ventricular contraction", seconds=10.0, patient=None):
+def question(
+    i=0, intervals=((0.4, 3.7), (4.6, 9.3)), name="Premature ventricular contraction", seconds=10.0, patient=None
+):
     answer = "Duration: " + ", ".join(f"{s}s-{e}s" for s, e in intervals) if intervals else f"No {name} Found"
     return ECGSample(
         id=f"q{i}", task="localization", records=(Window(f"r{i}"),), patient=patient or f"p{i}", subset="mit_bih_arrhythmia",
@@ -114,7 +116,12 @@ def test_touching_and_overlapping_intervals_are_one():
 
 
 def mixed():
-    return [question(0), question(1, ()), question(2, [(1, 2)], "Atrial fibrillation"), question(3, (), "Atrial fibrillation")]
+    return [
+        question(0),
+        question(1, ()),
+        question(2, [(1, 2)], "Atrial fibrillation"),
+        question(3, (), "Atrial fibrillation"),
+    ]
 
 
 def test_the_reference_answers_score_the_maximum():
@@ -165,14 +172,21 @@ def test_onset_and_offset_errors_are_of_intervals_that_overlap_one_to_one():
 def test_breakdowns_by_subset_and_abnormality():
     samples = mixed()
     blocks = TASK.blocks(TASK.score(samples, [Prediction(s.id, s.answer) for s in samples]))
-    assert blocks["abnormality"]["Atrial fibrillation"]["n"] == 2 and blocks["subset"]["mit_bih_arrhythmia"]["iou_macro"] == 1
+    assert (
+        blocks["abnormality"]["Atrial fibrillation"]["n"] == 2
+        and blocks["subset"]["mit_bih_arrhythmia"]["iou_macro"] == 1
+    )
     assert blocks["subset and abnormality"]["mit_bih_arrhythmia: Atrial fibrillation"]["n"] == 2
 
 
 def test_scoring_wants_each_question_answered_once():
     samples = mixed()
     good = [Prediction(s.id, s.answer) for s in samples]
-    for bad, message in ((good[1:], "q0"), (good + good[:1], "two answers"), ([*good, Prediction("q9", "")], "never asked")):
+    for bad, message in (
+        (good[1:], "q0"),
+        (good + good[:1], "two answers"),
+        ([*good, Prediction("q9", "")], "never asked"),
+    ):
         with pytest.raises(DataError, match=message):
             TASK.score(samples, bad)
     with pytest.raises(DataError, match="no questions"):

@@ -1,4 +1,6 @@
-"""Localization's parser: what is an answer, what belongs to something else, and what contradicts itself; and in time."""
+"""Localization's parser: what is an answer, what belongs to something else, and what contradicts itself; and in
+time.
+"""
 
 import json
 import time

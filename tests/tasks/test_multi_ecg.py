@@ -1,12 +1,14 @@
-"""MultiECG: the judge reads every kind's own references, ignores order and wording, and gives nothing to wrong roles."""
+"""MultiECG: the judge reads every kind's own references, ignores order and wording, and gives nothing to wrong
+roles.
+"""
 
 import random
 
 import pytest
 
-from anyecg.tasks.multi_ecg.templates import KINDS
 from anyecg.tasks.multi_ecg.series import Series, Visit
 from anyecg.tasks.multi_ecg.task import HIGHEST, MultiECG
+from anyecg.tasks.multi_ecg.templates import KINDS
 from anyecg.types import ECGSample, Prediction, Turn, Window
 
 TASK = MultiECG()
@@ -31,7 +33,15 @@ def generated(count=60):
         visits = []
         for _ in range(rng.randint(2, 6)):
             found = rng.sample(POOL[:3], 1) + rng.sample(POOL[3:], rng.randint(0, 3))
-            visits.append(Visit(record="r", seconds=10.0, date="2168-01-01", report="", findings=tuple(sorted(found, key=POOL.index))))
+            visits.append(
+                Visit(
+                    record="r",
+                    seconds=10.0,
+                    date="2168-01-01",
+                    report="",
+                    findings=tuple(sorted(found, key=POOL.index)),
+                )
+            )
         series = Series(f"s{i}", f"p{i}", tuple(visits))
         for kind, make in KINDS.items():
             asked = make(series, dict.fromkeys(POOL, 1), rng)
@@ -51,7 +61,11 @@ def meant(sample):
         return {(role, key) for role in ("new", "resolved") for key in reference[role]}
     if kind == "rhythm":
         return {(k + 1, key) for k in range(n) for key in reference["rhythms"][k]}
-    return {{"first_seen": ("ecg", reference.get("ecg")), "how_many": ("count", reference.get("count"))}.get(kind, ("answer", reference.get("answer")))}
+    return {
+        {"first_seen": ("ecg", reference.get("ecg")), "how_many": ("count", reference.get("count"))}.get(
+            kind, ("answer", reference.get("answer"))
+        )
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,15 +89,25 @@ def test_constant_answers_do_not_score_well():
     assert set(TASK.reduce(rows)) == {"score", "highest", *(f"score_{n}" for n in range(2, 7))}
 
 
-FINDINGS = question("key_findings", "The second ECG shows sinus rhythm, premature ventricular contraction and left axis deviation.", {})
-CHANGES = question("changes", "The third ECG newly shows atrial fibrillation. The third ECG no longer shows sinus rhythm or left axis deviation.", {})
+FINDINGS = question(
+    "key_findings", "The second ECG shows sinus rhythm, premature ventricular contraction and left axis deviation.", {}
+)
+CHANGES = question(
+    "changes",
+    "The third ECG newly shows atrial fibrillation. The third ECG no longer shows sinus rhythm or left axis deviation.",
+    {},
+)
 SAME = question("changes", "Nothing changes: both ECGs show sinus rhythm.", {})
-FIRST = question("first_seen", "The second ECG is the first to show atrial fibrillation.", {"finding": "atrial_fibrillation"})
+FIRST = question(
+    "first_seen", "The second ECG is the first to show atrial fibrillation.", {"finding": "atrial_fibrillation"}
+)
 NEVER = question("first_seen", "No ECG shows atrial fibrillation.", {"finding": "atrial_fibrillation"})
 COUNT = question("how_many", "Two of the three ECGs show atrial fibrillation.", {"finding": "atrial_fibrillation"})
 YES = question("present", "Yes, the second ECG shows atrial fibrillation.", {"finding": "atrial_fibrillation"})
 NO = question("persists", "No, the third ECG no longer shows atrial fibrillation.", {"finding": "atrial_fibrillation"})
-RHYTHM = question("rhythm", "The rhythm goes from sinus rhythm in the first ECG, then atrial fibrillation in the third ECG.", {})
+RHYTHM = question(
+    "rhythm", "The rhythm goes from sinus rhythm in the first ECG, then atrial fibrillation in the third ECG.", {}
+)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +118,17 @@ RHYTHM = question("rhythm", "The rhythm goes from sinus rhythm in the first ECG,
         (FINDINGS, "sinus rhythm, no PVCs, left axis deviation", 4),
         (FINDINGS, "The second ECG shows nothing.", 0),
         (CHANGES, "Sinus rhythm and left axis deviation have resolved; atrial fibrillation is new.", 5),
-        (CHANGES, "The third ECG newly shows atrial fibrillation and no longer shows sinus rhythm or left axis deviation.", 5),
-        (CHANGES, "The third ECG newly shows sinus rhythm and left axis deviation. The third ECG no longer shows atrial fibrillation.", 0),
+        (
+            CHANGES,
+            "The third ECG newly shows atrial fibrillation and no longer shows sinus rhythm or left axis deviation.",
+            5,
+        ),
+        (
+            CHANGES,
+            "The third ECG newly shows sinus rhythm and left axis deviation. The third ECG no longer shows atrial "
+            "fibrillation.",
+            0,
+        ),
         (CHANGES, "Nothing changes.", 0),
         (SAME, "Nothing changes: both ECGs show atrial fibrillation.", 2.5),
         (SAME, "The second ECG newly shows sinus rhythm.", 0),

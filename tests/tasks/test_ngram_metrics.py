@@ -1,4 +1,6 @@
-"""Corpus BLEU, ROUGE and CIDEr-D against their definitions, written out here from the papers and not from the libraries."""
+"""Corpus BLEU, ROUGE and CIDEr-D against their definitions, written out here from the papers and not from the
+libraries.
+"""
 
 import math
 import random
@@ -24,7 +26,9 @@ def grams(tokens, n):
 
 
 def bleu_by_hand(said, true, orders):
-    """Papineni et al. (2002) with one reference: clipped counts of the whole corpus, geometric mean, brevity penalty of the whole."""
+    """Papineni et al. (2002) with one reference: clipped counts of the whole corpus, geometric mean, brevity penalty
+    of the whole.
+    """
     precisions = []
     for n in orders:
         pairs = [(grams(s.split(), n), grams(t.split(), n)) for s, t in zip(said, true)]
@@ -38,7 +42,9 @@ def f_measure(shared, said, true):
 
 
 def rouge_by_hand(said, true, n):
-    """Lin (2004): F1 of n-grams shared, or of the longest common subsequence (n = "l"), over runs of letters and digits."""
+    """Lin (2004): F1 of n-grams shared, or of the longest common subsequence (n = "l"), over runs of letters and
+    digits.
+    """
     said, true = (re.findall(r"[a-z0-9]+", text.lower()) for text in (said, true))
     if n == "l":
         longest = np.zeros((len(said) + 1, len(true) + 1), int)
@@ -51,14 +57,18 @@ def rouge_by_hand(said, true, n):
 
 
 def cider_by_hand(said, true, sigma=6.0):
-    """Vedantam et al. (2015), CIDEr-D with one reference: tf-idf cosine with clipped counts, a Gaussian of the lengths' difference."""
+    """Vedantam et al. (2015), CIDEr-D with one reference: tf-idf cosine with clipped counts, a Gaussian of the
+    lengths' difference.
+    """
     said, true = ([words(text) for text in texts] for texts in (said, true))
     scores = np.zeros(len(said))
     for n in (1, 2, 3, 4):
         documents = Counter(gram for text in true for gram in grams(text, n))  # a text has each of its grams once
 
         def vector(text):
-            return {gram: count * math.log(len(true) / max(1, documents[gram])) for gram, count in grams(text, n).items()}
+            return {
+                gram: count * math.log(len(true) / max(1, documents[gram])) for gram, count in grams(text, n).items()
+            }
 
         for i, (one, other) in enumerate(zip(said, true)):
             g, s = vector(one), vector(other)
@@ -80,7 +90,9 @@ def test_bleu_is_as_defined(rows, order):
     assert found == pytest.approx(bleu_by_hand(SAID, TRUE, range(1, order + 1)), abs=1e-6) and 0.1 < found < 0.9
     assert bleu(rows, order, single=True) == pytest.approx(bleu_by_hand(SAID, TRUE, [order]), abs=1e-6)
     short = [text[: len(text) // 2] for text in TRUE]  # the brevity penalty
-    assert bleu(overlap_columns(short, TRUE), order) == pytest.approx(bleu_by_hand(short, TRUE, range(1, order + 1)), abs=1e-6)
+    assert bleu(overlap_columns(short, TRUE), order) == pytest.approx(
+        bleu_by_hand(short, TRUE, range(1, order + 1)), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize(("column", "n"), [("rouge_1", 1), ("rouge_2", 2), ("rouge_l", "l")])

@@ -7,15 +7,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from anyecg.tasks.build import build_data
 from anyecg.config.schema import Slot
 from anyecg.data.corpora.base import BEATS
+from anyecg.data.dataset.questions_file import BATCH, Questions, write_questions
 from anyecg.findings import find
-from anyecg.data.dataset.questions_file import Questions
+from anyecg.tasks.build import build_data
 from anyecg.tasks.localization.build import NAMES, answer_text, clipped, spans, untouched
-from anyecg.data.dataset.questions_file import BATCH, write_questions
 from anyecg.types import MARKER, ConfigError, DataError, ECGSample, Turn, Window
-
 from tests.building import build, only, tasks
 from tests.data.native import REAL, real_data
 
@@ -23,7 +21,10 @@ SIMULATED = {"mimic": 30, "ptbxl": 24, "mit_bih_arrhythmia": 12, "mit_bih_st": 6
 
 
 def configs(**changes):
-    return {name: Slot.of("corpus", name, patients=patients, seconds=changes.get(name), seed=5) for name, patients in SIMULATED.items()}
+    return {
+        name: Slot.of("corpus", name, patients=patients, seconds=changes.get(name), seed=5)
+        for name, patients in SIMULATED.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,9 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(cache):
-    return build_data(configs(), tasks(localization={"windows_per_record": 4}), cache, seed=0, workers=1, progress=False)
+    return build_data(
+        configs(), tasks(localization={"windows_per_record": 4}), cache, seed=0, workers=1, progress=False
+    )
 
 
 def series(text):
@@ -42,15 +45,18 @@ def series(text):
     return np.array([float(time) for time, _ in pairs]), np.array([symbol for _, symbol in pairs], dtype=object)
 
 
-@pytest.mark.parametrize(("beats", "expected"), [
-    ("1.0 N, 2.0 V, 3.0 N, 4.0 N", [(1, 3)]),
-    ("1.0 N, 2.0 V, 3.0 N, 4.0 V, 5.0 N", [(1, 5)]),  # spans that touch are one
-    ("1.0 N, 2.0 V, 3.0 V, 4.0 N, 5.0 N, 6.0 V, 7.0 N", [(1, 4), (5, 7)]),
-    ("1.0 V, 2.0 N, 9.0 V", [(0, 10)]),  # to the record's edges, and touching
-    ("1.0 N, 2.0 N", []),
-    ("1.0 N, 1.7 +, 2.0 V, 3.0 N", [(1.7, 3)]),  # every annotation bounds
-    ("1.0 N, 2.0 r, 3.0 N", []),  # a class is its symbol, not part of its name
-])
+@pytest.mark.parametrize(
+    ("beats", "expected"),
+    [
+        ("1.0 N, 2.0 V, 3.0 N, 4.0 N", [(1, 3)]),
+        ("1.0 N, 2.0 V, 3.0 N, 4.0 V, 5.0 N", [(1, 5)]),  # spans that touch are one
+        ("1.0 N, 2.0 V, 3.0 V, 4.0 N, 5.0 N, 6.0 V, 7.0 N", [(1, 4), (5, 7)]),
+        ("1.0 V, 2.0 N, 9.0 V", [(0, 10)]),  # to the record's edges, and touching
+        ("1.0 N, 2.0 N", []),
+        ("1.0 N, 1.7 +, 2.0 V, 3.0 N", [(1.7, 3)]),  # every annotation bounds
+        ("1.0 N, 2.0 r, 3.0 N", []),  # a class is its symbol, not part of its name
+    ],
+)
 def test_spans(beats, expected):
     found = spans(*series(beats), "V", 10.0)
     assert [tuple(pair) for pair in found] == expected
@@ -81,10 +87,14 @@ def test_a_window_is_untouched_where_nothing_is_left_to_answer():
     assert min(seen[True], seen[False]) > 500
 
 
-@pytest.mark.parametrize(("start", "answer"), [
-    (1923, "0.0s-1.3s"), (1297, "1.4s-3.1s"), (1690, "0.3s-2.0s"), (1544, "0.7s-2.4s"), (1699, "0.3s-2.0s")])
+@pytest.mark.parametrize(
+    ("start", "answer"),
+    [(1923, "0.0s-1.3s"), (1297, "1.4s-3.1s"), (1690, "0.3s-2.0s"), (1544, "0.7s-2.4s"), (1699, "0.3s-2.0s")],
+)
 def test_the_rule_gives_the_released_answers(start, answer):
-    """MIT-BIH record 100 around its first atrial premature beat, and what the released test file says of five windows."""
+    """MIT-BIH record 100 around its first atrial premature beat, and what the released test file says of five
+    windows.
+    """
     times, symbols = np.array([1231, 1515, 1809, 2044, 2402, 2706]) / 360, np.array(list("NNNANN"), dtype=object)
     intervals = clipped(spans(times, symbols, "A", 1805.56), start / 360, start / 360 + 10)
     assert answer_text(NAMES["A"], intervals) == f"Duration: {answer}"
@@ -133,9 +143,13 @@ def test_localization(data):
     for sample in (questions[row] for row in questions.select(task="localization")):
         window, meta = sample.records[0], sample.meta
         record = data.stores.records.loc[window.record]
-        whole = spans(record["annotation_times"], record["annotation_symbols"].astype(object), meta["symbol"], record["seconds"])
+        whole = spans(
+            record["annotation_times"], record["annotation_symbols"].astype(object), meta["symbol"], record["seconds"]
+        )
         intervals = clipped(whole, window.start, window.end)
-        assert [list(pair) for pair in intervals] == meta["intervals"] and sample.answer == answer_text(meta["name"], intervals)
+        assert [list(pair) for pair in intervals] == meta["intervals"] and sample.answer == answer_text(
+            meta["name"], intervals
+        )
         assert all(0 <= a < b <= meta["seconds"] for a, b in intervals)
         assert all(b < a for (_, b), (a, _) in zip(intervals, intervals[1:])) or len(intervals) < 2
         assert meta["name"] in sample.conversation[0].text and "{" not in sample.conversation[0].text
@@ -152,7 +166,9 @@ def test_positives_and_negatives_are_balanced(data):
     questions, counts = data.questions, Counter()
     for row in questions.select(task="localization"):
         sample = questions[row]
-        counts[questions.column("split")[row], sample.subset, sample.meta["symbol"], bool(sample.meta["intervals"])] += 1
+        counts[
+            questions.column("split")[row], sample.subset, sample.meta["symbol"], bool(sample.meta["intervals"])
+        ] += 1
     dropped = json.loads(questions.path.with_suffix(".json").read_text())["dropped"]
     missed = sum(row["count"] for row in dropped if row["why"].startswith("no window without"))
     surplus = sum(abs(counts[key[:3] + (True,)] - counts[key[:3] + (False,)]) for key in list(counts) if key[3])
@@ -191,7 +207,9 @@ def check_answer(kind, reference, findings, answer):
     elif kind == "how_many":
         assert reference["count"] == len(having) and said == ({finding} if having else set())
     elif kind in ("present", "persists"):
-        assert answer.lower().startswith(reference["answer"]) and said == ({finding} if reference["answer"] == "yes" else set())
+        assert answer.lower().startswith(reference["answer"]) and said == (
+            {finding} if reference["answer"] == "yes" else set()
+        )
     else:
         assert kind == "rhythm" and said == {key for keys in reference["rhythms"] for key in keys}
 
@@ -210,7 +228,13 @@ def test_classification(data):
     rows = data.questions.select(pool="classification")
     assert set(data.questions.column("split")[rows]) == {"test"}
     universe = data.questions.info["labels"]["ptbxl"]
-    assert set(universe["super"]) == {"normal ECG", "myocardial infarction", "ST/T change", "conduction disturbance", "hypertrophy"}
+    assert set(universe["super"]) == {
+        "normal ECG",
+        "myocardial infarction",
+        "ST/T change",
+        "conduction disturbance",
+        "hypertrophy",
+    }
     for sample in (data.questions[row] for row in rows):
         assert sample.conversation[0].text == f"{MARKER}\nPlease provide the report for the following ECG."
         assert all(set(names) <= set(universe[group]) for group, names in sample.meta["labels"].items())
@@ -223,7 +247,11 @@ def test_same_seed_same_bytes_and_rows_stand_alone(data, tmp_path):
     assert again.path.read_bytes() == data.questions.path.read_bytes()
     other = build(data.stores, slots, tmp_path / "other.arrow", seed=1)
     assert other.path.read_bytes() != data.questions.path.read_bytes()
-    alone = build(data.stores, only(localization={"pools": ["localization_long"], "windows_per_record": 4}), tmp_path / "alone.arrow")
+    alone = build(
+        data.stores,
+        only(localization={"pools": ["localization_long"], "windows_per_record": 4}),
+        tmp_path / "alone.arrow",
+    )
     rows = data.questions.select(pool="localization_long")
     assert list(alone) == [data.questions[row] for row in rows]
 
@@ -233,10 +261,16 @@ def test_summary_counts_every_question(data):
     assert summary["questions"] == len(data.questions) == sum(row["count"] for row in summary["counts"])
 
 
-@pytest.mark.parametrize(("task", "settings", "message"), [
-    ("localization", {"pools": ["long"]}, "pools: 'long' is unknown"), ("localization", {"long_seconds": [60, 10]}, "long_seconds: the shortest"),
-    ("multi_ecg", {"max_ecgs": 7}, "max_ecgs: at least 2"), ("localization", {"short_seconds": 0}, "short_seconds: above 0"),
-    ("report", {"corpora": ["mimik"]}, r"tasks\.report\.corpora: no corpus of the experiment is called 'mimik'")])
+@pytest.mark.parametrize(
+    ("task", "settings", "message"),
+    [
+        ("localization", {"pools": ["long"]}, "pools: 'long' is unknown"),
+        ("localization", {"long_seconds": [60, 10]}, "long_seconds: the shortest"),
+        ("multi_ecg", {"max_ecgs": 7}, "max_ecgs: at least 2"),
+        ("localization", {"short_seconds": 0}, "short_seconds: above 0"),
+        ("report", {"corpora": ["mimik"]}, r"tasks\.report\.corpora: no corpus of the experiment is called 'mimik'"),
+    ],
+)
 def test_bad_settings(data, tmp_path, task, settings, message):
     with pytest.raises(ConfigError, match=message):
         build(data.stores, only(**{task: settings}), tmp_path / "q.arrow")
@@ -251,8 +285,20 @@ def test_nothing_to_ask(data, tmp_path):
 def test_table_finds_rows_and_columns(tmp_path):
     count = 2 * BATCH + 7
     made = (
-        ("train" if k % 3 else "test", ECGSample(f"q{k}", "report", (Window("a/1", 0.0, k + 1.0),), (Turn("user", f"{MARKER} {k}"), Turn("assistant", "é")),
-                                                 pool="report", subset="a", patient="a/p", evidence=("x",), meta={"k": [k, None]}))
+        (
+            "train" if k % 3 else "test",
+            ECGSample(
+                f"q{k}",
+                "report",
+                (Window("a/1", 0.0, k + 1.0),),
+                (Turn("user", f"{MARKER} {k}"), Turn("assistant", "é")),
+                pool="report",
+                subset="a",
+                patient="a/p",
+                evidence=("x",),
+                meta={"k": [k, None]},
+            ),
+        )
         for k in range(count)
     )
     write_questions(tmp_path / "q.arrow", made, {"labels": {"ü": 1}})
@@ -260,7 +306,11 @@ def test_table_finds_rows_and_columns(tmp_path):
     assert len(table) == count and table.info == {"labels": {"ü": 1}}
     for k in (0, 1, BATCH - 1, BATCH, count - 1):
         assert table[k].id == f"q{k}" and table[k].records[0].end == k + 1 and table[k].meta == {"k": [k, None]}
-    assert table.select(split="test").tolist() == list(range(0, count, 3)) == table.select(split=["test"], pool="report").tolist()
+    assert (
+        table.select(split="test").tolist()
+        == list(range(0, count, 3))
+        == table.select(split=["test"], pool="report").tolist()
+    )
     assert table.select(task="nothing").size == 0 and table.column("id")[-1] == f"q{count - 1}"
     with pytest.raises(IndexError):
         table[count]
@@ -271,10 +321,20 @@ def test_table_finds_rows_and_columns(tmp_path):
 @real_data
 def test_real_corpora(cache):
     real = {"ptbxl": REAL / "ptbxl", "mit_bih_arrhythmia": REAL / "mitdb"}
-    data = build_data({name: Slot.of("corpus", name, root=str(root)) for name, root in real.items()}, tasks(), cache, seed=0, progress=False)
+    data = build_data(
+        {name: Slot.of("corpus", name, root=str(root)) for name, root in real.items()},
+        tasks(),
+        cache,
+        seed=0,
+        progress=False,
+    )
     counts = Counter(zip(data.questions.column("pool"), data.questions.column("split")))
     assert counts["report", "train"] == 309 and counts["report", "test"] == 0 and counts["classification", "test"] == 81
-    assert all(counts[pool, split] > 100 for pool in ("localization_short", "localization_long") for split in ("train", "val", "test"))
+    assert all(
+        counts[pool, split] > 100
+        for pool in ("localization_short", "localization_long")
+        for split in ("train", "val", "test")
+    )
     assert counts["multi_ecg", "train"] > 10
     names = {data.questions[row].meta["name"] for row in data.questions.select(task="localization")}
     assert {"Premature ventricular contraction", "Atrial premature beat", "Paced beat"} <= names

@@ -28,9 +28,15 @@ def test_the_last_answer_counts(text, answer):
 
 def test_json_of_lists_and_objects_only():
     assert json_value('{"a": [1]}') == {"a": [1]} and json_value("['a']") == ["a"] and json_value("[]") == []
-    assert json_value("4") is None and json_value("[a]") is None and json_value("{") is None and json_value("") is None and json_value("[" * 5000 + "]" * 5000) is None
+    assert (
+        json_value("4") is None
+        and json_value("[a]") is None
+        and json_value("{") is None
+        and json_value("") is None
+        and json_value("[" * 5000 + "]" * 5000) is None
+    )
 
 
 def test_thoughts_within_thoughts_and_many_of_them():
     assert without_thoughts("<think>a<think>b</think>c</think>d") == "d"
-    assert without_thoughts("<think>" * 3000) .strip() == ""
+    assert without_thoughts("<think>" * 3000).strip() == ""

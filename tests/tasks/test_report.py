@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from torchmetrics.functional.text import bleu_score, rouge_score
 
+from anyecg.findings import find
 from anyecg.tasks import meteor
 from anyecg.tasks.ngram_metrics import cider
-from anyecg.findings import find
 from anyecg.tasks.report.parser import phrases, plain
 from anyecg.tasks.report.task import Report
 from anyecg.text_encoders import text_encoders
@@ -17,7 +17,11 @@ from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
 TASK = Report()
 REFERENCES = ["Report: Sinus rhythm, Left axis deviation, Borderline ECG", "Report: Atrial fibrillation, PVC(s), Abnormal ECG",
               "Report: Sinus rhythm, Normal ECG"]  # fmt: skip
-SAID = ["sinus rhythm with left axis deviation, borderline ecg", "atrial fibrillation, abnormal ecg", "sinus rhythm, normal ecg today"]
+SAID = [
+    "sinus rhythm with left axis deviation, borderline ecg",
+    "atrial fibrillation, abnormal ecg",
+    "sinus rhythm, normal ecg today",
+]
 TRUE = [text.removeprefix("Report: ").lower() for text in REFERENCES]
 PERFECT = {"cider_d": 10.0}  # the others are 1
 
@@ -49,7 +53,9 @@ def test_the_reference_scores_the_maximum_and_a_constant_does_not():
 def test_bleu_and_rouge_are_those_of_torchmetrics_over_the_corpus():
     found = TASK.reduce(rows(SAID))
     for order in range(1, 5):
-        assert found[f"bleu_{order}"] == pytest.approx(float(bleu_score(SAID, [[t] for t in TRUE], n_gram=order)), abs=1e-6)
+        assert found[f"bleu_{order}"] == pytest.approx(
+            float(bleu_score(SAID, [[t] for t in TRUE], n_gram=order)), abs=1e-6
+        )
     for order in range(2, 5):
         alone = float(bleu_score(SAID, [[t] for t in TRUE], weights=[float(n == order) for n in range(1, 5)]))
         assert found[f"bleu_{order}_single"] == pytest.approx(alone, abs=1e-6)
@@ -60,7 +66,10 @@ def test_bleu_and_rouge_are_those_of_torchmetrics_over_the_corpus():
 
 @pytest.mark.usefixtures("no_java")
 def test_cider_weighs_words_by_the_references_and_is_counted_once_a_row():
-    scores = cider(["sinus rhythm", "left axis deviation", ""], ["sinus rhythm", "sinus rhythm, left axis deviation", "Sinus rhythm!"])
+    scores = cider(
+        ["sinus rhythm", "left axis deviation", ""],
+        ["sinus rhythm", "sinus rhythm, left axis deviation", "Sinus rhythm!"],
+    )
     assert scores[0] == 0 == scores[2]  # what every reference says weighs nothing
     assert 0 < scores[1] < 10
     whole = rows(SAID)
@@ -71,7 +80,11 @@ def test_cider_weighs_words_by_the_references_and_is_counted_once_a_row():
 def test_what_cannot_be_measured_is_left_out_and_named(monkeypatch):
     found, notes = TASK.reduce(rows(SAID)), " ".join(TASK.notes(rows(SAID)))
     assert not {"meteor", "bert_score"} & set(found) and "cider_d" in found
-    assert "meteor is left out: it needs a Java runtime" in notes and "bert_score is left out" in notes and "cider_d is" not in notes
+    assert (
+        "meteor is left out: it needs a Java runtime" in notes
+        and "bert_score is left out" in notes
+        and "cider_d is" not in notes
+    )
     assert np.isnan(cider(["a", "b"], ["sinus rhythm", "sinus rhythm"])).all()
     monkeypatch.setattr(meteor, "_jar", lambda: None)
     assert "meteor is left out: it needs the package pycocoevalcap" in " ".join(TASK.notes(rows(SAID)))
@@ -111,7 +124,9 @@ def test_meteor_is_its_own_programs_over_the_corpus():
 
 
 def test_a_java_that_cannot_run_is_told(monkeypatch):
-    monkeypatch.setattr(meteor, "_program", lambda: subprocess.Popen(["true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    monkeypatch.setattr(
+        meteor, "_program", lambda: subprocess.Popen(["true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    )
     meteor._program.cache_clear = lambda: None
     with pytest.raises(DataError, match="2 GB of memory"):
         meteor._counts("one more that was never counted", "sinus rhythm")
@@ -133,7 +148,12 @@ def test_empty_and_garbled_reports_are_unparsed_and_finite():
 
 
 def test_phrases_are_the_statements_of_a_report():
-    assert phrases("Report: Sinus rhythm, PR 0.2 s; PVC(s)\nAbnormal ECG.") == ["Sinus rhythm", "PR 0.2 s", "PVC(s)", "Abnormal ECG"]
+    assert phrases("Report: Sinus rhythm, PR 0.2 s; PVC(s)\nAbnormal ECG.") == [
+        "Sinus rhythm",
+        "PR 0.2 s",
+        "PVC(s)",
+        "Abnormal ECG",
+    ]
     assert phrases("Report: , .") == []
 
 

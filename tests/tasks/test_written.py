@@ -14,15 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from anyecg.tasks.build import build_data
 from anyecg.config.schema import Slot
-from anyecg.data.corpora.base import SPLITS
-from anyecg.findings import find
-from anyecg.tasks.multi_ecg.series import Histories, Series, Visit
-from anyecg.tasks.multi_ecg.written import fault, messages, read_pairs
 from anyecg.endpoint import Endpoint, EndpointConfig, EndpointError, Request
+from anyecg.findings import find
+from anyecg.tasks.build import build_data
+from anyecg.tasks.multi_ecg.series import Histories, Series, Visit
 from anyecg.tasks.multi_ecg.task import HIGHEST, MultiECG
-from anyecg.types import MARKER, ConfigError, DataError, Prediction
+from anyecg.tasks.multi_ecg.written import fault, messages, read_pairs
+from anyecg.types import MARKER, SPLITS, ConfigError, DataError, Prediction
 from tests.building import build, only
 from tests.chat_server import ChatServer
 
@@ -82,13 +81,22 @@ def test_a_pair_is_well_formed_and_grounded_in_its_series(question, answer, prob
 
 def test_a_series_without_dates_has_no_dates_to_name():
     assert not fault("What is new in the second ECG?", "The second ECG newly shows PVCs.", UNDATED)
-    assert fault("What is new after 4 days?", "PVCs.", UNDATED) and fault("What is new on 2168-12-15?", "PVCs.", UNDATED)
+    assert fault("What is new after 4 days?", "PVCs.", UNDATED) and fault(
+        "What is new on 2168-12-15?", "PVCs.", UNDATED
+    )
 
 
 def test_the_prompt_has_the_reports_in_order_with_their_dates():
     text = messages(SERIES, 8)[-1]["content"]
-    assert "ECG 1 (2168-12-11): Sinus bradycardia, Low QRS voltages\nECG 2 (2168-12-15, 4 days after the first): Atrial fibrillation" in text
-    assert "Write 8 questions" in text and "reports of 3 ECGs" in text and 'by its date ("the ECG collected on 2168-12-11")' in text
+    assert (
+        "ECG 1 (2168-12-11): Sinus bradycardia, Low QRS voltages\nECG 2 (2168-12-15, 4 days after the first): Atrial "
+        "fibrillation" in text
+    )
+    assert (
+        "Write 8 questions" in text
+        and "reports of 3 ECGs" in text
+        and 'by its date ("the ECG collected on 2168-12-11")' in text
+    )
     assert "date" not in messages(UNDATED, 4)[-1]["content"] and MARKER not in text
 
 
@@ -96,7 +104,9 @@ def writer(asked):
     """An LLM that writes one good pair, one that denies, and four with a fault each, from the reports in its prompt."""
     reports = re.findall(r"^ECG \d.*?\): (.*)", asked[-1]["content"], re.MULTILINE)
     here = find(", ".join(reports))
-    absent = next(name for name in ("PVC", "atrial flutter", "low QRS voltage", "inferior infarct") if not find(name) <= here)
+    absent = next(
+        name for name in ("PVC", "atrial flutter", "low QRS voltage", "inferior infarct") if not find(name) <= here
+    )
     return "Here you are:\n" + json.dumps([
         {"question": "What does the first ECG show?", "answer": f"The first ECG shows {reports[0]}."},
         {"question": f"Does any ECG show {absent}?", "answer": f"No ECG shows {absent}."},
@@ -131,9 +141,15 @@ def test_questions_of_an_llm(stores, tmp_path):
     with ChatServer(writer) as server:
         questions = build(stores, config(server.url), tmp_path / "q.arrow")
         series = len(server.requests)
-        assert 30 < series < len(questions) and sorted(path.name for path in tmp_path.iterdir()) == ["q.arrow", "q.json", "replies.sqlite"]
+        assert 30 < series < len(questions) and sorted(path.name for path in tmp_path.iterdir()) == [
+            "q.arrow",
+            "q.json",
+            "replies.sqlite",
+        ]
     samples, splits = list(questions), dict(zip(questions.column("id"), questions.column("split")))
-    assert len(splits) == len(samples) and all(re.fullmatch(r"multi_ecg/mimic/.*/\d+-\d+/written/[01]", sample.id) for sample in samples)
+    assert len(splits) == len(samples) and all(
+        re.fullmatch(r"multi_ecg/mimic/.*/\d+-\d+/written/[01]", sample.id) for sample in samples
+    )
     assert {sample.meta["kind"] for sample in samples} == {"written"}
     for history in (Histories(store) for store in stores):
         for split in ("train", "val", "test"):
@@ -143,10 +159,16 @@ def test_questions_of_an_llm(stores, tmp_path):
     assert all(sample.answer == f"The first ECG shows {sample.evidence[0]}." for sample in first)
     assert all(sample.conversation[0].text.endswith("\nWhat does the first ECG show?") for sample in first)
     why = dropped(tmp_path / "q.arrow")
-    assert why["written: finding that no report of the series states"] == series == sum("/1" in sample.id[-2:] for sample in samples)
+    assert (
+        why["written: finding that no report of the series states"]
+        == series
+        == sum("/1" in sample.id[-2:] for sample in samples)
+    )
     assert why["written: ECG, date or interval that the series does not have"] == series
     # a first report that says nothing of the vocabulary (then its double has the same fault)
-    assert why["written: answer that names no finding"] == series + 2 * (series - len(first)) and why["written: question asked before"] == len(first)
+    assert why["written: answer that names no finding"] == series + 2 * (series - len(first)) and why[
+        "written: question asked before"
+    ] == len(first)
     assert sum(why.values()) + len(samples) == 6 * series
 
 
@@ -158,11 +180,16 @@ def test_the_judge_reads_what_an_llm_wrote(stores, tmp_path):
     assert (rows["score"] == HIGHEST).all() and rows["parsed"].all() and not task.notes(rows)
     for sample in samples:
         reference = sample.meta["reference"]
-        assert task.parse(sample.answer, sample) == {("shows", key) for key in reference["findings"]} | {("absent", key) for key in reference["absent"]}
+        assert task.parse(sample.answer, sample) == {("shows", key) for key in reference["findings"]} | {
+            ("absent", key) for key in reference["absent"]
+        }
     denial = next(sample for sample in samples if sample.id.endswith("/1"))
     for text in ("", "Yes.", denial.answer.replace("No", "The first"), "The second ECG shows sinus rhythm."):
         assert task.score([denial], [Prediction(denial.id, text)])["score"][0] == 0
-    assert task.score([denial], [Prediction(denial.id, denial.answer + " No ECG shows right axis deviation.")])["score"][0] == HIGHEST
+    assert (
+        task.score([denial], [Prediction(denial.id, denial.answer + " No ECG shows right axis deviation.")])["score"][0]
+        == HIGHEST
+    )
 
 
 def test_a_build_whose_endpoint_dies_goes_on_to_the_same_bytes(stores, tmp_path):
@@ -172,13 +199,18 @@ def test_a_build_whose_endpoint_dies_goes_on_to_the_same_bytes(stores, tmp_path)
     (tmp_path / "again").mkdir()
     path = tmp_path / "again" / "q.arrow"
     with ChatServer(writer, act=lambda number, body: 503 if number >= 20 else None) as server:
-        with pytest.raises(EndpointError, match=rf"\d+ of {series} requests are answered and kept in {path.parent / 'replies.sqlite'}; give the same command"):
+        with pytest.raises(
+            EndpointError,
+            match=rf"\d+ of {series} requests are answered and kept in {path.parent / 'replies.sqlite'}; give the same command",
+        ):
             build(stores, config(server.url, concurrency=2), path)
     assert not path.exists()
     with ChatServer(writer) as server:
         build(stores, config(server.url), path)
         assert len(server.requests) <= series - 18
-    assert [row for row in build(stores, config("http://127.0.0.1:9/v1"), path)] == list(whole)  # from the replies alone
+    assert [row for row in build(stores, config("http://127.0.0.1:9/v1"), path)] == list(
+        whole
+    )  # from the replies alone
     built = path.read_bytes()
     build(stores, config("http://127.0.0.1:9/v1"), path)
     assert path.read_bytes() == built
@@ -186,18 +218,26 @@ def test_a_build_whose_endpoint_dies_goes_on_to_the_same_bytes(stores, tmp_path)
 
 def test_replies_that_cannot_be_used_are_an_error_of_one_message(stores, tmp_path):
     with ChatServer(lambda asked: "I am sorry, but as a language model") as server:
-        with pytest.raises(DataError, match=r"nothing that llama wrote about \d+ series of ECGs can be used: reply without a pair in JSON \(\d+\); ask another"):
+        with pytest.raises(
+            DataError,
+            match=r"nothing that llama wrote about \d+ series of ECGs can be used: reply without a pair in JSON \(\d+\); ask another",
+        ):
             build(stores, config(server.url), tmp_path / "q.arrow")
     assert not (tmp_path / "q.arrow").exists()
 
 
 def test_one_good_reply_is_enough_and_the_others_are_counted(stores, tmp_path):
     bodies = {0: None, 1: 413, 2: b'{"choices": [{"message": {"content": "[{"}, "finish_reason": "length"}]}'}
-    with ChatServer(writer, act=lambda number, body: bodies.get(number, b'{"choices": [{"message": {"content": "?"}}]}')) as server:
+    with ChatServer(
+        writer, act=lambda number, body: bodies.get(number, b'{"choices": [{"message": {"content": "?"}}]}')
+    ) as server:
         questions = build(stores, config(server.url, concurrency=1), tmp_path / "q.arrow")
         series = len(server.requests)
     why = dropped(tmp_path / "q.arrow")
-    assert 1 <= len(questions) <= 2 and why["written: request that the endpoint refused"] == why["written: reply cut before its first pair"] == 1
+    assert (
+        1 <= len(questions) <= 2
+        and why["written: request that the endpoint refused"] == why["written: reply cut before its first pair"] == 1
+    )
     assert why["written: reply without a pair in JSON"] == series - 3
 
 
@@ -206,7 +246,11 @@ def test_requests_without_a_reply_are_dropped_and_counted(stores, tmp_path):
     with ChatServer(writer, act=lambda number, body: bodies.get(number), pause=3) as server:
         questions = build(stores, config(server.url, concurrency=1, timeout=0.7), tmp_path / "q.arrow")
     why = dropped(tmp_path / "q.arrow")
-    assert len(questions) > 20 and why["written: request without a reply in time"] == 1 and why["written: request without a chat completion"] == 2
+    assert (
+        len(questions) > 20
+        and why["written: request without a reply in time"] == 1
+        and why["written: request without a chat completion"] == 2
+    )
 
 
 @pytest.fixture(scope="module")
@@ -222,10 +266,22 @@ def served(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("transformers"), "serve", folder, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
+    command = [
+        Path(sys.executable).with_name("transformers"),
+        "serve",
+        folder,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--device",
+        "cpu",
+    ]
     told = folder.with_name("log")
     with told.open("w") as log:
-        server = subprocess.Popen(command, env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}, stdout=log, stderr=log)
+        server = subprocess.Popen(
+            command, env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "2"}, stdout=log, stderr=log
+        )
 
     def stop():
         server.kill()
@@ -247,7 +303,9 @@ def served(tmp_path_factory):
 
 @pytest.mark.slow
 def test_a_real_server(served, tmp_path):
-    """SmolLM2 (135 M parameters) seldom writes a pair that passes: what counts is that all it says is kept, read, checked and counted."""
+    """SmolLM2 (135 M parameters) seldom writes a pair that passes: what counts is that all it says is kept, read,
+    checked and counted.
+    """
     url, model, stop = served
     simulated = {"mimic": Slot.of("corpus", "mimic", patients=4, seed=3)}
     stores = build_data(simulated, only(multi_ecg={}), tmp_path, seed=0, workers=1, progress=False).stores
@@ -264,7 +322,11 @@ def test_a_real_server(served, tmp_path):
             questions = list(build(stores, slots, path))
             return said, questions, dropped(path)
         except DataError as error:
-            return said, [], Counter({why: int(count) for why, count in re.findall(r"(?:: |; )([^;:]*?) \((\d+)\)", str(error))})
+            return (
+                said,
+                [],
+                Counter({why: int(count) for why, count in re.findall(r"(?:: |; )([^;:]*?) \((\d+)\)", str(error))}),
+            )
 
     said, questions, why = outcome()
     stop()
@@ -275,4 +337,6 @@ def test_a_real_server(served, tmp_path):
     assert len(replies) == len(series) + 1 > 3 and all(replies)
     assert len(questions) + sum(why.values()) == sum(len(read_pairs(text)[:2]) or 1 for text in replies if text != said)
     task = MultiECG()
-    assert all(task.score([sample], [Prediction(sample.id, sample.answer)])["score"][0] == HIGHEST for sample in questions)
+    assert all(
+        task.score([sample], [Prediction(sample.id, sample.answer)])["score"][0] == HIGHEST for sample in questions
+    )

@@ -2,7 +2,8 @@
 
     python -m tests.training.killing DATA TRACE '[["stage2", "batch", 3], ...]' key=value ...
 
-The processes are forked from one that has done the imports and nothing else. The last one is left to finish. Every process
+The processes are forked from one that has done the imports and nothing else. The last one is left to finish. Every
+process
 appends a line a micro-batch to TRACE: stage, number of the micro-batch, questions.
 """
 
@@ -16,10 +17,10 @@ from pathlib import Path
 import torch
 
 from anyecg import config
-from anyecg.tasks.build import build_data
-from anyecg.training.assembly import build_model
-from anyecg.training import pipeline
 from anyecg.objectives import contrastive
+from anyecg.tasks.build import build_data
+from anyecg.training import pipeline
+from anyecg.training.assembly import build_model
 from anyecg.training.resume import LAST
 from anyecg.training.stage import Stage
 

@@ -1,4 +1,6 @@
-"""The formula of FLOPs against torch's own counter over a real forward and backward pass, and against 6N and 4N at the paper's size."""
+"""The formula of FLOPs against torch's own counter over a real forward and backward pass, and against 6N and 4N at
+the paper's size.
+"""
 
 import pytest
 import torch
@@ -14,7 +16,9 @@ ALL = ("encoder", "connector", "markers", "llm")
 
 
 def counted(model, trains, item) -> int:
-    """What the counter sees of a training step; plain attention, as flash attention's backward pass computes its scores again."""
+    """What the counter sees of a training step; plain attention, as flash attention's backward pass computes its
+    scores again.
+    """
     model.train_only(trains)
     with plain_attention(model), FlopCounterMode(display=False) as counter:
         model(collator(model)([item])).backward()
@@ -26,9 +30,16 @@ def shape_of(model, item) -> Shape:
     return Shape(sum(clips), *collator(model).measure(item.sample, clips))
 
 
-@pytest.mark.parametrize(("trains", "tuning"), [
-    (ALL, "lora"), (("encoder", "connector", "markers"), "lora"), (("connector", "markers", "llm"), "lora"), (("connector",), "none"), (ALL, "full"),
-])
+@pytest.mark.parametrize(
+    ("trains", "tuning"),
+    [
+        (ALL, "lora"),
+        (("encoder", "connector", "markers"), "lora"),
+        (("connector", "markers", "llm"), "lora"),
+        (("connector",), "none"),
+        (ALL, "full"),
+    ],
+)
 @pytest.mark.parametrize("clips", [(1,), (6,), (1, 1, 1)])
 def test_the_formula_is_what_torch_counts(trains, tuning, clips):
     model, item = make_model(tuning=tuning, **WIDE).train(), make_item(clips=clips)
@@ -41,12 +52,21 @@ def test_a_trained_encoder_alone_takes_three_forward_passes():
     encoder, signal = model.encoder, torch.randn(1, 12, 1000)
     with plain_attention(model), FlopCounterMode(display=False) as counter:
         encoder(signal, torch.ones(1, 12, dtype=torch.bool)).sum().backward()
-    assert contrastive_flops(Forward.of(model)) == pytest.approx(counter.get_total_flops(), rel=0.05)  # nothing flows back into the signal
+    assert contrastive_flops(Forward.of(model)) == pytest.approx(
+        counter.get_total_flops(), rel=0.05
+    )  # nothing flows back into the signal
 
 
-@pytest.mark.parametrize(("trains", "tuning"), [
-    (("encoder", "connector", "markers"), "lora"), (("connector", "markers", "llm"), "lora"), (ALL, "full"), (("llm_weights", "markers"), "lora"), (("llm",), "lora"),
-])
+@pytest.mark.parametrize(
+    ("trains", "tuning"),
+    [
+        (("encoder", "connector", "markers"), "lora"),
+        (("connector", "markers", "llm"), "lora"),
+        (ALL, "full"),
+        (("llm_weights", "markers"), "lora"),
+        (("llm",), "lora"),
+    ],
+)
 def test_checkpointing_costs_what_torch_counts(trains, tuning):
     """Where the LLM is frozen and in eval mode (Stage 1) too."""
     item, found = make_item(clips=(2,)), []

@@ -1,4 +1,6 @@
-"""A step that is no number never reaches the weights, whenever it is noticed; spikes; and nothing waits for the device."""
+"""A step that is no number never reaches the weights, whenever it is noticed; spikes; and nothing waits for the
+device.
+"""
 
 import csv
 import json
@@ -17,16 +19,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from anyecg.config.schema import StageConfig
+from anyecg.training.engines.base import Engine
+from anyecg.training.engines.deepspeed import DeepSpeed
 from anyecg.training.guard import ENOUGH, STOPPED, Guard
 from anyecg.training.progress import LossCurve
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
-from anyecg.training.engines.base import Engine
-from anyecg.training.engines.deepspeed import DeepSpeed
 from anyecg.types import AnyECGError, ConfigError
 
 
 class Slope(L.LightningModule):
-    """Learns w from batches whose `loss` says by how much to multiply |w|; `events` names what goes wrong in which micro-batch."""
+    """Learns w from batches whose `loss` says by how much to multiply |w|; `events` names what goes wrong in which
+    micro-batch.
+    """
 
     def __init__(self, events=None, fused=True):
         super().__init__()
@@ -56,13 +60,41 @@ def batches(micro):
     return [SimpleNamespace(x=torch.rand(3, generator=generator) + 1, ids=(f"a{i}", f"b{i}")) for i in range(micro)]
 
 
-def fit(folder, events=None, *, steps=8, every=4, checkpoint_every=100, accumulate=2, spike=5.0, on_spike="warn", fused=True, clip=1.0, extra=()):
+def fit(
+    folder,
+    events=None,
+    *,
+    steps=8,
+    every=4,
+    checkpoint_every=100,
+    accumulate=2,
+    spike=5.0,
+    on_spike="warn",
+    fused=True,
+    clip=1.0,
+    extra=(),
+):
     """Train for `steps` optimizer steps; returns the module and its guard."""
     module, guard = Slope(events, fused), Guard(folder, "stage2", spike, on_spike, Engine(None, None))
-    callbacks = [guard, LossCurve(folder / "loss.csv", "stage2", every, 4, guard), RandomState(), Periodic(folder, checkpoint_every), *extra]
+    callbacks = [
+        guard,
+        LossCurve(folder / "loss.csv", "stage2", every, 4, guard),
+        RandomState(),
+        Periodic(folder, checkpoint_every),
+        *extra,
+    ]
     trainer = L.Trainer(
-        max_steps=steps, max_epochs=1, accumulate_grad_batches=accumulate, gradient_clip_val=clip, accelerator="cpu", logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, callbacks=callbacks, plugins=[AtomicCheckpointIO()],
+        max_steps=steps,
+        max_epochs=1,
+        accumulate_grad_batches=accumulate,
+        gradient_clip_val=clip,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
     )
     last = folder / LAST
     loader = StatefulDataLoader(batches(steps * accumulate), batch_size=None)
@@ -159,7 +191,14 @@ def test_the_curve_holds_mean_loss_and_the_norm_before_clipping(tmp_path):
         losses.append(loss.item())
         norms.append(torch.autograd.grad(loss, w)[0].norm().item())
     told = rows(tmp_path)
-    assert [row["step"] for row in told] == ["2", "4"] and list(told[0]) == ["step", "loss", "grad_norm", "lr", "samples_per_second", "validation_loss"]
+    assert [row["step"] for row in told] == ["2", "4"] and list(told[0]) == [
+        "step",
+        "loss",
+        "grad_norm",
+        "lr",
+        "samples_per_second",
+        "validation_loss",
+    ]
     for place, row in enumerate(told):
         assert float(row["loss"]) == pytest.approx(sum(losses[2 * place : 2 * place + 2]) / 2, rel=1e-4)
         assert float(row["grad_norm"]) == pytest.approx(sum(norms[2 * place : 2 * place + 2]) / 2, rel=1e-3)
@@ -167,6 +206,7 @@ def test_the_curve_holds_mean_loss_and_the_norm_before_clipping(tmp_path):
 
 def test_a_resumed_stage_writes_the_same_curve_and_knows_the_same_median(tmp_path):
     """Checkpoints between two points of the curve: the half-made point and the running median go on too."""
+
     class Killed(L.Callback):
         def on_train_batch_start(self, trainer, module, batch, index):
             if trainer.global_step == 27:
@@ -180,7 +220,10 @@ def test_a_resumed_stage_writes_the_same_curve_and_knows_the_same_median(tmp_pat
     assert len(again.weights) == 32 - 24 and torch.equal(whole.w, again.w)
     assert torch.equal(guard.recent, resumed.recent) and guard.count == resumed.count == 32
     told, other = rows(tmp_path / "whole"), rows(tmp_path / "killed")
-    assert len(told) == 8 and all({**row, "samples_per_second": 0} == {**two, "samples_per_second": 0} for row, two in zip(told, other, strict=True))
+    assert len(told) == 8 and all(
+        {**row, "samples_per_second": 0} == {**two, "samples_per_second": 0}
+        for row, two in zip(told, other, strict=True)
+    )
 
 
 class NothingWaits(TorchDispatchMode):
@@ -209,11 +252,17 @@ def test_between_two_points_of_the_curve_no_number_is_fetched(tmp_path, monkeypa
 
 
 def test_deepspeed_is_settled_before_its_step_and_gives_its_norm_afterwards(tmp_path):
-    """The engine's part, played: every micro-batch asks, the norm is known after the step and is -1 where it is no number."""
+    """The engine's part, played: every micro-batch asks, the norm is known after the step and is -1 where it is no
+    number.
+    """
     norms = iter([1.5, -1.0])
     trainer = SimpleNamespace(
-        precision="32-true", precision_plugin=None, world_size=1, global_step=0,
-        accumulate_grad_batches=2, model=SimpleNamespace(get_global_grad_norm=lambda: next(norms)),
+        precision="32-true",
+        precision_plugin=None,
+        world_size=1,
+        global_step=0,
+        accumulate_grad_batches=2,
+        model=SimpleNamespace(get_global_grad_norm=lambda: next(norms)),
     )
     guard = Guard(tmp_path, "stage2", 5.0, "warn", DeepSpeed(None, None))
     guard.setup(trainer, None, "fit")
@@ -227,13 +276,22 @@ def test_deepspeed_is_settled_before_its_step_and_gives_its_norm_afterwards(tmp_
 
     micro_batches(1.0, 3.0)
     assert [vars(step) for step in guard.take()] == [{"number": 1, "loss": 2.0, "norm": 1.5}]
-    with pytest.raises(AnyECGError, match="a gradient is not finite, with a loss of 2; stopped right after the step, which the engine takes.*q0, q1"):
+    with pytest.raises(
+        AnyECGError,
+        match="a gradient is not finite, with a loss of 2; stopped right after the step, which the engine takes.*q0, q1",
+    ):
         micro_batches(2.0, 2.0)
     with pytest.raises(AnyECGError, match="the loss is nan.*stopped before it changed a weight.*The batch: q1;"):
         micro_batches(2.0, math.nan)
 
 
-@pytest.mark.parametrize(("settings", "told"), [({"on_spike": "skp"}, "on_spike: 'skp' is unknown; did you mean 'skip'"), ({"spike": 0.5}, "spike: 0.5 times the median")])
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"on_spike": "skp"}, "on_spike: 'skp' is unknown; did you mean 'skip'"),
+        ({"spike": 0.5}, "spike: 0.5 times the median"),
+    ],
+)
 def test_settings_that_mean_nothing_are_named(settings, told):
     with pytest.raises(ConfigError, match=told):
         StageConfig(**settings)
@@ -282,12 +340,24 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_on_one_rank_stops_all(tmp_path):
     """Two processes over gloo; no gradient shows it, and each rank's questions are in the file."""
-    done = subprocess.run([sys.executable, "-c", RANKS, str(tmp_path)], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", RANKS, str(tmp_path)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode, done.stdout
     for rank in (0, 1):
         told = (tmp_path / f"rank{rank}").read_text()
-        assert told.startswith("True stage stage2, step 4: the loss is nan") and "The batch: a13, b13;" in told, told + done.stderr
+        assert told.startswith("True stage stage2, step 4: the loss is nan") and "The batch: a13, b13;" in told, (
+            told + done.stderr
+        )
     batches = json.loads((tmp_path / STOPPED).read_text())["micro_batches"]
     assert [(batch["rank"], batch["ids"][0], batch["loss"] == "nan") for batch in batches] == [
-        (0, "a12", False), (0, "a14", False), (1, "a13", True), (1, "a15", False)]
+        (0, "a12", False),
+        (0, "a14", False),
+        (1, "a13", True),
+        (1, "a15", False),
+    ]
     assert [row["step"] for row in rows(tmp_path)] == ["2"]

@@ -1,4 +1,6 @@
-"""Exact resume: a run that is killed anywhere, by a real SIGKILL, and given again ends with the weights of one that was not."""
+"""Exact resume: a run that is killed anywhere, by a real SIGKILL, and given again ends with the weights of one that
+was not.
+"""
 
 import json
 import os
@@ -23,7 +25,9 @@ DROPOUT = ["encoder.dropout=0.1", "llm.lora.dropout=0.1", "trainer.log_every=2"]
 
 @dataclass(frozen=True)
 class Scenario:
-    """A curriculum, the steps of its stages (of two micro-batches each), and by the number of workers where it is killed, one after the other."""
+    """A curriculum, the steps of its stages (of two micro-batches each), and by the number of workers where it is
+    killed, one after the other.
+    """
 
     settings: list[str]
     steps: dict[str, int]
@@ -32,8 +36,16 @@ class Scenario:
 
 SCENARIOS = {
     "begins": Scenario(  # a checkpoint every third step, questions that are visited again
-        ["curriculum=[contrastive,stage2]", "stages.language.samples=64", "stages.contrastive.samples=64", "stages.stage2.samples=192",
-         "stages.stage2.tasks.localization_short=16", "trainer.checkpoint_every=3", "stages.stage2.validate.every=2", "stages.stage2.keep=best"],
+        [
+            "curriculum=[contrastive,stage2]",
+            "stages.language.samples=64",
+            "stages.contrastive.samples=64",
+            "stages.stage2.samples=192",
+            "stages.stage2.tasks.localization_short=16",
+            "trainer.checkpoint_every=3",
+            "stages.stage2.validate.every=2",
+            "stages.stage2.keep=best",
+        ],
         {"language": 4, "contrastive": 4, "stage2": 12},
         {
             0: [
@@ -54,7 +66,13 @@ SCENARIOS = {
         },
     ),
     "ends": Scenario(  # a checkpoint every step; stage 3's encoder is frozen
-        ["curriculum=[stage1,stage3]", "stages.language.samples=32", "stages.stage1.samples=64", "stages.stage3.samples=64", "trainer.checkpoint_every=1"],
+        [
+            "curriculum=[stage1,stage3]",
+            "stages.language.samples=32",
+            "stages.stage1.samples=64",
+            "stages.stage3.samples=64",
+            "trainer.checkpoint_every=1",
+        ],
         {"language": 2, "stage1": 4, "stage3": 4},
         {
             0: [
@@ -69,7 +87,7 @@ SCENARIOS = {
                 ["stage3", "batch", 5],  # in the middle of step 3, right after it
                 ["stage3", "saved"],  # the last checkpoint
                 ["stage3", "output"],  # half of the output written
-            ],
+            ]
         },
     ),
 }
@@ -77,8 +95,19 @@ SCENARIOS = {
 
 def start(small_cache, folder, scenario, points, workers):
     """The stages in the cache, and the trace, of a run that was killed at these points and went on."""
-    command = [sys.executable, "-m", "tests.training.killing", str(small_cache), str(folder / "trace"), json.dumps(points), *SMALL, *DROPOUT,
-               *SCENARIOS[scenario].settings, f"cache={folder}", f"trainer.workers={workers}"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.training.killing",
+        str(small_cache),
+        str(folder / "trace"),
+        json.dumps(points),
+        *SMALL,
+        *DROPOUT,
+        *SCENARIOS[scenario].settings,
+        f"cache={folder}",
+        f"trainer.workers={workers}",
+    ]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | ALONE, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "stages", [json.loads(line) for line in (folder / "trace").read_text().splitlines()]
@@ -110,15 +139,25 @@ def same_outputs(whole, cut, stage):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scenario", "workers"), [(name, workers) for name, scenario in SCENARIOS.items() for workers in scenario.points])
-def test_a_run_killed_anywhere_ends_with_the_same_weights_and_has_seen_the_same_questions(small_cache, uninterrupted, tmp_path, scenario, workers):
+@pytest.mark.parametrize(
+    ("scenario", "workers"), [(name, workers) for name, scenario in SCENARIOS.items() for workers in scenario.points]
+)
+def test_a_run_killed_anywhere_ends_with_the_same_weights_and_has_seen_the_same_questions(
+    small_cache, uninterrupted, tmp_path, scenario, workers
+):
     """Dropout on, accumulation, three stages; every kill is a SIGKILL, every restart the same command."""
     told = SCENARIOS[scenario]
-    (whole, seen), (cut, seen_again) = uninterrupted(scenario), start(small_cache, tmp_path, scenario, told.points[workers], workers)
+    (whole, seen), (cut, seen_again) = (
+        uninterrupted(scenario),
+        start(small_cache, tmp_path, scenario, told.points[workers], workers),
+    )
     visits = {}
     for stage, steps in told.steps.items():
         folders = same_outputs(whole, cut, stage)
-        curves = [[line.split(",")[:4] + line.split(",")[5:] for line in (folder / "loss.csv").read_text().splitlines()] for folder in folders]
+        curves = [
+            [line.split(",")[:4] + line.split(",")[5:] for line in (folder / "loss.csv").read_text().splitlines()]
+            for folder in folders
+        ]
         assert curves[0] == curves[1] and len(curves[0]) == 1 + steps // 2
         order = [ids for name, _, ids in seen if name == stage]
         assert len(order) == 2 * steps
@@ -131,12 +170,30 @@ def test_a_run_killed_anywhere_ends_with_the_same_weights_and_has_seen_the_same_
     assert len(seen_again) > len(seen)
 
 
-COMMAND = [*DROPOUT, "curriculum=[stage1]", "stages.language.samples=32", "stages.stage1.samples=480", "trainer.checkpoint_every=4", "evaluation.limit=4",
-           "evaluation.tasks=[classification]", "evaluation.views=[signal]", "evaluation.max_new_tokens=4"]
+COMMAND = [
+    *DROPOUT,
+    "curriculum=[stage1]",
+    "stages.language.samples=32",
+    "stages.stage1.samples=480",
+    "trainer.checkpoint_every=4",
+    "evaluation.limit=4",
+    "evaluation.tasks=[classification]",
+    "evaluation.views=[signal]",
+    "evaluation.max_new_tokens=4",
+]
 
 
 def begin(folder):
-    command = [sys.executable, "-m", "anyecg.run", "experiments/anyecg_chat.yaml", *SMALL, *COMMAND, f"cache={folder}", f"output={folder / 'runs'}"]
+    command = [
+        sys.executable,
+        "-m",
+        "anyecg.run",
+        "experiments/anyecg_chat.yaml",
+        *SMALL,
+        *COMMAND,
+        f"cache={folder}",
+        f"output={folder / 'runs'}",
+    ]
     with (folder / "said").open("a") as said:
         return subprocess.Popen(command, cwd=ROOT, env=os.environ | ALONE, stdout=said, stderr=said)
 

@@ -1,4 +1,6 @@
-"""Matrix products by oneDNN: torch's numbers, for every product a step makes, and torch's own kernels again afterwards."""
+"""Matrix products by oneDNN: torch's numbers, for every product a step makes, and torch's own kernels again
+afterwards.
+"""
 
 import os
 from unittest import mock
@@ -9,8 +11,8 @@ import torch
 from anyecg import config
 from anyecg.config.schema import TrainerConfig
 from anyecg.training import matmul
-from anyecg.training.matmul import matmul_by
 from anyecg.training.machine import check_machine
+from anyecg.training.matmul import matmul_by
 from anyecg.types import ConfigError
 from tests.conftest import collator, make_item, make_model
 
@@ -27,7 +29,12 @@ def calls(within) -> int:
 @pytest.mark.parametrize(("n", "k", "m"), [(1, 1, 1), (5, 7, 3), (1, 64, 8), (61, 48, 1), (504, 576, 192)])
 def test_products_are_torchs_to_rounding(n, k, m):
     a, b, bias = torch.randn(n, k), torch.randn(m, k), torch.randn(m)
-    operands = [(a, b.t()), (b.t().contiguous().t(), a.t()), (a.repeat(1, 2)[:, ::2][:, :k], b.t()), (torch.randn(1, k).expand(n, k), b.t())]
+    operands = [
+        (a, b.t()),
+        (b.t().contiguous().t(), a.t()),
+        (a.repeat(1, 2)[:, ::2][:, :k], b.t()),
+        (torch.randn(1, k).expand(n, k), b.t()),
+    ]
     own = [x @ y for x, y in operands] + [torch.addmm(bias, a, b.t())]
     with matmul_by("onednn"):
         ours = [x @ y for x, y in operands] + [torch.addmm(bias, a, b.t())]
@@ -35,16 +42,20 @@ def test_products_are_torchs_to_rounding(n, k, m):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("product", [
-    lambda: torch.randn(4, 3).double() @ torch.randn(3, 2).double(),
-    lambda: torch.randn(4, 3).bfloat16() @ torch.randn(3, 2).bfloat16(),
-    lambda: torch.ones(4, 3, dtype=torch.long) @ torch.ones(3, 2, dtype=torch.long),
-    lambda: torch.randn(0, 3) @ torch.randn(3, 2),
-    lambda: torch.randn(4, 0) @ torch.randn(0, 2),
-    lambda: torch.addmm(torch.randn(4, 2), torch.randn(4, 3), torch.randn(3, 2)),
-    lambda: torch.addmm(torch.randn(1), torch.randn(4, 3), torch.randn(3, 2)),
-    lambda: torch.addmm(torch.randn(2), torch.randn(4, 3), torch.randn(3, 2), beta=0.5, alpha=2),
-], ids=["float64", "bfloat16", "integers", "no rows", "nothing to sum", "a bias a row", "one bias", "scaled"])
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda: torch.randn(4, 3).double() @ torch.randn(3, 2).double(),
+        lambda: torch.randn(4, 3).bfloat16() @ torch.randn(3, 2).bfloat16(),
+        lambda: torch.ones(4, 3, dtype=torch.long) @ torch.ones(3, 2, dtype=torch.long),
+        lambda: torch.randn(0, 3) @ torch.randn(3, 2),
+        lambda: torch.randn(4, 0) @ torch.randn(0, 2),
+        lambda: torch.addmm(torch.randn(4, 2), torch.randn(4, 3), torch.randn(3, 2)),
+        lambda: torch.addmm(torch.randn(1), torch.randn(4, 3), torch.randn(3, 2)),
+        lambda: torch.addmm(torch.randn(2), torch.randn(4, 3), torch.randn(3, 2), beta=0.5, alpha=2),
+    ],
+    ids=["float64", "bfloat16", "integers", "no rows", "nothing to sum", "a bias a row", "one bias", "scaled"],
+)
 def test_what_onednn_is_not_asked_for_is_torchs_to_the_bit(product):
     torch.manual_seed(0)
     own = product()
@@ -69,7 +80,10 @@ def test_a_training_step_has_the_same_loss_and_gradients():
         with matmul_by(kernel):
             loss = model(batch)
             loss.backward()
-        found[kernel] = loss.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        found[kernel] = (
+            loss.detach(),
+            {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None},
+        )
     torch.testing.assert_close(found["onednn"][0], found["torch"][0], rtol=1e-5, atol=1e-5)
     assert found["torch"][1].keys() == found["onednn"][1].keys() and found["torch"][1]
     for name, gradient in found["torch"][1].items():
@@ -103,9 +117,10 @@ def test_kernels_kept_are_few_unless_the_user_says_otherwise(monkeypatch):
         assert [os.environ[name] for name in matmul.CACHES] == [matmul.KEPT, "7"]
 
 
-@pytest.mark.parametrize(("maker", "capability", "kernels"), [
-    ("AuthenticAMD", "AVX512", 1), ("AuthenticAMD", "AVX2", 0), ("GenuineIntel", "AVX512", 0), (None, "AVX512", 0),
-])
+@pytest.mark.parametrize(
+    ("maker", "capability", "kernels"),
+    [("AuthenticAMD", "AVX512", 1), ("AuthenticAMD", "AVX2", 0), ("GenuineIntel", "AVX512", 0), (None, "AVX512", 0)],
+)
 def test_auto_takes_it_where_mkl_falls_short(monkeypatch, tmp_path, maker, capability, kernels):
     if maker:
         (tmp_path / "cpuinfo").write_text(f"vendor_id\t: {maker}\n")

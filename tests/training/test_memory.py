@@ -6,21 +6,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.data.dataset.data import Data
+from anyecg.data.dataset.questions_file import Questions, write_questions
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
-from anyecg.data.dataset.questions_file import Questions
-from anyecg.data.dataset.questions_file import write_questions
-from anyecg.config.schema import InputConfig, StageConfig
-from anyecg.text_encoders.lexical import LexicalEncoder
 from anyecg.objectives.contrastive import PairData
+from anyecg.text_encoders.lexical import LexicalEncoder
 from anyecg.types import MARKER, ECGSample, Turn, Window
 from tests.conftest import make_model
 
 FEW, MANY = 500, 5000
 VISITS = 160
 BYTES = 48  # a question may take at most, of the Python heap and of arrays, while a stage is set up and after
-STORES = SimpleNamespace(fs=100.0, seconds=lambda window: 10.0, read=lambda window: (np.ones((12, 1000), np.float32), np.ones(12, bool)))
+STORES = SimpleNamespace(
+    fs=100.0, seconds=lambda window: 10.0, read=lambda window: (np.ones((12, 1000), np.float32), np.ones(12, bool))
+)
 
 
 def question(n):
@@ -42,7 +43,9 @@ def peak_and_kept(count, collator, folder, objective):
     if objective == "contrastive":
         loader = PairData(data, cfg, encoder, folder / f"{count}", replay=0.0, seed=0)
     else:
-        loader = StageData(data, cfg, InputConfig(), replay=0.0, seed=0, collate=collator, measure=collator.measure, context=2048)
+        loader = StageData(
+            data, cfg, InputConfig(), replay=0.0, seed=0, collate=collator, measure=collator.measure, context=2048
+        )
     assert sum(len(batch.ids) for batch in loader.train_dataloader()) == VISITS
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -31,14 +31,17 @@ def keys(name):
     return {stage.name: stage.key for stage in plan(load(name), "data")}
 
 
-@pytest.mark.parametrize(("ablation", "shared", "own"), [
-    ("ablation_no_contrastive", ["language"], ["stage1", "stage2", "stage3"]),
-    ("ablation_no_lead_emb", ["language"], ["contrastive", "stage1", "stage2", "stage3"]),
-    ("ablation_no_dynamic_input", ["language", "contrastive"], ["stage1", "stage2", "stage3"]),
-    ("ablation_full_tuning", ["language", "contrastive", "stage1"], ["stage2", "stage3"]),
-    ("ablation_no_replay", ["language", "contrastive", "stage1"], ["stage2", "stage3"]),
-    ("ablation_no_curriculum", ["language", "contrastive"], ["joint"]),
-])
+@pytest.mark.parametrize(
+    ("ablation", "shared", "own"),
+    [
+        ("ablation_no_contrastive", ["language"], ["stage1", "stage2", "stage3"]),
+        ("ablation_no_lead_emb", ["language"], ["contrastive", "stage1", "stage2", "stage3"]),
+        ("ablation_no_dynamic_input", ["language", "contrastive"], ["stage1", "stage2", "stage3"]),
+        ("ablation_full_tuning", ["language", "contrastive", "stage1"], ["stage2", "stage3"]),
+        ("ablation_no_replay", ["language", "contrastive", "stage1"], ["stage2", "stage3"]),
+        ("ablation_no_curriculum", ["language", "contrastive"], ["joint"]),
+    ],
+)
 def test_a_prefix_is_shared_and_what_differs_is_not(ablation, shared, own):
     recipe, other = keys("anyecg_chat"), keys(ablation)
     assert all(other[name] == recipe[name] for name in shared)
@@ -70,9 +73,16 @@ def test_a_stage_leaves_what_it_trained_and_nothing_else(trained_run):
     assert {"parts.safetensors", "stage.json", "loss.csv"} <= held["stage1"] and "adapter" not in held["stage1"]
     assert {"parts.safetensors", "adapter"} <= held["stage3"]
     assert not any("last.ckpt" in names for names in held.values())
-    parts = {stage.name: {key.split(".")[0] for key in load_file(stage.folder / "parts.safetensors")} for stage in stages}
-    assert parts == {"language": {"fusion"}, "contrastive": {"encoder"}, "stage1": {"encoder", "connector", "fusion"},
-                     "stage2": {"encoder", "connector", "fusion"}, "stage3": {"connector", "fusion"}}
+    parts = {
+        stage.name: {key.split(".")[0] for key in load_file(stage.folder / "parts.safetensors")} for stage in stages
+    }
+    assert parts == {
+        "language": {"fusion"},
+        "contrastive": {"encoder"},
+        "stage1": {"encoder", "connector", "fusion"},
+        "stage2": {"encoder", "connector", "fusion"},
+        "stage3": {"connector", "fusion"},
+    }
     facts = json.loads((stages[3].folder / "stage.json").read_text())
     assert facts["steps"] == 3 and sum(facts["samples"].values()) == 48
 
@@ -144,7 +154,9 @@ def test_a_second_run_goes_on_where_one_that_was_killed_stopped(trained_run, sma
     assert began == [work]
 
 
-def test_the_work_folder_is_held_while_a_stage_trains_and_leaves_no_lock(trained_run, small_data, tmp_path, monkeypatch):
+def test_the_work_folder_is_held_while_a_stage_trains_and_leaves_no_lock(
+    trained_run, small_data, tmp_path, monkeypatch
+):
     experiment, model, stages = trained_run
     stage = replace(stages[2], folder=tmp_path / "stage1-key")
 

@@ -7,11 +7,11 @@ import pytest
 from anyecg import config
 from anyecg.data.loading.collate import Collator
 from anyecg.llms.base import LanguageModel, LLMConfig
-from anyecg.training.flops import Forward, Shape, answering_flops
 from anyecg.training.engines.deepspeed import DeepSpeed, nodes
+from anyecg.training.flops import Forward, Shape, answering_flops
+from anyecg.training.plan_lengths import measured, shares, stated
 from anyecg.training.planning import plan
 from anyecg.training.projection import outline, project
-from anyecg.training.plan_lengths import measured, shares, stated
 from anyecg.types import ConfigError, Places
 from tests.conftest import SMALL, TEXTS
 
@@ -43,19 +43,32 @@ def test_the_papers_sizes_without_its_weights(model):
     assert {p.device.type for p in model.parameters()} == {"meta"}
     assert millions(sizes["connector"]) == 19.9 and millions(sizes["llm"]) == 3.4
     assert millions(sizes["encoder"]) == 85.2
-    assert millions(sizes["encoder"] + 768 * 512) == 85.6  # with the head of contrastive pre-training that the published ViT has
+    assert (
+        millions(sizes["encoder"] + 768 * 512) == 85.6
+    )  # with the head of contrastive pre-training that the published ViT has
     assert sizes["llm_weights"] == 8_030_261_248  # Llama-3-8B
 
 
 def test_what_each_stage_trains_and_how_often(projection):
     stages = {stage.name: stage for stage in projection.stages}
     assert list(stages) == ["contrastive", "stage1", "stage2", "stage3"]
-    assert stages["stage2"].trains == {"encoder": 85_199_248, "connector": 19_931_136, "markers": 8_192, "llm": 3_407_872}
-    assert stages["contrastive"].trains == {"encoder": 85_199_248, "heads": 2 * (768 * 768 + 768) + 2}  # BioBERT's 768; a scale and a bias
+    assert stages["stage2"].trains == {
+        "encoder": 85_199_248,
+        "connector": 19_931_136,
+        "markers": 8_192,
+        "llm": 3_407_872,
+    }
+    assert stages["contrastive"].trains == {
+        "encoder": 85_199_248,
+        "heads": 2 * (768 * 768 + 768) + 2,
+    }  # BioBERT's 768; a scale and a bias
     assert "encoder" not in stages["stage3"].trains and "llm" not in stages["stage1"].trains
     assert stages["stage2"].steps == 28_854  # the released launch script's
     for stage in stages.values():
-        assert stage.learning + stage.frozen - stage.trains.get("heads", 0) == 85_199_248 + 19_931_136 + 8_192 + 3_407_872 + 8_030_261_248
+        assert (
+            stage.learning + stage.frozen - stage.trains.get("heads", 0)
+            == 85_199_248 + 19_931_136 + 8_192 + 3_407_872 + 8_030_261_248
+        )
     assert all(stage.trained is None for stage in stages.values())
 
 
@@ -81,22 +94,30 @@ def test_hours_are_flops_over_what_the_gpus_do(projection):
 
 
 def test_checkpointing_is_told_apart(projection):
-    assert not project(config.load(EXPERIMENT, ["scale=paper", "llm.gradient_checkpointing=false"])).stages[1].cost.recomputed
-    assert 0.3 < projection.stages[1].cost.recomputed / projection.stages[1].cost.flops < 0.4  # three quarters of one pass more to about two
+    assert (
+        not project(config.load(EXPERIMENT, ["scale=paper", "llm.gradient_checkpointing=false"]))
+        .stages[1]
+        .cost.recomputed
+    )
+    assert (
+        0.3 < projection.stages[1].cost.recomputed / projection.stages[1].cost.flops < 0.4
+    )  # three quarters of one pass more to about two
 
 
 def test_lengths_of_samples_without_data(paper, model):
     assert {s.clips for s in stated(paper, model, "localization_long", "signal")} == {1, 2, 3, 4, 5, 6}
     assert [s.clips for s in stated(paper, model, "multi_ecg", "signal")] == [2, 3, 4, 5, 6]
-    report, = stated(paper, model, "report", "signal")
+    (report,) = stated(paper, model, "report", "signal")
     assert report.tokens == 1 + 60 + 2 + 11 + 10 + 21
-    text, = stated(paper, model, "report", "text")
+    (text,) = stated(paper, model, "report", "text")
     assert text.clips == 0 and text.tokens < report.tokens
 
 
 def test_shares_of_a_mixture(paper):
     stage2 = paper.stages["stage2"]
-    assert shares(stage2, 1.0) == pytest.approx({"localization_short": 2 / 6, "localization_long": 1 / 6, "report": 3 / 6})
+    assert shares(stage2, 1.0) == pytest.approx(
+        {"localization_short": 2 / 6, "localization_long": 1 / 6, "report": 3 / 6}
+    )
     assert shares(stage2, 0.0) == pytest.approx({"localization_short": 2 / 3, "localization_long": 1 / 3})
 
 
@@ -110,7 +131,10 @@ def test_built_data_is_measured_and_its_stages_are_found(small_cache, small_data
     shapes = measured(experiment, small, "multi_ecg", "signal", small_data, chat)
     row = int(small_data.questions.select(split="train", pool="multi_ecg")[0])
     sample = small_data.questions[row]
-    assert Shape(len(sample.records), *Collator(chat, Places(1, 60), 0).measure(sample, [1] * len(sample.records))) in shapes
+    assert (
+        Shape(len(sample.records), *Collator(chat, Places(1, 60), 0).measure(sample, [1] * len(sample.records)))
+        in shapes
+    )
     last = found.stages[-1]
     assert last.cost.tokens > 61 and last.cost.answers < last.cost.tokens
 
@@ -120,7 +144,13 @@ def test_a_stage_in_the_cache_is_told(tmp_path, small_data):
     done = plan(experiment, small_data.fingerprint)[1]
     done.folder.mkdir(parents=True)
     (done.folder / "stage.json").write_text(json.dumps({}))
-    assert [s.trained for s in project(experiment, small_data, lambda: TEXTS).stages] == [False, True, False, False, False]
+    assert [s.trained for s in project(experiment, small_data, lambda: TEXTS).stages] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_an_llm_without_an_outline_is_told():
@@ -145,6 +175,9 @@ def test_memory_is_deepspeeds_estimate_of_what_trains(gpus):
         "ZeRO-2": zero2(trained, each, machines, cpu_offload=False)[1] + 2 * frozen,
         "ZeRO-2, optimizer on CPU": zero2(trained, each, machines, cpu_offload=True)[1] + 2 * frozen,
         "ZeRO-3": zero3(trained, largest, each, machines, cpu_offload=False, cpu_offload_params=False)[1] + 2 * share,
-        "ZeRO-3, optimizer on CPU": zero3(trained, largest, each, machines, cpu_offload=True, cpu_offload_params=False)[1] + 2 * share,
+        "ZeRO-3, optimizer on CPU": zero3(trained, largest, each, machines, cpu_offload=True, cpu_offload_params=False)[
+            1
+        ]
+        + 2 * share,
         "ZeRO-3, all on CPU": zero3(trained, largest, each, machines, cpu_offload=True, cpu_offload_params=True)[1],
     }

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from anyecg.config.schema import StageConfig
+from anyecg.files import atomic_write
 from anyecg.training.guard import Step
 from anyecg.training.pipeline import save_stage
 from anyecg.training.planning import DONE, PlannedStage
 from anyecg.training.progress import LossCurve
-from anyecg.files import atomic_write
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
 from anyecg.types import AnyECGError, CheckpointError
 from tests.conftest import make_model
@@ -64,7 +64,10 @@ def test_a_truncated_checkpoint_is_named(tmp_path, left):
     path = tmp_path / LAST
     AtomicCheckpointIO().save_checkpoint(checkpoint(1), path)
     path.write_bytes(path.read_bytes()[:left])
-    with pytest.raises(CheckpointError, match="last.ckpt: the checkpoint cannot be read .*delete it, and the same command trains this stage again"):
+    with pytest.raises(
+        CheckpointError,
+        match="last.ckpt: the checkpoint cannot be read .*delete it, and the same command trains this stage again",
+    ):
         AtomicCheckpointIO().load_checkpoint(path)
 
 
@@ -89,13 +92,18 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
     assert path.read_text() == "one"
 
 
-@pytest.mark.parametrize(("trains", "size", "named"), [
-    (["encoder", "llm"], 2_000, "parts.safetensors"),  # the first file
-    (["markers", "llm"], 2_000, ""),  # markers fit, the adapter does not
-    (["markers", "llm_weights"], 20_000, ""),
-    (["llm"], 100_000, DONE),
-])
-def test_a_disk_that_fills_up_while_the_output_is_written_leaves_a_stage_to_go_on_with(tmp_path, monkeypatch, trains, size, named):
+@pytest.mark.parametrize(
+    ("trains", "size", "named"),
+    [
+        (["encoder", "llm"], 2_000, "parts.safetensors"),  # the first file
+        (["markers", "llm"], 2_000, ""),  # markers fit, the adapter does not
+        (["markers", "llm_weights"], 20_000, ""),
+        (["llm"], 100_000, DONE),
+    ],
+)
+def test_a_disk_that_fills_up_while_the_output_is_written_leaves_a_stage_to_go_on_with(
+    tmp_path, monkeypatch, trains, size, named
+):
     """What was trained is not called finished; with space again, writing it anew ends with the whole output."""
     model = make_model()
     stage = PlannedStage("stage2", StageConfig(trains=trains), "key", tmp_path / "stage2-key", 0)
@@ -133,7 +141,14 @@ def test_a_rank_that_was_not_there_starts_with_its_own_random_state():
 
 def trainer(step, steps=10, accumulate=1):
     optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
-    return SimpleNamespace(global_step=step, max_steps=steps, accumulate_grad_batches=accumulate, optimizers=[optimizer], is_global_zero=True, loggers=[])
+    return SimpleNamespace(
+        global_step=step,
+        max_steps=steps,
+        accumulate_grad_batches=accumulate,
+        optimizers=[optimizer],
+        is_global_zero=True,
+        loggers=[],
+    )
 
 
 class Judged:
@@ -159,7 +174,10 @@ def curve_over(path, every, *losses):
 def test_the_loss_curve_averages_and_forgets_steps_that_will_be_taken_again(tmp_path):
     path = tmp_path / "loss.csv"
     curve_over(path, 2, 1.0, 3.0, 5.0, 7.0)
-    assert [line.split(",")[:3] for line in path.read_text().split()[1:]] == [["2", "2.00000", ""], ["4", "6.00000", ""]]
+    assert [line.split(",")[:3] for line in path.read_text().split()[1:]] == [
+        ["2", "2.00000", ""],
+        ["4", "6.00000", ""],
+    ]
     LossCurve(path, "stage1", 2, 4, Judged()).on_train_start(trainer(2), None)
     assert [line.split(",")[0] for line in path.read_text().split()[1:]] == ["2"]
 
@@ -178,7 +196,10 @@ def test_a_curve_of_an_earlier_version_goes_on(tmp_path):
     path = tmp_path / "loss.csv"
     path.write_text("step,loss,lr,samples_per_second\n2,1.00000,1.0e-3,5.0\n")
     LossCurve(path, "stage1", 2, 4, Judged()).on_train_start(trainer(2), None)
-    assert path.read_text().split() == ["step,loss,grad_norm,lr,samples_per_second,validation_loss", "2,1.00000,,1.0e-3,5.0,"]
+    assert path.read_text().split() == [
+        "step,loss,grad_norm,lr,samples_per_second,validation_loss",
+        "2,1.00000,,1.0e-3,5.0,",
+    ]
 
 
 def test_a_disk_that_fills_up_under_the_curve_is_told(tmp_path):

@@ -21,20 +21,37 @@ def test_the_schedule_rises_then_falls_to_zero():
 
 
 def test_decay_is_on_matrices_only():
-    stage = AnsweringStage(make_model(), StageConfig(trains=["encoder", "connector", "markers", "llm"], weight_decay=0.1), 10)
+    stage = AnsweringStage(
+        make_model(), StageConfig(trains=["encoder", "connector", "markers", "llm"], weight_decay=0.1), 10
+    )
     groups = stage.configure_optimizers()["optimizer"].param_groups
     assert {p.ndim >= 2 for g in groups if g["weight_decay"] > 0 for p in g["params"]} == {True}
     assert {p.ndim < 2 for g in groups if g["weight_decay"] == 0 for p in g["params"]} == {True}
-    assert sum(p.numel() for g in groups for p in g["params"]) == sum(p.numel() for p in stage.parameters() if p.requires_grad)
+    assert sum(p.numel() for g in groups for p in g["params"]) == sum(
+        p.numel() for p in stage.parameters() if p.requires_grad
+    )
     names = {id(p): name.removeprefix("model.") for name, p in stage.named_parameters()}
-    decayed, others = ({names[id(p)] for g in groups if bool(g["weight_decay"]) == decay for p in g["params"]} for decay in (True, False))
-    assert {"encoder.embed.cls", "encoder.embed.position", "encoder.embed.lead", "fusion.markers"} <= decayed  # tables of vectors
-    assert all(name.endswith(".weight") for name in decayed - {"encoder.embed.cls", "encoder.embed.position", "encoder.embed.lead", "fusion.markers"})
+    decayed, others = (
+        {names[id(p)] for g in groups if bool(g["weight_decay"]) == decay for p in g["params"]}
+        for decay in (True, False)
+    )
+    assert {
+        "encoder.embed.cls",
+        "encoder.embed.position",
+        "encoder.embed.lead",
+        "fusion.markers",
+    } <= decayed  # tables of vectors
+    assert all(
+        name.endswith(".weight")
+        for name in decayed - {"encoder.embed.cls", "encoder.embed.position", "encoder.embed.lead", "fusion.markers"}
+    )
     assert {"encoder.norm.weight", "encoder.norm.bias", "connector.layers.0.bias"} <= others and not others & decayed
 
 
 def test_the_scale_of_a_group_multiplies_its_learning_rate():
-    stage = AnsweringStage(make_model(), StageConfig(trains=["encoder", "connector"], lr=1.0, lr_scale={"encoder": 0.1}), 10)
+    stage = AnsweringStage(
+        make_model(), StageConfig(trains=["encoder", "connector"], lr=1.0, lr_scale={"encoder": 0.1}), 10
+    )
     schedule = stage.configure_optimizers()
     assert {round(g["initial_lr"], 3) for g in schedule["optimizer"].param_groups} == {0.1, 1.0}
 
@@ -45,8 +62,15 @@ def trained(accumulate: int, batch: int) -> dict:
     stage = AnsweringStage(model, StageConfig(trains=["connector"], lr=1e-2, clip=0.0), 4)
     items = [make_item(f"q{i}", seed=i) for i in range(16)]
     loader = torch.utils.data.DataLoader(items, batch_size=batch, collate_fn=collator(model))
-    trainer = L.Trainer(max_steps=4, accumulate_grad_batches=accumulate, accelerator="cpu", logger=False, enable_checkpointing=False,
-                        enable_progress_bar=False, enable_model_summary=False)
+    trainer = L.Trainer(
+        max_steps=4,
+        accumulate_grad_batches=accumulate,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
     trainer.fit(stage, loader)
     assert trainer.global_step == 4
     return {name: p.detach() for name, p in model.connector.named_parameters()}
@@ -75,9 +99,13 @@ def stage_with_lora():
 def test_a_checkpoint_that_lacks_what_learns_is_neither_written_nor_read(stage_with_lora):
     """Lightning, told to load what there is (strict_loading), would go on with LoRA as it began."""
     lost = next(name for name in stage_with_lora.learning() if "lora_A" in name)
-    checkpoint = {"state_dict": {name: tensor for name, tensor in stage_with_lora.state_dict().items() if "lora_" not in name}}
+    checkpoint = {
+        "state_dict": {name: tensor for name, tensor in stage_with_lora.state_dict().items() if "lora_" not in name}
+    }
     for hook in (stage_with_lora.on_save_checkpoint, stage_with_lora.on_load_checkpoint):
-        with pytest.raises(CheckpointError, match=re.escape(f"'{lost}', which this stage trains, is not in the checkpoint")):
+        with pytest.raises(
+            CheckpointError, match=re.escape(f"'{lost}', which this stage trains, is not in the checkpoint")
+        ):
             hook(checkpoint)
 
 

@@ -3,8 +3,10 @@
     python -m anyecg.data check data/anyecg
     python -m anyecg.data check data/anyecg llm=hf llm.path=/models/Meta-Llama-3-8B-Instruct encoder.size=base
 
-One marker an ECG, windows inside their records, answers that their task's own parser reads as the reference, ids of their
-own, no patient and no record in two splits, and how many questions are longer than the LLM's context at its tokenizer. Exit
+One marker an ECG, windows inside their records, answers that their task's own parser reads as the reference, ids of
+their
+own, no patient and no record in two splits, and how many questions are longer than the LLM's context at its tokenizer.
+Exit
 status 1 where anything fails.
 """
 
@@ -20,23 +22,27 @@ from rich.progress import track
 from rich.table import Table
 
 from anyecg.cli.data.build import loaded, screen
+from anyecg.cli.terminal import quieten
+from anyecg.config.schema import Experiment
+from anyecg.data.dataset.built import open_dataset
 from anyecg.data.dataset.data import Data
+from anyecg.data.dataset.manifest import sha256
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import QuestionDataset
-from anyecg.data.dataset.built import open_dataset
-from anyecg.data.dataset.manifest import sha256
 from anyecg.data.store.store import Store, shard_name
-from anyecg.config.schema import Experiment
-from anyecg.cli.terminal import quieten
-from anyecg.training.assembly import training_texts
 from anyecg.tasks.questions import scoring_tasks
 from anyecg.tasks.validation import Length, ValidationReport, validate
+from anyecg.training.assembly import training_texts
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="a folder that build made")
-    parser.add_argument("settings", nargs="*", metavar="EXPERIMENT.yaml | key=value",
-                        help="whose tokenizer, encoder and input limits count the tokens (default: anyecg_chat with llm=smollm2)")
+    parser.add_argument(
+        "settings",
+        nargs="*",
+        metavar="EXPERIMENT.yaml | key=value",
+        help="whose tokenizer, encoder and input limits count the tokens (default: anyecg_chat with llm=smollm2)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,14 +60,22 @@ def run(options: argparse.Namespace) -> int:
 
 
 def counting(experiment: Experiment, data: Data) -> tuple[Length, int]:
-    """How many tokens a row's question takes in training, and how many the experiment's LLM can attend to; no weights are loaded."""
-    chat, context = experiment.llm.component.reader(experiment.llm.config, lambda: training_texts(data), Path(experiment.cache))
+    """How many tokens a row's question takes in training, and how many the experiment's LLM can attend to; no
+    weights are loaded.
+    """
+    chat, context = experiment.llm.component.reader(
+        experiment.llm.config, lambda: training_texts(data), Path(experiment.cache)
+    )
     with torch.device("meta"):
         encoder = experiment.encoder.build()
         connector = experiment.connector.build(encoder.dim, 8)
     fusion = experiment.fusion
-    collator = Collator(chat, fusion.component.places_of(fusion.config, *connector.tokens(encoder.prefix, encoder.patches)), context)
-    shown = QuestionDataset(data.questions, range(len(data.questions)), data.stores, experiment.input, spec=experiment.input_spec)
+    collator = Collator(
+        chat, fusion.component.places_of(fusion.config, *connector.tokens(encoder.prefix, encoder.patches)), context
+    )
+    shown = QuestionDataset(
+        data.questions, range(len(data.questions)), data.stores, experiment.input, spec=experiment.input_spec
+    )
 
     def length(row: int) -> int:
         sample = shown.sample(row)
@@ -91,4 +105,7 @@ def _show(report: ValidationReport, llm: str, context: int) -> None:
     for (pool, what), count in sorted(report.failures.items()):
         print(f"{pool}: {count:,} with {what}: {'; '.join(report.examples[pool, what])}")
     total = sum(report.questions.values())
-    print(f"{total:,} questions, {sum(report.failures.values()):,} failures, {sum(report.too_long.values()):,} longer than the context (training leaves them out)")
+    print(
+        f"{total:,} questions, {sum(report.failures.values()):,} failures, {sum(report.too_long.values()):,} longer "
+        f"than the context (training leaves them out)"
+    )

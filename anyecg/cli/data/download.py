@@ -23,8 +23,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.prompt import Confirm
 from wfdb.io import download as wfdb
 
-from anyecg.data.store.shards import locked
 from anyecg.data.dataset.licences import LICENCES, SOURCES, Source
+from anyecg.data.store.shards import locked
 from anyecg.types import ConfigError, DataError
 
 SUMS = "SHA256SUMS.txt"
@@ -36,9 +36,13 @@ AGAIN = "then the same command goes on from here"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", choices=list(SOURCES), metavar="NAME", help=f"the source: {', '.join(SOURCES)}")
+    parser.add_argument(
+        "name", nargs="?", choices=list(SOURCES), metavar="NAME", help=f"the source: {', '.join(SOURCES)}"
+    )
     parser.add_argument("--to", type=Path, metavar="DIR", help="the folder to download to; made if it is not there")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N records, and every index file: for a try")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="only the first N records, and every index file: for a try"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask: the licence's terms are accepted")
     parser.add_argument("--list", action="store_true", help="the sources, their sizes and licences")
 
@@ -49,11 +53,15 @@ def run(options: argparse.Namespace) -> int | None:
             print(f"{name:20}{gigabytes(source.size):>8}  {source.licence:12}{source.title}")
         return None
     if options.name is None:
-        raise ConfigError("download: say which source (`--list` shows them), such as `download mit_bih_arrhythmia --to DIR`")
+        raise ConfigError(
+            "download: say which source (`--list` shows them), such as `download mit_bih_arrhythmia --to DIR`"
+        )
     source = SOURCES[options.name]
     print(introduction(source))
     if not source.slug:
-        raise DataError(f"{options.name} is not on PhysioNet: `git clone {source.hint}`, and use the folder ecg-qa/ecgqa")
+        raise DataError(
+            f"{options.name} is not on PhysioNet: `git clone {source.hint}`, and use the folder ecg-qa/ecgqa"
+        )
     if options.to is None:
         raise ConfigError("download: say where to with --to DIR")
     if options.limit is not None and options.limit < 1:
@@ -62,8 +70,14 @@ def run(options: argparse.Namespace) -> int | None:
         print("Nothing was downloaded.")
         return 1
     counts = download(source, options.to, options.limit)
-    print(f"{counts.total()} files in {options.to}, each as {SUMS} says ({counts['fetched']} fetched, {counts['there']} there already)")
-    print(f"build a dataset from them: python -m anyecg.data build --root {options.name}={options.to / source.folder} --to DATASET")
+    print(
+        f"{counts.total()} files in {options.to}, each as {SUMS} says ({counts['fetched']} fetched, {counts['there']} "
+        f"there already)"
+    )
+    print(
+        f"build a dataset from them: python -m anyecg.data build --root {options.name}={options.to / source.folder} "
+        f"--to DATASET"
+    )
     return None
 
 
@@ -85,7 +99,9 @@ def introduction(source: Source) -> str:
 def agreed() -> bool:
     """Whether the user accepts; DataError where there is nobody to ask."""
     if not sys.stdin.isatty():
-        raise DataError("nobody is there to accept the licence's terms; read them above, then give the command with --yes")
+        raise DataError(
+            "nobody is there to accept the licence's terms; read them above, then give the command with --yes"
+        )
     return Confirm.ask("Accept these terms and download?", default=False)
 
 
@@ -94,14 +110,21 @@ def gigabytes(size: float) -> str:
 
 
 def download(source: Source, folder: Path, limit: int | None = None, progress: bool = True) -> Counter:
-    """Bring a source, or its first `limit` records, into `folder`; how many files were "there" already and how many "fetched".
+    """Bring a source, or its first `limit` records, into `folder`; how many files were "there" already and how many
+    "fetched".
 
     wfdb fetches the files (by `dl_full_file`: its `dl_database` and `dl_files` take a project's newest version, not the
     one asked for, and check sizes only), each to NAME.part, which gets its name once its checksum is right.
     DataError where the server cannot be reached or hangs, the disk is full, or files stay wrong: all of them are named.
     """
     root = posixpath.join(wfdb.config.db_index_url, source.slug, source.version)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     counts: Counter[str] = Counter()
     wrong: dict[str, str] = {}
     try:
@@ -118,25 +141,38 @@ def download(source: Source, folder: Path, limit: int | None = None, progress: b
     except Stalled as error:
         raise DataError(f"{root}: no file has come for {STALL // 60} minutes; check the network, {AGAIN}") from error
     except OSError as error:
-        raise DataError(f"{error.filename or folder}: {error.strerror or error}; free some space or mend the path, {AGAIN}") from error
+        raise DataError(
+            f"{error.filename or folder}: {error.strerror or error}; free some space or mend the path, {AGAIN}"
+        ) from error
     if wrong:
         raise DataError(_wrong(wrong, counts.total(), folder, root))
     return counts
 
 
 def checksums(root: str, folder: Path) -> list[tuple[str, str]]:
-    """(path, SHA-256) of every file of a release, from its SHA256SUMS.txt, which is fetched anew and kept in `folder`."""
+    """(path, SHA-256) of every file of a release, from its SHA256SUMS.txt, which is fetched anew and kept in
+    `folder`.
+    """
     kept, part = folder / SUMS, folder / f"{SUMS}.part"
     url = posixpath.join(root, SUMS)
     try:
         fetch(url, part)
     except FileNotFoundError as error:
         raise DataError(f"{url} is not on the server; has the release moved?") from error
-    rows = [line.split(maxsplit=1) for line in part.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    rows = [
+        line.split(maxsplit=1)
+        for line in part.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.strip()
+    ]
     if not rows or any(len(row) != 2 or len(row[0]) != 64 or not _inside(row[1]) for row in rows):
-        raise DataError(f"{url} is no list of checksums; does something between here and the server answer in its place? See {part}")
+        raise DataError(
+            f"{url} is no list of checksums; does something between here and the server answer in its place? See {part}"
+        )
     if kept.exists() and not filecmp.cmp(kept, part, shallow=False):
-        raise DataError(f"{kept} is another release's, or was edited: it is not {url}; choose another folder, or delete it if the folder is right")
+        raise DataError(
+            f"{kept} is another release's, or was edited: it is not {url}; choose another folder, or delete it if the "
+            f"folder is right"
+        )
     part.replace(kept)
     return [(path, digest) for digest, path in rows]
 
@@ -146,7 +182,9 @@ def chosen(sums: list[tuple[str, str]], folder: str, limit: int | None) -> list[
 
     A record is a header (.hea) and whatever shares its name; a file of no record (an index, a table) always comes.
     """
-    files = [(path, digest) for path, digest in sums if PurePosixPath(path).is_relative_to(folder) or path == "LICENSE.txt"]
+    files = [
+        (path, digest) for path, digest in sums if PurePosixPath(path).is_relative_to(folder) or path == "LICENSE.txt"
+    ]
     if limit is None:
         return files
     records = sorted(path.removesuffix(".hea") for path, _ in files if path.endswith(".hea"))
@@ -155,7 +193,9 @@ def chosen(sums: list[tuple[str, str]], folder: str, limit: int | None) -> list[
 
 
 def bring(root: str, folder: Path, file: tuple[str, str]) -> tuple[str, str]:
-    """(path, "there" or "fetched" or what is wrong with it) of one file; one that comes damaged is fetched once more."""
+    """(path, "there" or "fetched" or what is wrong with it) of one file; one that comes damaged is fetched once
+    more.
+    """
     path, digest = file
     target = folder / path
     if target.is_file() and sha256(target) == digest:
@@ -186,10 +226,13 @@ def fetch(url: str, target: Path, waits: Sequence[float] = ()) -> None:
             if error.errno is not None or isinstance(error, FileNotFoundError):
                 raise
             if isinstance(error, PermissionError):
-                raise DataError(f"{url}: the server refuses ({error}); see on the data set's page what access it asks for") from error
+                raise DataError(
+                    f"{url}: the server refuses ({error}); see on the data set's page what access it asks for"
+                ) from error
             if wait is None:
                 raise DataError(
-                    f"{url} cannot be reached ({_reason(error)}); check the network (HTTPS_PROXY, if there is a proxy), {AGAIN}"
+                    f"{url} cannot be reached ({_reason(error)}); check the network (HTTPS_PROXY, if there is a "
+                    f"proxy), {AGAIN}"
                 ) from error
         time.sleep(wait)
 
@@ -213,8 +256,14 @@ def _reason(error: OSError) -> str:
 def _wrong(wrong: dict[str, str], total: int, folder: Path, root: str) -> str:
     lines = [f"{folder / path} {state}" for path, state in sorted(wrong.items())]
     more = [f"... and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
-    return "\n".join([
-        f"{len(lines)} of {total} files are not as {SUMS} says:", *lines[:LISTED], *more,
-        "Give the same command: it fetches these only. If they stay wrong, the copies on the server differ from its own list:",
-        f"tell PhysioNet ({root}); the recordings of such files are skipped, and listed, when the data set is built.",
-    ])
+    return "\n".join(
+        [
+            f"{len(lines)} of {total} files are not as {SUMS} says:",
+            *lines[:LISTED],
+            *more,
+            "Give the same command: it fetches these only. If they stay wrong, the copies on the server differ from "
+            "its own list:",
+            f"tell PhysioNet ({root}); the recordings of such files are skipped, and listed, when the data set is "
+            f"built.",
+        ]
+    )

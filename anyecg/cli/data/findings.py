@@ -1,4 +1,6 @@
-"""Draw the findings that the simulator knows, each as a small page of twelve leads, or one of them with its rhythm strip."""
+"""Draw the findings that the simulator knows, each as a small page of twelve leads, or one of them with its rhythm
+strip.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ SMALL, LARGE = 100.0, 260.0  # mm, of a page among others and of one alone
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=place, metavar="OUT", help="the picture, .png or .pdf")
-    parser.add_argument("--finding", choices=[finding.key for finding in FINDINGS], metavar="KEY", help="only this finding, such as atrial_fibrillation")
+    parser.add_argument(
+        "--finding",
+        choices=[finding.key for finding in FINDINGS],
+        metavar="KEY",
+        help="only this finding, such as atrial_fibrillation",
+    )
     parser.add_argument("--seed", type=whole(0), default=CLEAR_SEED, help=f"of the heart (default {CLEAR_SEED})")
 
 
@@ -32,7 +39,9 @@ def run(options: argparse.Namespace) -> None:
         figure = sheet([(", ".join(report), panel)], columns=1, width=LARGE)
     else:
         shown = [finding for finding in FINDINGS if finding.kind != "summary"]
-        figure = sheet([(one.name, page(one.key, options.seed, rhythm=False)[0]) for one in shown], columns=4, width=SMALL)
+        figure = sheet(
+            [(one.name, page(one.key, options.seed, rhythm=False)[0]) for one in shown], columns=4, width=SMALL
+        )
     with atomic_write(options.out) as part:
         figure.savefig(part, format=options.out.suffix[1:], dpi=110)
     print(f"drawn in {options.out}")

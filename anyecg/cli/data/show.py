@@ -20,15 +20,14 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
-from anyecg.data.corpora.base import SPLITS
+from anyecg.data.chance import chance
 from anyecg.data.dataset.built import open_dataset
 from anyecg.data.dataset.questions_file import Questions
-from anyecg.tasks.base import Task
-from anyecg.tasks.questions import scoring_tasks
-from anyecg.data.chance import chance
 from anyecg.data.store.store import Stores
 from anyecg.plots.trace import INK, QUIET, TRUE, WIDEST, Beat, Panel, rhythm_leads, strips, twelve_leads
-from anyecg.types import CANONICAL_LEADS, MARKER, ConfigError, DataError, ECGSample, Window
+from anyecg.tasks.base import Task
+from anyecg.tasks.questions import scoring_tasks
+from anyecg.types import CANONICAL_LEADS, MARKER, SPLITS, ConfigError, DataError, ECGSample, Window
 
 COLUMN, GUTTER, EDGE = 200.0, 12.0, 10.0  # mm: a column of examples, what lies between two, and around the page
 LEADING, GAP = 4.1, 3.0  # mm: from line to line of text, and between ECGs side by side
@@ -46,7 +45,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=SPLITS, default="test", help="of which split (default test)")
     parser.add_argument("--n", type=int, default=6, help="how many examples (default 6)")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws other examples (default 0)")
-    parser.add_argument("--out", type=Path, default=Path("examples.png"), help="the picture, .png or .pdf (default examples.png)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("examples.png"), help="the picture, .png or .pdf (default examples.png)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -61,7 +62,9 @@ def run(options: argparse.Namespace) -> None:
         print(f"{number}. {title(sample, tasks)}\n   {source(sample, data.stores)}")
         for speaker, text in turns(sample):
             print(textwrap.fill(text, 110, initial_indent=f"   {speaker}: ", subsequent_indent="      "))
-    figure = page(samples, data.stores, f"{options.dataset.resolve().name}: {options.split} split, seed {options.seed}", tasks)
+    figure = page(
+        samples, data.stores, f"{options.dataset.resolve().name}: {options.split} split, seed {options.seed}", tasks
+    )
     partial = options.out.with_name(f"{options.out.name}.part")
     try:
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -73,26 +76,32 @@ def run(options: argparse.Namespace) -> None:
 
 
 def examples(questions: Questions, split: str, task: str | None, count: int, seed: int) -> list[ECGSample]:
-    """`count` questions of a split (fewer if there are fewer), of each pool in turn, pool by pool; DataError where there is none."""
+    """`count` questions of a split (fewer if there are fewer), of each pool in turn, pool by pool; DataError where
+    there is none.
+    """
     rows = questions.select(split=split, **({"task": task} if task else {}))
     pools = questions.column("pool")[rows]
     kinds = {pool: _drawn(questions, rows[pools == pool], chance(seed, "show", pool)) for pool in dict.fromkeys(pools)}
     if not kinds:
         there = ", ".join(sorted({*questions.column("task")[questions.select(split=split)]})) or "none at all"
-        raise DataError(f"{questions.path}: there is no question of {f'task {task}' if task else 'any task'} in split {split} (there: {there})")
+        raise DataError(
+            f"{questions.path}: there is no question of {f'task {task}' if task else 'any task'} in split {split} (there: {there})"
+        )
     in_turn = (sample for turn in zip_longest(*kinds.values()) for sample in turn if sample is not None)
     return sorted(islice(in_turn, count), key=lambda sample: list(kinds).index(sample.pool))
 
 
 def _drawn(questions: Questions, rows: np.ndarray, rng: random.Random) -> Iterator[ECGSample]:
-    """Questions of one pool in an order of chance; of localizations, those with something to find and those without in turn."""
+    """Questions of one pool in an order of chance; of localizations, those with something to find and those without
+    in turn.
+    """
     samples = [questions[row] for row in rng.sample(rows.tolist(), min(TRIED, len(rows)))]
     found = [[sample for sample in samples if bool(sample.meta.get("intervals")) == wanted] for wanted in (True, False)]
     return (sample for sample in chain.from_iterable(zip_longest(*found)) if sample is not None)
 
 
 def title(sample: ECGSample, tasks: Mapping[str, Task]) -> str:
-    """"Localization: mit_bih_arrhythmia_long"."""
+    """ "Localization: mit_bih_arrhythmia_long"."""
     name = (sample.task in tasks and tasks[sample.task].title) or sample.task
     return f"{name}: {sample.subset}" if sample.subset else name
 
@@ -125,7 +134,15 @@ def panels(sample: ECGSample, stores: Stores) -> list[Panel]:
             continue
         leads = rhythm_leads(signal, mask)
         beats = _beats(stores, window.record, window.start, end, sample.meta.get("symbol"))
-        drawn.append(strips(signal[leads], [CANONICAL_LEADS[lead] for lead in leads], fs=stores.fs, shaded=sample.meta.get("intervals", ()), beats=beats))
+        drawn.append(
+            strips(
+                signal[leads],
+                [CANONICAL_LEADS[lead] for lead in leads],
+                fs=stores.fs,
+                shaded=sample.meta.get("intervals", ()),
+                beats=beats,
+            )
+        )
     return drawn
 
 
@@ -172,7 +189,10 @@ class Block:
 def block(number: int, sample: ECGSample, stores: Stores, tasks: Mapping[str, Task]) -> Block:
     """An example laid out in a column."""
     whose = source(sample, stores) if len(sample.records) == 1 else f"patient {sample.patient}"
-    lines = [(f"{number}  {title(sample, tasks)}", INK, "bold"), *((line, QUIET, "normal") for line in wrapped(whose, "normal"))]
+    lines = [
+        (f"{number}  {title(sample, tasks)}", INK, "bold"),
+        *((line, QUIET, "normal") for line in wrapped(whose, "normal")),
+    ]
     for speaker, text in turns(sample):
         colour, weight = (TRUE, "bold") if speaker == "A" else (INK, "normal")
         lines += [(line, colour, weight) for line in wrapped(f"{speaker}:  {text}", weight)]
@@ -209,7 +229,13 @@ def page(samples: Sequence[ECGSample], stores: Stores, heading: str, tasks: Mapp
         figure.text(left / width, 1 - top / height, words, va="top", parse_math=False, **{"fontsize": TEXT, **how})
 
     write(heading, EDGE, EDGE, fontsize=11, weight="bold", color=INK)
-    write("25 mm/s (longer ECGs 12.5 mm/s), 10 mm/mV, pulse 1 mV; letters: beats as annotated", width - EDGE, EDGE, ha="right", color=QUIET)
+    write(
+        "25 mm/s (longer ECGs 12.5 mm/s), 10 mm/mV, pulse 1 mV; letters: beats as annotated",
+        width - EDGE,
+        EDGE,
+        ha="right",
+        color=QUIET,
+    )
     for (left, top), one in zip(places, blocks):
         for words, colour, weight in one.lines:
             write(words, left, top, color=colour, weight=weight)

@@ -4,7 +4,8 @@
     python -m anyecg.data stats data/anyecg --project 800000 --also data/small
 
 Table 2's own numbers stand beside ours, marked as the paper's. A projection goes by what each
-dataset's build took, as its measured.json says; --also gives a second, smaller build to tell what is fixed from what grows.
+dataset's build took, as its measured.json says; --also gives a second, smaller build to tell what is fixed from what
+grows.
 """
 
 from __future__ import annotations
@@ -26,15 +27,20 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from anyecg.cli.data.projection import Build, Projection, project
-from anyecg.data.dataset.data import Data
-from anyecg.data.corpora.base import SPLITS
 from anyecg.data.dataset.built import facts, open_dataset
+from anyecg.data.dataset.data import Data
 from anyecg.evaluation.published import load
-from anyecg.types import ConfigError
+from anyecg.types import SPLITS, ConfigError
 
 TOGETHER = 64  # record batches that are counted at once: 65,536 questions
 ANSWERS = ("positive", "negative")
-SPREADS = {"ecgs": "ECGs", "ecg_seconds": "recording, s", "leads": "leads", "window_seconds": "window, s", "answer_words": "answer, words"}
+SPREADS = {
+    "ecgs": "ECGs",
+    "ecg_seconds": "recording, s",
+    "leads": "leads",
+    "window_seconds": "window, s",
+    "answer_words": "answer, words",
+}
 MISSING = "–"
 WIDE = 120  # characters of a line where there is no terminal
 
@@ -42,7 +48,12 @@ WIDE = 120  # characters of a line where there is no terminal
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="the folder that `build` made")
     parser.add_argument("--project", type=int, metavar="N", help="also say what building N records would take")
-    parser.add_argument("--also", type=Path, metavar="DATASET", help="a smaller dataset, built alike: the projection is then a line through both")
+    parser.add_argument(
+        "--also",
+        type=Path,
+        metavar="DATASET",
+        help="a smaller dataset, built alike: the projection is then a line through both",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
 
 
@@ -51,13 +62,21 @@ def run(options: argparse.Namespace) -> None:
     if options.project is not None:
         if options.project < 1:
             raise ConfigError(f"stats: --project {options.project}: give 1 record or more")
-        projection = project(options.project, *(Build.read(folder) for folder in (options.dataset, options.also) if folder))
+        projection = project(
+            options.project, *(Build.read(folder) for folder in (options.dataset, options.also) if folder)
+        )
     elif options.also:
         raise ConfigError("stats: --also serves a projection; give --project N with it")
     tasks, sources, table2 = count(open_dataset(options.dataset)), facts(options.dataset)["sources"], load("table2")
     paper = {name: row.get("questions") for name, row in table2.rows.items()}  # a task, or TASK/SUBSET
     if options.json:
-        print(json.dumps(as_json(tasks, sources, paper, projection) | {"paper": f"{table2.caption}; {table2.source}"}, ensure_ascii=False, indent=1))
+        print(
+            json.dumps(
+                as_json(tasks, sources, paper, projection) | {"paper": f"{table2.caption}; {table2.source}"},
+                ensure_ascii=False,
+                indent=1,
+            )
+        )
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
     console.print(questions_table(tasks, paper), spreads_table(tasks), sources_table(sources), sep="\n")
@@ -103,7 +122,9 @@ def count(data: Data) -> Tasks:
         for table in _columns(pa.Table.from_batches(some), records):
             for name in table.column_names[2:]:
                 counted = table.group_by(["task", "subset", name]).aggregate([([], "count_all")])
-                for task, subset, value, number in zip(*(counted[column].to_pylist() for column in ("task", "subset", name, "count_all"))):
+                for task, subset, value, number in zip(
+                    *(counted[column].to_pylist() for column in ("task", "subset", name, "count_all"))
+                ):
                     if value is not None:
                         getattr(tasks[task][subset], name)[value] += number
     return {task: dict(sorted(tasks[task].items())) for task in sorted(tasks)}
@@ -114,21 +135,33 @@ def _columns(rows: pa.Table, records: pa.Table) -> Iterator[pa.Table]:
     task, subset = (rows[name].combine_chunks() for name in ("task", "subset"))
     last_turns = np.cumsum(pc.list_value_length(rows["conversation"]).to_numpy()) - 1
     answers = pc.struct_field(pc.list_flatten(rows["conversation"]), "text").take(last_turns)
-    locating, negative = (pc.match_substring(rows["meta"], f'"intervals": {what}') for what in ("[", "[]"))  # as `write_questions` writes it
+    locating, negative = (
+        pc.match_substring(rows["meta"], f'"intervals": {what}') for what in ("[", "[]")
+    )  # as `write_questions` writes it
     ecgs = pc.list_value_length(rows["records"]).to_numpy()
-    yield pa.table({
-        "task": task, "subset": subset, "split": rows["split"], "ecgs": ecgs, "answer_words": pc.add(pc.count_substring(answers, " "), 1),
-        "answer": pc.if_else(locating, pc.if_else(negative, "negative", "positive"), pa.scalar(None, pa.string())),
-    })
+    yield pa.table(
+        {
+            "task": task,
+            "subset": subset,
+            "split": rows["split"],
+            "ecgs": ecgs,
+            "answer_words": pc.add(pc.count_substring(answers, " "), 1),
+            "answer": pc.if_else(locating, pc.if_else(negative, "negative", "positive"), pa.scalar(None, pa.string())),
+        }
+    )
     owner = np.repeat(np.arange(len(rows)), ecgs)
     windows = pc.list_flatten(rows["records"])
     shown = records.take(pc.index_in(pc.struct_field(windows, "record"), value_set=records["id"]))
     end = pc.coalesce(pc.struct_field(windows, "end"), shown["seconds"])
-    yield pa.table({
-        "task": task.take(owner), "subset": subset.take(owner),
-        "ecg_seconds": shown["seconds"], "leads": np.bitwise_count(shown["lead_mask"].to_numpy()),
-        "window_seconds": pc.round(pc.subtract(end, pc.struct_field(windows, "start")), 2),
-    })
+    yield pa.table(
+        {
+            "task": task.take(owner),
+            "subset": subset.take(owner),
+            "ecg_seconds": shown["seconds"],
+            "leads": np.bitwise_count(shown["lead_mask"].to_numpy()),
+            "window_seconds": pc.round(pc.subtract(end, pc.struct_field(windows, "start")), 2),
+        }
+    )
 
 
 def spread(values: Counter) -> tuple[float, float, float]:
@@ -139,18 +172,27 @@ def spread(values: Counter) -> tuple[float, float, float]:
     return ordered[0], sum(middle) / 2, ordered[-1]
 
 
-def as_json(tasks: Tasks, sources: Mapping[str, Mapping], paper: Mapping[str, float | None], projection: Projection | None) -> dict:
+def as_json(
+    tasks: Tasks, sources: Mapping[str, Mapping], paper: Mapping[str, float | None], projection: Projection | None
+) -> dict:
     """All that the tables show, as data; times in s, sizes in bytes."""
     wholes = {task: sum(subsets.values(), Group()) for task, subsets in tasks.items()}
     return {
         "questions": sum(map(len, wholes.values())),
         "tasks": {
-            task: {**whole.as_json(), "paper": paper.get(task), "subsets": {
-                subset: group.as_json() | {"paper": paper.get(f"{task}/{subset}")} for subset, group in tasks[task].items()}}
+            task: {
+                **whole.as_json(),
+                "paper": paper.get(task),
+                "subsets": {
+                    subset: group.as_json() | {"paper": paper.get(f"{task}/{subset}")}
+                    for subset, group in tasks[task].items()
+                },
+            }
             for task, whole in wholes.items()
         },
         "sources": {
-            name: {"records": one["records"], "hours": round(one["seconds"] / 3600, 2), "skipped": one["skipped"]} for name, one in sources.items()
+            name: {"records": one["records"], "hours": round(one["seconds"] / 3600, 2), "skipped": one["skipped"]}
+            for name, one in sources.items()
         },
         "projection": projection and projection.as_json(),
     }
@@ -160,7 +202,12 @@ def questions_table(tasks: Tasks, paper: Mapping[str, float | None]) -> Table:
     """How many, by split and by answer; the number of a task or subset in the paper beside it."""
 
     def cells(group: Group, name: str) -> list[str]:
-        counts = (len(group), *(group.split[name] for name in SPLITS), *(group.answer[name] for name in ANSWERS), paper.get(name))
+        counts = (
+            len(group),
+            *(group.split[name] for name in SPLITS),
+            *(group.answer[name] for name in ANSWERS),
+            paper.get(name),
+        )
         return [f"{number:,}" if number else MISSING for number in counts]
 
     return _filled(_grid("Questions", "", "questions", *SPLITS, *ANSWERS, "paper"), tasks, cells)
@@ -171,7 +218,9 @@ def spreads_table(tasks: Tasks) -> Table:
 
     def cells(group: Group, _: str) -> list[str]:
         ends = [spread(getattr(group, name)) for name in SPREADS]
-        return [" · ".join(f"{value:,.6g}" for value in (three if three[0] < three[2] else three[:1])) for three in ends]
+        return [
+            " · ".join(f"{value:,.6g}" for value in (three if three[0] < three[2] else three[:1])) for three in ends
+        ]
 
     return _filled(_grid("Least · median · most", "", *SPREADS.values()), tasks, cells)
 
@@ -190,7 +239,12 @@ def projection_table(projection: Projection) -> Table:
     title = f"Building {projection.records:,} records, {workers} worker{'s' * (workers > 1)}"
     grid = _grid(title, "", *measured, *["fixed"] * fitted, "each record", "projected")
     for name, each in projection.each.items():
-        values = [*(build.took[name] for build in projection.builds), *[projection.fixed[name]] * fitted, each, projection.takes[name]]
+        values = [
+            *(build.took[name] for build in projection.builds),
+            *[projection.fixed[name]] * fitted,
+            each,
+            projection.takes[name],
+        ]
         grid.add_row(name, *(_time(value) if name == "time" else _size(value) for value in values))
     return grid
 

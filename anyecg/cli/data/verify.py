@@ -15,17 +15,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from anyecg.cli.terminal import roots
 from anyecg.data.corpora import corpora
 from anyecg.tasks.release.rows import read_rows
 from anyecg.tasks.release.verification import Verification, Verifier
-from anyecg.cli.terminal import roots
 from anyecg.types import ConfigError, DataError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a released JSON file")
-    parser.add_argument("--root", action="append", required=True, metavar="NAME=DIR",
-                        help=f"the folder of a source, as downloaded; once for each. NAME: {', '.join(sorted(corpora.table()))}")
+    parser.add_argument(
+        "--root",
+        action="append",
+        required=True,
+        metavar="NAME=DIR",
+        help=f"the folder of a source, as downloaded; once for each. NAME: {', '.join(sorted(corpora.table()))}",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
 
 
@@ -50,22 +55,31 @@ def checked(folders: dict[str, Path]) -> dict[str, Path]:
         if name not in known:
             raise ConfigError(f"--root {name}={folder}: no source is called '{name}' (known: {', '.join(known)})")
         if not folder.is_dir():
-            raise DataError(f"--root {name}={folder}: there is no folder {folder}; give the folder of the source as downloaded")
+            raise DataError(
+                f"--root {name}={folder}: there is no folder {folder}; give the folder of the source as downloaded"
+            )
     return folders
 
 
 def told(found: Verification, folders: dict[str, Path]) -> str:
-    """What was found, as text: the count first, then one line for each thing that is wrong, then what was not checked."""
+    """What was found, as text: the count first, then one line for each thing that is wrong, then what was not
+    checked.
+    """
     lines = [f"agree {found.agree} of {found.checked}"]
     if not found.checked:
-        lines.append(f"nothing could be checked: no localization row is about a source with beat annotations under a --root ({', '.join(folders)})")
+        lines.append(
+            f"nothing could be checked: no localization row is about a source with beat annotations under a --root "
+            f"({', '.join(folders)})"
+        )
     if found.rounding:
         lines.append(f"{found.rounding} of them only within 0.1 s, from rounding")
     if found.disagreements:
         lines.append(f"disagree ({len(found.disagreements)}):")
     for one in found.disagreements:
-        lines.append(f"  {one.file} row {one.row}: {one.dataset} {one.record}, samples {one.start}-{one.end}, {one.name}: "
-                     f"file says {one.said!r}, annotations say {one.annotated!r}")
+        lines.append(
+            f"  {one.file} row {one.row}: {one.dataset} {one.record}, samples {one.start}-{one.end}, {one.name}: "
+            f"file says {one.said!r}, annotations say {one.annotated!r}"
+        )
     if found.malformed:
         lines.append(f"malformed rows ({len(found.malformed)}):")
         lines += [f"  {file} row {row}: {why}" for file, row, why in found.malformed]

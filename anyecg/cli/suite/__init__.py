@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from anyecg.config.schema import Experiment
 from anyecg.cli.suite.file import Suite, is_suite, load
 from anyecg.cli.suite.members import complain, run_members, tell
 from anyecg.cli.suite.plan import plan_grids, schedule
 from anyecg.cli.suite.report import write_report
+from anyecg.config.schema import Experiment
 
 __all__ = ["Suite", "is_suite", "load", "run_suite", "show_plan"]
 
@@ -19,7 +19,9 @@ __all__ = ["Suite", "is_suite", "load", "run_suite", "show_plan"]
 WIDTH = 130  # columns of the plan
 
 
-def run_suite(suite: Suite, run: Callable[[Experiment, str], Path], is_finished: Callable[[Experiment, str], bool]) -> None:
+def run_suite(
+    suite: Suite, run: Callable[[Experiment, str], Path], is_finished: Callable[[Experiment, str], bool]
+) -> None:
     """Run what is not finished, then write the table over all that is.
 
     run: an experiment, and the name of its folder -> the folder; is_finished: whether such a run has left all that it

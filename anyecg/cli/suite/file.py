@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from anyecg import config
-from anyecg.evaluation.comparison import flattened
-from anyecg.config.schema import Experiment
 from anyecg.config.fingerprint import folder_name
+from anyecg.config.schema import Experiment
+from anyecg.evaluation.comparison import flattened
 from anyecg.types import ConfigError
 
 
@@ -29,7 +29,9 @@ class SuiteConfig:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """An experiment of the suite with one seed; `folder` is the name of its run, the one it has when it is run alone."""
+    """An experiment of the suite with one seed; `folder` is the name of its run, the one it has when it is run
+    alone.
+    """
 
     experiment: Experiment
     folder: str
@@ -49,7 +51,9 @@ class Suite:
 
     def dump(self) -> str:
         """The suite as YAML, with the folders of its runs."""
-        return yaml.safe_dump(config.to_dict(self.cfg) | {"runs": [member.folder for member in self.members]}, sort_keys=False)
+        return yaml.safe_dump(
+            config.to_dict(self.cfg) | {"runs": [member.folder for member in self.members]}, sort_keys=False
+        )
 
 
 def is_suite(path: str | Path) -> bool:
@@ -65,10 +69,16 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Suite:
     path = Path(path)
     layers = [config.override_layer(override) for override in overrides]
     own = [next(iter(values)) in SuiteConfig.__dataclass_fields__ for _, values in layers]
-    cfg, errors = config.fill(SuiteConfig, [(str(path), config.read(path)), *(layer for layer, mine in zip(layers, own) if mine)])
+    cfg, errors = config.fill(
+        SuiteConfig, [(str(path), config.read(path)), *(layer for layer, mine in zip(layers, own) if mine)]
+    )
     if cfg is not None:
         errors = _complaints(path, cfg)
-    errors += [f"  {origin}: seed: a suite has seeds; write seeds=[{values['seed']}]" for origin, values in layers if "seed" in values]
+    errors += [
+        f"  {origin}: seed: a suite has seeds; write seeds=[{values['seed']}]"
+        for origin, values in layers
+        if "seed" in values
+    ]
     if errors:
         raise ConfigError("\n".join([f"{path}: {len(errors)} problem(s) in the suite:", *errors]))
     told = [override for override, mine in zip(overrides, own) if not mine]
@@ -100,13 +110,19 @@ def _members(path: Path, cfg: SuiteConfig, overrides: list[str]) -> tuple[Member
             for seed in cfg.seeds:
                 own = plain.seed == seed
                 experiment = plain if own else config.load(path.parent / name, [*overrides, f"seed={seed}"], common)
-                by_seed[seed].append(Member(experiment, folder_name(experiment.name, told if own else [*told, f"seed={seed}"])))
+                by_seed[seed].append(
+                    Member(experiment, folder_name(experiment.name, told if own else [*told, f"seed={seed}"]))
+                )
         except ConfigError as error:
             head, *lines = str(error).splitlines()
             errors += lines or [f"  {head}"]
     members = tuple(member for members in by_seed.values() for member in members)
     names = [member.experiment.name for member in by_seed[cfg.seeds[0]]]
-    errors += [f"  {path}: suite: two things are called '{name}'; give each its own name" for name in {*names} if [cfg.name, *names].count(name) > 1]
+    errors += [
+        f"  {path}: suite: two things are called '{name}'; give each its own name"
+        for name in {*names}
+        if [cfg.name, *names].count(name) > 1
+    ]
     if errors:
         errors = list(dict.fromkeys(errors))
         raise ConfigError("\n".join([f"{path}: {len(errors)} problem(s) in the experiments of the suite:", *errors]))

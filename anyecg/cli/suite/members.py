@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from anyecg.config.schema import Experiment
 from anyecg.cli.suite.file import Member, Suite
 from anyecg.cli.terminal import logging_to
+from anyecg.config.schema import Experiment
 from anyecg.files import FULL
 from anyecg.types import AnyECGError, DiskFullError
 
@@ -25,7 +25,9 @@ class SuiteError(AnyECGError):
     """Runs of a suite that failed, each with its reason."""
 
 
-def run_members(suite: Suite, run: Callable[[Experiment, str], Path], is_finished: Callable[[Experiment, str], bool]) -> tuple[list[Member], dict[Member, str]]:
+def run_members(
+    suite: Suite, run: Callable[[Experiment, str], Path], is_finished: Callable[[Experiment, str], bool]
+) -> tuple[list[Member], dict[Member, str]]:
     """Run what is not finished yet, one after the other; returns the members that are, and why the others failed.
 
     A run that fails does not stop the others: its traceback goes to the suite's folder. Ctrl-C and a full disk do.
@@ -33,7 +35,10 @@ def run_members(suite: Suite, run: Callable[[Experiment, str], Path], is_finishe
     finished, failed = [], {}
     suite.folder.mkdir(parents=True, exist_ok=True)
     for number, member in enumerate(suite.members, start=1):
-        told, trace = f"{number} of {len(suite.members)}: {member.told}", suite.folder / FAILURES / f"{member.folder}.txt"
+        told, trace = (
+            f"{number} of {len(suite.members)}: {member.told}",
+            suite.folder / FAILURES / f"{member.folder}.txt",
+        )
         try:
             if is_finished(member.experiment, member.folder):
                 tell(suite, f"{told}: finished earlier")
@@ -65,5 +70,12 @@ def tell(suite: Suite, *lines: str) -> None:
 def complain(suite: Suite, failed: Mapping[Member, str]) -> None:
     """SuiteError if a run failed."""
     if failed:
-        lines = [f"  {member.told}: {reason} (see {suite.folder / FAILURES / member.folder}.txt)" for member, reason in failed.items()]
-        raise SuiteError("\n".join([f"{len(failed)} of {len(suite.members)} runs failed; the same command tries them again:", *lines]))
+        lines = [
+            f"  {member.told}: {reason} (see {suite.folder / FAILURES / member.folder}.txt)"
+            for member, reason in failed.items()
+        ]
+        raise SuiteError(
+            "\n".join(
+                [f"{len(failed)} of {len(suite.members)} runs failed; the same command tries them again:", *lines]
+            )
+        )

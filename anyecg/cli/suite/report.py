@@ -10,17 +10,17 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
-from anyecg.evaluation.comparison import Results, answerers_grid, config_diff, read_run, shared_tasks
-from anyecg.evaluation import figures, published
-from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
-from anyecg.evaluation.differences import Cell, Setting, Spread, changes_grid, controls_grid, measure, signs_grid
-from anyecg.evaluation.wins import highest_grids
-from anyecg.evaluation.seeds import METHOD
-from anyecg.evaluation.tables import Grid
-from anyecg.files import atomic_write
 from anyecg.cli.suite.file import Member, Suite
 from anyecg.cli.suite.members import SuiteError
 from anyecg.cli.suite.plan import Step, totals
+from anyecg.evaluation import figures, published
+from anyecg.evaluation.comparison import Results, answerers_grid, config_diff, read_run, shared_tasks
+from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
+from anyecg.evaluation.differences import Cell, Setting, Spread, changes_grid, controls_grid, measure, signs_grid
+from anyecg.evaluation.seeds import METHOD
+from anyecg.evaluation.tables import Grid
+from anyecg.evaluation.wins import highest_grids
+from anyecg.files import atomic_write
 
 WIDTH = 110  # columns that the table of signs needs
 
@@ -35,7 +35,14 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     first = suite.members[0].experiment
     settings = _settings(runs)
     if settings[0].name != first.name:
-        raise SuiteError("\n".join([f"{first.name} failed with every seed, and there is nothing to compare the others with:", *failed.values()]))
+        raise SuiteError(
+            "\n".join(
+                [
+                    f"{first.name} failed with every seed, and there is nothing to compare the others with:",
+                    *failed.values(),
+                ]
+            )
+        )
     tasks, _ = shared_tasks(list(runs.values()))
     there = {task: [setting for setting in settings if setting.answered(task)] for task in tasks}
     evaluation, table = first.evaluation, published.load()
@@ -48,19 +55,58 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     signs = [signs_grid(cells, f"What each changes, and {table.caption}")] if len(settings) > 1 else []
     grids = [
         *signs,
-        *(grid for task, found in measured.items() for grid in (changes_grid(found), controls_grid(found), *highest_grids(there[task], task))),
+        *(
+            grid
+            for task, found in measured.items()
+            for grid in (changes_grid(found), controls_grid(found), *highest_grids(there[task], task))
+        ),
         answerers_grid(list(runs.values())),
         changed_keys(runs),
         totals(steps),
-        Grid("Runs", ["run", "seed", "folder"], [[m.experiment.name, str(m.experiment.seed), os.path.relpath(Path(m.experiment.output) / m.folder, suite.folder)] for m in runs]),
+        Grid(
+            "Runs",
+            ["run", "seed", "folder"],
+            [
+                [
+                    m.experiment.name,
+                    str(m.experiment.seed),
+                    os.path.relpath(Path(m.experiment.output) / m.folder, suite.folder),
+                ]
+                for m in runs
+            ],
+        ),
     ]
     if failed:
-        grids.append(Grid("Failed", ["run", "why"], [[member.told, reason.replace("\n", " ")] for member, reason in failed.items()]))
-    rows = [(cell.setting, figures.panel(cell.task, cell.metric), cell.change[0], *(cell.change[1] or (None, None)), cell.paper_change) for cell in cells if cell.change]
+        grids.append(
+            Grid(
+                "Failed",
+                ["run", "why"],
+                [[member.told, reason.replace("\n", " ")] for member, reason in failed.items()],
+            )
+        )
+    rows = [
+        (
+            cell.setting,
+            figures.panel(cell.task, cell.metric),
+            cell.change[0],
+            *(cell.change[1] or (None, None)),
+            cell.paper_change,
+        )
+        for cell in cells
+        if cell.change
+    ]
     if rows:
         figures.ablation_differences(rows, suite.folder / "figures" / "differences")
     drawn = ["![Differences](figures/differences.png)", ""] if rows else []
-    head = [f"# {suite.cfg.name}", "", suite.cfg.description, "", f"scale {first.scale}, seeds {', '.join(map(str, suite.cfg.seeds))}. {METHOD}", "", *drawn]
+    head = [
+        f"# {suite.cfg.name}",
+        "",
+        suite.cfg.description,
+        "",
+        f"scale {first.scale}, seeds {', '.join(map(str, suite.cfg.seeds))}. {METHOD}",
+        "",
+        *drawn,
+    ]
     _write(suite.folder / "table.md", "\n".join([*head, *(grid.markdown() for grid in grids)]))
     _write(suite.folder / "table.csv", pd.DataFrame([_record(cell, first.name) for cell in cells]).to_csv(index=False))
     _write(suite.folder / "suite.yaml", suite.dump())
@@ -91,7 +137,11 @@ def changed_keys(runs: Mapping[Member, Results]) -> Grid:
         for name, run in found.items():
             if first in found and name != first and name not in rows:
                 rows[name] = [[name, *row] for row in config_diff([found[first], run]).rows]
-    return Grid(f"Keys that differ from {first}", ["run", "key", first, "here"], [row for found in rows.values() for row in found])
+    return Grid(
+        f"Keys that differ from {first}",
+        ["run", "key", first, "here"],
+        [row for found in rows.values() for row in found],
+    )
 
 
 def _record(cell: Cell, first: str) -> dict:

@@ -11,25 +11,33 @@ from anyecg.types import InputSpec
 
 TOLERANCE = 0.1  # s beyond a full clip that make no clip of their own
 
-makers = Registry("clip", {
-    "signal": "anyecg.data.clips.trace:TraceClips",
-})
+makers = Registry("clip", {"signal": "anyecg.data.clips.trace:TraceClips"})
 
 
 class Clips(ABC):
-    """Makes the clips of one record's window. A subclass is built as `Clips(spec)` and refuses a spec that it cannot make."""
+    """Makes the clips of one record's window. A subclass is built as `Clips(spec)` and refuses a spec that it cannot
+    make.
+    """
 
     def __init__(self, spec: InputSpec) -> None:
         self.spec = spec
 
     def count(self, seconds: float) -> int:
-        """How many clips a window of so many seconds makes, at least one; up to 0.1 s more than full clips makes none of its own."""
-        samples, clip, over = round(seconds * self.spec.fs), round(self.spec.seconds * self.spec.fs), round(TOLERANCE * self.spec.fs)
+        """How many clips a window of so many seconds makes, at least one; up to 0.1 s more than full clips makes
+        none of its own.
+        """
+        samples, clip, over = (
+            round(seconds * self.spec.fs),
+            round(self.spec.seconds * self.spec.fs),
+            round(TOLERANCE * self.spec.fs),
+        )
         return max(1, -(-(samples - over) // clip))
 
     @abstractmethod
     def make(self, signal: np.ndarray, lead_mask: np.ndarray) -> np.ndarray:
-        """float32 `[S, *shape]` with S = `count(seconds)`, from mV `[12, T]` at `spec.fs` and bool `[12]`, False where a lead is absent."""
+        """float32 `[S, *shape]` with S = `count(seconds)`, from mV `[12, T]` at `spec.fs` and bool `[12]`, False
+        where a lead is absent.
+        """
 
     def blank(self, count: int) -> np.ndarray:
         """`count` clips without an ECG, as the blind control shows them: float32 `[count, *shape]`."""

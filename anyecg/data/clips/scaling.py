@@ -1,8 +1,11 @@
 """Scalings of a window's signal, before it is cut into clips: `scale(signal [L, T] mV, present bool [L]) -> [L, T]`.
 
-Which of an ECG's facts survive depends on the scaling. `lead` and `lead_minmax` (and `lead_zscore`) bring every lead to the
-same range: voltages, ratios between leads and with them the electrical axis are gone. `gain`, `minmax` and `zscore` treat the
-present leads alike, so ratios between leads survive; `millivolt` leaves the voltages themselves. Absent leads are not looked at.
+Which of an ECG's facts survive depends on the scaling. `lead` and `lead_minmax` (and `lead_zscore`) bring every lead to
+the
+same range: voltages, ratios between leads and with them the electrical axis are gone. `gain`, `minmax` and `zscore`
+treat the
+present leads alike, so ratios between leads survive; `millivolt` leaves the voltages themselves. Absent leads are not
+looked at.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ from anyecg.registry import Registry
 
 FLAT = 1e-6  # mV: a lead that never leaves its median by more is flat
 
-scalings = Registry("scaling", {
-    name: f"anyecg.data.clips.scaling:{name}"
-    for name in ("lead", "lead_minmax", "lead_zscore", "gain", "minmax", "zscore", "millivolt")
-})
+scalings = Registry(
+    "scaling",
+    {
+        name: f"anyecg.data.clips.scaling:{name}"
+        for name in ("lead", "lead_minmax", "lead_zscore", "gain", "minmax", "zscore", "millivolt")
+    },
+)
 
 
 def lead(signal: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -27,7 +33,9 @@ def lead(signal: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def lead_minmax(signal: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Each lead from its least to its greatest value to [-1, 1], as anyECG-chat's released checkpoints had it; a flat lead is zero."""
+    """Each lead from its least to its greatest value to [-1, 1], as anyECG-chat's released checkpoints had it; a
+    flat lead is zero.
+    """
     low, span = signal.min(axis=1, keepdims=True), np.ptp(signal, axis=1, keepdims=True)
     return np.where(span > FLAT, (signal - low) / np.maximum(span, FLAT) * 2 - 1, 0.0).astype(np.float32)
 
@@ -39,13 +47,17 @@ def lead_zscore(signal: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def gain(signal: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Each lead less its median, all over the one largest magnitude of the record: [-1, 1], with the leads' ratios kept."""
+    """Each lead less its median, all over the one largest magnitude of the record: [-1, 1], with the leads' ratios
+    kept.
+    """
     centred = _centred(signal)
     return _over(centred, np.abs(centred[present]).max(initial=0.0))
 
 
 def minmax(signal: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """The record's least to its greatest value, all leads together, to [0, 1] (as MEIT's code does for MIMIC-IV-ECG)."""
+    """The record's least to its greatest value, all leads together, to [0, 1] (as MEIT's code does for
+    MIMIC-IV-ECG).
+    """
     shown = signal[present]
     if not shown.size:
         return np.zeros_like(signal)

@@ -10,7 +10,9 @@ from anyecg.types import CANONICAL_LEADS, ConfigError, InputSpec
 
 
 class TraceClips(Clips):
-    """The scaled signal in clips `[leads, samples]` one after the other, the last padded with zeros (the paper's Dynamic ECG Input)."""
+    """The scaled signal in clips `[leads, samples]` one after the other, the last padded with zeros (the paper's
+    Dynamic ECG Input).
+    """
 
     def __init__(self, spec: InputSpec) -> None:
         super().__init__(spec)
@@ -18,12 +20,17 @@ class TraceClips(Clips):
         self.samples = round(spec.seconds * spec.fs)  # of a clip
         self.scale = registry("scaling")[spec.scaling]
         if spec.shape != (len(self.rows), self.samples):
-            raise ConfigError(f"encoder: a signal of {len(self.rows)} leads and {self.samples} samples a clip has no shape {spec.shape}; "
-                              "leave the shape of its InputSpec out")
+            raise ConfigError(
+                f"encoder: a signal of {len(self.rows)} leads and {self.samples} samples a clip has no shape "
+                f"{spec.shape}; "
+                "leave the shape of its InputSpec out"
+            )
 
     def make(self, signal: np.ndarray, lead_mask: np.ndarray) -> np.ndarray:
         count, mask = self.count(signal.shape[1] / self.spec.fs), lead_mask[self.rows]
-        scaled = np.where(mask[:, None], self.scale(signal[self.rows], mask), 0.0)  # whatever the scaling, an absent lead is zero
+        scaled = np.where(
+            mask[:, None], self.scale(signal[self.rows], mask), 0.0
+        )  # whatever the scaling, an absent lead is zero
         padded = np.zeros((len(self.rows), count * self.samples), np.float32)
         kept = min(scaled.shape[1], padded.shape[1])
         padded[:, :kept] = scaled[:, :kept]

@@ -2,12 +2,15 @@
 
 from anyecg.registry import Registry
 
-corpora = Registry("corpus", {
-    "mimic": "anyecg.data.corpora.mimic:MIMIC",
-    "ptbxl": "anyecg.data.corpora.ptbxl:PTBXL",
-    "cpsc2018": "anyecg.data.corpora.cpsc2018:CPSC2018",
-    "csn": "anyecg.data.corpora.csn:CSN",
-    "mit_bih_arrhythmia": "anyecg.data.corpora.annotated:MITBIHArrhythmia",
-    "mit_bih_st": "anyecg.data.corpora.annotated:MITBIHSTChange",
-    "european_st_t": "anyecg.data.corpora.annotated:EuropeanSTT",
-})
+corpora = Registry(
+    "corpus",
+    {
+        "mimic": "anyecg.data.corpora.mimic:MIMIC",
+        "ptbxl": "anyecg.data.corpora.ptbxl:PTBXL",
+        "cpsc2018": "anyecg.data.corpora.cpsc2018:CPSC2018",
+        "csn": "anyecg.data.corpora.csn:CSN",
+        "mit_bih_arrhythmia": "anyecg.data.corpora.annotated:MITBIHArrhythmia",
+        "mit_bih_st": "anyecg.data.corpora.annotated:MITBIHSTChange",
+        "european_st_t": "anyecg.data.corpora.annotated:EuropeanSTT",
+    },
+)

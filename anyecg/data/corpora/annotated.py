@@ -17,11 +17,23 @@ from anyecg.types import DataError
 DS1 = frozenset("101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230".split())
 DS2 = frozenset("100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234".split())
 
-# Records of one subject of the European ST-T Database, by agreement of age, sex, findings, medication and recorder: together with
-# the others they are the 79 subjects that its edb.txt counts. e0206 and e0210 agree in all but the age; they are kept together in case.
-SUBJECTS = tuple(tuple(names.split()) for names in (
-    "e0118 e0119 e0121 e0122", "e0123 e0124 e0125 e0126", "e0129 e0133", "e0136 e0139", "e0147 e0148", "e0154 e0155", "e0162 e0163", "e0206 e0210",
-))
+# Records of one subject of the European ST-T Database, by agreement of age, sex, findings, medication and recorder:
+# together with
+# the others they are the 79 subjects that its edb.txt counts. e0206 and e0210 agree in all but the age; they are kept
+# together in case.
+SUBJECTS = tuple(
+    tuple(names.split())
+    for names in (
+        "e0118 e0119 e0121 e0122",
+        "e0123 e0124 e0125 e0126",
+        "e0129 e0133",
+        "e0136 e0139",
+        "e0147 e0148",
+        "e0154 e0155",
+        "e0162 e0163",
+        "e0206 e0210",
+    )
+)
 
 
 class Annotated(Corpus):
@@ -29,7 +41,8 @@ class Annotated(Corpus):
 
     A patient is a record, save those in `same_patient`. Patients are split about 60/10/30 by a seeded hash.
 
-    same_patient: record -> the first record of its patient; simulated_too: whether that holds of simulated records (each has a
+    same_patient: record -> the first record of its patient; simulated_too: whether that holds of simulated records
+    (each has a
     patient of its own; the names are the source's).
     """
 
@@ -64,7 +77,9 @@ class Annotated(Corpus):
             annotation = wfdb.rdann(str(path), "atr")
             rate = annotation.fs or wfdb.rdheader(str(path)).fs
         except BROKEN as error:
-            raise DataError(f"{path}.atr: cannot be read as WFDB annotations ({type(error).__name__}: {error})") from error
+            raise DataError(
+                f"{path}.atr: cannot be read as WFDB annotations ({type(error).__name__}: {error})"
+            ) from error
         return [(float(sample) / rate, symbol) for sample, symbol in zip(annotation.sample, annotation.symbol)]
 
 
@@ -77,14 +92,18 @@ class MITBIHArrhythmia(Annotated):
 
     @dataclass(frozen=True)
     class Config(Annotated.Config):
-        """split: "patients" as in every annotated source, or "inter_patient", the halves of de Chazal et al. (2004): DS2 is the test
-        split, a seeded few of DS1 the validation split; the rest of DS1 and what belongs to neither half (the four paced records
+        """split: "patients" as in every annotated source, or "inter_patient", the halves of de Chazal et al. (2004):
+        DS2 is the test
+        split, a seeded few of DS1 the validation split; the rest of DS1 and what belongs to neither half (the four
+        paced records
         102, 104, 107 and 217) are the training split."""
 
         split: Literal["patients", "inter_patient"] = "patients"
 
     def splits(self, patients: Mapping[str, str]) -> dict[str, str]:
-        """As configured. Of one patient's 201 (DS1) and 202 (DS2), inter_patient leaves out 201 where 202 is there to be tested."""
+        """As configured. Of one patient's 201 (DS1) and 202 (DS2), inter_patient leaves out 201 where 202 is there
+        to be tested.
+        """
         if self.cfg.split == "patients":
             return super().splits(patients)
         if self.cfg.split != "inter_patient":
@@ -93,7 +112,11 @@ class MITBIHArrhythmia(Annotated):
         if not tested:
             log.warning("corpus %s: no record of DS2 is in %s, so there is no test split", self.key, self.root)
         trained = [patient for name, patient in patients.items() if name in DS1 and patient not in tested]
-        few = {patient for patient, split in split_by_patient(trained, (0.8, 0.1, 0.1), self.cfg.seed).items() if split == "val"}
+        few = {
+            patient
+            for patient, split in split_by_patient(trained, (0.8, 0.1, 0.1), self.cfg.seed).items()
+            if split == "val"
+        }
         halves = {}
         for name, patient in patients.items():
             if name in DS2:
@@ -104,7 +127,8 @@ class MITBIHArrhythmia(Annotated):
 
 
 class MITBIHSTChange(Annotated):
-    """MIT-BIH ST Change Database 1.0: 28 records, 360 Hz; its headers call both leads "ECG", which are taken for II and V1.
+    """MIT-BIH ST Change Database 1.0: 28 records, 360 Hz; its headers call both leads "ECG", which are taken for II and
+    V1.
 
     It says nothing of patients, so each record is taken for a patient of its own.
     """

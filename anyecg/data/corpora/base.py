@@ -21,7 +21,7 @@ import wfdb
 from anyecg.config.checks import Checks
 from anyecg.data.corpora import header
 from anyecg.data.corpora.lines import sound
-from anyecg.types import SPLITS, DataError, ECGRecord
+from anyecg.types import DataError, ECGRecord
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # the WFDB symbols that mark one beat 
 MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}  # one of a header's unit, in mV
 
 
-# What wfdb raises on a broken file: each of them was met on headers, signals and annotations spoilt at random, but the last two.
+# What wfdb raises on a broken file: each of them was met on headers, signals and annotations spoilt at random, but the
+# last two.
 BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, MemoryError, ArithmeticError, AttributeError)
 
 
@@ -53,7 +54,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row of an index from which no recording can be had; id, path: as far as the row says them (a path may be that of the index)."""
+    """A row of an index from which no recording can be had; id, path: as far as the row says them (a path may be
+    that of the index).
+    """
 
     reason: str
     id: str = "?"
@@ -63,10 +66,13 @@ class Rejected:
 class Corpus:
     """A source of recordings in its native layout.
 
-    name: what the registry calls its reader; layout: what the simulator calls it; shard_records: recordings of one store shard;
+    name: what the registry calls its reader; layout: what the simulator calls it; shard_records: recordings of one
+    store shard;
     reserved: splits whose records are kept for a benchmark's labels, so that no task asks for their reports;
-    key: what a user calls this corpus, and with it its store, record ids and subset; rate: Hz that every recording has, None where they may differ;
-    assumed: canonical leads that its leads called "ECG" and no more are taken for, in order (a choice that its store records);
+    key: what a user calls this corpus, and with it its store, record ids and subset; rate: Hz that every recording has,
+    None where they may differ;
+    assumed: canonical leads that its leads called "ECG" and no more are taken for, in order (a choice that its store
+    records);
     rejected: the bad rows that were met so far while `entries` was read, each once, in their order.
     """
 
@@ -79,8 +85,10 @@ class Corpus:
 
     @dataclass(frozen=True)
     class Config:
-        """root: folder of the downloaded corpus, None to simulate one of `patients` patients, `seconds` long, with `seed`;
-        limit: only the first recordings of the index; max_skipped: share of the recordings that may be unusable, more stop the build."""
+        """root: folder of the downloaded corpus, None to simulate one of `patients` patients, `seconds` long, with
+        `seed`;
+        limit: only the first recordings of the index; max_skipped: share of the recordings that may be unusable, more
+        stop the build."""
 
         root: str | None = None
         patients: int = 200
@@ -108,7 +116,8 @@ class Corpus:
             )
 
     def entries(self) -> Iterable[Entry]:
-        """Every recording of the index, in a fixed order, one at a time where it is long; DataError where it is missing.
+        """Every recording of the index, in a fixed order, one at a time where it is long; DataError where it is
+        missing.
 
         A row that cannot be used is told to `reject`, and costs no other.
         """
@@ -119,7 +128,9 @@ class Corpus:
         self.rejected.setdefault(Rejected(reason, **known))
 
     def recorded(self, entry: Entry) -> list[tuple[float, str]]:
-        """(seconds, WFDB symbol) of every annotation, as its file has them; none where the source has reports instead."""
+        """(seconds, WFDB symbol) of every annotation, as its file has them; none where the source has reports
+        instead.
+        """
         return []
 
     def annotations(self, entry: Entry) -> list[tuple[float, str]]:
@@ -136,7 +147,8 @@ class Corpus:
         return "written"
 
     def info(self) -> Mapping:
-        """What its labels mean: {"labels": {set: {label's code: name}}, "maps": {set: {entry's code: label's code}}, "statements": {code: text}}.
+        """What its labels mean: {"labels": {set: {label's code: name}}, "maps": {set: {entry's code: label's code}},
+        "statements": {code: text}}.
 
         A set without a map has the entries' codes themselves; statements: what a report says of a code.
         """
@@ -153,14 +165,17 @@ class Corpus:
     def read(self, entry: Entry) -> ECGRecord:
         """The whole recording: float32 `[L, T]` in mV at its own rate, NaN where the source marks samples invalid.
 
-        Raises DataError where a file is missing, broken or not what its header says, which costs this recording; any other error
+        Raises DataError where a file is missing, broken or not what its header says, which costs this recording; any
+        other error
         is taken for a fault of the reader and stops the build.
         """
         path = self.root / entry.path
         try:
             record = wfdb.rdrecord(str(path), return_res=32)
         except BROKEN as error:
-            raise DataError(f"{path}: signal missing, cut short or broken (wfdb says {type(error).__name__}: {error})") from error
+            raise DataError(
+                f"{path}: signal missing, cut short or broken (wfdb says {type(error).__name__}: {error})"
+            ) from error
         if record.p_signal is None or record.p_signal.size == 0:
             raise DataError(f"{path}: holds no signal")
         header.check(path, record, self.rate)
@@ -168,8 +183,14 @@ class Corpus:
         if np.isnan(scale).any():
             raise DataError(f"{path}: unit {record.units[int(np.isnan(scale).argmax())]!r} is no voltage")
         signal = np.ascontiguousarray(record.p_signal.T, dtype=np.float32) * scale[:, None]
-        return ECGRecord(signal, float(record.fs), tuple(name or "" for name in record.sig_name), f"{self.key}/{entry.id}", f"{self.key}/{entry.patient}",
-                         self.assumed)
+        return ECGRecord(
+            signal,
+            float(record.fs),
+            tuple(name or "" for name in record.sig_name),
+            f"{self.key}/{entry.id}",
+            f"{self.key}/{entry.patient}",
+            self.assumed,
+        )
 
     def limited(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """The first `cfg.limit` entries; DataError where there is none."""
@@ -177,13 +198,16 @@ class Corpus:
         first = next(kept, None)
         if first is None and self.rejected:
             reasons = "; ".join(row.reason for row in islice(self.rejected, 3))
-            raise DataError(f"corpus {self.key}: not one of {len(self.rejected)} rows in {self.root} can be used: {reasons}")
+            raise DataError(
+                f"corpus {self.key}: not one of {len(self.rejected)} rows in {self.root} can be used: {reasons}"
+            )
         if first is None:
             raise DataError(f"corpus {self.key}: {self.root} lists no recording; is it the right folder?")
         return chain([first], kept)
 
     def columns(self, file: str, names: list[str], optional: Iterable[str] = ()) -> Iterator[pa.RecordBatch]:
-        """Some columns of a long index file as text, a block at a time (empty is null); bad lines and DataError as for `table`.
+        """Some columns of a long index file as text, a block at a time (empty is null); bad lines and DataError as for
+        `table`.
 
         A column of `optional` that the file does not have is null.
         """
@@ -197,26 +221,36 @@ class Corpus:
         empty = set(names)
         try:
             with pa_csv.open_csv(
-                path, parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+                path,
+                parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
                 convert_options=pa_csv.ConvertOptions(
-                    column_types=dict.fromkeys(wanted, pa.string()), null_values=[""], strings_can_be_null=True,
-                    include_columns=wanted, include_missing_columns=True,
+                    column_types=dict.fromkeys(wanted, pa.string()),
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    include_columns=wanted,
+                    include_missing_columns=True,
                 ),
             ) as reader:
                 for batch in reader:
                     empty -= {name for name in empty if batch[name].null_count < len(batch)}
                     yield batch
         except FileNotFoundError as error:
-            raise DataError(f"corpus {self.key}: {path} is missing; download the corpus whole, or mend its root") from error
+            raise DataError(
+                f"corpus {self.key}: {path} is missing; download the corpus whole, or mend its root"
+            ) from error
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError(f"corpus {self.key}: {path} cannot be read ({error})") from error
         if empty:
-            raise DataError(f"corpus {self.key}: {path} has no column {', '.join(sorted(empty))}, or nothing in it; download it again")
+            raise DataError(
+                f"corpus {self.key}: {path} has no column {', '.join(sorted(empty))}, or nothing in it; download it "
+                f"again"
+            )
         for line in sorted(ragged):
             self.reject(line, path=file)
 
     def table(self, file: str, columns: Iterable[str], **options) -> pd.DataFrame:
-        """An index file of the corpus as text; DataError names it where it is missing, not a table, or without one of `columns`.
+        """An index file of the corpus as text; DataError names it where it is missing, not a table, or without one of
+        `columns`.
 
         A line that is no row is rejected; bytes that are no text are replaced.
         """
@@ -226,7 +260,9 @@ class Corpus:
                 lines, wrong = sound(text.readlines())
             table = pd.read_csv(io.StringIO("".join(lines)), dtype=str, **options)
         except FileNotFoundError as error:
-            raise DataError(f"corpus {self.key}: {path} is missing; download the corpus whole, or mend its root") from error
+            raise DataError(
+                f"corpus {self.key}: {path} is missing; download the corpus whole, or mend its root"
+            ) from error
         except (OSError, ValueError) as error:
             raise DataError(f"corpus {self.key}: {path} cannot be read ({error})") from error
         missing = [name for name in columns if name not in table]

@@ -23,16 +23,30 @@ CLASSES = {
 }
 
 # The same classes as anyECG-chat's release names them in classification.
-LABELS = dict(zip(CLASSES, (
-    "Normal", "Atrial fibrillation", "First-degree atrioventricular block", "Left bundle branch block", "Right bundle branch block",
-    "Premature atrial contraction", "Premature ventricular contraction", "ST-segment depression", "ST-segment elevated",
-), strict=True))
+LABELS = dict(
+    zip(
+        CLASSES,
+        (
+            "Normal",
+            "Atrial fibrillation",
+            "First-degree atrioventricular block",
+            "Left bundle branch block",
+            "Right bundle branch block",
+            "Premature atrial contraction",
+            "Premature ventricular contraction",
+            "ST-segment depression",
+            "ST-segment elevated",
+        ),
+        strict=True,
+    )
+)
 
 
 class CPSC2018(Snomed):
     """The China Physiological Signal Challenge 2018 as PhysioNet's challenges of 2020 and 2021 released it.
 
-    `training/cpsc_2018/g1/A0001.{hea,mat}` or `Training_WFDB/A0001.{hea,mat}`; its nine classes are those of the benchmarks.
+    `training/cpsc_2018/g1/A0001.{hea,mat}` or `Training_WFDB/A0001.{hea,mat}`; its nine classes are those of the
+    benchmarks.
     """
 
     name: ClassVar[str] = "cpsc2018"

@@ -36,12 +36,17 @@ def clean(statement: str) -> str | None:
 
 
 def whole(statement: str) -> str:
-    """A statement as the table has it; DataError where it holds a row of the table, since a quote before it was never closed."""
+    """A statement as the table has it; DataError where it holds a row of the table, since a quote before it was
+    never closed.
+    """
     swallowed = SWALLOWED.search(statement)
     if swallowed or len(statement) > LONGEST:
         before = f"the row of study {swallowed[1]}" if swallowed else f"{len(statement):,} characters"
-        raise DataError(f"corpus mimic: machine_measurements.csv: a statement that begins with {statement[:40]!r} goes on over {before}: a quote in it is not "
-                        "closed; mend that line, or download the file again")
+        raise DataError(
+            f"corpus mimic: machine_measurements.csv: a statement that begins with {statement[:40]!r} goes on over "
+            f"{before}: a quote in it is not "
+            "closed; mend that line, or download the file again"
+        )
     return statement
 
 
@@ -53,7 +58,10 @@ class Reports:
         numbers: dict[str, int] = {}
         studies, codes, lengths = [pa.array([], pa.string())], [np.array([], np.int32)], [np.array([], np.int32)]
         for batch in batches:
-            columns = sorted((name for name in batch.schema.names if name != "study_id"), key=lambda name: int(name.removeprefix("report_")))
+            columns = sorted(
+                (name for name in batch.schema.names if name != "study_id"),
+                key=lambda name: int(name.removeprefix("report_")),
+            )
             lines = [[text for text in row if text] for row in zip(*(batch[name].to_pylist() for name in columns))]
             for text in {text for row in lines for text in row} - numbers.keys():
                 numbers[text] = len(self._words)
@@ -91,7 +99,13 @@ class MIMIC(Corpus):
         reports = Reports(self.columns("machine_measurements.csv", ["study_id"], [f"report_{n}" for n in range(18)]))
         said = pc.fill_null(pc.index_in(index["study_id"], value_set=reports.studies), -1).to_numpy()
         if unsaid := int((said < 0).sum()):
-            log.warning("corpus %s: %d of %d recordings have no row in %s, so they have no report", self.key, unsaid, len(said), self.root / "machine_measurements.csv")
+            log.warning(
+                "corpus %s: %d of %d recordings have no row in %s, so they have no report",
+                self.key,
+                unsaid,
+                len(said),
+                self.root / "machine_measurements.csv",
+            )
         times = pd.to_datetime(index["ecg_time"].to_pandas(), errors="coerce").to_numpy("datetime64[s]")
         order = pc.sort_indices(
             pa.table({"subject": index["subject_id"], "time": times, "study": index["study_id"]}),
@@ -115,6 +129,9 @@ class MIMIC(Corpus):
         bad = functools.reduce(pc.or_, lacking.values())
         for row in index.filter(bad).to_pylist():
             empty = ", ".join(name for name in NEEDED if row[name] is None)
-            self.reject(f"record_list.csv: {empty} is empty (row: {', '.join(value or '' for value in row.values())})",
-                        id=row["study_id"] or "?", path=row["path"] or "record_list.csv")
+            self.reject(
+                f"record_list.csv: {empty} is empty (row: {', '.join(value or '' for value in row.values())})",
+                id=row["study_id"] or "?",
+                path=row["path"] or "record_list.csv",
+            )
         return index.filter(pc.invert(bad))

@@ -15,13 +15,20 @@ from anyecg.data.corpora.base import Corpus, Entry, log, shared
 from anyecg.types import DataError
 
 SUPERCLASSES = {
-    "NORM": "normal ECG", "MI": "myocardial infarction", "STTC": "ST/T change",
-    "CD": "conduction disturbance", "HYP": "hypertrophy",
+    "NORM": "normal ECG",
+    "MI": "myocardial infarction",
+    "STTC": "ST/T change",
+    "CD": "conduction disturbance",
+    "HYP": "hypertrophy",
 }
-# Subclasses that are no statement of their own, so scp_statements.csv does not say their names; as anyECG-chat's release names them.
+# Subclasses that are no statement of their own, so scp_statements.csv does not say their names; as anyECG-chat's
+# release names them.
 SUBCLASSES = {
-    "STTC": "ST/T change", "LAFB/LPFB": "left anterior/posterior fascicular block", "_AVB": "AV block",
-    "ISCA": "ischemic in anterior leads", "ISCI": "ischemic in inferior leads",
+    "STTC": "ST/T change",
+    "LAFB/LPFB": "left anterior/posterior fascicular block",
+    "_AVB": "AV block",
+    "ISCA": "ischemic in anterior leads",
+    "ISCI": "ischemic in inferior leads",
 }
 INDEX = "ptbxl_database.csv"
 
@@ -65,18 +72,34 @@ class PTBXL(Corpus):
     def entries(self) -> Iterator[Entry]:
         """One entry a record; strat_fold 1-8 train, 9 val, 10 test (where fold 10 is left out: 1-7, 8, 9).
 
-        Every code of scp_codes is a label, whatever its likelihood, as in the benchmark of Strodthoff et al. (2021): PTB-XL
+        Every code of scp_codes is a label, whatever its likelihood, as in the benchmark of Strodthoff et al. (2021):
+        PTB-XL
         documents 0 as unknown, and has it for all of form and rhythm and for some diagnoses.
         """
         column = {"records100": "filename_lr", "records500": "filename_hr"}.get(self.cfg.records)
         if column is None:
             raise DataError(f"corpus {self.key}: records is 'records100' or 'records500', not {self.cfg.records!r}")
         text = self.cfg.report == "text"
-        index = self.table(INDEX, ["ecg_id", "patient_id", "recording_date", "scp_codes", "strat_fold", column, *(["report"] if text else [])])
+        index = self.table(
+            INDEX,
+            [
+                "ecg_id",
+                "patient_id",
+                "recording_date",
+                "scp_codes",
+                "strat_fold",
+                column,
+                *(["report"] if text else []),
+            ],
+        )
         index["strat_fold"] = pd.to_numeric(index["strat_fold"], errors="coerce")
         test = 10 if (index["strat_fold"] == 10).any() else 9
         if test != 10:
-            log.warning("corpus %s: fold 10 is not in %s, so fold 9 is the test split and fold 8 the validation split", self.key, self.root)
+            log.warning(
+                "corpus %s: fold 10 is not in %s, so fold 9 is the test split and fold 8 the validation split",
+                self.key,
+                self.root,
+            )
         split = {test: "test", test - 1: "val"}
         codes = self._statements()
         described = {code: shared(text[:1].upper() + text[1:]) for code, text in codes["description"].items()}
@@ -89,7 +112,15 @@ class PTBXL(Corpus):
             else:
                 statements = tuple(described[code] for code in labels if code in described)
             patient = f"{float(row.patient_id):.0f}"
-            return Entry(row.ecg_id, getattr(row, column), patient, split.get(row.strat_fold, "train"), _time(row.recording_date), statements, labels)
+            return Entry(
+                row.ecg_id,
+                getattr(row, column),
+                patient,
+                split.get(row.strat_fold, "train"),
+                _time(row.recording_date),
+                statements,
+                labels,
+            )
 
         def usable() -> Iterator[Entry]:
             for row in index.itertuples(index=False):
@@ -102,9 +133,11 @@ class PTBXL(Corpus):
         return self.limited(usable())
 
     def info(self) -> Mapping:
-        """Label sets (5, 23, 19 and 12 labels), of the first two which diagnostic code is of which class, code -> statement.
+        """Label sets (5, 23, 19 and 12 labels), of the first two which diagnostic code is of which class, code ->
+        statement.
 
-        {"labels": {"super": {code: name}, "sub": ..., "form": ..., "rhythm": ...}, "maps": {"super": {code: class}, "sub": ...},
+        {"labels": {"super": {code: name}, "sub": ..., "form": ..., "rhythm": ...}, "maps": {"super": {code: class},
+        "sub": ...},
         "statements": {code: description}}
         """
         codes = self._statements()
@@ -112,13 +145,19 @@ class PTBXL(Corpus):
         names = {**codes["description"].to_dict(), **SUBCLASSES}
         return {
             "labels": {
-                "super": {code: SUPERCLASSES[code] for code in SUPERCLASSES if code in set(diagnostic["diagnostic_class"])},
-                "sub": {code: names.get(code, code) for code in sorted(set(diagnostic["diagnostic_subclass"].dropna()))},
+                "super": {
+                    code: SUPERCLASSES[code] for code in SUPERCLASSES if code in set(diagnostic["diagnostic_class"])
+                },
+                "sub": {
+                    code: names.get(code, code) for code in sorted(set(diagnostic["diagnostic_subclass"].dropna()))
+                },
                 "form": codes.loc[codes["form"] == 1, "description"].to_dict(),
                 "rhythm": codes.loc[codes["rhythm"] == 1, "description"].to_dict(),
             },
             "maps": {
-                group: diagnostic.dropna(subset=["diagnostic_class", "diagnostic_subclass"])[f"diagnostic_{column}"].to_dict()
+                group: diagnostic.dropna(subset=["diagnostic_class", "diagnostic_subclass"])[
+                    f"diagnostic_{column}"
+                ].to_dict()
                 for group, column in (("super", "class"), ("sub", "subclass"))
             },
             "statements": codes["description"].dropna().to_dict(),
@@ -150,7 +189,14 @@ def _likelihood(cell: str) -> dict[str, float]:
     try:
         found = ast.literal_eval(cell)
         sound = all(isinstance(code, str) and isinstance(value, int | float) for code, value in found.items())
-    except (ValueError, SyntaxError, TypeError, AttributeError, MemoryError, RecursionError):  # what literal_eval is documented to raise
+    except (
+        ValueError,
+        SyntaxError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        RecursionError,
+    ):  # what literal_eval is documented to raise
         sound = False
     if not sound:
         raise DataError(f"scp_codes {str(cell)[:80]} is no dictionary of codes and likelihoods")

@@ -16,14 +16,17 @@ from anyecg.types import DataError, ECGRecord
 DIAGNOSES = re.compile(r"^#\s*dx\s*:(.*)$", re.IGNORECASE | re.MULTILINE)
 SEPARATORS = re.compile(r"[\s,;]+")
 UNSAID = {"", "unknown", "nan", "none"}  # what stands in a header that names no diagnosis
-MATLAB = struct.Struct("<5i")  # a v4 file begins with its type, rows, columns, whether it is complex, the length of its name
+MATLAB = struct.Struct(
+    "<5i"
+)  # a v4 file begins with its type, rows, columns, whether it is complex, the length of its name
 INT16 = 30  # the type: little-endian int16
 
 
 class Snomed(Corpus):
     """Records anywhere under the root: whole release, one of its folders, or all records in one flat folder.
 
-    There are no patient ids: a patient is a record, and records are split 80/10/10 by a seeded hash. A record's labels are
+    There are no patient ids: a patient is a record, and records are split 80/10/10 by a seeded hash. A record's labels
+    are
     its header's codes that the source publishes; its statements name every code that has a name.
 
     records: what a record of the source is called (other sources may lie under the same root);
@@ -51,7 +54,9 @@ class Snomed(Corpus):
         return {"labels": {self.name: dict(self.classes())}, "statements": dict(self.published())}
 
     def entries(self) -> Iterator[Entry]:
-        """One entry a record name, by name; of two records of one name the first by path is taken, and a warning counts them."""
+        """One entry a record name, by name; of two records of one name the first by path is taken, and a warning
+        counts them.
+        """
         paths = self._paths()
         splits = split_by_patient(paths, (0.8, 0.1, 0.1), self.cfg.seed)
         return self.limited(self._read_headers(paths, splits))
@@ -59,20 +64,30 @@ class Snomed(Corpus):
     def _read_headers(self, paths: Mapping[str, str], splits: Mapping[str, str]) -> Iterator[Entry]:
         published = self.published()
         names = {code: name[:1].upper() + name[1:] for code, name in {**self.unlisted, **published}.items()}
-        told: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {}  # headers say few different things
+        told: dict[
+            str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+        ] = {}  # headers say few different things
         nameless: Counter[str] = Counter()
         for name in sorted(paths):
             said = _diagnoses(self.root / f"{paths[name]}.hea")
             if said not in told:
                 codes = [code for code in dict.fromkeys(SEPARATORS.split(said)) if code.lower() not in UNSAID]
-                told[said] = (tuple(dict.fromkeys(names[code] for code in codes if code in names)),
-                              tuple(code for code in codes if code in published), tuple(code for code in codes if code not in names))
+                told[said] = (
+                    tuple(dict.fromkeys(names[code] for code in codes if code in names)),
+                    tuple(code for code in codes if code in published),
+                    tuple(code for code in codes if code not in names),
+                )
             statements, labels, unknown = told[said]
             nameless.update(unknown)
             yield Entry(name, paths[name], name, splits[name], statements=statements, labels=labels)
         if nameless:
-            log.warning("corpus %s: %d times a header under %s gives a code that has no known name and is left out: %s",
-                        self.key, nameless.total(), self.root, ", ".join(code for code, _ in nameless.most_common(10)))
+            log.warning(
+                "corpus %s: %d times a header under %s gives a code that has no known name and is left out: %s",
+                self.key,
+                nameless.total(),
+                self.root,
+                ", ".join(code for code, _ in nameless.most_common(10)),
+            )
 
     def _paths(self) -> dict[str, str]:
         """Record name -> its path below the root without extension, of every header and every signal file."""
@@ -86,15 +101,22 @@ class Snomed(Corpus):
                 if paths.setdefault(name, path) != path:
                     twice.append(path)
         if twice:
-            log.warning("corpus %s: %d record(s) under %s left out, as another folder has a record of the same name: %s",
-                        self.key, len(twice), self.root, ", ".join(twice[:3]) + (", ..." if len(twice) > 3 else ""))
+            log.warning(
+                "corpus %s: %d record(s) under %s left out, as another folder has a record of the same name: %s",
+                self.key,
+                len(twice),
+                self.root,
+                ", ".join(twice[:3]) + (", ..." if len(twice) > 3 else ""),
+            )
         return paths
 
     def files(self, entry: Entry) -> list[Path]:
         return [Path(f"{self.root / entry.path}{suffix}") for suffix in (".hea", ".mat")]
 
     def read(self, entry: Entry) -> ECGRecord:
-        """As `Corpus.read`; DataError also where header and signal file disagree on how many leads or samples there are."""
+        """As `Corpus.read`; DataError also where header and signal file disagree on how many leads or samples there
+        are.
+        """
         record = super().read(entry)
         path = self.root / f"{entry.path}.mat"
         with path.open("rb") as file:
@@ -102,7 +124,10 @@ class Snomed(Corpus):
         if kind != INT16:
             raise DataError(f"{path}: is no MATLAB v4 file of 16-bit samples; download it again")
         if (leads, samples) != (said := record.signal.shape):
-            raise DataError(f"{path}: holds {leads} leads of {samples} samples, its header says {said[0]} of {said[1]}; download both again")
+            raise DataError(
+                f"{path}: holds {leads} leads of {samples} samples, its header says {said[0]} of {said[1]}; download "
+                f"both again"
+            )
         return record
 
 

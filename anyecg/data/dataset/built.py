@@ -13,27 +13,41 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from anyecg.data.store.duplicates import LISTED
-from anyecg.data.dataset.data import Data
 from anyecg.data.dataset.card import card
-from anyecg.data.dataset.questions_file import Questions, write_counted
+from anyecg.data.dataset.data import Data
 from anyecg.data.dataset.manifest import FACTS, complaint, facts, seal, sha256, strayed, write
+from anyecg.data.dataset.questions_file import Questions, write_counted
+from anyecg.data.store.duplicates import LISTED
 from anyecg.data.store.shards import locked
 from anyecg.data.store.store import Store, Stores, digest, rate_mismatch
 from anyecg.types import DataError, ECGSample
 
 __all__ = ["facts", "open_dataset", "write_dataset"]
 
-CARD, MANIFEST, QUESTIONS, COUNTS, ORIGIN = "README.md", "questions.parquet", "questions.arrow", "questions.json", "origin.json"
+CARD, MANIFEST, QUESTIONS, COUNTS, ORIGIN = (
+    "README.md",
+    "questions.parquet",
+    "questions.arrow",
+    "questions.json",
+    "origin.json",
+)
 LOG = "build.log"
 
 
-def write_dataset(folder: Path | str, stores: Stores, samples: Iterable[tuple[str, ECGSample]], info: Mapping,
-                  left_out: Mapping[str, int] | None = None, kind: Callable[[ECGSample], str] = lambda sample: "") -> Data:
+def write_dataset(
+    folder: Path | str,
+    stores: Stores,
+    samples: Iterable[tuple[str, ECGSample]],
+    info: Mapping,
+    left_out: Mapping[str, int] | None = None,
+    kind: Callable[[ECGSample], str] = lambda sample: "",
+) -> Data:
     """A dataset at `folder` of (split, question) pairs made elsewhere; the stores are linked, not copied.
 
-    left_out: why -> how many were not to be had, for the card; read when the samples are at their end; kind: what its counts tell
-    apart, `Task.answer_kind`. DataError where the folder holds a dataset, or one that is being built, or where there is no question.
+    left_out: why -> how many were not to be had, for the card; read when the samples are at their end; kind: what its
+    counts tell
+    apart, `Task.answer_kind`. DataError where the folder holds a dataset, or one that is being built, or where there is
+    no question.
     """
     folder = Path(folder)
     with alone(folder):
@@ -55,7 +69,9 @@ def write_dataset(folder: Path | str, stores: Stores, samples: Iterable[tuple[st
         return Data(stores, Questions(folder / QUESTIONS), made)
 
 
-def _then(samples: Iterable[tuple[str, ECGSample]], dropped: Counter, left_out: Mapping[str, int] | None) -> Iterator[tuple[str, ECGSample]]:
+def _then(
+    samples: Iterable[tuple[str, ECGSample]], dropped: Counter, left_out: Mapping[str, int] | None
+) -> Iterator[tuple[str, ECGSample]]:
     """The samples, and after the last of them what was left out."""
     yield from samples
     dropped.update({("imported", why): count for why, count in (left_out or {}).items()})
@@ -79,7 +95,9 @@ def open_dataset(folder: Path | str, fs: float | None = None) -> Data:
 
 
 def ready(folder: Path) -> None:
-    """Make a dataset's folder; DataError where that cannot be, or where it holds files and no dataset, nor the beginnings of one."""
+    """Make a dataset's folder; DataError where that cannot be, or where it holds files and no dataset, nor the
+    beginnings of one.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         there = {path.name for path in folder.iterdir()}
@@ -87,8 +105,11 @@ def ready(folder: Path) -> None:
         raise DataError(f"{folder} cannot be made a dataset's folder ({error.strerror}); choose another") from error
     others = sorted(name for name in there - {LOG} if not name.startswith("."))
     if others and not there & {FACTS, "stores", ".lock"}:
-        raise DataError(f"{folder} holds files of yours and no dataset ({', '.join(others[:3])}{', ...' if len(others) > 3 else ''}), which might be "
-                        "written over; choose another folder, such as a new one in it")
+        raise DataError(
+            f"{folder} holds files of yours and no dataset "
+            f"({', '.join(others[:3])}{', ...' if len(others) > 3 else ''}), which might be "
+            "written over; choose another folder, such as a new one in it"
+        )
 
 
 @contextlib.contextmanager
@@ -100,18 +121,34 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def finish(folder: Path, stores: Stores, made: str, origins: Mapping[str, Mapping] | None = None) -> None:
-    """Write manifest and card of the questions, and dataset.json last. origins: of what else than recordings the questions are made from."""
+    """Write manifest and card of the questions, and dataset.json last. origins: of what else than recordings the
+    questions are made from.
+    """
     questions, partial = Questions(folder / QUESTIONS), folder / f".{MANIFEST}.part"
     with pq.ParquetWriter(partial, questions.schema) as writer:
         for batch in questions.batches():
             writer.write_table(pa.Table.from_batches([batch]))
     partial.rename(folder / MANIFEST)
     places = [f"stores/{store.summary['corpus']}" for store in stores]
-    files = [QUESTIONS, COUNTS, MANIFEST, *(f"{place}/{name}" for place in places for name in ("records.parquet", "store.json")),
-             *(f"{place}/{name}" for place in places for name in ("skipped.csv", LISTED, ORIGIN) if (folder / place / name).exists())]
+    files = [
+        QUESTIONS,
+        COUNTS,
+        MANIFEST,
+        *(f"{place}/{name}" for place in places for name in ("records.parquet", "store.json")),
+        *(
+            f"{place}/{name}"
+            for place in places
+            for name in ("skipped.csv", LISTED, ORIGIN)
+            if (folder / place / name).exists()
+        ),
+    ]
     known = {
-        "anyecg": version("anyecg"), "fingerprint": made, "made_with": questions.info, **json.loads((folder / COUNTS).read_text()),
-        "sources": {store.summary["corpus"]: _source(store) for store in stores}, "origins": dict(origins or {}),
+        "anyecg": version("anyecg"),
+        "fingerprint": made,
+        "made_with": questions.info,
+        **json.loads((folder / COUNTS).read_text()),
+        "sources": {store.summary["corpus"]: _source(store) for store in stores},
+        "origins": dict(origins or {}),
         "checksums": {name: sha256(folder / name) for name in files},
     }
     write(folder / CARD, card(known))
@@ -119,7 +156,13 @@ def finish(folder: Path, stores: Stores, made: str, origins: Mapping[str, Mappin
 
 
 def _source(store: Store) -> dict:
-    """What the card says of a store: its counts, and where its recordings come from (None where nobody wrote it down)."""
+    """What the card says of a store: its counts, and where its recordings come from (None where nobody wrote it
+    down).
+    """
     path = store.folder / ORIGIN
-    counted = {name: value for name, value in store.summary.items() if name not in ("format", "info", "corpus", "reader", "shards")}
+    counted = {
+        name: value
+        for name, value in store.summary.items()
+        if name not in ("format", "info", "corpus", "reader", "shards")
+    }
     return {**counted, "origin": json.loads(path.read_text()) if path.exists() else None}

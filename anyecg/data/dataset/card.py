@@ -16,31 +16,84 @@ SIGNALS = """- Signals are kept at the rate stated above, in microvolts, the twe
 def card(facts: Mapping) -> str:
     """Markdown of the facts that `dataset.json` holds."""
     made, sources = facts["made_with"], facts["sources"]
-    return "\n".join([
-        "# A dataset built by anyecg", "",
-        f"{facts['questions']:,} questions over {sum(source['records'] for source in sources.values()):,} recordings; seed {made.get('seed', '-')}; "
-        f"anyecg {facts['anyecg']}; fingerprint `{facts['fingerprint']}`.", "",
-        f"Signals at {next(iter(sources.values()))['fs']:g} Hz. The same command gives the same bytes.", "", *tallies(facts), "## Where they come from", "",
-        *(line for name, source in sources.items() for line in told(name, source["origin"])),
-        *(line for name, found in facts["origins"].items() for line in told(name, found)), "",
-        "## Rules", "", *(f"- **{name}**: {rule}" for name, rule in made.get("rules", {}).items() if rule), SIGNALS, "## Settings", "", *settings(made), "", "## Checksums (SHA-256)", "",
-        *table(["file", "sha256"], ([name, f"`{checksum}`"] for name, checksum in sorted(facts["checksums"].items()))),
-        "", "Those of the signals lie in `stores/<source>/store.json`.",
-    ]) + "\n"
+    return (
+        "\n".join(
+            [
+                "# A dataset built by anyecg",
+                "",
+                f"{facts['questions']:,} questions over {sum(source['records'] for source in sources.values()):,} "
+                f"recordings; seed {made.get('seed', '-')}; "
+                f"anyecg {facts['anyecg']}; fingerprint `{facts['fingerprint']}`.",
+                "",
+                f"Signals at {next(iter(sources.values()))['fs']:g} Hz. The same command gives the same bytes.",
+                "",
+                *tallies(facts),
+                "## Where they come from",
+                "",
+                *(line for name, source in sources.items() for line in told(name, source["origin"])),
+                *(line for name, found in facts["origins"].items() for line in told(name, found)),
+                "",
+                "## Rules",
+                "",
+                *(f"- **{name}**: {rule}" for name, rule in made.get("rules", {}).items() if rule),
+                SIGNALS,
+                "## Settings",
+                "",
+                *settings(made),
+                "",
+                "## Checksums (SHA-256)",
+                "",
+                *table(
+                    ["file", "sha256"],
+                    ([name, f"`{checksum}`"] for name, checksum in sorted(facts["checksums"].items())),
+                ),
+                "",
+                "Those of the signals lie in `stores/<source>/store.json`.",
+            ]
+        )
+        + "\n"
+    )
 
 
 def tallies(facts: Mapping) -> list[str]:
     """The part of a card that counts: recordings, questions, and what was left out of either."""
     return [
-        "## Sources", "",
-        *table(["source", "recordings", "hours", "skipped", "interpolated", "clipped", "outside"], (
-            [name, f"{one['records']:,}", f"{one['seconds'] / 3600:,.1f}", *(f"{one[what]:,}" for what in ("skipped", "interpolated", "clipped", "outside"))]
-            for name, one in facts["sources"].items()
-        )), "",
-        "Skipped: recordings that cannot be used; each with its reason in `stores/<source>/skipped.csv`. Interpolated: samples that the source marks "
-        "invalid. Clipped: samples beyond 32.767 mV. Outside: annotations beyond the ends of their recording, left out.", "", *remarks(facts["sources"]), "## Questions", "",
-        *table(["pool", "subset", "train", "val", "test", "positive", "negative"], counts(facts["counts"])), "", "## Left out", "",
-        *(table(["pool", "why", "questions"], ([row["pool"], row["why"], f"{row['count']:,}"] for row in facts["dropped"])) if facts["dropped"] else ["Nothing."]), "",
+        "## Sources",
+        "",
+        *table(
+            ["source", "recordings", "hours", "skipped", "interpolated", "clipped", "outside"],
+            (
+                [
+                    name,
+                    f"{one['records']:,}",
+                    f"{one['seconds'] / 3600:,.1f}",
+                    *(f"{one[what]:,}" for what in ("skipped", "interpolated", "clipped", "outside")),
+                ]
+                for name, one in facts["sources"].items()
+            ),
+        ),
+        "",
+        "Skipped: recordings that cannot be used; each with its reason in `stores/<source>/skipped.csv`. "
+        "Interpolated: samples that the source marks "
+        "invalid. Clipped: samples beyond 32.767 mV. Outside: annotations beyond the ends of their recording, left "
+        "out.",
+        "",
+        *remarks(facts["sources"]),
+        "## Questions",
+        "",
+        *table(["pool", "subset", "train", "val", "test", "positive", "negative"], counts(facts["counts"])),
+        "",
+        "## Left out",
+        "",
+        *(
+            table(
+                ["pool", "why", "questions"],
+                ([row["pool"], row["why"], f"{row['count']:,}"] for row in facts["dropped"]),
+            )
+            if facts["dropped"]
+            else ["Nothing."]
+        ),
+        "",
     ]
 
 
@@ -50,19 +103,37 @@ def remarks(sources: Mapping[str, Mapping]) -> list[str]:
     for name, one in sources.items():
         unknown, disordered, alike = one.get("unknown_leads", {}), one.get("disordered", 0), one.get("alike", 0)
         if unknown:
-            lines.append(f"- {name}: leads that are none of the twelve, left out: {', '.join(f'{lead} ({count:,})' for lead, count in unknown.items())}")
+            lines.append(
+                f"- {name}: leads that are none of the twelve, left out: {', '.join(f'{lead} ({count:,})' for lead, count in unknown.items())}"
+            )
         if assumed := one.get("assumed_leads"):
-            lines.append(f"- {name}: leads without a name of their own, taken for: {', '.join(f'{lead} ({count:,})' for lead, count in assumed.items())}")
+            lines.append(
+                f"- {name}: leads without a name of their own, taken for: {', '.join(f'{lead} ({count:,})' for lead, count in assumed.items())}"
+            )
         if broken := one.get("broken_leads"):
-            lines.append(f"- {name}: leads whose samples are mostly invalid, or have a long gap, taken as absent: "
-                         f"{', '.join(f'{lead} ({count:,})' for lead, count in broken.items())}")
+            lines.append(
+                f"- {name}: leads whose samples are mostly invalid, or have a long gap, taken as absent: "
+                f"{', '.join(f'{lead} ({count:,})' for lead, count in broken.items())}"
+            )
         if slow := one.get("upsampled"):
-            lines.append(f"- {name}: {slow:,} recordings were sampled at less than {one['fs']:g} Hz; their store holds no more than they did")
+            lines.append(
+                f"- {name}: {slow:,} recordings were sampled at less than {one['fs']:g} Hz; their store holds no more "
+                f"than they did"
+            )
         if disordered:
-            lines.append(f"- {name}: {disordered:,} annotations stood behind a later one in their file, and were put in order")
+            lines.append(
+                f"- {name}: {disordered:,} annotations stood behind a later one in their file, and were put in order"
+            )
         if alike:
-            across = f"; WARNING: {one['alike_across_splits']:,} groups of them lie in several splits" if one["alike_across_splits"] else ""
-            lines.append(f"- {name}: {alike:,} recordings have the same samples as another, see `stores/{name}/alike.csv`{across}")
+            across = (
+                f"; WARNING: {one['alike_across_splits']:,} groups of them lie in several splits"
+                if one["alike_across_splits"]
+                else ""
+            )
+            lines.append(
+                f"- {name}: {alike:,} recordings have the same samples as another, see "
+                f"`stores/{name}/alike.csv`{across}"
+            )
     return [*lines, ""] if lines else []
 
 
@@ -80,8 +151,17 @@ def counts(rows: Iterable[Mapping]) -> list[list[str]]:
         for column in (row["split"], row["answer"]):
             found[row["pool"], row["subset"], column] += row["count"]
     lines = dict.fromkeys((pool, subset) for pool, subset, _ in found)
-    return [[pool, subset, *(f"{found[pool, subset, column]:,}" if found[pool, subset, column] else "–" for column in ("train", "val", "test", "positive", "negative"))]
-            for pool, subset in lines]
+    return [
+        [
+            pool,
+            subset,
+            *(
+                f"{found[pool, subset, column]:,}" if found[pool, subset, column] else "–"
+                for column in ("train", "val", "test", "positive", "negative")
+            ),
+        ]
+        for pool, subset in lines
+    ]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -21,13 +21,18 @@ def seal(folder: Path, known: Mapping) -> None:
 
 
 def facts(folder: Path | str) -> dict:
-    """What a dataset's card says, as data; DataError where there is no finished dataset, or the facts are not those that were written."""
+    """What a dataset's card says, as data; DataError where there is no finished dataset, or the facts are not those
+    that were written.
+    """
     path = Path(folder) / FACTS
     try:
         known = json.loads(path.read_text())
         intact = known.pop("seal") == _digest(known)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"{folder} is no finished dataset (it has no {FACTS}); make it with: python -m anyecg.data build --to {folder}") from error
+        raise DataError(
+            f"{folder} is no finished dataset (it has no {FACTS}); make it with: python -m anyecg.data build --to "
+            f"{folder}"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError):
         intact = False
     if not intact:
@@ -38,7 +43,11 @@ def facts(folder: Path | str) -> dict:
 def strayed(folder: Path, known: Mapping, under: str = "") -> list[str]:
     """The files of a dataset that are missing or not what was written."""
     checksums = {name: checksum for name, checksum in known["checksums"].items() if name.startswith(under)}
-    return [name for name, checksum in checksums.items() if not (folder / name).exists() or sha256(folder / name) != checksum]
+    return [
+        name
+        for name, checksum in checksums.items()
+        if not (folder / name).exists() or sha256(folder / name) != checksum
+    ]
 
 
 def complaint(folder: Path, known: Mapping, name: str) -> DataError:
@@ -47,8 +56,14 @@ def complaint(folder: Path, known: Mapping, name: str) -> DataError:
     if "imported" in known["made_with"]:
         return DataError(f"{path} {EDITED}; delete {folder} and import it again")
     if name.startswith("stores/"):
-        return DataError(f"{path} {EDITED}; delete {path.parent} and give the command that made the dataset again: its recordings are read once more")
-    return DataError(f"{path} {EDITED}; give the command that made the dataset again to restore it. To ask other questions, export, edit the JSON and import it")
+        return DataError(
+            f"{path} {EDITED}; delete {path.parent} and give the command that made the dataset again: its recordings "
+            f"are read once more"
+        )
+    return DataError(
+        f"{path} {EDITED}; give the command that made the dataset again to restore it. To ask other questions, "
+        f"export, edit the JSON and import it"
+    )
 
 
 def write(path: Path, text: str) -> None:

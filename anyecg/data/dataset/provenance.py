@@ -1,4 +1,6 @@
-"""Where a dataset's recordings and questions come from: what is published, under which licence, or that it was simulated."""
+"""Where a dataset's recordings and questions come from: what is published, under which licence, or that it was
+simulated.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +8,22 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from anyecg.files import SIMULATED
 from anyecg.data.dataset.licences import LICENCES, SOURCES
+from anyecg.files import SIMULATED
 
 
 def origin(name: str, simulated: Mapping | None = None) -> dict:
-    """title, version, licence, page and cite of a source as plain data (`anyecg.data.dataset.licences`), and how it was simulated, or None."""
+    """title, version, licence, page and cite of a source as plain data (`anyecg.data.dataset.licences`), and how it
+    was simulated, or None.
+    """
     known = SOURCES.get(name)
     published = {part: getattr(known, part) if known else "" for part in ("title", "version", "licence", "page")}
-    return {**published, "title": published["title"] or name, "cite": list(known.cite) if known else [], "simulated": simulated}
+    return {
+        **published,
+        "title": published["title"] or name,
+        "cite": list(known.cite) if known else [],
+        "simulated": simulated,
+    }
 
 
 def simulation(root: Path) -> dict | None:

@@ -18,11 +18,20 @@ BATCH = 1024  # rows of every record batch but the last, so that a row is found 
 READS = 64  # rows read, or batches passed, between two times that the pages they lie in are given back
 TURN = pa.struct({"role": pa.string(), "text": pa.string()})
 WINDOW = pa.struct({"record": pa.string(), "start": pa.float64(), "end": pa.float64()})
-SCHEMA = pa.schema({
-    "id": pa.string(), "task": pa.string(), "pool": pa.string(), "subset": pa.string(), "split": pa.string(),
-    "patient": pa.string(), "conversation": pa.list_(TURN), "records": pa.list_(WINDOW),
-    "evidence": pa.list_(pa.string()), "meta": pa.string(),
-})
+SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "task": pa.string(),
+        "pool": pa.string(),
+        "subset": pa.string(),
+        "split": pa.string(),
+        "patient": pa.string(),
+        "conversation": pa.list_(TURN),
+        "records": pa.list_(WINDOW),
+        "evidence": pa.list_(pa.string()),
+        "meta": pa.string(),
+    }
+)
 
 
 class Questions:
@@ -66,7 +75,9 @@ class Questions:
 
     def column(self, name: str) -> np.ndarray:
         """One of id, task, pool, subset, split, patient for every row."""
-        return np.concatenate([part.to_numpy(zero_copy_only=False) for part in self._parts(name)] or [np.array([], dtype=object)])
+        return np.concatenate(
+            [part.to_numpy(zero_copy_only=False) for part in self._parts(name)] or [np.array([], dtype=object)]
+        )
 
     def distinct(self, name: str) -> set[str]:
         """The values that are in a column."""
@@ -77,7 +88,9 @@ class Questions:
         keep = np.ones(self._length, dtype=bool)
         for name, values in wanted.items():
             among = pa.array([values] if isinstance(values, str) else list(values), pa.string())
-            keep &= np.concatenate([pc.is_in(part, value_set=among).to_numpy(zero_copy_only=False) for part in self._parts(name)] or [keep])
+            keep &= np.concatenate(
+                [pc.is_in(part, value_set=among).to_numpy(zero_copy_only=False) for part in self._parts(name)] or [keep]
+            )
         return np.flatnonzero(keep)
 
     @property
@@ -117,9 +130,16 @@ def write_questions(path: Path, questions: Iterable[tuple[str, ECGSample]], info
     partial.rename(path)
 
 
-def write_counted(path: Path, questions: Iterable[tuple[str, ECGSample]], info: Mapping, dropped: Counter,
-                  kind: Callable[[ECGSample], str] = lambda sample: "") -> Questions:
-    """Write (split, question) pairs to `path`, and beside them how many there are and how many (pool, why) were `dropped`; kind: what is told apart."""
+def write_counted(
+    path: Path,
+    questions: Iterable[tuple[str, ECGSample]],
+    info: Mapping,
+    dropped: Counter,
+    kind: Callable[[ECGSample], str] = lambda sample: "",
+) -> Questions:
+    """Write (split, question) pairs to `path`, and beside them how many there are and how many (pool, why) were
+    `dropped`; kind: what is told apart.
+    """
     counts: Counter = Counter()
 
     def counted() -> Iterator[tuple[str, ECGSample]]:
@@ -142,8 +162,14 @@ def write_counted(path: Path, questions: Iterable[tuple[str, ECGSample]], info: 
 
 def _row(split: str, sample: ECGSample) -> dict:
     return {
-        "id": sample.id, "task": sample.task, "pool": sample.pool, "subset": sample.subset, "split": split,
-        "patient": sample.patient, "evidence": list(sample.evidence), "meta": json.dumps(sample.meta, sort_keys=True),
+        "id": sample.id,
+        "task": sample.task,
+        "pool": sample.pool,
+        "subset": sample.subset,
+        "split": split,
+        "patient": sample.patient,
+        "evidence": list(sample.evidence),
+        "meta": json.dumps(sample.meta, sort_keys=True),
         "conversation": [{"role": turn.role, "text": turn.text} for turn in sample.conversation],
         "records": [{"record": window.record, "start": window.start, "end": window.end} for window in sample.records],
     }
@@ -151,8 +177,13 @@ def _row(split: str, sample: ECGSample) -> dict:
 
 def _sample(row: dict) -> ECGSample:
     return ECGSample(
-        id=row["id"], task=row["task"], pool=row["pool"], subset=row["subset"], patient=row["patient"],
+        id=row["id"],
+        task=row["task"],
+        pool=row["pool"],
+        subset=row["subset"],
+        patient=row["patient"],
         records=tuple(Window(**window) for window in row["records"]),
         conversation=tuple(Turn(**turn) for turn in row["conversation"]),
-        evidence=tuple(row["evidence"]), meta=json.loads(row["meta"]),
+        evidence=tuple(row["evidence"]),
+        meta=json.loads(row["meta"]),
     )

@@ -17,11 +17,14 @@ class Collator:
     """Builds an ECGBatch; knows the model only as plain integers and the chat format.
 
     chat: turns a conversation into pieces of token ids and ECG slots; places: positions that an ECG takes in the text
-    (`model.places`); context: the longest sequence the LLM takes; generate: stop before the last answer and pad on the left;
+    (`model.places`); context: the longest sequence the LLM takes; generate: stop before the last answer and pad on the
+    left;
     spec: what the encoder takes.
     """
 
-    def __init__(self, chat, places: Places, context: int, generate: bool = False, spec: InputSpec = InputSpec()) -> None:
+    def __init__(
+        self, chat, places: Places, context: int, generate: bool = False, spec: InputSpec = InputSpec()
+    ) -> None:
         self.chat, self.places, self.context, self.generate = chat, places, context, generate
         self.none = clips(spec).blank(0)  # of a batch without ECGs
 

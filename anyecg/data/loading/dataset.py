@@ -9,13 +9,14 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from anyecg.config.schema import InputConfig
+from anyecg.data.chance import chance
 from anyecg.data.clips import clips
 from anyecg.data.dataset.questions_file import Questions
-from anyecg.data.chance import chance
 from anyecg.data.store.store import Stores, rate_mismatch
 from anyecg.types import MARKER, ConfigError, ECGSample, InputSpec, Turn, Window
 
-# The paper's zero-shot single lead (Figure 2): view -> which of the leads that are there is withheld, None for a drawn one.
+# The paper's zero-shot single lead (Figure 2): view -> which of the leads that are there is withheld, None for a drawn
+# one.
 MASKED_LEADS = {"first_lead_masked": 0, "second_lead_masked": 1, "random_lead_masked": None}
 VIEWS = ("signal", "blind", "text", *MASKED_LEADS)
 
@@ -24,7 +25,8 @@ VIEWS = ("signal", "blind", "text", *MASKED_LEADS)
 class Item:
     """A question ready to collate.
 
-    clips: an array `[S, *shape]` a record, as the encoder's InputSpec says; lead_masks: bool `[12]` a record; in the "text" view both are
+    clips: an array `[S, *shape]` a record, as the encoder's InputSpec says; lead_masks: bool `[12]` a record; in the
+    "text" view both are
     empty and `sample.evidence` stands for the ECGs.
     """
 
@@ -44,7 +46,9 @@ def limited(sample: ECGSample, max_ecgs: int) -> ECGSample:
             text += (MARKER if left > 0 else "") + piece
             left -= 1
         turns.append(Turn(turn.role, text))
-    return replace(sample, records=sample.records[:max_ecgs], evidence=sample.evidence[:max_ecgs], conversation=tuple(turns))
+    return replace(
+        sample, records=sample.records[:max_ecgs], evidence=sample.evidence[:max_ecgs], conversation=tuple(turns)
+    )
 
 
 class QuestionDataset(Dataset):
@@ -54,12 +58,21 @@ class QuestionDataset(Dataset):
 
     view: "signal" as recorded; "blind" every ECG withheld, as blank clips with every lead absent, in places of the same
     number; "text" the evidence in words in each ECG's place; "first_lead_masked", "second_lead_masked",
-    "random_lead_masked" as recorded but for one lead, zeros and absent: of the leads that are there, in canonical order,
+    "random_lead_masked" as recorded but for one lead, zeros and absent: of the leads that are there, in canonical
+    order,
     the first, the second, or one drawn by the seed and the question's id. An ECG of one lead keeps it.
     """
 
-    def __init__(self, samples: Questions | Sequence[ECGSample], rows: Sequence[int], stores: Stores, limits: InputConfig,
-                 view: str = "signal", seed: int = 0, spec: InputSpec = InputSpec()) -> None:
+    def __init__(
+        self,
+        samples: Questions | Sequence[ECGSample],
+        rows: Sequence[int],
+        stores: Stores,
+        limits: InputConfig,
+        view: str = "signal",
+        seed: int = 0,
+        spec: InputSpec = InputSpec(),
+    ) -> None:
         if view not in VIEWS:
             raise ConfigError(f"view '{view}' is unknown (known: {', '.join(VIEWS)})")
         self.samples, self.rows, self.stores, self.limits = samples, rows, stores, limits
@@ -105,7 +118,9 @@ class QuestionDataset(Dataset):
         return Item(sample, tuple(made), tuple(masks))
 
     def _masked(self, id: str, record: int, mask: np.ndarray) -> np.ndarray:
-        """Which lead of a question's record the view withholds: its index in an array, empty where there is but one lead."""
+        """Which lead of a question's record the view withholds: its index in an array, empty where there is but one
+        lead.
+        """
         leads, place = np.flatnonzero(mask), MASKED_LEADS[self.view]
         if place is None:
             place = chance(self.seed, "masked lead", id, record).randrange(max(1, len(leads)))

@@ -23,12 +23,15 @@ KEPT_EVERY = 100_000  # questions counted between two writes of the file
 class Lengths:
     """`lengths(rows)`: int32 `[n, 2]`, tokens and learned tokens of these rows; what is not known yet is counted.
 
-    count: a row -> (tokens, learned tokens); rows: of the question file; path: a file `[rows, 2]` that keeps them (None: not
+    count: a row -> (tokens, learned tokens); rows: of the question file; path: a file `[rows, 2]` that keeps them
+    (None: not
     kept), named after everything they depend on; workers: processes that count. The first of several processes counts,
     the others wait and read; where one was killed, the next goes on.
     """
 
-    def __init__(self, count: Callable[[int], tuple[int, int]], rows: int, path: Path | None = None, workers: int = 0) -> None:
+    def __init__(
+        self, count: Callable[[int], tuple[int, int]], rows: int, path: Path | None = None, workers: int = 0
+    ) -> None:
         self.count, self.path, self.workers = count, path, workers
         self.known = np.full((rows, 2), UNKNOWN, np.int32)
         self._read()
@@ -48,9 +51,13 @@ class Lengths:
     def _fill(self, rows: np.ndarray) -> None:
         workers = min(self.workers, len(rows) // (8 * TOGETHER))  # a process is not worth starting for less
         own = torch.Generator()  # so that counting or not leaves training's random numbers as they are
-        loader = DataLoader(_Counted(self.count, rows), batch_size=TOGETHER, num_workers=workers, collate_fn=np.array, generator=own)
+        loader = DataLoader(
+            _Counted(self.count, rows), batch_size=TOGETHER, num_workers=workers, collate_fn=np.array, generator=own
+        )
         console, done, written = Console(stderr=True), 0, 0
-        for counted in track(loader, "lengths of questions", console=console, transient=True, disable=not console.is_terminal):
+        for counted in track(
+            loader, "lengths of questions", console=console, transient=True, disable=not console.is_terminal
+        ):
             self.known[rows[done : done + len(counted)]] = counted
             done += len(counted)
             if done - written >= KEPT_EVERY:

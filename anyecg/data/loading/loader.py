@@ -1,4 +1,6 @@
-"""The batches of one stage, all settled before its first step: which questions, in what order, in which passes of which step."""
+"""The batches of one stage, all settled before its first step: which questions, in what order, in which passes of
+which step.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +30,36 @@ log = logging.getLogger(__name__)
 class Batches(L.LightningDataModule):
     """Batches that a stage's devices take in turn, in an order that depends on nothing but the seed.
 
-    dataset: item by its number; plan: the batches as numbers of items; passes: batches of an optimizer step, over all devices;
-    collate: items to a batch. `steps` optimizer steps, each of `accumulate` batches a device; rank r of w takes batches r, r + w, ...;
-    `start`: how many a rank has had already. `counts`: pool -> visits; `skipped`: why -> questions that were drawn and cannot be used.
+    dataset: item by its number; plan: the batches as numbers of items; passes: batches of an optimizer step, over all
+    devices;
+    collate: items to a batch. `steps` optimizer steps, each of `accumulate` batches a device; rank r of w takes batches
+    r, r + w, ...;
+    `start`: how many a rank has had already. `counts`: pool -> visits; `skipped`: why -> questions that were drawn and
+    cannot be used.
 
     A step has the same samples however many devices there are.
     """
 
-    def __init__(self, dataset: Dataset, plan: Plan, passes: int, collate: Callable, counts: dict[str, int], *, devices: int = 1, workers: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        plan: Plan,
+        passes: int,
+        collate: Callable,
+        counts: dict[str, int],
+        *,
+        devices: int = 1,
+        workers: int = 0,
+    ) -> None:
         super().__init__()
-        self.dataset, self.plan, self.passes, self.collate, self.counts, self.workers = dataset, plan, passes, collate, counts, workers
+        self.dataset, self.plan, self.passes, self.collate, self.counts, self.workers = (
+            dataset,
+            plan,
+            passes,
+            collate,
+            counts,
+            workers,
+        )
         self.steps, self.accumulate, self.start = len(plan) // passes, passes // devices, 0
         self.skipped: dict[str, int] = {}
 
@@ -71,27 +93,59 @@ class Collated(Dataset):
 
 
 class StageData(Batches):
-    """Batches of questions with answers to learn; each step is a random mixture, and only within it like lengths go together.
+    """Batches of questions with answers to learn; each step is a random mixture, and only within it like lengths go
+    together.
 
-    collate: items to an ECGBatch; measure: `(sample, clip counts) -> (tokens, learned tokens)`, to pad little and to weigh what
+    collate: items to an ECGBatch; measure: `(sample, clip counts) -> (tokens, learned tokens)`, to pad little and to
+    weigh what
     is accumulated; context: questions with more tokens are passed over, and counted; lengths: a folder that keeps
-    what was measured, with `reader`, a fingerprint of `measure`, in its file's name; spec: what the encoder takes. Only questions that are drawn are read.
+    what was measured, with `reader`, a fingerprint of `measure`, in its file's name; spec: what the encoder takes. Only
+    questions that are drawn are read.
 
-    The loss of a step is the mean over its answer tokens (`learned`), however it is cut into passes: `tokens` or `micro_batch`
+    The loss of a step is the mean over its answer tokens (`learned`), however it is cut into passes: `tokens` or
+    `micro_batch`
     of the stage say how, and where neither does, as many as cost least (`passes_that_pay`).
     """
 
-    def __init__(self, data: Data, stage: StageConfig, limits: InputConfig, *, replay: float, seed: int, collate: Callable, measure: Callable,
-                 context: int, split: str = "train", devices: int = 1, workers: int = 0, lengths: Path | None = None, reader: str = "",
-                 spec: InputSpec = InputSpec()) -> None:
+    def __init__(
+        self,
+        data: Data,
+        stage: StageConfig,
+        limits: InputConfig,
+        *,
+        replay: float,
+        seed: int,
+        collate: Callable,
+        measure: Callable,
+        context: int,
+        split: str = "train",
+        devices: int = 1,
+        workers: int = 0,
+        lengths: Path | None = None,
+        reader: str = "",
+        spec: InputSpec = InputSpec(),
+    ) -> None:
         samples_a_pass(stage, devices)
-        dataset = QuestionDataset(data.questions, range(len(data.questions)), data.stores, limits, stage.view, spec=spec)
+        dataset = QuestionDataset(
+            data.questions, range(len(data.questions)), data.stores, limits, stage.view, spec=spec
+        )
 
         def count(row: int) -> tuple[int, int]:
             sample = dataset.sample(row)
             return measure(sample, dataset.clip_counts(sample))
 
-        made = digest([data.fingerprint, reader, limits.max_seconds, limits.max_ecgs, stage.view, spec.kind, spec.fs, spec.seconds])
+        made = digest(
+            [
+                data.fingerprint,
+                reader,
+                limits.max_seconds,
+                limits.max_ecgs,
+                stage.view,
+                spec.kind,
+                spec.fs,
+                spec.seconds,
+            ]
+        )
         measured = Lengths(count, len(data.questions), lengths and lengths / f"{made}.i4", workers)
         asked = np.zeros(len(data.questions), bool)
 
@@ -99,14 +153,26 @@ class StageData(Batches):
             asked[rows] = True
             return measured(rows)[:, 0] <= context
 
-        order, counts = draw(data, stage, replay, np.random.default_rng(seed), fits,
-                             "fits into the LLM's context; lower input.max_seconds or choose another LLM", split)
+        order, counts = draw(
+            data,
+            stage,
+            replay,
+            np.random.default_rng(seed),
+            fits,
+            "fits into the LLM's context; lower input.max_seconds or choose another LLM",
+            split,
+        )
         plan, passes = planned(order, measured(order)[:, 0], stage, devices)
         super().__init__(dataset, plan, passes, collate, counts, devices=devices, workers=workers)
         self.learned = plan.sums(measured.known[plan.rows, 1]).reshape(-1, passes).sum(1, dtype=np.int64)
         if too_long := int((measured.known[asked, 0] > context).sum()):
             self.skipped = {"longer than the LLM's context": too_long}
-            log.warning("%d of %d questions drawn are longer than the LLM's context of %d tokens and are passed over", too_long, asked.sum(), context)
+            log.warning(
+                "%d of %d questions drawn are longer than the LLM's context of %d tokens and are passed over",
+                too_long,
+                asked.sum(),
+                context,
+            )
 
     def batches(self) -> Dataset:
         return _Weighted(self.dataset, self.plan, self.collate, self.learned, self.passes)
@@ -121,14 +187,28 @@ class _Weighted(Collated):
 
     def __getitem__(self, number: int) -> ECGBatch:
         batch = super().__getitem__(number)
-        return replace(batch, learned=torch.tensor(int(self.learned[number // self.passes])), passes=torch.tensor(self.passes))
+        return replace(
+            batch, learned=torch.tensor(int(self.learned[number // self.passes])), passes=torch.tensor(self.passes)
+        )
 
 
-def draw(data: Data, stage: StageConfig, replay: float, rng: np.random.Generator, fits: Callable[[np.ndarray], np.ndarray], why: str,
-         split: str = "train") -> tuple[np.ndarray, dict[str, int]]:
-    """The rows of a split's questions that a stage visits, in whole steps and random order, and pool -> visits; fits, why: of `visits`."""
+def draw(
+    data: Data,
+    stage: StageConfig,
+    replay: float,
+    rng: np.random.Generator,
+    fits: Callable[[np.ndarray], np.ndarray],
+    why: str,
+    split: str = "train",
+) -> tuple[np.ndarray, dict[str, int]]:
+    """The rows of a split's questions that a stage visits, in whole steps and random order, and pool -> visits;
+    fits, why: of `visits`.
+    """
     weights = stage.weights(replay)
-    pools = {pool: data.questions.select(split=split, pool=pool) for pool in sorted(data.questions.distinct("pool") | weights.keys())}
+    pools = {
+        pool: data.questions.select(split=split, pool=pool)
+        for pool in sorted(data.questions.distinct("pool") | weights.keys())
+    }
     order = visits(pools, weights, -(-stage.samples // stage.batch_size) * stage.batch_size, rng, fits, why)
     pool_of = np.full(len(data.questions), UNKNOWN, np.int16)
     for number, rows in enumerate(pools.values()):
@@ -138,7 +218,9 @@ def draw(data: Data, stage: StageConfig, replay: float, rng: np.random.Generator
 
 
 def planned(order: np.ndarray, lengths: np.ndarray, stage: StageConfig, devices: int = 1) -> tuple[Plan, int]:
-    """The visits `[n]`, step after step, in batches, and how many batches over all devices make a step; lengths `[n]`: their tokens."""
+    """The visits `[n]`, step after step, in batches, and how many batches over all devices make a step; lengths
+    `[n]`: their tokens.
+    """
     lengths = lengths.reshape(-1, stage.batch_size)
     if stage.tokens is not None:
         assigned, passes = cut(lengths, stage.tokens, devices)

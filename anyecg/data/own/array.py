@@ -33,8 +33,10 @@ def read(path: Path, leads: Leads) -> list[Channel]:
         raise DataError(f"{path}: holds {signal.dtype}, no numbers of a signal")
     fs = float(said["fs"]) if "fs" in said else None
     rows = _rows(path, signal, count)
-    return [Channel(name, str(said.get("units", "")), fs, partial(np.asarray, row, float), assumed="mV")
-            for name, row in zip(names or [""] * count, rows)]
+    return [
+        Channel(name, str(said.get("units", "")), fs, partial(np.asarray, row, float), assumed="mV")
+        for name, row in zip(names or [""] * count, rows)
+    ]
 
 
 def _key(path: Path, keys: list[str]) -> str:

@@ -46,7 +46,9 @@ class Channel:
 
 
 def lead_name(text: str) -> str | None:
-    """A channel's name without what a format writes around it, as `preprocess.lead_rows` knows it; None if it does not."""
+    """A channel's name without what a format writes around it, as `preprocess.lead_rows` knows it; None if it does
+    not.
+    """
     text = text.strip().strip("'\"")
     bare = PREFIX.sub("", SUFFIX.sub("", text))
     unnamed = f"ECG{bare}" if text.lower().startswith(("ecg", "ekg")) else bare
@@ -62,34 +64,60 @@ def named(path: Path, channels: Sequence[Channel], leads: Leads) -> list[tuple[s
     kept, left = [], []
     for channel, word in zip(channels, _words(path, channels, leads, found)):
         own, name = lead_name(channel.name), lead_name(word or channel.name)
-        if word and own and own.lower() not in UNNAMED and (name is None or lead_rows((own,))[0].keys() != lead_rows((name,), ASSUMED)[0].keys()):
-            raise DataError(f"{path}: the file calls a channel {channel.name!r}, leads= calls it {word!r}; mend leads= or leave it out")
+        if (
+            word
+            and own
+            and own.lower() not in UNNAMED
+            and (name is None or lead_rows((own,))[0].keys() != lead_rows((name,), ASSUMED)[0].keys())
+        ):
+            raise DataError(
+                f"{path}: the file calls a channel {channel.name!r}, leads= calls it {word!r}; mend leads= or leave "
+                f"it out"
+            )
         if name is None:
             left.append(word or channel.name or "unnamed")
         else:
             kept.append((name, channel))
     if not kept:
-        raise DataError(f"{path}: none of its channels is a lead by its name ({', '.join(left) or 'it has none'}); "
-                        "pass leads=, one name a channel or {channel: lead}")
+        raise DataError(
+            f"{path}: none of its channels is a lead by its name ({', '.join(left) or 'it has none'}); "
+            "pass leads=, one name a channel or {channel: lead}"
+        )
     _once(path, kept, leads)
     if assumed := [channel.name or name for name, channel in kept if name.lower() in UNNAMED]:
-        log.warning("%s: %s taken for lead %s (leads= can say otherwise)", path, " and ".join(assumed[: len(ASSUMED)]), " and ".join(ASSUMED[: len(assumed)]))
+        log.warning(
+            "%s: %s taken for lead %s (leads= can say otherwise)",
+            path,
+            " and ".join(assumed[: len(ASSUMED)]),
+            " and ".join(ASSUMED[: len(assumed)]),
+        )
     if left:
         log.warning("%s: left out %s: no lead has such a name (leads= can give it one)", path, ", ".join(left))
     return kept
 
 
 def _once(path: Path, kept: Sequence[tuple[str, Channel]], leads: Leads) -> None:
-    """DataError where `leads` names a lead twice; a warning where the file does, of which the first channel is then used."""
+    """DataError where `leads` names a lead twice; a warning where the file does, of which the first channel is then
+    used.
+    """
     first: dict[int, str] = {}
     for name, channel in kept:
         lead = next(iter(lead_rows((name,), ASSUMED)[0]))
         if name.lower() in UNNAMED or lead not in first:
             first.setdefault(lead, channel.name or name)
         elif leads is not None:
-            raise DataError(f"{path}: leads= makes two channels lead {CANONICAL_LEADS[lead]} ({', '.join(name for name, _ in kept)}); name each lead once")
+            raise DataError(
+                f"{path}: leads= makes two channels lead {CANONICAL_LEADS[lead]} "
+                f"({', '.join(name for name, _ in kept)}); name each lead once"
+            )
         else:
-            log.warning("%s: %s and %s are both lead %s; the first is used", path, first[lead], channel.name, CANONICAL_LEADS[lead])
+            log.warning(
+                "%s: %s and %s are both lead %s; the first is used",
+                path,
+                first[lead],
+                channel.name,
+                CANONICAL_LEADS[lead],
+            )
 
 
 def _words(path: Path, channels: Sequence[Channel], leads: Leads, found: str) -> Sequence[str]:
@@ -102,11 +130,15 @@ def _words(path: Path, channels: Sequence[Channel], leads: Leads, found: str) ->
             raise DataError(f"{path}: leads= names {', '.join(sorted(absent))}; its channels are {found}")
         return [leads.get(channel.name, "") for channel in channels]
     if len(leads) != len(channels):
-        raise DataError(f"{path}: leads= gives {len(leads)} names ({', '.join(leads)}) to {len(channels)} channels ({found})")
+        raise DataError(
+            f"{path}: leads= gives {len(leads)} names ({', '.join(leads)}) to {len(channels)} channels ({found})"
+        )
     return leads
 
 
-def of_one_rate(path: Path, kept: Sequence[tuple[str, Channel]], fs: float | None) -> tuple[float, list[tuple[str, Channel]]]:
+def of_one_rate(
+    path: Path, kept: Sequence[tuple[str, Channel]], fs: float | None
+) -> tuple[float, list[tuple[str, Channel]]]:
     """The sampling rate that most channels share, Hz, and those channels; the others are named in a warning.
 
     DataError where neither the file nor `fs` says a rate, or they differ.
@@ -128,7 +160,9 @@ def of_one_rate(path: Path, kept: Sequence[tuple[str, Channel]], fs: float | Non
 
 
 def millivolts(path: Path, name: str, channel: Channel, units: str | None) -> float:
-    """One of the channel's unit in mV; DataError where nobody says the unit, it is no voltage, or file and `units` differ."""
+    """One of the channel's unit in mV; DataError where nobody says the unit, it is no voltage, or file and `units`
+    differ.
+    """
     scale = None if units is None else voltage(units)
     if units is not None and scale is None:
         raise DataError(f"{path}: units={units!r} is no voltage; mV, uV, µV and V are")

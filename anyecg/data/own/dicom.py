@@ -11,7 +11,8 @@ from anyecg.data.own.channels import Channel, Leads, lead_name
 from anyecg.data.own.extras import extra
 from anyecg.types import CANONICAL_LEADS, DataError
 
-# The last part of a lead's code, in ISO/IEEE 11073 ("2:61") and in SCP-ECG ("5.6.3-9-61"), for a meaning in another language.
+# The last part of a lead's code, in ISO/IEEE 11073 ("2:61") and in SCP-ECG ("5.6.3-9-61"), for a meaning in another
+# language.
 CODES = dict(zip(("1", "2", "61", "62", "63", "64", "3", "4", "5", "6", "7", "8"), CANONICAL_LEADS))
 
 
@@ -22,7 +23,9 @@ def is_dicom(path: Path) -> bool:
 
 
 def read(path: Path, leads: Leads) -> list[Channel]:
-    """The channels of the multiplex group labelled RHYTHM, else of the longest; DataError where there is no waveform."""
+    """The channels of the multiplex group labelled RHYTHM, else of the longest; DataError where there is no
+    waveform.
+    """
     pydicom = extra("pydicom", path)
     data = pydicom.dcmread(path)
     groups = data.get("WaveformSequence")

@@ -15,17 +15,31 @@ from anyecg.types import AnyECGError, DataError, ECGRecord
 Reader = Callable[[Path, Leads], list[Channel]]
 
 READERS: dict[str, Reader] = {
-    ".hea": wfdb_record.read, ".dat": wfdb_record.read, ".mat": wfdb_record.read,
-    ".edf": edf.read, ".bdf": edf.read,
+    ".hea": wfdb_record.read,
+    ".dat": wfdb_record.read,
+    ".mat": wfdb_record.read,
+    ".edf": edf.read,
+    ".bdf": edf.read,
     ".dcm": dicom.read,
-    ".csv": table.read, ".tsv": table.read, ".txt": table.read,
-    ".npy": array.read, ".npz": array.read,
+    ".csv": table.read,
+    ".tsv": table.read,
+    ".txt": table.read,
+    ".npy": array.read,
+    ".npz": array.read,
 }
 
 
-def read_ecg(path: Path | str, *, fs: float | None = None, leads: Leads = None, units: str | None = None,
-             id: str | None = None, patient: str = "") -> ECGRecord:
-    """An ECG of one's own: float32 `[L, T]` in mV at its own rate, NaN where samples are invalid; `canonical` takes it on.
+def read_ecg(
+    path: Path | str,
+    *,
+    fs: float | None = None,
+    leads: Leads = None,
+    units: str | None = None,
+    id: str | None = None,
+    patient: str = "",
+) -> ECGRecord:
+    """An ECG of one's own: float32 `[L, T]` in mV at its own rate, NaN where samples are invalid; `canonical` takes it
+    on.
 
     Args:
         path: WFDB (`.hea`, `.dat`, `.mat` beside a `.hea`, or the record's name), EDF or BDF, DICOM waveform, a table
@@ -50,7 +64,9 @@ def read_ecg(path: Path | str, *, fs: float | None = None, leads: Leads = None, 
     rate, kept = of_one_rate(path, named(path, channels, leads), fs)
     scales = [millivolts(path, name, channel, units) for name, channel in kept]
     with _naming(path):
-        signal = np.stack([np.asarray(channel.values() * scale, np.float32) for (_, channel), scale in zip(kept, scales)])
+        signal = np.stack(
+            [np.asarray(channel.values() * scale, np.float32) for (_, channel), scale in zip(kept, scales)]
+        )
     if signal.shape[1] == 0:
         raise DataError(f"{path}: holds no samples")
     signal[~np.isfinite(signal)] = np.nan
@@ -83,4 +99,6 @@ def _naming(path: Path) -> Iterator[None]:
     except AnyECGError:
         raise
     except Exception as error:
-        raise DataError(f"{path}: cut short, broken or not in the format of its name ({type(error).__name__}: {error})") from error
+        raise DataError(
+            f"{path}: cut short, broken or not in the format of its name ({type(error).__name__}: {error})"
+        ) from error

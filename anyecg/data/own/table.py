@@ -16,7 +16,9 @@ import pandas as pd
 from anyecg.data.own.channels import Channel, Leads, voltage
 from anyecg.types import DataError
 
-UNIT = re.compile(r"^(?P<name>.*?)\s*[\[(/_]\s*(?P<unit>[munµμ]?V)\s*[\])]?$", re.IGNORECASE)  # "II (uV)", "II[mV]", "II_mV"
+UNIT = re.compile(
+    r"^(?P<name>.*?)\s*[\[(/_]\s*(?P<unit>[munµμ]?V)\s*[\])]?$", re.IGNORECASE
+)  # "II (uV)", "II[mV]", "II_mV"
 UNIT_COMMENT = re.compile(r"\bunits?\s*[:=]\s*(\S+)", re.IGNORECASE)  # "# units: uV"
 SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3}
 TIME = {"time", "t", "elapsed"}
@@ -37,18 +39,28 @@ def read(path: Path, leads: Leads) -> list[Channel]:
     heads = 0
     while heads < len(rows) and _is_header(_cells(rows[heads][1], separator)):
         heads += 1
-    rows, header = rows[heads:], [_cells(line, separator) for line in comments[-1:] + [line for _, line in rows[:heads]]]
+    rows, header = (
+        rows[heads:],
+        [_cells(line, separator) for line in comments[-1:] + [line for _, line in rows[:heads]]],
+    )
     if not rows:
         raise DataError(f"{path}: holds no row of numbers")
     numbers = [number for number, _ in rows]
     width = len(header[-1]) if heads else len(_cells(rows[0][1], separator))
     for number, cells in zip(numbers, _split((line for _, line in rows), separator)):
         if len(cells) != width:
-            raise DataError(f"{path}: line {number} has {len(cells)} cells where {width} are due; is the file cut short?")
+            raise DataError(
+                f"{path}: line {number} has {len(cells)} cells where {width} are due; is the file cut short?"
+            )
     text = "\n".join(line for _, line in rows)
     columns = pd.read_csv(
         io.BytesIO((text if separator == "," else text.replace(",", ".")).encode()),  # a decimal comma
-        sep=r"\s+" if separator == " " else separator, header=None, na_values=["-"], skipinitialspace=True, low_memory=False)
+        sep=r"\s+" if separator == " " else separator,
+        header=None,
+        na_values=["-"],
+        skipinitialspace=True,
+        low_memory=False,
+    )
     said = next((match[1] for comment in comments if (match := UNIT_COMMENT.search(comment))), "")
     fs, channels = None, []
     for index, (name, unit) in enumerate(_named([cells for cells in header if len(cells) == width], width)):
@@ -96,7 +108,9 @@ def _is_number(cell: str) -> bool:
 
 
 def _named(header: Sequence[Sequence[str]], width: int) -> list[tuple[str, str]]:
-    """(name, unit) of each column, "" where no row of the header says it; a row of units alone follows the one of names."""
+    """(name, unit) of each column, "" where no row of the header says it; a row of units alone follows the one of
+    names.
+    """
     names, units = [""] * width, [""] * width
     for cells in header:
         if all(voltage(cell) or _seconds(cell) for cell in cells if cell):
@@ -131,11 +145,15 @@ def _rate(path: Path, times: np.ndarray, numbers: Sequence[int]) -> float:
     found = steps.size / (times[-1] - times[0])
     uneven = np.flatnonzero(~(np.abs(steps * found - 1) < JITTER))
     if uneven.size:
-        raise DataError(f"{path}: irregular in time: a step of {steps[uneven[0]]:g} s at line {numbers[uneven[0] + 1]}, "
-                        f"{1 / found:g} s on average; resample it to a regular rate")
+        raise DataError(
+            f"{path}: irregular in time: a step of {steps[uneven[0]]:g} s at line {numbers[uneven[0] + 1]}, "
+            f"{1 / found:g} s on average; resample it to a regular rate"
+        )
     drift = [np.ptp(times * rate - np.arange(times.size)) for rate in (round(found), found)]
     if drift[1] >= 1:
-        raise DataError(f"{path}: irregular in time: its rate changes, {found:g} Hz on average; resample it to a regular rate")
+        raise DataError(
+            f"{path}: irregular in time: its rate changes, {found:g} Hz on average; resample it to a regular rate"
+        )
     rate = float(round(found)) if drift[0] < 1 else found
     if rate < SLOWEST:
         raise DataError(f"{path}: its column of time says {rate:g} Hz; if it counts milliseconds, name it 'ms'")

@@ -22,5 +22,7 @@ def read(path: Path, leads: Leads) -> list[Channel]:
     signals = wfdb.rdrecord(str(name), return_res=32, smooth_frames=False)
     return [
         Channel(lead or "", unit or "", float(signals.fs) * frame, partial(np.asarray, values))
-        for lead, unit, frame, values in zip(signals.sig_name, signals.units, signals.samps_per_frame, signals.e_p_signal, strict=True)
+        for lead, unit, frame, values in zip(
+            signals.sig_name, signals.units, signals.samps_per_frame, signals.e_p_signal, strict=True
+        )
     ]

@@ -1,4 +1,6 @@
-"""Recordings of a store whose samples are the same to the bit though their ids differ: told, and loudly where splits share them."""
+"""Recordings of a store whose samples are the same to the bit though their ids differ: told, and loudly where splits
+share them.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +53,14 @@ class Alike:
         rows = [(number, id, split) for number, group in enumerate(groups, 1) for id, split in group]
         pd.DataFrame(rows, columns=["group", "id", "split"]).to_csv(folder / LISTED, index=False)
         across = sum(len({split for _, split in group}) > 1 for group in groups)
-        log.warning("corpus %s: %d recordings have the same samples as another (%s)%s", corpus, len(rows), folder / LISTED,
-                    f"; {across} such groups lie in several splits, which shows training recordings to a test: leave them out of the source" if across else "")
+        log.warning(
+            "corpus %s: %d recordings have the same samples as another (%s)%s",
+            corpus,
+            len(rows),
+            folder / LISTED,
+            f"; {across} such groups lie in several splits, which shows training recordings to a test: leave them out "
+            f"of the source"
+            if across
+            else "",
+        )
         return {"alike": len(rows), "alike_across_splits": across}

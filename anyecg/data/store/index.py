@@ -18,7 +18,9 @@ from anyecg.files import atomic_write
 SAMPLE = 4096  # bytes of either end of a file
 BATCH = 1024  # entries of every record batch but the last, so that a row is found without a search
 LISTS = ("statements", "labels")
-SCHEMA = pa.schema({field.name: pa.list_(pa.string()) if field.name in LISTS else pa.string() for field in fields(Entry)})
+SCHEMA = pa.schema(
+    {field.name: pa.list_(pa.string()) if field.name in LISTS else pa.string() for field in fields(Entry)}
+)
 
 
 class Index:
@@ -26,7 +28,8 @@ class Index:
 
     fingerprint: of all that a store of them depends on: its format, every entry, the content of every file (not where
     they lie); duplicates: entries left out because an earlier one has their id; rejected: rows that are no entry.
-    contents: a file that keeps what was seen of the corpus's files, so that only those that changed are opened again (None: all are);
+    contents: a file that keeps what was seen of the corpus's files, so that only those that changed are opened again
+    (None: all are);
     keep: whether it is written.
     """
 
@@ -70,10 +73,13 @@ class Index:
 
 
 class Contents:
-    """What files hold, as far as a fingerprint needs it: `contents(path)` -> (bytes, a hash of the first and last 4 KiB), (-1, 0) where it cannot be read.
+    """What files hold, as far as a fingerprint needs it: `contents(path)` -> (bytes, a hash of the first and last 4
+    KiB), (-1, 0) where it cannot be read.
 
-    A recording that was filtered anew has other bytes from its first sample on, so a sample of them tells it apart. path: a file of
-    int64 `[files, 4]` that keeps a hash of each file's name, its bytes, its time of change (ns) and the hash, in the order in which they are asked for: a
+    A recording that was filtered anew has other bytes from its first sample on, so a sample of them tells it apart.
+    path: a file of
+    int64 `[files, 4]` that keeps a hash of each file's name, its bytes, its time of change (ns) and the hash, in the
+    order in which they are asked for: a
     file whose name, size and time are as they were is not opened.
     """
 
@@ -89,7 +95,11 @@ class Contents:
             name = _hash(str(path).encode())
             size, changed, place = status.st_size, status.st_mtime_ns, len(self._seen)
             known = self._known[place : place + 4]
-            found = known[3] if len(known) and (known[0], known[1], known[2]) == (name, size, changed) else _sampled(path, size)
+            found = (
+                known[3]
+                if len(known) and (known[0], known[1], known[2]) == (name, size, changed)
+                else _sampled(path, size)
+            )
         except (OSError, ValueError):  # reading the recording then says why
             name, size, changed, found = 0, -1, 0, 0
         self._seen.extend((name, size, changed, found))
@@ -123,5 +133,8 @@ def entries(path: Path, first: int, last: int) -> list[Entry]:
         start = number * BATCH
         batch = reader.get_batch(number)
         rows = batch.slice(max(first - start, 0), min(last - start, batch.num_rows) - max(first - start, 0))
-        found += [Entry(**{name: tuple(value) if name in LISTS else value for name, value in row.items()}) for row in rows.to_pylist()]
+        found += [
+            Entry(**{name: tuple(value) if name in LISTS else value for name, value in row.items()})
+            for row in rows.to_pylist()
+        ]
     return found

@@ -61,7 +61,11 @@ def size(folder: Path) -> int:
 def _descendants(process: int) -> Iterator[int]:
     """Every process that a process has started, and theirs."""
     try:
-        children = [int(child) for task in Path(f"/proc/{process}/task").iterdir() for child in (task / "children").read_text().split()]
+        children = [
+            int(child)
+            for task in Path(f"/proc/{process}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
     except OSError:  # it ended while we looked
         return
     for child in children:
@@ -70,7 +74,9 @@ def _descendants(process: int) -> Iterator[int]:
 
 
 def _peak(process: int) -> int:
-    """Bytes of memory a process held at its most; the kernel's own count (rusage would count its parent's before exec, too)."""
+    """Bytes of memory a process held at its most; the kernel's own count (rusage would count its parent's before
+    exec, too).
+    """
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:

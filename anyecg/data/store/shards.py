@@ -25,8 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from anyecg.data.store.duplicates import Alike, signature
 from anyecg.data.corpora.base import Corpus, Entry, Rejected, in_order
+from anyecg.data.store.duplicates import Alike, signature
 from anyecg.data.store.index import Index, entries
 from anyecg.data.store.preprocess import canonical, lead_rows
 from anyecg.data.store.store import BITS, FORMAT, LIMIT, STEP, Store, shard_name, store_fingerprint
@@ -37,18 +37,45 @@ log = logging.getLogger(__name__)
 FEW = 10  # unusable recordings, fewer of which are never too many
 PATHS = re.compile(r"\S*/\S+")  # in a reason, so that like reasons are counted together
 LOCK = ".lock"  # in a folder that one process holds alone
-SCHEMA = pa.schema({
-    "id": pa.string(), "corpus": pa.string(), "path": pa.string(), "fs": pa.float64(), "patient": pa.string(), "split": pa.string(), "time": pa.string(),
-    "seconds": pa.float64(), "shard": pa.int32(), "offset": pa.int64(), "samples": pa.int64(), "lead_mask": pa.uint16(),
-    "interpolated": pa.int64(), "clipped": pa.int64(), "outside": pa.int64(),
-    "unknown_leads": pa.list_(pa.string()), "broken_leads": pa.list_(pa.string()), "assumed_leads": pa.list_(pa.string()),
-    "statements": pa.list_(pa.string()), "labels": pa.list_(pa.string()),
-    "annotation_times": pa.list_(pa.float64()), "annotation_symbols": pa.list_(pa.string()),
-})
+SCHEMA = pa.schema(
+    {
+        "id": pa.string(),
+        "corpus": pa.string(),
+        "path": pa.string(),
+        "fs": pa.float64(),
+        "patient": pa.string(),
+        "split": pa.string(),
+        "time": pa.string(),
+        "seconds": pa.float64(),
+        "shard": pa.int32(),
+        "offset": pa.int64(),
+        "samples": pa.int64(),
+        "lead_mask": pa.uint16(),
+        "interpolated": pa.int64(),
+        "clipped": pa.int64(),
+        "outside": pa.int64(),
+        "unknown_leads": pa.list_(pa.string()),
+        "broken_leads": pa.list_(pa.string()),
+        "assumed_leads": pa.list_(pa.string()),
+        "statements": pa.list_(pa.string()),
+        "labels": pa.list_(pa.string()),
+        "annotation_times": pa.list_(pa.float64()),
+        "annotation_symbols": pa.list_(pa.string()),
+    }
+)
 
 
-def build_store(corpus: Corpus, folder: Path | str, *, fs: float = InputSpec.fs, workers: int = 0, progress: bool = True, index: Index | None = None) -> Store:
-    """The store of a corpus at `fs` Hz in `folder`, built if it is not there; a build that was killed goes on where it stopped.
+def build_store(
+    corpus: Corpus,
+    folder: Path | str,
+    *,
+    fs: float = InputSpec.fs,
+    workers: int = 0,
+    progress: bool = True,
+    index: Index | None = None,
+) -> Store:
+    """The store of a corpus at `fs` Hz in `folder`, built if it is not there; a build that was killed goes on where it
+    stopped.
 
     workers: processes (0: this one); index: the corpus's, where it is already at hand. A recording that cannot
     be used is skipped and listed in skipped.csv; DataError where none can be used, where the folder holds another
@@ -65,10 +92,18 @@ def build_store(corpus: Corpus, folder: Path | str, *, fs: float = InputSpec.fs,
             identity = store_fingerprint(index.fingerprint, fs)
             store = _checked(Store.open(folder), identity, fs) if (folder / "store.json").exists() else None
             if store:
-                reasons = pd.read_csv(folder / "skipped.csv", dtype=str, keep_default_na=False)["reason"] if store.summary["skipped"] else []
+                reasons = (
+                    pd.read_csv(folder / "skipped.csv", dtype=str, keep_default_na=False)["reason"]
+                    if store.summary["skipped"]
+                    else []
+                )
                 _check_skipped(corpus, folder, len(store), list(reasons))
             if store and (damaged := store.damaged()):
-                log.warning("%s is missing or not as long as it was written; the recordings of %s are read once more", damaged[0], corpus.key)
+                log.warning(
+                    "%s is missing or not as long as it was written; the recordings of %s are read once more",
+                    damaged[0],
+                    corpus.key,
+                )
                 (folder / "store.json").unlink()
             if not store or damaged:
                 _claim(folder, identity)
@@ -78,15 +113,27 @@ def build_store(corpus: Corpus, folder: Path | str, *, fs: float = InputSpec.fs,
             if own:
                 index.path.unlink()
             if slow := store.summary["upsampled"]:
-                log.warning("corpus %s: %d of %d recordings are sampled at less than %g Hz, the rate that the encoder takes; upsampling adds nothing to them. "
-                            "Read the corpus at a higher rate if it has one, or choose an encoder (encoder.fs) of a lower", corpus.key, slow, len(store), fs)
+                log.warning(
+                    "corpus %s: %d of %d recordings are sampled at less than %g Hz, the rate that the encoder takes; "
+                    "upsampling adds nothing to them. "
+                    "Read the corpus at a higher rate if it has one, or choose an encoder (encoder.fs) of a lower",
+                    corpus.key,
+                    slow,
+                    len(store),
+                    fs,
+                )
             return store
     except OSError as error:
-        raise DataError(f"store {folder}: {error.strerror or error}; free some space or mend the path, then build again: it goes on where it stopped") from error
+        raise DataError(
+            f"store {folder}: {error.strerror or error}; free some space or mend the path, then build again: it goes "
+            f"on where it stopped"
+        ) from error
 
 
 def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int, fs: float) -> int:
-    """Write one shard; its `.json` (its checksum, skipped recordings and their reasons) comes last and says it is finished."""
+    """Write one shard; its `.json` (its checksum, skipped recordings and their reasons) comes last and says it is
+    finished.
+    """
     first = shard * corpus.shard_records
     recordings = entries(index, first, first + corpus.shard_records)
     rows, skipped, offset, checksum = [], [], 0, hashlib.sha256()
@@ -102,8 +149,12 @@ def write_shard(corpus: Corpus, index: Path, folder: Path, shard: int, fs: float
             except (OSError, MemoryError):  # the machine's fault, not the recording's
                 raise
             except Exception as error:  # a fault of the reader: if it were skipped, a bug would cost records in silence
-                raise RuntimeError(f"record {corpus.key}/{entry.id} ({entry.path}) stopped the build: its reader raised {type(error).__name__}: {error}. "
-                                   f"A recording that cannot be used is to raise DataError; mend {type(corpus).__module__}, then build again") from error
+                raise RuntimeError(
+                    f"record {corpus.key}/{entry.id} ({entry.path}) stopped the build: its reader raised "
+                    f"{type(error).__name__}: {error}. "
+                    f"A recording that cannot be used is to raise DataError; mend {type(corpus).__module__}, then "
+                    f"build again"
+                ) from error
             rows.append({**row, "shard": shard, "offset": offset})
             checksum.update(stored)
             file.write(stored)
@@ -122,7 +173,9 @@ def _skipped(corpus: Corpus, entry: Entry | Rejected, reason: str) -> dict:
 
 
 def _prepare(corpus: Corpus, entry: Entry, fs: float) -> tuple[dict, np.ndarray]:
-    """One record's row and its int16 `[present leads, T]`; the row has a signature of the samples and a count beside what the store keeps."""
+    """One record's row and its int16 `[present leads, T]`; the row has a signature of the samples and a count beside
+    what the store keeps.
+    """
     record = corpus.read(entry)
     signal, mask, interpolated = canonical(record, fs)
     recorded = corpus.recorded(entry)
@@ -132,14 +185,26 @@ def _prepare(corpus: Corpus, entry: Entry, fs: float) -> tuple[dict, np.ndarray]
     named, _ = lead_rows(record.leads)
     steps = np.rint(signal[mask] / np.float32(STEP))
     row = {
-        "id": f"{corpus.key}/{entry.id}", "corpus": corpus.key, "path": entry.path, "fs": record.fs, "patient": f"{corpus.key}/{entry.patient}",
-        "split": entry.split, "time": entry.time,
-        "seconds": signal.shape[1] / fs, "samples": signal.shape[1], "lead_mask": int(BITS[mask].sum()),
-        "interpolated": interpolated, "clipped": int((np.abs(steps) > LIMIT).sum()), "outside": len(annotated) - len(annotations),
-        "unknown_leads": unknown, "broken_leads": [CANONICAL_LEADS[lead] for lead in sorted(rows) if not mask[lead]],
+        "id": f"{corpus.key}/{entry.id}",
+        "corpus": corpus.key,
+        "path": entry.path,
+        "fs": record.fs,
+        "patient": f"{corpus.key}/{entry.patient}",
+        "split": entry.split,
+        "time": entry.time,
+        "seconds": signal.shape[1] / fs,
+        "samples": signal.shape[1],
+        "lead_mask": int(BITS[mask].sum()),
+        "interpolated": interpolated,
+        "clipped": int((np.abs(steps) > LIMIT).sum()),
+        "outside": len(annotated) - len(annotations),
+        "unknown_leads": unknown,
+        "broken_leads": [CANONICAL_LEADS[lead] for lead in sorted(rows) if not mask[lead]],
         "assumed_leads": [CANONICAL_LEADS[lead] for lead in sorted(rows) if named.get(lead) != rows[lead]],
-        "statements": list(entry.statements), "labels": list(entry.labels),
-        "annotation_times": [time for time, _ in annotations], "annotation_symbols": [symbol for _, symbol in annotations],
+        "statements": list(entry.statements),
+        "labels": list(entry.labels),
+        "annotation_times": [time for time, _ in annotations],
+        "annotation_symbols": [symbol for _, symbol in annotations],
         "disordered": sum(later[0] < earlier[0] for earlier, later in pairwise(recorded)),
     }
     stored = np.clip(steps, -LIMIT, LIMIT).astype("<i2")
@@ -151,7 +216,13 @@ def _write_missing(corpus: Corpus, index: Index, folder: Path, fs: float, worker
     shards = -(-len(index) // corpus.shard_records)
     missing = [n for n in range(shards) if not (folder / shard_name(n)).with_suffix(".json").exists()]
     left = sum(min(corpus.shard_records, len(index) - n * corpus.shard_records) for n in missing)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, disable=not progress) as bar:
         task = bar.add_task(f"store {corpus.key}", total=len(index), completed=len(index) - left)
         if workers < 2 or len(missing) < 2:
@@ -164,14 +235,18 @@ def _write_missing(corpus: Corpus, index: Index, folder: Path, fs: float, worker
                 for future in as_completed(futures):
                     bar.advance(task, future.result())
             except BrokenProcessPool as error:
-                raise DataError(f"store {folder}: a worker process died (out of memory?); build again, with fewer workers") from error
+                raise DataError(
+                    f"store {folder}: a worker process died (out of memory?); build again, with fewer workers"
+                ) from error
             finally:
                 pool.shutdown(cancel_futures=True)
     return shards
 
 
 def _context() -> BaseContext:
-    """How workers start: from a server that has what they import and no thread of a process that may have a model running."""
+    """How workers start: from a server that has what they import and no thread of a process that may have a model
+    running.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     forkserver.ensure_running()
@@ -205,7 +280,9 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index, fs: float) ->
         reasons = "; ".join(sorted({row["reason"] for row in skipped})[:3])
         for piece in pieces:
             piece.with_suffix(".json").unlink()
-        raise DataError(f"corpus {corpus.key}: not one of {len(skipped)} recordings in {corpus.root} can be used: {reasons}")
+        raise DataError(
+            f"corpus {corpus.key}: not one of {len(skipped)} recordings in {corpus.root} can be used: {reasons}"
+        )
     try:
         _check_skipped(corpus, folder, counts["records"], [row["reason"] for row in skipped])
     except DataError:
@@ -213,26 +290,50 @@ def _seal(corpus: Corpus, folder: Path, shards: int, index: Index, fs: float) ->
         raise
     partial.rename(folder / "records.parquet")
     summary = {
-        "format": FORMAT, "fingerprint": store_fingerprint(index.fingerprint, fs), "corpus": corpus.key, "fs": float(fs), "reader": corpus.name, **counts, "skipped": len(skipped),
-        **{column: dict(sorted(counted.items())) for column, counted in listed.items()}, "info": corpus.has(),
-        "shards": [shard["sha256"] for shard in finished], **({"disordered": disordered} if disordered else {}), **alike.told(folder, corpus.key),
+        "format": FORMAT,
+        "fingerprint": store_fingerprint(index.fingerprint, fs),
+        "corpus": corpus.key,
+        "fs": float(fs),
+        "reader": corpus.name,
+        **counts,
+        "skipped": len(skipped),
+        **{column: dict(sorted(counted.items())) for column, counted in listed.items()},
+        "info": corpus.has(),
+        "shards": [shard["sha256"] for shard in finished],
+        **({"disordered": disordered} if disordered else {}),
+        **alike.told(folder, corpus.key),
     }
     partial.write_text(json.dumps(summary, indent=1))
     partial.rename(folder / "store.json")
     for piece in pieces:
         piece.unlink()
         piece.with_suffix(".json").unlink()
-    log.info("store %s: %d records, %d skipped, unknown leads %s", corpus.key, counts["records"], len(skipped), dict(listed["unknown_leads"]) or "none")
+    log.info(
+        "store %s: %d records, %d skipped, unknown leads %s",
+        corpus.key,
+        counts["records"],
+        len(skipped),
+        dict(listed["unknown_leads"]) or "none",
+    )
 
 
 def _check_skipped(corpus: Corpus, folder: Path, kept: int, reasons: Sequence[str]) -> None:
-    """DataError where more recordings are unusable than `max_skipped` allows; a few of a small corpus never are too many."""
+    """DataError where more recordings are unusable than `max_skipped` allows; a few of a small corpus never are too
+    many.
+    """
     share = len(reasons) / max(kept + len(reasons), 1)
     if len(reasons) < FEW or share <= corpus.cfg.max_skipped:
         return
-    common = "; ".join(f"{count} times: {reason}" for reason, count in Counter(PATHS.sub("...", reason) for reason in reasons).most_common(3))
-    raise DataError(f"corpus {corpus.key}: {len(reasons):,} of {kept + len(reasons):,} recordings in {corpus.root} cannot be used ({share:.0%}, more than max_skipped allows); "
-                    f"all are listed in {folder / 'skipped.csv'}. {common}. Mend the corpus, or accept it with corpora.{corpus.key}.max_skipped={min(1.0, share + 0.01):.2f}")
+    common = "; ".join(
+        f"{count} times: {reason}"
+        for reason, count in Counter(PATHS.sub("...", reason) for reason in reasons).most_common(3)
+    )
+    raise DataError(
+        f"corpus {corpus.key}: {len(reasons):,} of {kept + len(reasons):,} recordings in {corpus.root} cannot be used "
+        f"({share:.0%}, more than max_skipped allows); "
+        f"all are listed in {folder / 'skipped.csv'}. {common}. Mend the corpus, or accept it with "
+        f"corpora.{corpus.key}.max_skipped={min(1.0, share + 0.01):.2f}"
+    )
 
 
 def _claim(folder: Path, identity: str) -> None:
@@ -245,9 +346,14 @@ def _claim(folder: Path, identity: str) -> None:
 
 def _checked(store: Store, identity: str, fs: float) -> Store:
     if store.fs != fs:
-        raise DataError(f"{store.folder} holds a store at {store.fs:g} Hz, not {fs:g} Hz; delete it or choose another folder")
+        raise DataError(
+            f"{store.folder} holds a store at {store.fs:g} Hz, not {fs:g} Hz; delete it or choose another folder"
+        )
     if store.fingerprint != identity:
-        raise DataError(f"{store.folder} holds a store of other recordings ({store.fingerprint}, not {identity}); delete it or choose another folder")
+        raise DataError(
+            f"{store.folder} holds a store of other recordings ({store.fingerprint}, not {identity}); delete it or "
+            f"choose another folder"
+        )
     return store
 
 

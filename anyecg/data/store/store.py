@@ -45,9 +45,14 @@ class Store:
         except FileNotFoundError as error:
             raise DataError(f"{folder} is no finished store; build it again, it goes on where it stopped") from error
         except ValueError as error:
-            raise DataError(f"{folder}/store.json is damaged ({error}); delete the folder and build it again") from error
+            raise DataError(
+                f"{folder}/store.json is damaged ({error}); delete the folder and build it again"
+            ) from error
         if summary.get("format") != FORMAT:
-            raise DataError(f"{folder} has store format {summary.get('format')}, this version reads {FORMAT}; delete it and build it again")
+            raise DataError(
+                f"{folder} has store format {summary.get('format')}, this version reads {FORMAT}; delete it and build "
+                f"it again"
+            )
         return cls(folder, summary)
 
     def __getstate__(self) -> dict:
@@ -70,8 +75,10 @@ class Store:
 
     @functools.cached_property
     def records(self) -> pd.DataFrame:
-        """One row a record, by id ("corpus/entry"): corpus, path and fs (Hz) in its source, patient, split, time, seconds,
-        lead_mask, interpolated, statements, labels, annotation_times (s), annotation_symbols, and where its samples lie."""
+        """One row a record, by id ("corpus/entry"): corpus, path and fs (Hz) in its source, patient, split, time,
+        seconds,
+        lead_mask, interpolated, statements, labels, annotation_times (s), annotation_symbols, and where its samples
+        lie."""
         return pd.read_parquet(self.folder / "records.parquet").set_index("id", drop=False).rename_axis("record")
 
     def seconds(self, record: str) -> float:
@@ -100,7 +107,9 @@ class Store:
         return signal, mask
 
     def damaged(self) -> list[Path]:
-        """The shards that are missing or not as long as their records; what else is wrong with one only its checksum tells."""
+        """The shards that are missing or not as long as their records; what else is wrong with one only its checksum
+        tells.
+        """
         due = np.zeros(len(self.summary["shards"]), np.int64)
         np.maximum.at(due, self._shard, self._offset + self._samples * self._mask.sum(axis=1))
         paths = [self.folder / shard_name(shard) for shard in range(len(due))]
@@ -139,7 +148,9 @@ class Stores:
         self.fingerprint = digest(store.fingerprint for store in stores)
         rates = {store.fs: store.folder for store in stores}
         if len(rates) > 1:
-            raise DataError(f"stores of {' and '.join(f'{fs:g} Hz ({folder})' for fs, folder in rates.items())} cannot be read together; build them at one rate")
+            raise DataError(
+                f"stores of {' and '.join(f'{fs:g} Hz ({folder})' for fs, folder in rates.items())} cannot be read together; build them at one rate"
+            )
         self.fs: float = next(iter(rates), InputSpec.fs)
 
     def __iter__(self) -> Iterator[Store]:
@@ -173,7 +184,9 @@ def _sorted(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
     800,000 ids take 15 MB, a tenth of what a dict of them takes.
     """
-    parts = [np.array(batch[0].cast(pa.binary()).to_pylist(), dtype=bytes) for batch in table.to_batches(max_chunksize=1024)]
+    parts = [
+        np.array(batch[0].cast(pa.binary()).to_pylist(), dtype=bytes) for batch in table.to_batches(max_chunksize=1024)
+    ]
     ids = np.concatenate(parts or [np.array([], dtype=bytes)])
     rows = ids.argsort(kind="stable").astype(np.int32)
     return ids[rows], rows
@@ -181,8 +194,11 @@ def _sorted(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
 def rate_mismatch(wanted: float, there: float, where: str = "its data") -> ConfigError:
     """The error of an encoder that takes `wanted` Hz over data that has others; where: a name of the data."""
-    return ConfigError(f"encoder: takes {wanted:g} Hz, {where} has {there:g} Hz; choose an encoder (or encoder.fs) of {there:g} Hz, or build the data at its rate: "
-                       f"python -m anyecg.data build --to FOLDER EXPERIMENT.yaml encoder.fs={wanted:g}")
+    return ConfigError(
+        f"encoder: takes {wanted:g} Hz, {where} has {there:g} Hz; choose an encoder (or encoder.fs) of {there:g} Hz, "
+        f"or build the data at its rate: "
+        f"python -m anyecg.data build --to FOLDER EXPERIMENT.yaml encoder.fs={wanted:g}"
+    )
 
 
 def store_fingerprint(index: str, fs: float) -> str:

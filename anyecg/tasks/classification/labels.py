@@ -15,13 +15,16 @@ COMPLETE = re.compile(r"^complete\s+", re.IGNORECASE)  # a block is complete unl
 class LabelReader:
     """`reader(report)` -> the labels that the report asserts; what it denies ("no atrial fibrillation") it does not.
 
-    labels: label set -> names; statements: what the corpus's own reports say -> label set -> the names that it stands for
+    labels: label set -> names; statements: what the corpus's own reports say -> label set -> the names that it stands
+    for
     ("anteroseptal myocardial infarction" -> sub: "anterior myocardial infarction", super: "myocardial infarction").
     A phrase that is a finding is read in all of the finding's wordings; any other as it is written, and not where it is
     a part of a longer one ("AV block" in "first degree AV block").
     """
 
-    def __init__(self, labels: Mapping[str, Sequence[str]], statements: Mapping[str, Mapping[str, Sequence[str]]] | None = None) -> None:
+    def __init__(
+        self, labels: Mapping[str, Sequence[str]], statements: Mapping[str, Mapping[str, Sequence[str]]] | None = None
+    ) -> None:
         means: dict[str, set[Label]] = defaultdict(set)
         for group, names in labels.items():
             for name in names:
@@ -36,7 +39,9 @@ class LabelReader:
                 self._of_finding[key] |= said
             self._of_phrase[phrase] = set() if key else said
         longest_first = sorted(map(_spaced, means), key=lambda phrase: (-len(phrase), phrase))
-        self._phrases = re.compile(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", re.IGNORECASE) if longest_first else None
+        self._phrases = (
+            re.compile(rf"(?<!\w)(?:{'|'.join(longest_first)})(?!\w)", re.IGNORECASE) if longest_first else None
+        )
 
     def __call__(self, report: str) -> frozenset[Label]:
         said: set[Label] = set()

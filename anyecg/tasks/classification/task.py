@@ -22,7 +22,8 @@ class Classification(Task):
     """Labels read from a generated report: macro-AUC of its phrases' similarity to each label's name.
 
     A label's score is the largest cosine between its name and a phrase of the report, in the text encoder's space.
-    Cosine takes "no atrial fibrillation" for a match; the F1s beside it, of labels and of findings that a negation-aware
+    Cosine takes "no atrial fibrillation" for a match; the F1s beside it, of labels and of findings that a
+    negation-aware
     reader finds asserted, do not.
 
     info["labels"]: corpus -> label set (super, sub, form, rhythm, ...) -> names, the columns of Table 4. A sample's
@@ -61,7 +62,9 @@ class Classification(Task):
 
     def agrees(self, sample: ECGSample) -> bool:
         known, held = self.info["labels"][sample.subset], sample.meta["labels"]
-        said = self.parse(sample.answer, sample) is not None or not any(sample.evidence)  # labels may come without a report
+        said = self.parse(sample.answer, sample) is not None or not any(
+            sample.evidence
+        )  # labels may come without a report
         return said and any(held.values()) and all(set(names) <= set(known[group]) for group, names in held.items())
 
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[list[str] | None]) -> pd.DataFrame:
@@ -80,20 +83,27 @@ class Classification(Task):
             inside = np.array([bool(names) for names in held])
             for label in labels:
                 columns[f"score:{group}:{label}"] = similarity[label]
-                columns[f"asserted:{group}:{label}"] = np.array([(group, label) in labels for labels in asserted], dtype=bool)
+                columns[f"asserted:{group}:{label}"] = np.array(
+                    [(group, label) in labels for labels in asserted], dtype=bool
+                )
                 columns[f"label:{group}:{label}"] = np.where(inside, [float(label in names) for names in held], np.nan)
         said = [find(". ".join(answer or ())) for answer in answers]
-        return pd.concat([pd.DataFrame(columns), finding_columns(said, [reference_findings(s) for s in samples])], axis=1)
+        return pd.concat(
+            [pd.DataFrame(columns), finding_columns(said, [reference_findings(s) for s in samples])], axis=1
+        )
 
     def compute(self, rows: pd.DataFrame) -> dict[str, float]:
         return self._averaged(rows, {})
 
     def reducer(self, rows: pd.DataFrame) -> Callable[[pd.DataFrame], dict[str, float]]:
-        """Resamples are averaged over the labels that these rows define; where a resample leaves one of them without a positive or without a
+        """Resamples are averaged over the labels that these rows define; where a resample leaves one of them without a
+        positive or without a
         negative, its value over these rows stands in, so that no resample is a mean over other labels."""
         return partial(self._averaged, whole=_measured(rows))
 
-    def _averaged(self, rows: pd.DataFrame, whole: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, int]]) -> dict[str, float]:
+    def _averaged(
+        self, rows: pd.DataFrame, whole: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray, int]]
+    ) -> dict[str, float]:
         """Metrics of rows; whole: the `_measured` rows that they were drawn from, if they were."""
         found, measured = {}, _measured(rows)
         for name, measure in (("auc", 0), ("f1", 1)):
@@ -107,7 +117,7 @@ class Classification(Task):
         return found | finding_metrics(rows)
 
     def headline(self, rows: pd.DataFrame) -> str:
-        """"auc(ptbxl)": of the corpora whose label sets it is a mean of; "auc(csn.csn)" where it is of one set."""
+        """ "auc(ptbxl)": of the corpora whose label sets it is a mean of; "auc(csn.csn)" where it is of one set."""
         return _mean_of(self.primary, _groups(tuple(rows.columns)))
 
     def meaning(self, metric: str) -> str:
@@ -116,18 +126,25 @@ class Classification(Task):
             return super().meaning(metric)
         if "." in groups:
             corpus, _, group = groups.partition(".")
-            return f"macro-{name.upper()} of the label set {group} of {corpus}, 0 to 1" + ("; 0.5 is chance" if name == "auc" else ", of labels asserted")
-        return f"mean of the macro-{name.upper()} of all label sets of {groups.replace(',', ', ')}, 0 to 1" + ("; 0.5 is chance" if name == "auc" else "")
+            return f"macro-{name.upper()} of the label set {group} of {corpus}, 0 to 1" + (
+                "; 0.5 is chance" if name == "auc" else ", of labels asserted"
+            )
+        return f"mean of the macro-{name.upper()} of all label sets of {groups.replace(',', ', ')}, 0 to 1" + (
+            "; 0.5 is chance" if name == "auc" else ""
+        )
 
     def blocks(self, rows: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-        """"labels of GROUP" -> label -> its AUC and F1 where they are defined, its positives, and the `counts` of the set's questions."""
+        """ "labels of GROUP" -> label -> its AUC and F1 where they are defined, its positives, and the `counts` of
+        the set's questions.
+        """
         blocks = {}
         for group, (areas, scores, positives, n) in _measured(rows).items():
             if n:
                 labels = _groups(tuple(rows.columns))[group]
                 asked = counts(rows[["patient", "parsed"]][rows[f"label:{group}:{labels[0]}"].notna()])
                 blocks[f"labels of {group}"] = {
-                    label: {name: float(value) for name, value in (("auc", area), ("f1", f1)) if not np.isnan(value)} | {"positives": int(held), **asked}
+                    label: {name: float(value) for name, value in (("auc", area), ("f1", f1)) if not np.isnan(value)}
+                    | {"positives": int(held), **asked}
                     for label, area, f1, held in zip(labels, areas, scores, positives)
                 }
         return blocks
@@ -138,13 +155,17 @@ class Classification(Task):
             labels = _groups(tuple(rows.columns))[group]
             left_out = [label for label, area in zip(labels, areas) if np.isnan(area)]
             if left_out:
-                notes.append(f"auc({group}) leaves out labels without positives or without negatives: {', '.join(left_out)}")
+                notes.append(
+                    f"auc({group}) leaves out labels without positives or without negatives: {', '.join(left_out)}"
+                )
         return notes + finding_notes(rows)
 
     def _universe(self, samples: Sequence[ECGSample]) -> Mapping[str, Sequence[str]]:
         corpora = self.info.get("labels")
         if not corpora:
-            raise DataError("classification needs the label names of each set, info={'labels': {corpus: {set: [names]}}}")
+            raise DataError(
+                "classification needs the label names of each set, info={'labels': {corpus: {set: [names]}}}"
+            )
         universe = {f"{corpus}.{group}": names for corpus, groups in corpora.items() for group, names in groups.items()}
         for sample in samples:
             for group, names in _held(sample).items():
@@ -153,11 +174,18 @@ class Classification(Task):
                     raise DataError(f"question {sample.id}: labels unknown to the set '{group}': {', '.join(unknown)}")
         return universe
 
-    def _asserted(self, samples: Sequence[ECGSample], answers: Sequence[list[str] | None]) -> list[frozenset[tuple[str, str]]]:
+    def _asserted(
+        self, samples: Sequence[ECGSample], answers: Sequence[list[str] | None]
+    ) -> list[frozenset[tuple[str, str]]]:
         """("CORPUS.SET", label) of each label that an answer asserts, of its sample's corpus."""
-        readers = {corpus: LabelReader(groups, self.info.get("label_statements", {}).get(corpus)) for corpus, groups in self.info["labels"].items()}
+        readers = {
+            corpus: LabelReader(groups, self.info.get("label_statements", {}).get(corpus))
+            for corpus, groups in self.info["labels"].items()
+        }
         return [
-            frozenset((f"{sample.subset}.{group}", name) for group, name in readers[sample.subset](". ".join(answer or ())))
+            frozenset(
+                (f"{sample.subset}.{group}", name) for group, name in readers[sample.subset](". ".join(answer or ()))
+            )
             for sample, answer in zip(samples, answers)
         ]
 
@@ -169,7 +197,7 @@ class Classification(Task):
         similarity = np.zeros((len(answers), len(names)))
         if unique:
             embedded = self.text_encoder.encode(unique + names).double().cpu().numpy()  # [u + k, d], unit length
-            cosine = embedded[: len(unique)] @ embedded[len(unique):].T  # [u, k]
+            cosine = embedded[: len(unique)] @ embedded[len(unique) :].T  # [u, k]
             place = {phrase: i for i, phrase in enumerate(unique)}
             for row, answer in zip(similarity, answers):
                 if answer:
@@ -178,7 +206,7 @@ class Classification(Task):
 
 
 def _held(sample: ECGSample) -> dict[str, frozenset[str]]:
-    """"CORPUS.SET" -> the names that hold for the sample."""
+    """ "CORPUS.SET" -> the names that hold for the sample."""
     return {f"{sample.subset}.{group}": frozenset(names) for group, names in sample.meta["labels"].items()}
 
 
@@ -189,9 +217,13 @@ def reference_findings(sample: ECGSample) -> frozenset[str]:
 
 
 def _mean_of(name: str, groups: Collection[str]) -> str:
-    """The name of a mean over label sets: by its only set, or by the corpora of all of them, whose keys have no comma."""
+    """The name of a mean over label sets: by its only set, or by the corpora of all of them, whose keys have no
+    comma.
+    """
     groups = [*groups]
-    return f"{name}({groups[0] if len(groups) == 1 else ','.join(sorted({group.partition('.')[0] for group in groups}))})"
+    return (
+        f"{name}({groups[0] if len(groups) == 1 else ','.join(sorted({group.partition('.')[0] for group in groups}))})"
+    )
 
 
 @lru_cache(maxsize=64)
@@ -207,13 +239,17 @@ def _groups(columns: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 def _measured(rows: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
-    """Group -> AUC, F1 as asserted (NaN where undefined) and positives of each of its labels, and how many rows are inside the set."""
+    """Group -> AUC, F1 as asserted (NaN where undefined) and positives of each of its labels, and how many rows are
+    inside the set.
+    """
     measured = {}
     for group in _groups(tuple(rows.columns)):
         scores, said, targets = (matrix(rows, f"{kind}:{group}:") for kind in ("score", "asserted", "label"))  # [n, k]
         inside = ~np.isnan(targets[:, 0])
         scores, said, true = scores[inside], said[inside].astype(bool), targets[inside] == 1
         positives = true.sum(axis=0)
-        f1 = np.where(positives > 0, 2 * (said & true).sum(axis=0) / np.maximum(said.sum(axis=0) + positives, 1), np.nan)
+        f1 = np.where(
+            positives > 0, 2 * (said & true).sum(axis=0) / np.maximum(said.sum(axis=0) + positives, 1), np.nan
+        )
         measured[group] = auc(scores, true), f1, positives, len(true)
     return measured

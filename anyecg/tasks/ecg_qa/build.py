@@ -17,9 +17,9 @@ import pandas as pd
 
 from anyecg.config.checks import Checks
 from anyecg.data.chance import chance
-from anyecg.tasks.report.build import report_text
-from anyecg.tasks.multi_ecg.series import ORDINALS
 from anyecg.data.store.store import Store, Stores, digest
+from anyecg.tasks.multi_ecg.series import ORDINALS
+from anyecg.tasks.report.build import report_text
 from anyecg.types import MARKER, DataError, ECGSample, Turn, Window
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,8 @@ ECGS = {
 
 @dataclass(frozen=True)
 class ECGQAConfig:
-    """folders: corpus (its key) -> its folder of the ECG-QA release (such as ecgqa/ptbxl), or "simulated"; share: how much of it is
+    """folders: corpus (its key) -> its folder of the ECG-QA release (such as ecgqa/ptbxl), or "simulated"; share: how
+    much of it is
     asked (the paper takes a tenth); form: in which wording, "paraphrased" or "template"."""
 
     folders: dict[str, str] = field(default_factory=dict)
@@ -55,7 +56,8 @@ def ecg_qa_questions(stores: Stores, cfg: ECGQAConfig, seed: int, dropped: Count
 
     Taken are `cfg.share` of the questions of each split, question type and template, one at least; which ones
     depends on the seed and their sample ids, not on the files they lie in. The split is that of the question's ECGs in
-    their store, not ECG-QA's own, so that no patient is in two splits, whatever other pools ask; a question over ECGs of
+    their store, not ECG-QA's own, so that no patient is in two splits, whatever other pools ask; a question over ECGs
+    of
     two splits is dropped. (Scores are therefore not those of ECG-QA's published test files.) The patient of a sample is
     that of its first ECG: a `comparison_irrelevant` question has ECGs of two patients.
     """
@@ -72,8 +74,12 @@ def ecg_qa_questions(stores: Stores, cfg: ECGQAConfig, seed: int, dropped: Count
             if count < len(values):
                 dropped["ecg_qa", "not in the share taken"] += len(values) - count
         if not ranks:
-            log.warning("tasks.ecg_qa.folders.%s: no question in %s can be asked of the recordings in the store; is it ECG-QA of this corpus?",
-                        corpus, release.root)
+            log.warning(
+                "tasks.ecg_qa.folders.%s: no question in %s can be asked of the recordings in the store; is it ECG-QA "
+                "of this corpus?",
+                corpus,
+                release.root,
+            )
         for split, question in _askable(release, recordings, Counter()):
             if _rank(question, corpus, seed) <= last[split, question.type, question.template]:
                 yield split, _sample(question, release, recordings)
@@ -91,7 +97,9 @@ def ecg_qa_fingerprints(cfg: ECGQAConfig) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One row of the release. split: the release's; number: its sample_id, unique there; ecgs: one or two ids of its source."""
+    """One row of the release. split: the release's; number: its sample_id, unique there; ecgs: one or two ids of its
+    source.
+    """
 
     split: str
     number: int
@@ -110,12 +118,18 @@ class Release:
 
     def __init__(self, corpus: str, root: Path | str, form: str) -> None:
         self.corpus, self.root, self.form = corpus, Path(root).expanduser(), form
-        paths = [(split, path) for folder, split in SPLITS.items() for path in (self.root / form / folder).glob("*.json")]
-        self._files = sorted(paths, key=lambda file: (list(SPLITS.values()).index(file[0]), len(file[1].name), file[1].name))
+        paths = [
+            (split, path) for folder, split in SPLITS.items() for path in (self.root / form / folder).glob("*.json")
+        ]
+        self._files = sorted(
+            paths, key=lambda file: (list(SPLITS.values()).index(file[0]), len(file[1].name), file[1].name)
+        )
         self._broken: set[Path] = set()
         if not self._files:
-            raise DataError(f"tasks.ecg_qa.folders.{corpus}: no file {self.root / form}/{{train,valid,test}}/*.json; "
-                            "set it to a folder of the ECG-QA release, such as ecgqa/ptbxl, or leave the corpus out")
+            raise DataError(
+                f"tasks.ecg_qa.folders.{corpus}: no file {self.root / form}/{{train,valid,test}}/*.json; "
+                "set it to a folder of the ECG-QA release, such as ecgqa/ptbxl, or leave the corpus out"
+            )
 
     @cached_property
     def answers(self) -> list[str]:
@@ -125,27 +139,44 @@ class Release:
     @cached_property
     def options(self) -> dict[int, list[str]]:
         """template id -> the answers that its questions may have."""
-        templates, classes = (self._table("answers_for_each_template.csv", column) for column in ("template_id", "classes"))
+        templates, classes = (
+            self._table("answers_for_each_template.csv", column) for column in ("template_id", "classes")
+        )
         try:
             return {int(template): ast.literal_eval(options) for template, options in zip(templates, classes)}
         except (ValueError, SyntaxError) as error:
-            raise DataError(f"{self.root}/answers_for_each_template.csv is damaged ({error}); download it again") from error
+            raise DataError(
+                f"{self.root}/answers_for_each_template.csv is damaged ({error}); download it again"
+            ) from error
 
     @cached_property
     def fingerprint(self) -> str:
         """Changes with the content of any file."""
-        files = [path for _, path in self._files] + [self.root / name for name in ("answers.csv", "answers_for_each_template.csv")]
-        return digest(part for path in files if path.exists() for part in (str(path.relative_to(self.root)), _content(path)))
+        files = [path for _, path in self._files] + [
+            self.root / name for name in ("answers.csv", "answers_for_each_template.csv")
+        ]
+        return digest(
+            part for path in files if path.exists() for part in (str(path.relative_to(self.root)), _content(path))
+        )
 
     def questions(self, dropped: Counter) -> Iterator[Question]:
-        """Every sound row, file by file. A file that is no JSON list is skipped with a warning, once; both are counted."""
+        """Every sound row, file by file. A file that is no JSON list is skipped with a warning, once; both are
+        counted.
+        """
         for split, path in self._files:
             for row in self._rows(path, dropped):
                 if why := _unsound(row):
                     dropped["ecg_qa", why] += 1
                 else:
-                    yield Question(split, row["sample_id"], row["question_type"], row["template_id"], row["question"].strip(),
-                                   tuple(row["answer"]), tuple(str(ecg) for ecg in row["ecg_id"]))
+                    yield Question(
+                        split,
+                        row["sample_id"],
+                        row["question_type"],
+                        row["template_id"],
+                        row["question"].strip(),
+                        tuple(row["answer"]),
+                        tuple(str(ecg) for ecg in row["ecg_id"]),
+                    )
 
     def _rows(self, path: Path, dropped: Counter) -> list:
         try:
@@ -231,7 +262,11 @@ def _unsound(row) -> str:
 
 
 def _filled(values, kind) -> bool:
-    return isinstance(values, list) and len(values) > 0 and all(isinstance(value, kind) and str(value).strip() for value in values)
+    return (
+        isinstance(values, list)
+        and len(values) > 0
+        and all(isinstance(value, kind) and str(value).strip() for value in values)
+    )
 
 
 def _rank(question: Question, corpus: str, seed: int) -> float:
@@ -249,8 +284,16 @@ def _sample(question: Question, release: Release, recordings: Recordings) -> ECG
     if not question.type.endswith("query"):
         meta["options"] = release.options.get(question.template, [])
     return ECGSample(
-        id=f"ecg_qa/{release.corpus}/{release.form}/{question.split}/{question.number}", task="ecg_qa", pool="ecg_qa", subset=question.type,
-        patient=patients[0], records=tuple(Window(record, 0.0, length) for record, length in zip(records, seconds)),
-        conversation=(Turn("user", prompt(question.text, len(records))), Turn("assistant", ", ".join(question.answers))),
-        evidence=tuple(report_text(lines) for lines in statements), meta=meta,
+        id=f"ecg_qa/{release.corpus}/{release.form}/{question.split}/{question.number}",
+        task="ecg_qa",
+        pool="ecg_qa",
+        subset=question.type,
+        patient=patients[0],
+        records=tuple(Window(record, 0.0, length) for record, length in zip(records, seconds)),
+        conversation=(
+            Turn("user", prompt(question.text, len(records))),
+            Turn("assistant", ", ".join(question.answers)),
+        ),
+        evidence=tuple(report_text(lines) for lines in statements),
+        meta=meta,
     )

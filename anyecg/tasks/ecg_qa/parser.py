@@ -1,7 +1,9 @@
 """What an answer to an ECG-QA question says: yes, no or not sure; or a set of answers of the vocabulary.
 
-An answer of the vocabulary is read as it is written and never by likeness ("normal sinus rhythm" is none). What stands around it is taken
-off: thoughts, markup, list markers, lead-ins ("This ECG shows"), an explanation after it. Where anything else is left, nothing is read.
+An answer of the vocabulary is read as it is written and never by likeness ("normal sinus rhythm" is none). What stands
+around it is taken
+off: thoughts, markup, list markers, lead-ins ("This ECG shows"), an explanation after it. Where anything else is left,
+nothing is read.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ _AROUND = " \t\n.,;:!*\"'`"
 _KEYS = ("answer", "final_answer", "answers", "response", "result", "output", "prediction")
 
 _OPTION = r"(?:(?:option|choice|answer)\s+)?(?:[a-h]|\d{1,2}|[ivx]{1,4})\s?[.):]|\(\s*(?:[a-h]|\d{1,2})\s*\)"
-_MARKER = re.compile(rf"(?:^|(?<=[\n•]))\s*(?:[-*•>]\s*)?(?:(?:{_OPTION})(?:\s+|(?=[^\W\d]))|[-*•>]\s+)|(?:^|\s+)(?:\d{{1,2}}|[a-h])\)\s+", re.IGNORECASE)
+_MARKER = re.compile(
+    rf"(?:^|(?<=[\n•]))\s*(?:[-*•>]\s*)?(?:(?:{_OPTION})(?:\s+|(?=[^\W\d]))|[-*•>]\s+)|(?:^|\s+)(?:\d{{1,2}}|[a-h])\)\s+",
+    re.IGNORECASE,
+)
 _ECG = r"(?:(?:ecgs?|ekgs?|electrocardiograms?|tracings?|recordings?|signals?|rhythm|strips?|heart|leads?|findings?|diagnos[ie]s|two|both|new|current|latest|recent|given|first|second|provided)\s+)"
 _SHOWS = r"(?:shows?|displays?|reveals?|exhibits?|has|have|contains?|presents?(?:\s+with)?|demonstrates?|indicates?|suggests?|is|are|shares?|both\s+show)"
 _LEAD_IN = re.compile(
@@ -40,7 +45,9 @@ _SEPARATOR = r"[,;&|\n•+/]|\.(?=\s|$)|(?<!\w)(?:and|both|with|plus|as\s+well\s
 _BECAUSE = re.compile(r"[\s,.;:(-]{0,4}\b(?:because|since|as\s+(?:the|there|it|shown|seen|evidenced|indicated)|due\s+to|given\s+(?:the|that)|evidenced\s+by|this\s+is\s+(?:because|based|due|shown|supported|indicated|evident)"
                       r"|(?:the\s+)?(?:explanation|reason(?:ing)?|rationale|justification|evidence|note)\s*(?::|is\b)|which\s+is|where\s+the)", re.IGNORECASE)  # fmt: skip
 _INSTEAD = re.compile(r"\s*,?\s*(?:\(\s*)?(?:and\s+|but\s+)?(?:not|rather\s+than|instead\s+of)\s+(?:the\s+)?$")
-_BOTH = re.compile(r"\W*both(?:\s+(?:of\s+(?:them|these|those)|are\s+(?:present|seen|correct)|findings?|options?|answers?))?\W*")
+_BOTH = re.compile(
+    r"\W*both(?:\s+(?:of\s+(?:them|these|those)|are\s+(?:present|seen|correct)|findings?|options?|answers?))?\W*"
+)
 _NEITHER = re.compile(r"\W*neither(?:\s+(?:of\s+(?:them|these|those|the\s+two)|is\s+present|are\s+present|one))?\W*")
 _LEAD = re.compile(rf"(?:lead\s+)?({'|'.join(sorted(LEADS, key=len, reverse=True))})")
 _RANGE = re.compile(r"(?<![\w-])(?:leads?\s+)?v([1-6])\s*(?:-|to|through)\s*(?:lead\s+)?v?([1-6])(?![\w-])")
@@ -52,26 +59,38 @@ _SAID = {
 }  # fmt: skip
 _WORD = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(_SAID, key=len, reverse=True))
 _LEADING = re.compile(rf"({_WORD})(?![\w-])")
-_NO_ANSWER = re.compile(r"no[-\s]+(?:one|answer|idea|clue|way\s+to|comment|opinion|information|response|body|problem|worries)\b|nobody")
-_NO_NOUN = re.compile(r"no\s+(?!(?:evidence|signs?|indications?|symptoms?|it|there|this|the|that|because|as|since)\b)\w")
-_LONE = re.compile(rf"(?<![\w-])(yes|no)(?![\w-])(?=\s*(?:$|[.,;:!?)\"'\n-]))|(?:^|(?<=[.\n]))\s*({_WORD})\s*(?=[.!]?\s*(?:$|\n))")
+_NO_ANSWER = re.compile(
+    r"no[-\s]+(?:one|answer|idea|clue|way\s+to|comment|opinion|information|response|body|problem|worries)\b|nobody"
+)
+_NO_NOUN = re.compile(
+    r"no\s+(?!(?:evidence|signs?|indications?|symptoms?|it|there|this|the|that|because|as|since)\b)\w"
+)
+_LONE = re.compile(
+    rf"(?<![\w-])(yes|no)(?![\w-])(?=\s*(?:$|[.,;:!?)\"'\n-]))|(?:^|(?<=[.\n]))\s*({_WORD})\s*(?=[.!]?\s*(?:$|\n))"
+)
 _GLUE = frozenset(
-    "i i'd i'm am would say think believe guess it is it's the this that my so therefore thus hence based on ecg ecgs ekg answer final sure well ok okay in opinion conclusion conclude from to analysis "
+    "i i'd i'm am would say think believe guess it is it's the this that my so therefore thus hence based on ecg ecgs "
+    "ekg answer final sure well ok okay in opinion conclusion conclude from to analysis "
     "tracing and then overall short brief question given recording signal definitely certainly clearly of course as shown above summary data provided option choice be must should absolutely lean towards toward".split()
 )  # fmt: skip
-_EITHER = re.compile(r"(?<!\w)(?:yes\s*(?:/|\||\bor\b(?:\s+maybe)?|\band\b)\s*no|no\s*(?:/|\||\bor\b(?:\s+maybe)?|\band\b)\s*yes)(?!\w)")
+_EITHER = re.compile(
+    r"(?<!\w)(?:yes\s*(?:/|\||\bor\b(?:\s+maybe)?|\band\b)\s*no|no\s*(?:/|\||\bor\b(?:\s+maybe)?|\band\b)\s*yes)(?!\w)"
+)
 _STATES = re.compile(
     r"(?:(?:the|this|these|both|two|first|second|new|recent|latest|given|current)\s+)*(?:ecgs?|ekgs?|tracings?|recordings?|signals?|there)\s+(?P<not>do(?:es)?(?:\s+not|n't)\s+)?"
     r"(?P<verb>shows?|displays?|reveals?|exhibits?|has|have|contains?|demonstrates?|indicates?|is|are)(?P<nt>n't|\s+not)?\s+(?P<no>no\s+|not\s+any\s+|any\s+)?"
     r"(?:(?:an?|the|any|some|clear|evidence|signs?|symptoms?|presence|of)\s+)*(?P<what>[^.,;:!?\n]+)"
 )  # fmt: skip
-_STOP_WORDS = frozenset("a an the of in on is are was were does do did this that ecg ekg show shows any there or and to with have has been be from it at for symptoms symptom evidence sign signs please answer briefly first second present seen found detected identified observed noted visible indication any".split())
+_STOP_WORDS = frozenset(
+    "a an the of in on is are was were does do did this that ecg ekg show shows any there or and to with have has been be from it at for symptoms symptom evidence sign signs please answer briefly first second present seen found detected identified observed noted visible indication any".split()
+)
 
 
 def read_verdict(text: str, allowed: Collection[str] = VERIFY, question: str = "") -> frozenset[str] | None:
     """Which of yes, no and not sure an answer gives, as a set of one; None if none, or one that is not allowed, or two.
 
-    A leading word counts ("No, the ..."), one that ends a sentence of glue ("Based on the ECG, yes."), and a sentence that states what the
+    A leading word counts ("No, the ..."), one that ends a sentence of glue ("Based on the ECG, yes."), and a sentence
+    that states what the
     question names ("The ECG does not show static noise."). question: the user's text.
     """
     said = last_answer(plain_text(text))[:LONGEST]
@@ -97,13 +116,17 @@ def _verdict(said: str, question: str) -> str | None:
         words = []  # "No P waves": it is stated of something
     if words and words[0] == "not sure" and re.search(r"(?<!\w)(?:yes|no)(?![\w-])\s*(?:$|[.,;!?])", said):
         return None
-    if leading and leading[1] in ("present", "correct", "absent", "negative", "true", "false") and not re.match(r"\s*(?:$|[.,;:!\n-])", said[leading.end() :]):
+    if (
+        leading
+        and leading[1] in ("present", "correct", "absent", "negative", "true", "false")
+        and not re.match(r"\s*(?:$|[.,;:!\n-])", said[leading.end() :])
+    ):
         words = []
     for found in _LONE.finditer(said):
         if leading and found.start() < leading.end():
             continue
         sentence = re.split(r"[.;!?\n]", said[max(0, found.start() - 200) : found.start()])[-1]
-        if leading and words or _GLUE.issuperset(re.findall(r"[\w']+", sentence)):
+        if (leading and words) or _GLUE.issuperset(re.findall(r"[\w']+", sentence)):
             words.append(_SAID[" ".join((found[1] or found[2]).split())])
     stated = _stated(said[leading.end() :].lstrip(_AROUND + "-") if leading and words else said, question)
     words += [stated] if stated else []
@@ -114,8 +137,12 @@ def _verdict(said: str, question: str) -> str | None:
 
 
 def _stated(said: str, question: str) -> str | None:
-    """What the first sentence of an answer states about what the question names; None where it names something else or nothing."""
-    found = _STATES.match(said) or re.match(r"(?P<no>no)\s+(?:(?:evidence|signs?|symptoms?)\s+of\s+)?(?P<what>[^.,;:!?\n]+)", said)
+    """What the first sentence of an answer states about what the question names; None where it names something else
+    or nothing.
+    """
+    found = _STATES.match(said) or re.match(
+        r"(?P<no>no)\s+(?:(?:evidence|signs?|symptoms?)\s+of\s+)?(?P<what>[^.,;:!?\n]+)", said
+    )
     if not found:
         return None
     groups = found.groupdict()
@@ -126,10 +153,13 @@ def _stated(said: str, question: str) -> str | None:
     return None if negations > 1 else "no" if negations else "yes"
 
 
-def read_answers(text: str, vocabulary: Collection[str], more: Collection[str] = (), question: str = "", ranges: bool = True) -> frozenset[str] | None:
+def read_answers(
+    text: str, vocabulary: Collection[str], more: Collection[str] = (), question: str = "", ranges: bool = True
+) -> frozenset[str] | None:
     """The set of answers of the vocabulary that a text gives and nothing besides; None otherwise.
 
-    more: answers known beside the vocabulary's; question: the user's text, whose two answers "both" means; ranges: whether "V1-V3" is three
+    more: answers known beside the vocabulary's; question: the user's text, whose two answers "both" means; ranges:
+    whether "V1-V3" is three
     leads. Without a vocabulary, what stands between separators is an answer.
     """
     known = frozenset(vocabulary) | frozenset(more)
@@ -155,7 +185,11 @@ def read_answers(text: str, vocabulary: Collection[str], more: Collection[str] =
 def plain(text: str) -> str:
     """An answer as it is compared: in lower case, without what leads in to it and the blanks and stops around it."""
     said = re.sub(r"[^\S\n]+", " ", text.casefold()).strip(_AROUND)
-    return _LEAD_IN.sub("", said).strip(_AROUND) if re.match(r"(?:(?:the|my|final|correct|ecg)\s+)*answers?\b", said) else said
+    return (
+        _LEAD_IN.sub("", said).strip(_AROUND)
+        if re.match(r"(?:(?:the|my|final|correct|ecg)\s+)*answers?\b", said)
+        else said
+    )
 
 
 def _unpacked(value: Any) -> Any:
@@ -167,7 +201,7 @@ def _unpacked(value: Any) -> Any:
 
 
 def _leads(ends: re.Match[str]) -> str:
-    """"v1-v3" as the names of its leads; as it stands where it runs backwards."""
+    """ "v1-v3" as the names of its leads; as it stands where it runs backwards."""
     first, last = int(ends[1]), int(ends[2])
     return ", ".join(f"lead v{k}" for k in range(first, last + 1)) if first < last else ends[0]
 

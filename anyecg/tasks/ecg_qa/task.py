@@ -45,9 +45,12 @@ class ECGQA(Task):
     version = 7
     by_content = ("folders",)
     title = "ECG-QA"
-    rule = "the stated share of ECG-QA, stratified by split, question type and template, with \"Please answer briefly.\""
-    needs = ("set evaluation.task_settings.ecg_qa.folders.ptbxl (tasks.ecg_qa.folders.ptbxl if a stage is to learn it too) to simulated, or to a folder of the "
-             "ECG-QA release such as ecgqa/ptbxl")
+    rule = 'the stated share of ECG-QA, stratified by split, question type and template, with "Please answer briefly."'
+    needs = (
+        "set evaluation.task_settings.ecg_qa.folders.ptbxl (tasks.ecg_qa.folders.ptbxl if a stage is to learn it too) "
+        "to simulated, or to a folder of the "
+        "ECG-QA release such as ecgqa/ptbxl"
+    )
     primary = "accuracy"
     metrics = {
         "accuracy": "share of questions whose set of answers is the true one, in any order, 0 to 1",
@@ -59,21 +62,30 @@ class ECGQA(Task):
     shown = ("accuracy", "exact_match")
     kinds = ("question_type", "template_id")
 
-    def __init__(self, cfg: ECGQAConfig | None = None, info: Mapping[str, Any] | None = None, text_encoder: Any = None) -> None:
+    def __init__(
+        self, cfg: ECGQAConfig | None = None, info: Mapping[str, Any] | None = None, text_encoder: Any = None
+    ) -> None:
         super().__init__(cfg, info, text_encoder)
         corpora = self.info.get("ecg_qa_answers", {})
         self._vocabulary = frozenset(plain(answer) for answers in corpora.values() for answer in answers) - {*VERIFY}
 
     def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
         known = [*corpora]
-        wrong = [(f"folders.{corpus}", f"corpora are {', '.join(known)}; add it there or leave it out here") for corpus in self.cfg.folders if corpus not in known]
+        wrong = [
+            (f"folders.{corpus}", f"corpora are {', '.join(known)}; add it there or leave it out here")
+            for corpus in self.cfg.folders
+            if corpus not in known
+        ]
         return wrong + [
             (f"folders.{corpus}", f"there is no folder {root}; set it to one of ECG-QA, such as ecgqa/ptbxl")
-            for corpus, root in self.cfg.folders.items() if root != SIMULATED and not Path(root).expanduser().is_dir()
+            for corpus, root in self.cfg.folders.items()
+            if root != SIMULATED and not Path(root).expanduser().is_dir()
         ]
 
     def ready(self, sources: Sources) -> bool:
-        return all(_simulated(corpus, sources).exists() for corpus, root in self.cfg.folders.items() if root == SIMULATED)
+        return all(
+            _simulated(corpus, sources).exists() for corpus, root in self.cfg.folders.items() if root == SIMULATED
+        )
 
     def prepare(self, sources: Sources) -> None:
         """Write the ECG-QA of each corpus whose folder is "simulated"."""
@@ -91,18 +103,25 @@ class ECGQA(Task):
         return ecg_qa_questions(sources.stores, self._resolved(sources), sources.seed, sources.dropped)
 
     def origins(self) -> dict[str, tuple[str, Mapping | None]]:
-        return {f"ecg_qa of {corpus}": ("ecgqa", {} if root == SIMULATED else None) for corpus, root in self.cfg.folders.items()}
+        return {
+            f"ecg_qa of {corpus}": ("ecgqa", {} if root == SIMULATED else None)
+            for corpus, root in self.cfg.folders.items()
+        }
 
     def shared(self, sources: Sources) -> dict[str, Any]:
         return {"ecg_qa_answers": ecg_qa_answers(self._resolved(sources))}
 
     def _resolved(self, sources: Sources) -> ECGQAConfig:
         """The settings with the folder of what was simulated."""
-        folders = {corpus: str(_simulated(corpus, sources)) if root == SIMULATED else root for corpus, root in self.cfg.folders.items()}
+        folders = {
+            corpus: str(_simulated(corpus, sources)) if root == SIMULATED else root
+            for corpus, root in self.cfg.folders.items()
+        }
         return replace(self.cfg, folders=folders)
 
     def parse(self, text: str, sample: ECGSample) -> Answer | None:
-        """The answers that `text` gives and nothing besides; None where anything else is left or it contradicts itself (`parser`).
+        """The answers that `text` gives and nothing besides; None where anything else is left or it contradicts itself
+        (`parser`).
 
         A yes/no question takes one of yes, no and, where it is an option, not sure; the others a set of the vocabulary.
         """
@@ -111,7 +130,9 @@ class ECGQA(Task):
             found = read_verdict(text, allowed, _question(sample))
         else:
             more = frozenset(map(plain, sample.meta.get("answers", ())))
-            found = read_answers(text, self._vocabulary, more, _question(sample), ranges=_question_type(sample).endswith("query"))
+            found = read_answers(
+                text, self._vocabulary, more, _question(sample), ranges=_question_type(sample).endswith("query")
+            )
         return Answer(_as_published(text), found) if found else None
 
     def agrees(self, sample: ECGSample) -> bool:
@@ -127,17 +148,22 @@ class ECGQA(Task):
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[Answer | None]) -> pd.DataFrame:
         """`question_type`, `correct` (the same set) and `exact` (the same string)."""
         pairs = [(answer, self.reference(sample)) for sample, answer in zip(samples, answers, strict=True)]
-        return pd.DataFrame({
-            "question_type": [_question_type(sample) for sample in samples],
-            "correct": [None not in pair and pair[0].items == pair[1].items for pair in pairs],
-            "exact": [None not in pair and pair[0].text == pair[1].text for pair in pairs],
-        })
+        return pd.DataFrame(
+            {
+                "question_type": [_question_type(sample) for sample in samples],
+                "correct": [None not in pair and pair[0].items == pair[1].items for pair in pairs],
+                "exact": [None not in pair and pair[0].text == pair[1].text for pair in pairs],
+            }
+        )
 
     def compute(self, rows: pd.DataFrame) -> dict[str, float]:
         types, found = pd.factorize(rows["question_type"])[0], {}
         for name, column in (("accuracy", "correct"), ("exact_match", "exact")):
             values = rows[column].to_numpy(float)
-            found |= {name: float(values.mean()), f"{name}_macro": float((np.bincount(types, values) / np.bincount(types)).mean())}
+            found |= {
+                name: float(values.mean()),
+                f"{name}_macro": float((np.bincount(types, values) / np.bincount(types)).mean()),
+            }
         return found
 
 
@@ -156,4 +182,8 @@ def _question_type(sample: ECGSample) -> str:
 
 def _simulated(corpus: str, sources: Sources) -> Path:
     """Where the simulated ECG-QA of a corpus lies, or will."""
-    return sources.folder / "ecg_qa" / f"{corpus}-{digest([ecgqa.VERSION, sources.stores[corpus].fingerprint, sources.seed])}"
+    return (
+        sources.folder
+        / "ecg_qa"
+        / f"{corpus}-{digest([ecgqa.VERSION, sources.stores[corpus].fingerprint, sources.seed])}"
+    )

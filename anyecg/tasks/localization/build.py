@@ -12,22 +12,32 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anyecg.config.checks import Checks, meant
-from anyecg.data.corpora.base import BEATS, SPLITS
 from anyecg.data.chance import chance
+from anyecg.data.corpora.base import BEATS
+from anyecg.data.store.store import Store, Stores
 from anyecg.tasks.phrasings import LOCALIZATION
 from anyecg.tasks.subsample import within
-from anyecg.data.store.store import Store, Stores
-from anyecg.types import MARKER, ECGSample, Turn, Window
+from anyecg.types import MARKER, SPLITS, ECGSample, Turn, Window
 
 # PhysioNet's names of its beat codes, as the released questions use them. Normal beats are never asked for, nor are
 # those an annotator could not classify ("Q", "?").
 NAMES = {
-    "L": "Left bundle branch block beat", "R": "Right bundle branch block beat", "B": "Bundle branch block beat (unspecified)",
-    "A": "Atrial premature beat", "a": "Aberrated atrial premature beat", "J": "Nodal (junctional) premature beat",
-    "S": "Supraventricular premature or ectopic beat (atrial or nodal)", "V": "Premature ventricular contraction",
-    "r": "R-on-T premature ventricular contraction", "F": "Fusion of ventricular and normal beat",
-    "e": "Atrial escape beat", "j": "Nodal (junctional) escape beat", "n": "Supraventricular escape beat (atrial or nodal)",
-    "E": "Ventricular escape beat", "/": "Paced beat", "f": "Fusion of paced and normal beat",
+    "L": "Left bundle branch block beat",
+    "R": "Right bundle branch block beat",
+    "B": "Bundle branch block beat (unspecified)",
+    "A": "Atrial premature beat",
+    "a": "Aberrated atrial premature beat",
+    "J": "Nodal (junctional) premature beat",
+    "S": "Supraventricular premature or ectopic beat (atrial or nodal)",
+    "V": "Premature ventricular contraction",
+    "r": "R-on-T premature ventricular contraction",
+    "F": "Fusion of ventricular and normal beat",
+    "e": "Atrial escape beat",
+    "j": "Nodal (junctional) escape beat",
+    "n": "Supraventricular escape beat (atrial or nodal)",
+    "E": "Ventricular escape beat",
+    "/": "Paced beat",
+    "f": "Fusion of paced and normal beat",
 }
 SHORT, LONG = POOLS = ("localization_short", "localization_long")
 TRIES = 30  # random windows looked at before a record is said to have none without the class
@@ -35,9 +45,12 @@ TRIES = 30  # random windows looked at before a record is said to have none with
 
 @dataclass(frozen=True)
 class LocalizationConfig:
-    """pools: windows of which kind are made, localization_short and localization_long; windows_per_record: positive questions for each
-    record and each beat class it has, in each pool; negatives_per_positive: "No <name> Found" questions; short_seconds, long_seconds:
-    window lengths in s; sizes: subset (a corpus's key, or that with "_long") -> at most so many questions over all splits, all where
+    """pools: windows of which kind are made, localization_short and localization_long; windows_per_record: positive
+    questions for each
+    record and each beat class it has, in each pool; negatives_per_positive: "No <name> Found" questions; short_seconds,
+    long_seconds:
+    window lengths in s; sizes: subset (a corpus's key, or that with "_long") -> at most so many questions over all
+    splits, all where
     it is not named (Table 2)."""
 
     pools: list[str] = field(default_factory=lambda: list(POOLS))
@@ -53,7 +66,10 @@ class LocalizationConfig:
             check.number("windows_per_record", "negatives_per_positive", "sizes", least=0)
             check.number("short_seconds", above=0)
             if len(self.long_seconds) != 2 or not 0 < self.long_seconds[0] <= self.long_seconds[1]:
-                check.wrong("long_seconds", f"the shortest and the longest window in s, such as [10, 60], not {list(self.long_seconds)}")
+                check.wrong(
+                    "long_seconds",
+                    f"the shortest and the longest window in s, such as [10, 60], not {list(self.long_seconds)}",
+                )
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,9 @@ class Strip:
         """The beats of a window as text, "0.4s N, 1.2s V": seconds from the window's start."""
         first, last = np.searchsorted(self.times, (start, end))
         return ", ".join(
-            f"{time - start:.1f}s {symbol}" for time, symbol in zip(self.times[first:last], self.symbols[first:last]) if symbol in BEATS
+            f"{time - start:.1f}s {symbol}"
+            for time, symbol in zip(self.times[first:last], self.symbols[first:last])
+            if symbol in BEATS
         )
 
 
@@ -108,7 +126,9 @@ def clipped(spans: np.ndarray, start: float, end: float) -> list[tuple[float, fl
 
 
 def untouched(begins: list[float], ends: list[float], start: float, end: float) -> bool:
-    """Whether `clipped` leaves nothing of a window: the same arithmetic without an array, as most windows that are tried are thrown away."""
+    """Whether `clipped` leaves nothing of a window: the same arithmetic without an array, as most windows that are
+    tried are thrown away.
+    """
     for n in range(bisect_right(ends, start), bisect_left(begins, end)):
         if round(10 * (min(ends[n], end) - start)) > round(10 * (max(begins[n], start) - start)):
             return False
@@ -122,7 +142,9 @@ def answer_text(name: str, intervals: list[tuple[float, float]]) -> str:
     return "Duration: " + ", ".join(f"{a:.1f}s-{b:.1f}s" for a, b in intervals)
 
 
-def localization_questions(stores: Stores, cfg: LocalizationConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+def localization_questions(
+    stores: Stores, cfg: LocalizationConfig, seed: int, dropped: Counter
+) -> Iterator[tuple[str, ECGSample]]:
     """(split, question) for the windows of each annotated record with and without each class of its corpus.
 
     Short windows make the pool localization_short and the subset of the corpus's name, long ones localization_long
@@ -139,7 +161,11 @@ def localization_questions(stores: Stores, cfg: LocalizationConfig, seed: int, d
 def unknown_sizes(cfg: LocalizationConfig, corpora: Iterable[str]) -> list[tuple[str, str]]:
     """(setting, what is wrong with it) of each size of a subset that none of the corpora (keys) can have."""
     known = [f"{corpus}{long}" for corpus in corpora for long in ("", "_long")]
-    return [(f"sizes.{subset}", f"no corpus of the experiment has such a subset{meant(subset, known)}") for subset in cfg.sizes if subset not in known]
+    return [
+        (f"sizes.{subset}", f"no corpus of the experiment has such a subset{meant(subset, known)}")
+        for subset in cfg.sizes
+        if subset not in known
+    ]
 
 
 def _windows(stores: Stores, cfg: LocalizationConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
@@ -162,12 +188,24 @@ def _strips(store: Store, split: str) -> Iterator[Strip]:
     columns = ["id", "patient", "split", "seconds", "annotation_times", "annotation_symbols"]
     for record, patient, where, seconds, times, symbols in store.rows(columns):
         if times and where == split:
-            yield Strip(record, patient, seconds, np.asarray(times, dtype=np.float64), np.asarray(symbols, dtype=object))
+            yield Strip(
+                record, patient, seconds, np.asarray(times, dtype=np.float64), np.asarray(symbols, dtype=object)
+            )
 
 
-def _class_questions(strips: list[Strip], where: list[np.ndarray], symbol: str, pool: str, subset: str,
-                     cfg: LocalizationConfig, seed: int, dropped: Counter) -> Iterator[ECGSample]:
-    """The positives of one class in one split, each followed by its negatives, half of them from records with the class."""
+def _class_questions(
+    strips: list[Strip],
+    where: list[np.ndarray],
+    symbol: str,
+    pool: str,
+    subset: str,
+    cfg: LocalizationConfig,
+    seed: int,
+    dropped: Counter,
+) -> Iterator[ECGSample]:
+    """The positives of one class in one split, each followed by its negatives, half of them from records with the
+    class.
+    """
     have = [n for n, found in enumerate(where) if len(found)]
     lack = [n for n, found in enumerate(where) if not len(found)]
     bounds = [(found[:, 0].tolist(), found[:, 1].tolist()) for found in where]
@@ -213,8 +251,13 @@ def _around(strip: Strip, symbol: str, seconds: float, rng: random.Random) -> fl
     return _fitted(beat - rng.random() * seconds, strip.seconds, seconds)
 
 
-def _without(strips: list[Strip], bounds: list[tuple[list[float], list[float]]], order: list[int], seconds: float,
-             rng: random.Random) -> tuple[int, float] | None:
+def _without(
+    strips: list[Strip],
+    bounds: list[tuple[list[float], list[float]]],
+    order: list[int],
+    seconds: float,
+    rng: random.Random,
+) -> tuple[int, float] | None:
     """A record, in the order given, and the start of a window of it that no span of the class reaches into."""
     for m in order:
         if strips[m].seconds < seconds:
@@ -230,13 +273,26 @@ def _fitted(start: float, record_seconds: float, seconds: float) -> float:
     return round(min(max(start, 0.0), record_seconds - seconds), 2)
 
 
-def _question(strip: Strip, where: np.ndarray, symbol: str, start: float, seconds: float, key: str, pool: str,
-              subset: str, rng: random.Random) -> ECGSample:
+def _question(
+    strip: Strip,
+    where: np.ndarray,
+    symbol: str,
+    start: float,
+    seconds: float,
+    key: str,
+    pool: str,
+    subset: str,
+    rng: random.Random,
+) -> ECGSample:
     name, end = NAMES[symbol], round(start + seconds, 2)
     intervals = clipped(where, start, end)
     question = rng.choice(LOCALIZATION).format(name=name)
     return ECGSample(
-        id=key, task="localization", pool=pool, subset=subset, patient=strip.patient,
+        id=key,
+        task="localization",
+        pool=pool,
+        subset=subset,
+        patient=strip.patient,
         records=(Window(strip.id, start, end),),
         conversation=(Turn("user", f"{MARKER}\n{question}"), Turn("assistant", answer_text(name, intervals))),
         evidence=(strip.beats(start, end),),

@@ -26,4 +26,6 @@ def iou(said: np.ndarray, true: np.ndarray) -> float:
 
 def overlap(said: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Seconds that interval i of `said` shares with interval j of `true`: `[len(said), len(true)]`."""
-    return np.maximum(0.0, np.minimum(said[:, None, 1], true[None, :, 1]) - np.maximum(said[:, None, 0], true[None, :, 0]))
+    return np.maximum(
+        0.0, np.minimum(said[:, None, 1], true[None, :, 1]) - np.maximum(said[:, None, 0], true[None, :, 0])
+    )

@@ -1,7 +1,9 @@
 """What an answer of the localization task says: intervals in seconds, that there is nothing, or nothing readable.
 
-A text is read clause by clause. Each interval belongs to a subject: what was asked (its name or another name of the same finding),
-another class ("normal beats"), or a measurement (PR, QRS, RR); only the first, or none at all, makes it an answer. What is denied, counted
+A text is read clause by clause. Each interval belongs to a subject: what was asked (its name or another name of the
+same finding),
+another class ("normal beats"), or a measurement (PR, QRS, RR); only the first, or none at all, makes it an answer. What
+is denied, counted
 ("beats 2-4"), supposed or offered as an alternative is no answer, and what contradicts itself is not read.
 """
 
@@ -47,10 +49,21 @@ _DATE = re.compile(r"\b(?:19|20|21)\d\d-\d\d-\d\d\b(?:[T ]\d\d:\d\d(?::\d\d)?)?|
 _CLOCK = re.compile(r"(?<![\w:.])(?:(\d{1,2}):)?(\d{1,2}):(\d\d(?:\.\d+)?)(?![\w:])")
 _ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b(?!\s+(?:degree|ECG|EKG))", re.IGNORECASE)
 _COMMA = re.compile(r"(?<![\d,.])(\d+),(\d+)(?![,.]?\d)")
-_FROM_START = re.compile(r"\b(?:from\s+)?the\s+(?:very\s+)?(?:beginning|start|onset)(?:\s+of\s+the\s+(?:\w+\s+)?(?:ECG|EKG|recording|tracing|strip|record|signal|window|segment))?(?=\s+(?:to|until|till?|through|up\s+to)\s+\D{0,20}\d)", re.IGNORECASE)
-_TO_END = re.compile(r"(\d\s*(?:s\w*)?)\s*(?:(?:-|to|until|till?|through|up\s+to)\s*(?:the\s+)?(?:very\s+)?end\b(?:\s+of\s+the\s+(?:\w+\s+)?(?:ECG|EKG|recording|tracing|strip|record|signal|window|segment))?|onwards?\b)", re.IGNORECASE)
-_WORDS = {word: str(number) for number, word in enumerate("zero one two three four five six seven eight nine ten".split())}
-_WORD = re.compile(rf"\b({'|'.join(_WORDS)})(?=\s*(?:-|to|and|until)\s*(?:{'|'.join(_WORDS)})\s+seconds?\b|\s+seconds?\b)", re.IGNORECASE)
+_FROM_START = re.compile(
+    r"\b(?:from\s+)?the\s+(?:very\s+)?(?:beginning|start|onset)(?:\s+of\s+the\s+(?:\w+\s+)?(?:ECG|EKG|recording|tracing|strip|record|signal|window|segment))?(?=\s+(?:to|until|till?|through|up\s+to)\s+\D{0,20}\d)",
+    re.IGNORECASE,
+)
+_TO_END = re.compile(
+    r"(\d\s*(?:s\w*)?)\s*(?:(?:-|to|until|till?|through|up\s+to)\s*(?:the\s+)?(?:very\s+)?end\b(?:\s+of\s+the\s+(?:\w+\s+)?(?:ECG|EKG|recording|tracing|strip|record|signal|window|segment))?|onwards?\b)",
+    re.IGNORECASE,
+)
+_WORDS = {
+    word: str(number) for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
+}
+_WORD = re.compile(
+    rf"\b({'|'.join(_WORDS)})(?=\s*(?:-|to|and|until)\s*(?:{'|'.join(_WORDS)})\s+seconds?\b|\s+seconds?\b)",
+    re.IGNORECASE,
+)
 
 _RECORDING = r"(?:ECG|EKG|recording|tracing|strip|record|signal|window|segment|trace|period|duration|time)"
 _ALL = re.compile(
@@ -64,36 +77,62 @@ _MEASURE = re.compile(
 _COUNTED = re.compile(
     r"\b(?:beats?|complex(?:es)?|ECGs?|EKGs?|leads?|pages?|grades?|mobitz|types?|class|stages?|level|score[ds]?|samples?|points?|index|indices|figures?|channels?|rows?|lines?|"
     r"questions?|options?|cases?|patients?|visits?|episodes?|runs?|cycles?|numbers?|no\.|steps?|degree|version|V|#|boxes|squares|grid|intercostal|items?)\s*#?\s*$", re.IGNORECASE)  # fmt: skip
-_LASTING = re.compile(r"\b(?:every|lasting|lasts?|for|by|after|before|within|takes?|took|another|pauses?|(?<!interval )(?<!intervals )(?<!period )(?<!segment )(?<!window )of|up\s+to|at\s+least|at\s+most)\s*$", re.IGNORECASE)
+_LASTING = re.compile(
+    r"\b(?:every|lasting|lasts?|for|by|after|before|within|takes?|took|another|pauses?|(?<!interval )(?<!intervals )(?<!period )(?<!segment )(?<!window )of|up\s+to|at\s+least|at\s+most)\s*$",
+    re.IGNORECASE,
+)
 _LEADS_TO = re.compile(  # the word before an interval of whole numbers without a unit
     r"(?:^|[:;,.!?(\[{&\n|=+]|[-*•]|\b(?:durations?|at|from|between|in|to|time|times|seconds?|intervals?|found|present|occurs?|and|is|are|segments?|periods?|onset|dauer|during|range|as|be|seen|detected|located|answer)"
     rf"|{ASKED}|\d[.)])\s*$", re.IGNORECASE)  # fmt: skip
 _OTHER_LABEL = re.compile(
-    rf"\b(?!(?:durations?|times?|seconds|intervals?|answers?|onset|segments?|locations?|positions?|periods?|location|found|results?|dauer|tiempo|durée|s|range|spans?|windows?|at|pvcs?|here)\b)[^\W\d_]+\s*[:=]\s*$", re.IGNORECASE)
+    r"\b(?!(?:durations?|times?|seconds|intervals?|answers?|onset|segments?|locations?|positions?|periods?|location|found|results?|dauer|tiempo|durée|s|range|spans?|windows?|at|pvcs?|here)\b)[^\W\d_]+\s*[:=]\s*$",
+    re.IGNORECASE,
+)
 _OTHER_UNIT = re.compile(
     r"\s*(?:ms|msec|mv|mm|cm|uv|µv|hz|bpm|min(?:ute)?s?|m|h|hours?|days?|years?|weeks?|months?|beats?|PVCs?|PACs?|complex(?:es)?|contractions?|times|leads?|samples?|points?|boxes|squares|degrees?|per|"
     r"ECGs?|episodes?|seconds?\s+(?:apart|long|each)|lead)\b|\s*[%/°:]|\s*x\b", re.IGNORECASE)  # fmt: skip
-_FOLLOWS = re.compile(r"\s*(?:$|[.,;:!?()\[\]{}&|\n\"'+-]|(?:and|or|in|on|at|with|is|are|was|were|for|where|when|while|because|since|as|then|both|shows?|which|but|due)\b)", re.IGNORECASE)
-_APART = re.compile(r"\s*(?:after|before|later|earlier|apart|long|in\s+(?:length|duration)|each|intervals?\b|pauses?)\b", re.IGNORECASE)
+_FOLLOWS = re.compile(
+    r"\s*(?:$|[.,;:!?()\[\]{}&|\n\"'+-]|(?:and|or|in|on|at|with|is|are|was|were|for|where|when|while|because|since|as|then|both|shows?|which|but|due)\b)",
+    re.IGNORECASE,
+)
+_APART = re.compile(
+    r"\s*(?:after|before|later|earlier|apart|long|in\s+(?:length|duration)|each|intervals?\b|pauses?)\b", re.IGNORECASE
+)
 _LABEL_AFTER = re.compile(
-    rf"\s*(?:[:(\[=|]|\b(?:is|are|was|were|shows?|has|have|contains?|represents?|corresponds?\s+to|indicates?|demonstrates?|exhibits?)\b)?\s*(?:\b(?:an?|the|of|some|this|that|as)\s+)*({ASKED}|{OTHER})", re.IGNORECASE)
+    rf"\s*(?:[:(\[=|]|\b(?:is|are|was|were|shows?|has|have|contains?|represents?|corresponds?\s+to|indicates?|demonstrates?|exhibits?)\b)?\s*(?:\b(?:an?|the|of|some|this|that|as)\s+)*({ASKED}|{OTHER})",
+    re.IGNORECASE,
+)
 _DENIED_AFTER = re.compile(
     r"\s*[:(-]?\s*(?:(?:is|are|was|were|has|have|shows?|contains?|there\s+(?:is|are))\s+)?(?:not\b(?!\s+(?:sure|certain))|no\b(?!\s+(?:doubt|other|more|further))|none\b|without\b|free\b|excluded\b|absent\b)"
     r"|\s*(?:is|are|was|were|does|do|has)n['’]?t\b|\s*(?:does|do|did)\s+not\b|\s*can(?:not|'t)\b", re.IGNORECASE)  # fmt: skip
 _NOT = r"\b(?:not(?!\s+(?:only|sure|certain|just))|no(?!\s+(?:doubt|other|more|further|longer\b|later))|none|never|without|free\s+of|except(?:ing)?(?:\s+for)?|exclud(?:es|ing|ed)|outside|neither|nor|rather\s+than|instead\s+of|other\s+than|cannot|lacks?|absen(?:t|ce)|negative)\b|n['’]t\b"
 _NEGATION = re.compile(_NOT, re.IGNORECASE)
-_CLAUSE = re.compile(r"[,;:!?\n]|\.(?=\s|$)|\b(?:but|then|however|whereas|while|although|though|instead(?!\s+of)|yet|only)\b", re.IGNORECASE)
+_CLAUSE = re.compile(
+    r"[,;:!?\n]|\.(?=\s|$)|\b(?:but|then|however|whereas|while|although|though|instead(?!\s+of)|yet|only)\b",
+    re.IGNORECASE,
+)
 _LISTED = re.compile(r"[\s,;&*•-]*(?:\d+[.)])?\s*(?:(?:and|then|again|also|from|at|between)\b\s*)*", re.IGNORECASE)
 _TURN = re.compile(r"[;!?\n]|\.(?=\s)|\b(?:but|however|instead)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"[;!?\n]|\.(?=\s|$)")
-_SUPPOSED = re.compile(r"\b(?:if|unless|would(?!\s+(?:say|estimate|guess|suggest|put|place|describe|mark))|were\s+it|suppose|assuming|whether|e\.g\.|for\s+example|for\s+instance|example|format|such\s+as|like\s+this|asked|question)\b", re.IGNORECASE)
+_SUPPOSED = re.compile(
+    r"\b(?:if|unless|would(?!\s+(?:say|estimate|guess|suggest|put|place|describe|mark))|were\s+it|suppose|assuming|whether|e\.g\.|for\s+example|for\s+instance|example|format|such\s+as|like\s+this|asked|question)\b",
+    re.IGNORECASE,
+)
 _OR = re.compile(r"\bor\b|\beither\b", re.IGNORECASE)
-_LOOKED = re.compile(r"\b(?:looked|looking|examined|examining|reviewed|reviewing|analy[sz]ed|analy[sz]ing|inspected|checked|checking|searched)\b", re.IGNORECASE)
-_LENGTH = re.compile(rf"\b{_RECORDING}\s+(?:runs?|covers?|spans?|lasts?|goes|extends?|ranges?|of|is|was)(?:\s+(?:from|shown|recorded|of|over))*\s*$", re.IGNORECASE)
+_LOOKED = re.compile(
+    r"\b(?:looked|looking|examined|examining|reviewed|reviewing|analy[sz]ed|analy[sz]ing|inspected|checked|checking|searched)\b",
+    re.IGNORECASE,
+)
+_LENGTH = re.compile(
+    rf"\b{_RECORDING}\s+(?:runs?|covers?|spans?|lasts?|goes|extends?|ranges?|of|is|was)(?:\s+(?:from|shown|recorded|of|over))*\s*$",
+    re.IGNORECASE,
+)
 _BULLET = re.compile(r"[\s\-*•]*(?:\d+[.)]\s*)?$")
 _OF_IT = re.compile(r"\s*(?:in|of|for|during|within)\s+(?:(?:the|an?|this|each|every)\s+)?", re.IGNORECASE)
 _POSITION = re.compile(r"\b(?:at|during|in|seen|occurs?|located|found|present)\s*$", re.IGNORECASE)
-_PARTS = re.compile(r"\b(?:the\s+)?(?:first|second|third|last|other|latter|former)\s+(?:one|interval|segment|episode)\b", re.IGNORECASE)
+_PARTS = re.compile(
+    r"\b(?:the\s+)?(?:first|second|third|last|other|latter|former)\s+(?:one|interval|segment|episode)\b", re.IGNORECASE
+)
 
 _ADJECTIVE = r"(?:(?:any|an?|the|clear|clearly|definite|obvious|evident|apparent|visible|discernible|significant|true|single|such|isolated|frequent|occasional|premature|recorded|sign\s+of|signs\s+of|evidence\s+(?:of|for)|indications?\s+of|traces?\s+of|episodes?\s+of|instances?\s+of|occurrences?\s+of|presence\s+of)\s+){0,4}"
 _VERB = r"(?:see|find|detect|identify|show|contain|have|observe|reveal|display|exhibit|demonstrate|include|recogni[sz]e|notice|locate|present|appear|occur|exist)"
@@ -110,17 +149,31 @@ _DENIAL = re.compile(
     rf"|\bnone\s+(?:{_IS})?{_FOUND}\b|\b(?:not|isn't|aren't)\s+(?:{_FOUND})\b|\bnothing\s+(?:{_IS})?{_FOUND}\b",
     re.IGNORECASE,
 )  # fmt: skip
-_NOTHING = re.compile(r"\W*(?:(?:duration|answer|results?|findings?|locations?|intervals?|times?|segments?)\W+)?(?:none|absent|\[\s*\]|not\s+applicable:?\s*none)\W*", re.IGNORECASE)
-_NONE_AHEAD = re.compile(r"\bor\s+(?:none|nothing|not\s+at\s+all)\b|(?:^|\bduration\W+|\banswer\W+)none\b", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"\W*(?:(?:duration|answer|results?|findings?|locations?|intervals?|times?|segments?)\W+)?(?:none|absent|\[\s*\]|not\s+applicable:?\s*none)\W*",
+    re.IGNORECASE,
+)
+_NONE_AHEAD = re.compile(
+    r"\bor\s+(?:none|nothing|not\s+at\s+all)\b|(?:^|\bduration\W+|\banswer\W+)none\b", re.IGNORECASE
+)
 _MORE = re.compile(r"\b(?:no|not\s+any|without)\s+(?:other|more|further|additional)\b", re.IGNORECASE)
-_PARTLY = re.compile(r"\b(?:after|before|until|till|beyond|outside|except|apart\s+from|other\s+than|elsewhere|otherwise|in\s+the\s+(?:first|last|second|rest)|during\s+the\s+(?:first|last))\b", re.IGNORECASE)
+_PARTLY = re.compile(
+    r"\b(?:after|before|until|till|beyond|outside|except|apart\s+from|other\s+than|elsewhere|otherwise|in\s+the\s+(?:first|last|second|rest)|during\s+the\s+(?:first|last))\b",
+    re.IGNORECASE,
+)
 _TIME = re.compile(r"\d\s*s(?:ec|\b)", re.IGNORECASE)
 _LEADING_NO, _LEADING_YES = re.compile(r"^\W*no\b(?=\s*[,.:])", re.IGNORECASE), re.compile(r"\W*yes\b", re.IGNORECASE)
 _NOT_NO = re.compile(r"(?:\bnot\b|n['’]t\b)[^,.;]{0,40}\b(?:no|without|free|absent)\b|\bno\s+no\b", re.IGNORECASE)
 _UNCERTAIN = re.compile(r"\b(?:rule|ruled|exclude|excluded|excluding)\b|\bunless\b|\bif\b", re.IGNORECASE)
-_ASSERTED = re.compile(rf"\bthere\s+(?:is|are)\s+(?:an?\s+|some\s+|several\s+)?{ASKED}|{ASKED}\s+(?:is|are|was|were)\s+(?:clearly\s+)?{_FOUND}", re.IGNORECASE)
+_ASSERTED = re.compile(
+    rf"\bthere\s+(?:is|are)\s+(?:an?\s+|some\s+|several\s+)?{ASKED}|{ASKED}\s+(?:is|are|was|were)\s+(?:clearly\s+)?{_FOUND}",
+    re.IGNORECASE,
+)
 
-_STARTS, _ENDS = ("start", "onset", "begin", "from", "t0", "t_start"), ("end", "offset", "stop", "to", "t1", "t_end", "finish")
+_STARTS, _ENDS = (
+    ("start", "onset", "begin", "from", "t0", "t_start"),
+    ("end", "offset", "stop", "to", "t1", "t_end", "finish"),
+)
 _OTHERS = (  # beside the findings and the names of beats: what else an ECG's seconds are said to be
     r"normal(?:ly)?(?:\s+(?:sinus|ventricular))?(?:\s+(?:rhythm|beats?|conduct(?:ion|ed)(?:\s+beats?)?|complex(?:es)?|ECG|segment))?", r"sinus(?:\s+\w+)?", r"artifacts?", r"artefacts?", r"noise",
     r"(?:baseline\s+)?(?:wander|drift)", r"(?:supra)?ventricular\s+tachycardia", r"S?VT", r"ventricular\s+fibrillation", r"VF(?:ib)?", r"(?:ventricular\s+)?(?:bi|tri)geminy", r"couplets?",
@@ -145,10 +198,14 @@ class _Interval:
 def read_intervals(text: str, name: str, seconds: float) -> np.ndarray | None:
     """Disjoint intervals `[k, 2]` in seconds, sorted; k = 0 for "No X Found"; None if unreadable.
 
-    text: an answer about one window; name: what was asked ("Premature ventricular contraction"); seconds: the window's length.
-    Read: "Duration: 0.4s-3.7s, 4.6s-9.3s", "2.0-4.0 s", "from 2 to 4 seconds", "[2.0, 4.0]", "starts at 2.0 s and lasts 2.0 s", "00:02 - 00:04",
-    milliseconds, JSON and tables; "There are no PVCs." of what was asked. Overlapping intervals are merged and all are cut to the window.
-    Unreadable: an interval that ends before it starts, alternatives, intervals beside a denial of what was asked, none inside the window.
+    text: an answer about one window; name: what was asked ("Premature ventricular contraction"); seconds: the window's
+    length.
+    Read: "Duration: 0.4s-3.7s, 4.6s-9.3s", "2.0-4.0 s", "from 2 to 4 seconds", "[2.0, 4.0]", "starts at 2.0 s and lasts
+    2.0 s", "00:02 - 00:04",
+    milliseconds, JSON and tables; "There are no PVCs." of what was asked. Overlapping intervals are merged and all are
+    cut to the window.
+    Unreadable: an interval that ends before it starts, alternatives, intervals beside a denial of what was asked, none
+    inside the window.
     """
     text = last_answer(plain_text(text))[:LONGEST]
     value = json_value(text)
@@ -169,7 +226,11 @@ def read_intervals(text: str, name: str, seconds: float) -> np.ndarray | None:
     denied = _denied(text, found)
     if not accepted:
         return np.zeros((0, 2)) if denied else None
-    return None if denied or _NONE_AHEAD.search(text) else _inside([(interval.start, interval.end) for interval in accepted], seconds)
+    return (
+        None
+        if denied or _NONE_AHEAD.search(text)
+        else _inside([(interval.start, interval.end) for interval in accepted], seconds)
+    )
 
 
 def _inside(intervals: list[tuple[float, float]], seconds: float) -> np.ndarray | None:
@@ -204,22 +265,39 @@ def _masked(text: str, name: str) -> str:
 
 @cache
 def _names(name: str) -> re.Pattern[str]:
-    """Matches what was asked by its name, in one or many, with and without what stands in brackets, and by the other names of the same finding."""
+    """Matches what was asked by its name, in one or many, with and without what stands in brackets, and by the other
+    names of the same finding.
+    """
     bare = re.sub(r"\s*\([^)]*\)", "", name).strip()
     short = re.sub(r"\s+beats?$", "", bare, flags=re.IGNORECASE)
     forms = {form for form in (name, bare, short if " " in short else bare) if form}
     findings = [finding for finding in FINDINGS if any(finding.pattern.fullmatch(form) for form in forms)]
-    words = [re.escape(form).replace(r"\ ", r"\s+") + r"(?:(?:e?s|\(s\)))?" for form in sorted(forms, key=len, reverse=True)]
-    return re.compile("|".join([rf"(?<!\w)(?:{'|'.join(words)})(?!\w)", *(finding.pattern.pattern + r"(?:\s+beats?\b)?" for finding in findings)]), re.IGNORECASE)
+    words = [
+        re.escape(form).replace(r"\ ", r"\s+") + r"(?:(?:e?s|\(s\)))?" for form in sorted(forms, key=len, reverse=True)
+    ]
+    return re.compile(
+        "|".join(
+            [
+                rf"(?<!\w)(?:{'|'.join(words)})(?!\w)",
+                *(finding.pattern.pattern + r"(?:\s+beats?\b)?" for finding in findings),
+            ]
+        ),
+        re.IGNORECASE,
+    )
 
 
 @cache
 def _others() -> tuple[re.Pattern[str], ...]:
-    return (*(re.compile(rf"(?<!\w)(?:{part})(?!\w)", re.IGNORECASE) for part in _OTHERS), *(finding.pattern for finding in FINDINGS))
+    return (
+        *(re.compile(rf"(?<!\w)(?:{part})(?!\w)", re.IGNORECASE) for part in _OTHERS),
+        *(finding.pattern for finding in FINDINGS),
+    )
 
 
 def _intervals(text: str) -> list[_Interval] | None:
-    """Every interval of a masked text in its order, each accepted as an answer or not; None where the text is malformed or ambiguous."""
+    """Every interval of a masked text in its order, each accepted as an answer or not; None where the text is
+    malformed or ambiguous.
+    """
     found: list[_Interval] = []
     taken: list[tuple[int, int]] = []
     for kind, pattern in _INTERVALS:
@@ -257,15 +335,19 @@ def _number_pair(kind: str, match: re.Match[str], text: str) -> _Interval | bool
     units = [unit and unit.strip().lower() for unit in (match["a_unit"], match["b_unit"])]
     start, end = float(match["a"]), float(match["b"])
     before, after = text[max(0, match.start() - 60) : match.start()], text[match.end() : match.end() + 60]
-    if match["b_unit"] is None and _OTHER_UNIT.match(after) or re.match(r"\w", after):
+    if (match["b_unit"] is None and _OTHER_UNIT.match(after)) or re.match(r"\w", after):
         return False
     if units[0] is None and units[1] is None:
         decimals = "." in match["a"] or "." in match["b"]
-        if kind == "length" or kind in ("between", "pair") and not decimals:
+        if kind == "length" or (kind in ("between", "pair") and not decimals):
             return False
         if _OTHER_LABEL.search(before):
             return False  # "Confidence: 0.7-0.9"
-        if kind != "pair" and not _FOLLOWS.match(after) or not (_LEADS_TO.search(before) or decimals) or _COUNTED.search(before):
+        if (
+            (kind != "pair" and not _FOLLOWS.match(after))
+            or not (_LEADS_TO.search(before) or decimals)
+            or _COUNTED.search(before)
+        ):
             return False
     elif _COUNTED.search(before) and kind == "range":
         return False
@@ -284,14 +366,22 @@ def _number_pair(kind: str, match: re.Match[str], text: str) -> _Interval | bool
 
 
 def _verdict(interval: _Interval, prefix: str, suffix: str, text: str) -> tuple[str | None, int]:
-    """Whether an interval is an answer ("yes", "no", "denied", "as before"; None where that is open), and where a label that follows it ends."""
+    """Whether an interval is an answer ("yes", "no", "denied", "as before"; None where that is open), and where a
+    label that follows it ends.
+    """
     label = _LABEL_AFTER.match(suffix)
     labelled = interval.span[1] + label.end() if label else 0
     sentence = _SENTENCE.split(prefix)[-1]
     clause = _CLAUSE.split(prefix)[-1]
-    if _LOOKED.search(sentence) or interval.start == 0 and _LENGTH.search(sentence):
+    if _LOOKED.search(sentence) or (interval.start == 0 and _LENGTH.search(sentence)):
         return "no", 0
-    if _NEGATION.search(clause) or _DENIED_AFTER.match(suffix) or _SUPPOSED.search(sentence) or _LASTING.search(prefix) or _APART.match(suffix):
+    if (
+        _NEGATION.search(clause)
+        or _DENIED_AFTER.match(suffix)
+        or _SUPPOSED.search(sentence)
+        or _LASTING.search(prefix)
+        or _APART.match(suffix)
+    ):
         return "denied", labelled
     subject = _subject(_heading(prefix) or sentence, interval, text)
     if label:
@@ -305,16 +395,25 @@ def _verdict(interval: _Interval, prefix: str, suffix: str, text: str) -> tuple[
 
 
 def _heading(prefix: str) -> str:
-    """The line before that ends in a colon, where nothing but a bullet stands between it and the interval; "" where there is none."""
+    """The line before that ends in a colon, where nothing but a bullet stands between it and the interval; "" where
+    there is none.
+    """
     bare = _BULLET.sub("", prefix)
     return _SENTENCE.split(bare)[-1] if bare.endswith(":") and "\n" in prefix[len(bare) :] else ""
 
 
 def _subject(sentence: str, interval: _Interval, text: str) -> str:
-    """Whose interval it is by what stands before it: "yes" what was asked, "no" another class or a measurement, "" where nothing is named."""
+    """Whose interval it is by what stands before it: "yes" what was asked, "no" another class or a measurement, ""
+    where nothing is named.
+    """
     place, verdict = max((sentence.rfind(ASKED), "yes"), (sentence.rfind(OTHER), "no"))
     measures = list(_MEASURE.finditer(sentence))
-    if measures and interval.end <= LONGEST_WAVE and place > measures[-1].start() and _OF_IT.fullmatch(sentence, measures[-1].end(), place):
+    if (
+        measures
+        and interval.end <= LONGEST_WAVE
+        and place > measures[-1].start()
+        and _OF_IT.fullmatch(sentence, measures[-1].end(), place)
+    ):
         return "no"  # "the QRS in the PVC: 0.14s-0.18s"
     if measures and measures[-1].start() > place:
         between = sentence[measures[-1].end() :]
@@ -332,7 +431,9 @@ def _measure_after(suffix: str) -> bool:
 
 
 def _denied(text: str, intervals: list[_Interval]) -> bool:
-    """Whether a text says that what was asked is not there: in a sentence that says it of no part of the window, and in none the contrary."""
+    """Whether a text says that what was asked is not there: in a sentence that says it of no part of the window, and
+    in none the contrary.
+    """
     if _NOTHING.fullmatch(text):
         return True
     accepted = any(interval.verdict == "yes" for interval in intervals)
@@ -346,9 +447,13 @@ def _denied(text: str, intervals: list[_Interval]) -> bool:
             if not accepted and _ASSERTED.search(sentence):
                 return False
             continue
-        if _MORE.search(sentence) or any(interval.verdict == "denied" for interval in inside) or _UNCERTAIN.search(sentence):
+        if (
+            _MORE.search(sentence)
+            or any(interval.verdict == "denied" for interval in inside)
+            or _UNCERTAIN.search(sentence)
+        ):
             continue
-        if _PARTLY.search(sentence) or not accepted and _TIME.search(_without(sentence, place, inside)):
+        if _PARTLY.search(sentence) or (not accepted and _TIME.search(_without(sentence, place, inside))):
             continue
         if len(_NEGATION.findall(_LEADING_NO.sub("", sentence))) > 2 or _NOT_NO.search(sentence):
             continue
@@ -368,11 +473,13 @@ def _about_other(sentence: str, denial: re.Match[str]) -> bool:
     if ASKED in denial[0]:
         return False
     clause = _CLAUSE.split(sentence[: denial.start()])[-1] + denial[0]
-    return OTHER in clause or OTHER in sentence and ASKED not in sentence
+    return OTHER in clause or (OTHER in sentence and ASKED not in sentence)
 
 
 def _from_json(value: Any) -> list[tuple[float, float]] | None:
-    """The intervals of a JSON answer: pairs, or objects with a start and an end, at any depth; None where it has anything else."""
+    """The intervals of a JSON answer: pairs, or objects with a start and an end, at any depth; None where it has
+    anything else.
+    """
     if isinstance(value, dict):
         plain = {str(key).lower().replace(" ", "_"): item for key, item in value.items()}
         start = next((item for key, item in plain.items() if key.startswith(_STARTS)), None)

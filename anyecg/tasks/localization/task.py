@@ -13,11 +13,17 @@ import pandas as pd
 from anyecg.config.schema import to_dict
 from anyecg.data.store.store import Stores
 from anyecg.tasks.base import Sources, Task, Words
-from anyecg.tasks.localization.build import LONG, POOLS, SHORT, LocalizationConfig, localization_questions, unknown_sizes
+from anyecg.tasks.localization.build import (
+    LONG,
+    POOLS,
+    SHORT,
+    LocalizationConfig,
+    localization_questions,
+    unknown_sizes,
+)
 from anyecg.tasks.localization.intervals import iou, overlap, union
 from anyecg.tasks.localization.parser import read_intervals
 from anyecg.types import ECGSample
-
 
 PLANNED = 11  # lengths that stand for all between the shortest and the longest in a plan
 
@@ -36,25 +42,39 @@ class Localization(Task):
     pools = POOLS
     version = 7
     title = "Localization"
-    rule = ("a labelled beat spans from the annotation before it to the one after it, clipped to the window, neighbours merged, one decimal; `No <name> Found` "
-            "where there is none. Short windows have one length, long ones any in a range. Positives and negatives of a class are paired within each split.")
+    rule = (
+        "a labelled beat spans from the annotation before it to the one after it, clipped to the window, neighbours "
+        "merged, one decimal; `No <name> Found` "
+        "where there is none. Short windows have one length, long ones any in a range. Positives and negatives of a "
+        "class are paired within each split."
+    )
     needs = "it asks of corpora with annotated beats: add corpora.mit_bih_arrhythmia, corpora.mit_bih_st or corpora.european_st_t"
     words = {SHORT: Words(19, 12, 98), LONG: Words(19, 17, 358)}
     primary = "iou_balanced"
     metrics = {
-        "iou_balanced": "mean over abnormalities of the mean of positive and negative IoU, 0 to 1; always \"No X Found\" gets 0.5",
+        "iou_balanced": 'mean over abnormalities of the mean of positive and negative IoU, 0 to 1; always "No X Found" gets 0.5',
         "iou_macro": "mean over abnormalities of their mean IoU, 0 to 1 (Figure 2)",
         "iou_micro": "mean IoU over questions, 0 to 1",
-        "iou_positive": "mean IoU of questions whose abnormality is there, 0 to 1; always \"No X Found\" gets 0",
-        "iou_negative": "mean IoU of questions whose abnormality is not there: the share answered \"No X Found\", 0 to 1",
+        "iou_positive": 'mean IoU of questions whose abnormality is there, 0 to 1; always "No X Found" gets 0',
+        "iou_negative": 'mean IoU of questions whose abnormality is not there: the share answered "No X Found", 0 to 1',
         "sensitivity": "share of positive questions answered with an interval that overlaps a true one, 0 to 1",
-        "specificity": "share of negative questions answered \"No X Found\", 0 to 1",
+        "specificity": 'share of negative questions answered "No X Found", 0 to 1',
         "unparsed": "share of answers that the parser could not read, 0 to 1; they score 0 everywhere",
         "onset_error": "mean |onset said - onset true| of intervals that overlap one to one, s",
         "offset_error": "mean |offset said - offset true| of intervals that overlap one to one, s",
     }
     groups = {"subset": "subset", "abnormality": "name", "subset and abnormality": "subset_name"}
-    shown = ("iou_macro", "iou_micro", "iou_positive", "iou_negative", "sensitivity", "specificity", "onset_error", "offset_error", "unparsed")
+    shown = (
+        "iou_macro",
+        "iou_micro",
+        "iou_positive",
+        "iou_negative",
+        "sensitivity",
+        "specificity",
+        "onset_error",
+        "offset_error",
+        "unparsed",
+    )
     single_lead = True
     kinds = ("name",)
 
@@ -78,25 +98,37 @@ class Localization(Task):
         seconds = [self.cfg.short_seconds] if pool == SHORT else np.linspace(*self.cfg.long_seconds, PLANNED)
         return [[float(one)] for one in seconds]
 
-    def drawn(self, samples: Sequence[ECGSample], texts: Mapping[str, str], stores: Stores, seed: int) -> list[dict[str, Any]]:
+    def drawn(
+        self, samples: Sequence[ECGSample], texts: Mapping[str, str], stores: Stores, seed: int
+    ) -> list[dict[str, Any]]:
         from anyecg.tasks.localization.figures import examples  # matplotlib: for who draws
 
         return examples(samples, self, texts, stores, seed)
 
     @classmethod
-    def figures(cls, summary: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> dict[str, Callable[[Path], list[Path]]]:
+    def figures(
+        cls, summary: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Callable[[Path], list[Path]]]:
         from anyecg.tasks.localization.figures import iou_bars, localization_example
 
-        return {"iou": partial(iou_bars, summary)} | {f"localization_{n}": partial(localization_example, one) for n, one in enumerate(drawn, start=1)}
+        return {"iou": partial(iou_bars, summary)} | {
+            f"localization_{n}": partial(localization_example, one) for n, one in enumerate(drawn, start=1)
+        }
 
     def parse(self, text: str, sample: ECGSample) -> np.ndarray | None:
-        """Disjoint intervals `[k, 2]` in seconds, sorted; k = 0 for "No X Found"; None if unreadable (`read_intervals`)."""
+        """Disjoint intervals `[k, 2]` in seconds, sorted; k = 0 for "No X Found"; None if unreadable
+        (`read_intervals`).
+        """
         return read_intervals(text, str(sample.meta["name"]), float(sample.meta["seconds"]))
 
     def agrees(self, sample: ECGSample) -> bool:
         said, window, seconds = self.parse(sample.answer, sample), sample.records[0], sample.meta["seconds"]
         whole = window.end is None or round(window.end - window.start, 2) == round(seconds, 2)
-        return whole and said is not None and np.array_equal(said, np.asarray(sample.meta["intervals"], float).reshape(-1, 2))
+        return (
+            whole
+            and said is not None
+            and np.array_equal(said, np.asarray(sample.meta["intervals"], float).reshape(-1, 2))
+        )
 
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[np.ndarray | None]) -> pd.DataFrame:
         return pd.DataFrame([_measure(sample, answer) for sample, answer in zip(samples, answers)])
@@ -110,7 +142,11 @@ class Localization(Task):
         pairs = rows["pairs"].to_numpy().sum()
         both = np.mean(sides, axis=0)  # NaN for an abnormality without positives or without negatives
         found = {} if np.isnan(both).all() else {"iou_balanced": np.nanmean(both)}
-        found |= {"iou_macro": overall.mean(), "iou_micro": values.mean(), "unparsed": 1 - rows["parsed"].to_numpy(bool).mean()}
+        found |= {
+            "iou_macro": overall.mean(),
+            "iou_micro": values.mean(),
+            "unparsed": 1 - rows["parsed"].to_numpy(bool).mean(),
+        }
         for side, iou, rate in ((positive, "iou_positive", "sensitivity"), (~positive, "iou_negative", "specificity")):
             if side.any():
                 found |= {iou: values[side].mean(), rate: detected[side].mean()}

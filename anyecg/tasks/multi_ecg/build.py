@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from anyecg.data.corpora.base import SPLITS
-from anyecg.findings import BY_KEY, find
-from anyecg.tasks.multi_ecg.templates import KINDS, Asked, Prevalence
 from anyecg.data.chance import chance
-from anyecg.tasks.multi_ecg.series import Histories, MultiECGConfig, Series
 from anyecg.data.store.store import Stores
-from anyecg.types import ECGSample, Turn, Window
+from anyecg.findings import BY_KEY, find
+from anyecg.tasks.multi_ecg.series import Histories, MultiECGConfig, Series
+from anyecg.tasks.multi_ecg.templates import KINDS, Asked, Prevalence
+from anyecg.types import SPLITS, ECGSample, Turn, Window
 
 
-def multi_ecg_questions(stores: Stores, cfg: MultiECGConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
+def multi_ecg_questions(
+    stores: Stores, cfg: MultiECGConfig, seed: int, dropped: Counter
+) -> Iterator[tuple[str, ECGSample]]:
     """(split, question) for series of ECGs (Dataset section, MultiECG); the subset is the number of ECGs, "2" to "6".
 
     Each answer is read back by `find`: one that would not say what it means to is dropped. Of the yes/no questions
@@ -25,7 +26,12 @@ def multi_ecg_questions(stores: Stores, cfg: MultiECGConfig, seed: int, dropped:
     for store in stores:
         histories = Histories(store)
         for split in SPLITS:
-            seen = Counter(finding for one in histories.series(split, cfg, seed) for visit in one.visits for finding in visit.findings)
+            seen = Counter(
+                finding
+                for one in histories.series(split, cfg, seed)
+                for visit in one.visits
+                for finding in visit.findings
+            )
             common = {key: seen[key] for key in BY_KEY if key in seen and BY_KEY[key].kind != "summary"}
             surplus = _surplus(_drafts(histories.series(split, cfg, seed), common, cfg, seed), seed)
             for draft in _drafts(histories.series(split, cfg, seed), common, cfg, seed):
@@ -63,7 +69,9 @@ def _surplus(drafts: Iterable[Draft], seed: int) -> set[str]:
     groups: dict[tuple[str, str], dict[bool, list[str]]] = {}
     for draft in drafts:
         if draft.asked.truth is not None:
-            groups.setdefault((draft.kind, draft.asked.finding), {True: [], False: []})[draft.asked.truth].append(draft.id)
+            groups.setdefault((draft.kind, draft.asked.finding), {True: [], False: []})[draft.asked.truth].append(
+                draft.id
+            )
     surplus: set[str] = set()
     for group in groups.values():
         keep = min(map(len, group.values()))
@@ -75,9 +83,17 @@ def _surplus(drafts: Iterable[Draft], seed: int) -> set[str]:
 def make_sample(series: Series, id: str, kind: str, asked: Asked) -> ECGSample:
     """A question about a series as every MultiECG question is kept."""
     return ECGSample(
-        id=id, task="multi_ecg", pool="multi_ecg", subset=str(len(series)), patient=series.patient,
+        id=id,
+        task="multi_ecg",
+        pool="multi_ecg",
+        subset=str(len(series)),
+        patient=series.patient,
         records=tuple(Window(visit.record, 0.0, visit.seconds) for visit in series.visits),
         conversation=(Turn("user", series.prompt(asked.question)), Turn("assistant", asked.answer)),
         evidence=tuple(visit.report for visit in series.visits),
-        meta={"kind": kind, "findings": [list(visit.findings) for visit in series.visits], "reference": asked.reference},
+        meta={
+            "kind": kind,
+            "findings": [list(visit.findings) for visit in series.visits],
+            "reference": asked.reference,
+        },
     )

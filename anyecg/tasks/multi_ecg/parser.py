@@ -1,9 +1,11 @@
 """What an answer over several ECGs says, as a set of facts that can be compared with another answer's.
 
 Each kind of MultiECG question (`anyecg.tasks.multi_ecg.templates`; "written" for those of an LLM) has a reader
-`(text, sample) -> facts | None`: it reads the reference and the model's answer alike, so wording and order do not matter,
+`(text, sample) -> facts | None`: it reads the reference and the model's answer alike, so wording and order do not
+matter,
 and None means there is nothing to be read.
-A fact is a tuple: `("shows", finding)`, `("new", finding)`, `("resolved", finding)`, `(ecg, rhythm)`, `("ecg", number)`,
+A fact is a tuple: `("shows", finding)`, `("new", finding)`, `("resolved", finding)`, `(ecg, rhythm)`, `("ecg",
+number)`,
 `("count", number)`, `("answer", "yes")`, `("absent", finding)`.
 """
 
@@ -33,7 +35,8 @@ _NOTHING = re.compile(
 _RESOLVED = re.compile(r"\b(?:no\s+longer|resolv\w+|resolution|disappear\w*|gone|lost|vanish\w*)\b", re.IGNORECASE)
 _NEW = re.compile(r"\b(?:new|newly|now|appear(?:s|ed)?|develop\w*|onset|emerg\w+)\b", re.IGNORECASE)
 _CLAUSE = re.compile(
-    r"[.;\n]+(?:\s|$)|\b(?:but|while|whereas)\b|(?:,|\band)\s+(?=(?:the\s+\w+\s+ECG\s+)?(?:no\s+longer|newly|now)\b)", re.IGNORECASE
+    r"[.;\n]+(?:\s|$)|\b(?:but|while|whereas)\b|(?:,|\band)\s+(?=(?:the\s+\w+\s+ECG\s+)?(?:no\s+longer|newly|now)\b)",
+    re.IGNORECASE,
 )
 
 
@@ -97,7 +100,9 @@ def how_many(text: str, sample: ECGSample) -> Facts | None:
 
 
 def yes_or_no(text: str, sample: ECGSample) -> Facts | None:
-    """The polarity of an answer, and findings that were not asked for; None where its word and its sentence disagree."""
+    """The polarity of an answer, and findings that were not asked for; None where its word and its sentence
+    disagree.
+    """
     asked = sample.meta["reference"]["finding"]
     word = re.match(r"\W*(yes|no|not)\b", text, re.IGNORECASE)
     polarities = {word[1].lower() == "yes"} if word else set()
@@ -109,7 +114,9 @@ def yes_or_no(text: str, sample: ECGSample) -> Facts | None:
 
 
 def written(text: str, sample: ECGSample) -> Facts | None:
-    """Of a question that an LLM wrote: the findings asserted, and which of those that the reference denies are denied."""
+    """Of a question that an LLM wrote: the findings asserted, and which of those that the reference denies are
+    denied.
+    """
     shown, denied = find(text), _mentioned(text).intersection(sample.meta["reference"]["absent"])
     facts = frozenset(("shows", key) for key in shown) | frozenset(("absent", key) for key in denied - shown)
     return facts or (frozenset() if _NOTHING.search(text) else None)

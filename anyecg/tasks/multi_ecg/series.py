@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anyecg.config.checks import Checks
+from anyecg.data.chance import chance
+from anyecg.data.store.store import Store
 from anyecg.endpoint import EndpointConfig
 from anyecg.findings import FINDINGS, find
-from anyecg.data.chance import chance
 from anyecg.tasks.report.build import report_text
-from anyecg.data.store.store import Store
 from anyecg.types import MARKER
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
@@ -23,7 +23,8 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 
 @dataclass(frozen=True)
 class MultiECGConfig:
-    """max_ecgs: ECGs of the longest question; runs_per_patient, questions_per_run: how many series of ECGs of one patient are asked
+    """max_ecgs: ECGs of the longest question; runs_per_patient, questions_per_run: how many series of ECGs of one
+    patient are asked
     about, and how often; writer: the endpoint whose LLM writes the questions (without a url they are made by rules)."""
 
     max_ecgs: int = 6
@@ -64,11 +65,11 @@ class Series:
         return [k for k, visit in enumerate(self.visits) if finding in visit.findings]
 
     def ecg(self, k: int) -> str:
-        """"second ECG": an ECG by its place, which is never ambiguous (two may share a day)."""
+        """ "second ECG": an ECG by its place, which is never ambiguous (two may share a day)."""
         return f"{ORDINALS[k]} ECG"
 
     def dated(self, k: int) -> str:
-        """"second ECG, collected on 2168-12-15": the same with its date, where the source has one."""
+        """ "second ECG, collected on 2168-12-15": the same with its date, where the source has one."""
         return f"{self.ecg(k)}, collected on {self.visits[k].date}" if self.visits[k].date else self.ecg(k)
 
     def prompt(self, question: str) -> str:
@@ -94,9 +95,15 @@ class Histories:
         table = table.set_column(table.num_columns - 1, "statements", _coded(table["statements"]))
         table = table.filter(pc.greater(pc.list_value_length(table["statements"]), 0))
         self._table = table.sort_by([(name, "ascending") for name in ("patient", "time", "id")]).combine_chunks()
-        self._found = np.fromiter((_bits(find(report_text(one.as_py()))) for one in self._table["statements"]), np.uint64, len(table))
+        self._found = np.fromiter(
+            (_bits(find(report_text(one.as_py()))) for one in self._table["statements"]), np.uint64, len(table)
+        )
         patients = self._table["patient"]
-        starts = np.flatnonzero(np.r_[True, pc.not_equal(patients[1:], patients[:-1]).to_numpy()]) if len(patients) else np.array([], dtype=int)
+        starts = (
+            np.flatnonzero(np.r_[True, pc.not_equal(patients[1:], patients[:-1]).to_numpy()])
+            if len(patients)
+            else np.array([], dtype=int)
+        )
         ends = np.r_[starts[1:], len(patients)] if len(patients) else starts
         self._spans = np.stack([starts, ends], axis=1)[ends - starts > 1]
 
@@ -117,9 +124,17 @@ class Histories:
                     yield Series(f"{patient}/{first}-{first + count - 1}", patient, visits)
 
     def _visit(self, row: int) -> Visit:
-        record, seconds, time, statements = (self._table[name][row].as_py() for name in ("id", "seconds", "time", "statements"))
+        record, seconds, time, statements = (
+            self._table[name][row].as_py() for name in ("id", "seconds", "time", "statements")
+        )
         found = int(self._found[row])
-        return Visit(record, seconds, time[:10], report_text(statements), tuple(finding.key for bit, finding in enumerate(FINDINGS) if found >> bit & 1))
+        return Visit(
+            record,
+            seconds,
+            time[:10],
+            report_text(statements),
+            tuple(finding.key for bit, finding in enumerate(FINDINGS) if found >> bit & 1),
+        )
 
 
 def _coded(statements: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from anyecg.tasks.agreement import correlations
 from anyecg.config.schema import to_dict
+from anyecg.tasks.agreement import correlations
 from anyecg.tasks.base import Sources, Task, Words
 from anyecg.tasks.multi_ecg.build import multi_ecg_questions
 from anyecg.tasks.multi_ecg.parser import Facts, read
@@ -44,12 +44,15 @@ SECOND_TURN = "So what is the final score? Reply with one number between 0 and 5
 class MultiECG(Task):
     """Answers over several ECGs: a deterministic judge of findings on the paper's 0 to 5 scale (Table 6).
 
-    The judge reads facts from the answer and from the reference with one reader for the question's kind (which findings,
-    new or resolved, in which ECG, how many, yes or no: `anyecg.tasks.multi_ecg.parser`). The score is 5 times the F1 of the two
+    The judge reads facts from the answer and from the reference with one reader for the question's kind (which
+    findings,
+    new or resolved, in which ECG, how many, yes or no: `anyecg.tasks.multi_ecg.parser`). The score is 5 times the F1 of
+    the two
     sets: 5 if they are the same in any order or wording, 0 if they share nothing, so a wrong yes or no, count or ECG is
     0, and each fact too few or too many takes its share. An answer without a readable fact is unparsed and scores 0.
 
-    Where an LLM judge is configured (`evaluation.judge`), its scores stand beside these with their correlation. It sees the
+    Where an LLM judge is configured (`evaluation.judge`), its scores stand beside these with their correlation. It sees
+    the
     question, each ECG's report and the answer, as the paper's does, and not the reference.
     """
 
@@ -59,8 +62,11 @@ class MultiECG(Task):
     version = 7
     by_content = ("writer",)
     title = "Several ECGs"
-    rule = ("two to six ECGs of one patient in order of time, with dates; answers by rule from the findings that the reports assert, or written by an LLM and "
-            "checked against them.")
+    rule = (
+        "two to six ECGs of one patient in order of time, with dates; answers by rule from the findings that the "
+        "reports assert, or written by an LLM and "
+        "checked against them."
+    )
     needs = "it asks of corpora with several reported ECGs of a patient: add corpora.mimic or corpora.ptbxl"
     words = {"multi_ecg": Words(78, 14, 19)}
     primary = "score"
@@ -87,7 +93,9 @@ class MultiECG(Task):
 
     def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
         if self.cfg.writer.url:
-            return written_questions(sources.stores, self.cfg, sources.seed, sources.dropped, replies=sources.folder / "replies.sqlite")
+            return written_questions(
+                sources.stores, self.cfg, sources.seed, sources.dropped, replies=sources.folder / "replies.sqlite"
+            )
         return multi_ecg_questions(sources.stores, self.cfg, sources.seed, sources.dropped)
 
     def answer_kind(self, sample: ECGSample) -> str:
@@ -97,7 +105,9 @@ class MultiECG(Task):
         return [[10.0] * ecgs for ecgs in range(2, self.cfg.max_ecgs + 1)]
 
     @classmethod
-    def figures(cls, summary: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> dict[str, Callable[[Path], list[Path]]]:
+    def figures(
+        cls, summary: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Callable[[Path], list[Path]]]:
         from anyecg.tasks.multi_ecg.figures import score_distributions  # matplotlib: for who draws
 
         return {"scores": partial(score_distributions, summary)}
@@ -112,14 +122,18 @@ class MultiECG(Task):
 
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[Facts | None]) -> pd.DataFrame:
         """`kind`, `ecgs` (how many), `score` (NaN where the reference itself states no fact the judge knows)."""
-        return pd.DataFrame({
-            "kind": [str(sample.meta.get("kind", "")) for sample in samples],
-            "ecgs": [len(sample.records) for sample in samples],
-            "score": [judge(answer, read(sample.answer, sample)) for sample, answer in zip(samples, answers)],
-        })
+        return pd.DataFrame(
+            {
+                "kind": [str(sample.meta.get("kind", "")) for sample in samples],
+                "ecgs": [len(sample.records) for sample in samples],
+                "score": [judge(answer, read(sample.answer, sample)) for sample, answer in zip(samples, answers)],
+            }
+        )
 
     def judging(self, sample: ECGSample, text: str) -> tuple[str, str] | None:
-        """The paper's two turns: question, reports and answer, for an assessment; then the number. None without a report for each ECG."""
+        """The paper's two turns: question, reports and answer, for an assessment; then the number. None without a
+        report for each ECG.
+        """
         lines = shown(sample)
         if lines is None:
             return None
@@ -133,38 +147,57 @@ class MultiECG(Task):
             scores = rows[column].to_numpy(float) if column in rows else np.full(len(rows), np.nan)
             judged = ~np.isnan(scores)
             if judged.any():
-                found |= {f"{prefix}score": scores[judged].mean(), f"{prefix}highest": (scores[judged] == HIGHEST).mean()}
+                found |= {
+                    f"{prefix}score": scores[judged].mean(),
+                    f"{prefix}highest": (scores[judged] == HIGHEST).mean(),
+                }
                 found |= {f"{prefix}score_{n}": scores[judged & (ecgs == n)].mean() for n in np.unique(ecgs[judged])}
         if "judge" in rows:
             found |= {f"judge_{name}": value for name, value in correlations(rows["score"], rows["judge"]).items()}
         return {name: float(value) for name, value in found.items()}
 
     def blocks(self, rows: pd.DataFrame) -> dict[str, dict[str, dict]]:
-        """As every task's; the breakdown by number of ECGs also has each judge's distribution: answers in each of `BINS`."""
+        """As every task's; the breakdown by number of ECGs also has each judge's distribution: answers in each of
+        `BINS`.
+        """
         blocks = super().blocks(rows)
         for ecgs, group in blocks[ECGS].items():
             part = rows[rows["ecgs"] == int(ecgs)]
-            group |= {name: distribution(part[column].to_numpy(float)) for column, name in SCORES.items() if column in part}
+            group |= {
+                name: distribution(part[column].to_numpy(float)) for column, name in SCORES.items() if column in part
+            }
         return blocks
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
         left_out, notes = int(rows["score"].isna().sum()), []
         if left_out:
-            notes.append(f"{left_out} questions left out: their reference states nothing that the findings judge can read")
+            notes.append(
+                f"{left_out} questions left out: their reference states nothing that the findings judge can read"
+            )
         if "unjudged" in rows and (reasons := Counter(reason for reason in rows["unjudged"] if reason)):
-            told = "; ".join(f"{reason} ({count})" for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
+            told = "; ".join(
+                f"{reason} ({count})" for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+            )
             notes.append(f"{reasons.total()} of {len(rows)} answers without a score of the LLM judge: {told}")
         return notes
 
 
 def shown(sample: ECGSample) -> list[tuple[str, bool]] | None:
-    """The question as a reader without its ECGs sees it: lines, and whether each has an ECG, whose report stands in its place.
+    """The question as a reader without its ECGs sees it: lines, and whether each has an ECG, whose report stands in its
+    place.
 
     Dates stand where the question has them. None if an ECG has no report.
     """
     if len(sample.evidence) != len(sample.records) or not all(text.strip() for text in sample.evidence):
         return None
-    asked = next((place for place in reversed(range(len(sample.conversation))) if sample.conversation[place].role == "assistant"), None)
+    asked = next(
+        (
+            place
+            for place in reversed(range(len(sample.conversation)))
+            if sample.conversation[place].role == "assistant"
+        ),
+        None,
+    )
     turns, reports, lines = sample.conversation[:asked], iter(sample.evidence), []
     for turn in turns:
         for line in (turn.text if len(turns) == 1 else f"{turn.role}: {turn.text}").split("\n"):
@@ -181,7 +214,9 @@ def distribution(scores: np.ndarray) -> list[int]:
 
 
 def reference(sample: ECGSample) -> Facts | None:
-    """The facts that a question's reference is as data, to be read in its answer; None where it has no reference (a released one)."""
+    """The facts that a question's reference is as data, to be read in its answer; None where it has no reference (a
+    released one).
+    """
     kind, data = sample.meta.get("kind"), sample.meta.get("reference")
     if data is None:
         return None
@@ -194,7 +229,9 @@ def reference(sample: ECGSample) -> Facts | None:
     if kind in ("first_seen", "how_many", "present", "persists"):
         role = {"first_seen": "ecg", "how_many": "count"}.get(kind, "answer")
         return frozenset([(role, data[role])])
-    return frozenset(("shows", key) for key in data["findings"]) | frozenset(("absent", key) for key in data.get("absent", ()))
+    return frozenset(("shows", key) for key in data["findings"]) | frozenset(
+        ("absent", key) for key in data.get("absent", ())
+    )
 
 
 def judge(answer: Facts | None, reference: Facts | None) -> float:

@@ -1,4 +1,6 @@
-"""The kinds of MultiECG question: each reads a series and says question, answer, reference and what the answer asserts."""
+"""The kinds of MultiECG question: each reads a series and says question, answer, reference and what the answer
+asserts.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from anyecg.findings import BY_KEY
-from anyecg.tasks.multi_ecg.series import ORDINALS, Series
+from anyecg.tasks.multi_ecg.series import Series
 
 NUMBERS = ("None", "One", "Two", "Three", "Four", "Five", "Six")
 
@@ -28,7 +30,8 @@ class Asked:
     truth: bool | None = None
 
 
-# finding -> how many ECGs of the split show it: what is asked about in vain is as common as what is asked about with success
+# finding -> how many ECGs of the split show it: what is asked about in vain is as common as what is asked about with
+# success
 Prevalence = Mapping[str, int]
 Kind = Callable[[Series, Prevalence, random.Random], Asked | None]
 
@@ -40,8 +43,10 @@ def key_findings(series: Series, common: Prevalence, rng: random.Random) -> Aske
     if not found:
         return None
     return Asked(
-        f"What are the key findings from the {series.dated(k)}?", f"The {series.ecg(k)} shows {listed(found)}.",
-        {"ecg": k + 1, "findings": list(found)}, frozenset(found),
+        f"What are the key findings from the {series.dated(k)}?",
+        f"The {series.ecg(k)} shows {listed(found)}.",
+        {"ecg": k + 1, "findings": list(found)},
+        frozenset(found),
     )
 
 
@@ -80,7 +85,9 @@ def rhythm(series: Series, common: Prevalence, rng: random.Random) -> Asked | No
     asserts = frozenset(f for found in rhythms for f in found)
     if len(set(rhythms)) == 1:
         return Asked(question, f"The rhythm stays the same: {listed(rhythms[0])} in all ECGs.", reference, asserts)
-    course = [f"{listed(found)} in the {series.ecg(k)}" for k, found in enumerate(rhythms) if not k or found != rhythms[k - 1]]
+    course = [
+        f"{listed(found)} in the {series.ecg(k)}" for k, found in enumerate(rhythms) if not k or found != rhythms[k - 1]
+    ]
     return Asked(question, f"The rhythm goes from {' to '.join(course)}.", reference, asserts)
 
 
@@ -97,7 +104,12 @@ def first_seen(series: Series, common: Prevalence, rng: random.Random) -> Asked 
     question = f"In which ECG does {BY_KEY[finding].name} first appear?"
     if k is None:
         return Asked(question, f"No ECG shows {BY_KEY[finding].name}.", {"finding": finding, "ecg": None}, frozenset())
-    return Asked(question, f"The {series.ecg(k)} is the first to show {BY_KEY[finding].name}.", {"finding": finding, "ecg": k + 1}, frozenset([finding]))
+    return Asked(
+        question,
+        f"The {series.ecg(k)} is the first to show {BY_KEY[finding].name}.",
+        {"finding": finding, "ecg": k + 1},
+        frozenset([finding]),
+    )
 
 
 def how_many(series: Series, common: Prevalence, rng: random.Random) -> Asked | None:
@@ -116,15 +128,27 @@ def how_many(series: Series, common: Prevalence, rng: random.Random) -> Asked | 
         answer = f"{NUMBERS[count]} of the {total} ECGs show{'s' * (count == 1)} {name}."
     else:
         answer = f"No ECG shows {name}."
-    return Asked(f"How many of the {total} ECGs show {name}?", answer, {"finding": finding, "count": count}, frozenset([finding] if count else []))
+    return Asked(
+        f"How many of the {total} ECGs show {name}?",
+        answer,
+        {"finding": finding, "count": count},
+        frozenset([finding] if count else []),
+    )
 
 
 def present(series: Series, common: Prevalence, rng: random.Random) -> Asked | None:
     """Whether one ECG shows a finding (yes/no)."""
     k = rng.randrange(len(series))
     return _yes_or_no(
-        [f for f in common if f in series.visits[k].findings], [f for f in common if f not in series.visits[k].findings], common, rng,
-        "Does the {ecg} show {name}?", "Yes, the {ecg} shows {name}.", "No, the {ecg} does not show {name}.", series.dated(k), series.ecg(k),
+        [f for f in common if f in series.visits[k].findings],
+        [f for f in common if f not in series.visits[k].findings],
+        common,
+        rng,
+        "Does the {ecg} show {name}?",
+        "Yes, the {ecg} shows {name}.",
+        "No, the {ecg} does not show {name}.",
+        series.dated(k),
+        series.ecg(k),
     )
 
 
@@ -132,9 +156,15 @@ def persists(series: Series, common: Prevalence, rng: random.Random) -> Asked | 
     """Whether a finding of the first ECG is still there in the last (yes/no)."""
     first, last = series.visits[0].findings, series.visits[-1].findings
     return _yes_or_no(
-        [f for f in common if f in first and f in last], [f for f in common if f in first and f not in last], common, rng,
-        "The first ECG shows {name}. Is it still there in the {ecg}?", "Yes, the {ecg} still shows {name}.",
-        "No, the {ecg} no longer shows {name}.", series.dated(len(series) - 1), series.ecg(len(series) - 1),
+        [f for f in common if f in first and f in last],
+        [f for f in common if f in first and f not in last],
+        common,
+        rng,
+        "The first ECG shows {name}. Is it still there in the {ecg}?",
+        "Yes, the {ecg} still shows {name}.",
+        "No, the {ecg} no longer shows {name}.",
+        series.dated(len(series) - 1),
+        series.ecg(len(series) - 1),
     )
 
 
@@ -142,25 +172,45 @@ def _drawn(findings: list[str], common: Prevalence, rng: random.Random) -> str:
     return rng.choices(findings, [common[finding] for finding in findings])[0]
 
 
-def _yes_or_no(true: list[str], false: list[str], common: Prevalence, rng: random.Random, question: str, yes: str, no: str, asked: str, said: str) -> Asked | None:
+def _yes_or_no(
+    true: list[str],
+    false: list[str],
+    common: Prevalence,
+    rng: random.Random,
+    question: str,
+    yes: str,
+    no: str,
+    asked: str,
+    said: str,
+) -> Asked | None:
     truth = rng.random() < 0.5
     if not (true if truth else false):
         return None
     finding = _drawn(true if truth else false, common, rng)
     name = BY_KEY[finding].name
     return Asked(
-        question.format(ecg=asked, name=name), (yes if truth else no).format(ecg=said, name=name),
-        {"finding": finding, "answer": "yes" if truth else "no"}, frozenset([finding] if truth else []), finding, truth,
+        question.format(ecg=asked, name=name),
+        (yes if truth else no).format(ecg=said, name=name),
+        {"finding": finding, "answer": "yes" if truth else "no"},
+        frozenset([finding] if truth else []),
+        finding,
+        truth,
     )
 
 
 KINDS: dict[str, Kind] = {
-    "key_findings": key_findings, "changes": changes, "consistent": consistent, "rhythm": rhythm,
-    "first_seen": first_seen, "how_many": how_many, "present": present, "persists": persists,
+    "key_findings": key_findings,
+    "changes": changes,
+    "consistent": consistent,
+    "rhythm": rhythm,
+    "first_seen": first_seen,
+    "how_many": how_many,
+    "present": present,
+    "persists": persists,
 }
 
 
 def listed(findings: Iterable[str], last: str = "and") -> str:
-    """"A, B and C": findings by name."""
+    """ "A, B and C": findings by name."""
     names = [BY_KEY[finding].name for finding in findings]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"

@@ -1,4 +1,6 @@
-"""MultiECG written by an LLM: it is asked for questions and answers about a series of reports, and each pair is checked."""
+"""MultiECG written by an LLM: it is asked for questions and answers about a series of reports, and each pair is
+checked.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +14,23 @@ from pathlib import Path
 
 from dateutil.parser import parse
 
-from anyecg.data.corpora.base import SPLITS
-from anyecg.findings import BY_KEY, find
-from anyecg.tasks.multi_ecg.templates import Asked
-from anyecg.tasks.multi_ecg.build import make_sample
-from anyecg.tasks.multi_ecg.series import ORDINALS, Histories, MultiECGConfig, Series
-from anyecg.tasks.reply import without_thoughts
 from anyecg.data.store.store import Stores
 from anyecg.endpoint import GARBLED, LATE, REFUSAL, Endpoint, Reply, Request
-from anyecg.types import MARKER, DataError, ECGSample
+from anyecg.findings import BY_KEY, find
+from anyecg.tasks.multi_ecg.build import make_sample
+from anyecg.tasks.multi_ecg.series import ORDINALS, Histories, MultiECGConfig, Series
+from anyecg.tasks.multi_ecg.templates import Asked
+from anyecg.tasks.reply import without_thoughts
+from anyecg.types import MARKER, SPLITS, DataError, ECGSample
 
 WITHOUT = {  # what a request without a reply is counted as
-    REFUSAL: "request that the endpoint refused", LATE: "request without a reply in time", GARBLED: "request without a chat completion",
+    REFUSAL: "request that the endpoint refused",
+    LATE: "request without a reply in time",
+    GARBLED: "request without a chat completion",
 }
 LONGEST_QUESTION, LONGEST_ANSWER = 400, 800  # characters; of the released pairs 221 and 322
 
-SYSTEM = (
-    "You write questions and answers about a patient's ECGs. They will train and test a model that sees the ECGs themselves, not their reports."
-)
+SYSTEM = "You write questions and answers about a patient's ECGs. They will train and test a model that sees the ECGs themselves, not their reports."
 PROMPT = """Below are the reports of {ecgs} ECGs of one patient, in order of time.
 
 {reports}
@@ -46,8 +47,11 @@ Reply with a JSON list and nothing else:
 DATED = ' or by its date ("the ECG collected on {date}")'
 
 
-def written_questions(stores: Stores, cfg: MultiECGConfig, seed: int, dropped: Counter, *, replies: Path) -> Iterator[tuple[str, ECGSample]]:
-    """(split, question) for series of ECGs (Dataset section, MultiECG), `cfg.questions_per_run` each, from `cfg.writer`.
+def written_questions(
+    stores: Stores, cfg: MultiECGConfig, seed: int, dropped: Counter, *, replies: Path
+) -> Iterator[tuple[str, ECGSample]]:
+    """(split, question) for series of ECGs (Dataset section, MultiECG), `cfg.questions_per_run` each, from
+    `cfg.writer`.
 
     replies: the file that keeps what the endpoint said; the same replies give the same questions. A pair that fails a
     check of `fault` is dropped, and nothing takes its place. EndpointError where the endpoint is down or leaves
@@ -72,7 +76,8 @@ def written_questions(stores: Stores, cfg: MultiECGConfig, seed: int, dropped: C
     if total and not kept:
         told = "; ".join(f"{reason.removeprefix('written: ')} ({count})" for reason, count in why.most_common())
         raise DataError(
-            f"tasks.multi_ecg.writer: nothing that {cfg.writer.model} wrote about {total} series of ECGs can be used: {told}"
+            f"tasks.multi_ecg.writer: nothing that {cfg.writer.model} wrote about {total} series of ECGs can be used: "
+            f"{told}"
             f"{f' (it says: {refusal})' if refusal else ''}; ask another model, or none (the questions are then made by rules)"
         )
 
@@ -88,14 +93,20 @@ def messages(series: Series, pairs: int) -> tuple[dict[str, str], ...]:
 
 
 def checked(reply: Reply, pairs: int, why: Counter) -> Iterator[tuple[int, Asked]]:
-    """(place, pair) for those of the first `pairs` of a reply that pass every check; `why` counts the others by reason."""
+    """(place, pair) for those of the first `pairs` of a reply that pass every check; `why` counts the others by
+    reason.
+    """
     if reply.error:
         why[f"written: {WITHOUT[reply.trouble]}"] += 1
         return
     series = reply.request.about[1]
     found = read_pairs(reply.text)
     if not found:
-        why["written: reply cut before its first pair" if reply.finish == "length" else "written: reply without a pair in JSON"] += 1
+        why[
+            "written: reply cut before its first pair"
+            if reply.finish == "length"
+            else "written: reply without a pair in JSON"
+        ] += 1
     seen: set[str] = set()
     for number, (question, answer) in enumerate(found[:pairs]):
         problem = fault(question, answer, series) or ("question asked before" if question.casefold() in seen else "")
@@ -111,7 +122,9 @@ def checked(reply: Reply, pairs: int, why: Counter) -> Iterator[tuple[int, Asked
 def read_pairs(text: str) -> list[tuple[str, str]]:
     """Every {"question": ..., "answer": ...} in a reply, whatever stands around it; commas too many are forgiven."""
     text = without_thoughts(text)
-    text = re.sub(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])', lambda part: part[0] if part[0] != "," else "", text, flags=re.DOTALL)
+    text = re.sub(
+        r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])', lambda part: part[0] if part[0] != "," else "", text, flags=re.DOTALL
+    )
     decoder = json.JSONDecoder(strict=False)
     pairs, at = [], text.find("{")
     while at >= 0:
@@ -128,7 +141,9 @@ def read_pairs(text: str) -> list[tuple[str, str]]:
 
 
 def fault(question: str, answer: str, series: Series) -> str:
-    """What is wrong with a pair, or nothing: it must be well formed, speak of this series' ECGs, and be grounded in its reports."""
+    """What is wrong with a pair, or nothing: it must be well formed, speak of this series' ECGs, and be grounded in
+    its reports.
+    """
     if len(question) > LONGEST_QUESTION or len(answer) > LONGEST_ANSWER:
         return "question or answer too long"
     if not _ASKING.search(question):
@@ -141,8 +156,11 @@ def fault(question: str, answer: str, series: Series) -> str:
         return "ECG, date or interval that the series does not have"
     if not _mentioned(answer):
         return "answer that names no finding"
-    # A question may ask in vain about a finding that its answer then denies; one that the answer passes over was taken for granted.
-    if not find(answer) | find(question) - _mentioned(answer) <= {finding for visit in series.visits for finding in visit.findings}:
+    # A question may ask in vain about a finding that its answer then denies; one that the answer passes over was taken
+    # for granted.
+    if not find(answer) | find(question) - _mentioned(answer) <= {
+        finding for visit in series.visits for finding in visit.findings
+    }:
         return "finding that no report of the series states"
     return ""
 
@@ -162,7 +180,9 @@ _NUMBERED = re.compile(
     rf"\b{_ECG}\s*(?:#|no\.?|number)?\s*((?>\d{{1,2}}(?:{_AND}#?\d{{1,2}})*))\b"
     r"(?![-–/.]\d|[\s–-]*(?:lead|hour|day|week|month|year))", re.IGNORECASE
 )  # fmt: skip
-_COUNTS = {name: k for k, name in enumerate(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=2)}
+_COUNTS = {
+    name: k for k, name in enumerate(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=2)
+}
 _COUNT = re.compile(
     rf"(?<![\w.,/–-])({'|'.join(_COUNTS)}|\d{{1,2}})\s+(?:(?!lead)\w+\s+)?(?:ECGs|EKGs|electrocardiograms|recordings|tracings)\b", re.IGNORECASE
 )  # fmt: skip
@@ -176,7 +196,11 @@ _DATE = re.compile(
 
 def _names_only(text: str, series: Series) -> bool:
     """Whether every ECG, count of ECGs, date and number of days in a text is one of the series."""
-    places = [_PLACES.get(word.lower()) or int(word[:-2]) for run in _ORDINAL.findall(text) for word in re.findall(_PLACE, run, re.IGNORECASE)]
+    places = [
+        _PLACES.get(word.lower()) or int(word[:-2])
+        for run in _ORDINAL.findall(text)
+        for word in re.findall(_PLACE, run, re.IGNORECASE)
+    ]
     places += [int(digits) for run in _NUMBERED.findall(text) for digits in re.findall(r"\d+", run)]
     counts = [_COUNTS.get(word.lower()) or int(word) for word in _COUNT.findall(text)]
     days = {date.fromisoformat(visit.date) for visit in series.visits if visit.date}

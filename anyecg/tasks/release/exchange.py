@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from anyecg.data.store.store import Stores
 from anyecg.tasks.ecg_qa.build import BRIEFLY, prompt
 from anyecg.tasks.localization.build import Strip
-from anyecg.tasks.report.build import report_text
 from anyecg.tasks.multi_ecg.series import Series, Visit
 from anyecg.tasks.release.rows import CLASSES, OWN, TASKS, abnormality, corpus_of, fault, intervals, paths
-from anyecg.data.store.store import Stores
+from anyecg.tasks.report.build import report_text
 from anyecg.types import MARKER, DataError, ECGSample, Turn, Window
 
 SHORT = 10.0  # s of a released short window; any other length is long
@@ -25,10 +25,13 @@ _NAMES = {task: name for name, task in TASKS.items() if name != "location_long"}
 _RATE = re.compile(r"records\d+/(\d+/\d+)_[lh]r")  # PTB-XL has each recording twice
 
 
-def to_samples(rows: Iterable[Mapping], stores: Stores, left_out: Counter | None = None) -> Iterator[tuple[str, ECGSample]]:
+def to_samples(
+    rows: Iterable[Mapping], stores: Stores, left_out: Counter | None = None
+) -> Iterator[tuple[str, ECGSample]]:
     """(split, question) for each released row, in order; rows as `read_released` gives them.
 
-    left_out: reason -> how many rows are left out for it: an ECG that is in none of the stores, a window that leaves its
+    left_out: reason -> how many rows are left out for it: an ECG that is in none of the stores, a window that leaves
+    its
     recording, ECGs of two splits. Split, patient and evidence come from the stores.
     """
     catalog, numbers, taken = Catalog(stores), Counter(), set()
@@ -42,9 +45,13 @@ def to_samples(rows: Iterable[Mapping], stores: Stores, left_out: Counter | None
         try:
             split, sample = _built({**_derived(row, records, catalog, numbers), **row.get(OWN, {})})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"question {row['question']!r:.80}: its key '{OWN}' is damaged ({error}); export the dataset again") from error
+            raise DataError(
+                f"question {row['question']!r:.80}: its key '{OWN}' is damaged ({error}); export the dataset again"
+            ) from error
         if sample.id in taken:
-            raise DataError(f"question {row['question']!r:.80}: an earlier row has its id {sample.id}; give each file once")
+            raise DataError(
+                f"question {row['question']!r:.80}: an earlier row has its id {sample.id}; give each file once"
+            )
         taken.add(sample.id)
         rest = _rest(row, _row(sample, records))
         yield split, replace(sample, meta={**sample.meta, LEFT: rest}) if rest else sample
@@ -60,7 +67,9 @@ def to_rows(samples: Iterable[tuple[str, ECGSample]], stores: Stores) -> Iterato
     for split, sample in samples:
         records = [catalog.named(window.record) for window in sample.records]
         if len({record.corpus for record in records}) != 1:
-            raise DataError(f"question {sample.id}: a released row has ECGs, all of one corpus; leave this question out")
+            raise DataError(
+                f"question {sample.id}: a released row has ECGs, all of one corpus; leave this question out"
+            )
         row = _row(sample, records)
         rest = sample.meta.get(LEFT)
         if rest:
@@ -70,7 +79,9 @@ def to_rows(samples: Iterable[tuple[str, ECGSample]], stores: Stores) -> Iterato
         row = {**row, OWN: own} if own else row
         why = fault(row)
         if why:
-            raise DataError(f"question {sample.id}: the released format cannot hold it ({why}); leave this question out")
+            raise DataError(
+                f"question {sample.id}: the released format cannot hold it ({why}); leave this question out"
+            )
         yield row
 
 
@@ -123,9 +134,18 @@ class Catalog:
         return Record(*plain, date=time[:10], report=report_text(statements))
 
     def _strip(self, record: Record) -> Strip:
-        table, row = self._table(record.corpus, "annotation_times", "annotation_symbols"), self._rows(record.corpus, "id")[record.id]
+        table, row = (
+            self._table(record.corpus, "annotation_times", "annotation_symbols"),
+            self._rows(record.corpus, "id")[record.id],
+        )
         times, symbols = (table[name][row].as_py() for name in table.column_names)
-        return Strip(record.id, record.patient, record.seconds, np.asarray(times, dtype=np.float64), np.asarray(symbols, dtype=object))
+        return Strip(
+            record.id,
+            record.patient,
+            record.seconds,
+            np.asarray(times, dtype=np.float64),
+            np.asarray(symbols, dtype=object),
+        )
 
 
 def _place(path: str) -> str:
@@ -148,7 +168,8 @@ def _unusable(row: Mapping, records: Sequence[Record | None], fs: float) -> str:
 
 
 def _windows(row: Mapping, records: Sequence[Record]) -> list[list]:
-    """[record, start, end] of each ECG, in s; where both ends are the samples nearest to whole hundredths, those hundredths: questions
+    """[record, start, end] of each ECG, in s; where both ends are the samples nearest to whole hundredths, those
+    hundredths: questions
     built here have them, and the store holds no finer."""
     if "ecg_start" not in row:
         return [[record.id, 0.0, record.seconds] for record in records]
@@ -169,7 +190,11 @@ def _derived(row: Mapping, records: Sequence[Record], catalog: Catalog, numbers:
     text = f"{MARKER}\n{row['question']}"
     if task == "localization":
         start, end = windows[0][1:]
-        seconds, symbol, said = round(end - start, 2), abnormality(row), [[a, b] for a, b in intervals(row["answer"]) if a < b]
+        seconds, symbol, said = (
+            round(end - start, 2),
+            abnormality(row),
+            [[a, b] for a, b in intervals(row["answer"]) if a < b],
+        )
         long = seconds != SHORT or row["task"] == "location_long" or row["dataset"].endswith("_long")
         pool, subset = ("localization_long", f"{corpus}_long") if long else ("localization_short", corpus)
         stem, first = (f"{pool}/{records[0].id}/{symbol}", 0) if said else (f"{pool}/{records[0].id}/no{symbol}", 1)
@@ -184,9 +209,18 @@ def _derived(row: Mapping, records: Sequence[Record], catalog: Catalog, numbers:
     number = first + numbers[stem]
     numbers[stem] += 1
     return {
-        "id": f"{stem}/{number}", "task": task, "pool": pool, "subset": subset, "split": records[0].split, "patient": records[0].patient,
-        "records": windows, "conversation": [["user", text], ["assistant", row["answer"]]],
-        "evidence": [record.report or catalog.strip(record).beats(start, end) for record, (_, start, end) in zip(records, windows)],
+        "id": f"{stem}/{number}",
+        "task": task,
+        "pool": pool,
+        "subset": subset,
+        "split": records[0].split,
+        "patient": records[0].patient,
+        "records": windows,
+        "conversation": [["user", text], ["assistant", row["answer"]]],
+        "evidence": [
+            record.report or catalog.strip(record).beats(start, end)
+            for record, (_, start, end) in zip(records, windows)
+        ],
         "meta": meta,
     }
 
@@ -194,18 +228,33 @@ def _derived(row: Mapping, records: Sequence[Record], catalog: Catalog, numbers:
 def _fields(split: str, sample: ECGSample) -> dict:
     """A question as plain JSON data, less what its meta has of a released row."""
     meta = {name: value for name, value in sample.meta.items() if name != LEFT}
-    return json.loads(json.dumps({
-        "id": sample.id, "task": sample.task, "pool": sample.pool, "subset": sample.subset, "split": split, "patient": sample.patient,
-        "records": [[window.record, window.start, window.end] for window in sample.records],
-        "conversation": [[turn.role, turn.text] for turn in sample.conversation], "evidence": sample.evidence, "meta": meta,
-    }))
+    return json.loads(
+        json.dumps(
+            {
+                "id": sample.id,
+                "task": sample.task,
+                "pool": sample.pool,
+                "subset": sample.subset,
+                "split": split,
+                "patient": sample.patient,
+                "records": [[window.record, window.start, window.end] for window in sample.records],
+                "conversation": [[turn.role, turn.text] for turn in sample.conversation],
+                "evidence": sample.evidence,
+                "meta": meta,
+            }
+        )
+    )
 
 
 def _built(fields: Mapping) -> tuple[str, ECGSample]:
     fields = dict(fields)
     split, windows, turns, evidence = (fields.pop(name) for name in ("split", "records", "conversation", "evidence"))
-    return split, ECGSample(**fields, records=tuple(Window(*window) for window in windows),
-                            conversation=tuple(Turn(*turn) for turn in turns), evidence=tuple(evidence))
+    return split, ECGSample(
+        **fields,
+        records=tuple(Window(*window) for window in windows),
+        conversation=tuple(Turn(*turn) for turn in turns),
+        evidence=tuple(evidence),
+    )
 
 
 def _row(sample: ECGSample, records: Sequence[Record]) -> dict:
@@ -215,8 +264,11 @@ def _row(sample: ECGSample, records: Sequence[Record]) -> dict:
     task = "location_long" if sample.pool == "localization_long" else _NAMES.get(sample.task, sample.task)
     listed = len(records) > 1 or task in ("open-ended", "ecgqa")
     row = {
-        "question": question, "answer": sample.answer, "ecg_path": [record.path for record in records] if listed else records[0].path,
-        "dataset": records[0].corpus, "task": task,
+        "question": question,
+        "answer": sample.answer,
+        "ecg_path": [record.path for record in records] if listed else records[0].path,
+        "dataset": records[0].corpus,
+        "task": task,
     }
     if sample.task == "localization":
         row["abnormal_type"] = sample.meta.get("symbol")
@@ -230,7 +282,9 @@ def _row(sample: ECGSample, records: Sequence[Record]) -> dict:
 
 
 def _rest(row: Mapping, made: Mapping) -> dict:
-    """What a released row says otherwise than the row made of its question: its keys in order, and the values that differ."""
+    """What a released row says otherwise than the row made of its question: its keys in order, and the values that
+    differ.
+    """
     row = {key: value for key, value in row.items() if key != OWN}
     values = {key: value for key, value in row.items() if key not in made or made[key] != value}
     return {"keys": list(row), "values": values} if values or list(row) != list(made) else {}

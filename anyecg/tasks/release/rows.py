@@ -14,8 +14,16 @@ from anyecg.tasks.localization.build import NAMES
 from anyecg.types import MARKER, DataError
 
 OWN = "anyecg"  # the one key of a row that the release does not have
-TASKS = {"report": "report", "location": "localization", "location_long": "localization", "open-ended": "multi_ecg", "ecgqa": "ecg_qa"}
-CLASSES = {label.symbol: label.description for label in ann_labels} | NAMES  # WFDB symbol -> the name a question has for it
+TASKS = {
+    "report": "report",
+    "location": "localization",
+    "location_long": "localization",
+    "open-ended": "multi_ecg",
+    "ecgqa": "ecg_qa",
+}
+CLASSES = {
+    label.symbol: label.description for label in ann_labels
+} | NAMES  # WFDB symbol -> the name a question has for it
 _SYMBOLS = {name: symbol for symbol, name in CLASSES.items()}
 _NUMBER = r"(\d{1,5}(?:\.\d{1,6})?)"
 _INTERVAL = re.compile(rf"{_NUMBER}\s*s\s*-\s*{_NUMBER}\s*s")
@@ -25,7 +33,9 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 def read_released(path: Path | str) -> Iterator[dict]:
-    """The rows of a released file, in order; DataError names the file, the row (counted from 1) and the key that is wrong."""
+    """The rows of a released file, in order; DataError names the file, the row (counted from 1) and the key that is
+    wrong.
+    """
     for number, row in enumerate(read_rows(path), 1):
         why = fault(row)
         if why:
@@ -38,7 +48,9 @@ def read_rows(path: Path | str) -> Iterator:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}); give a JSON file of the release") from error
+        raise DataError(
+            f"{path} cannot be read ({error.strerror or error}); give a JSON file of the release"
+        ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: no UTF-8 text (byte {error.start}); give a JSON file of the release") from error
     decode, number, at = json.JSONDecoder().raw_decode, 1, _BLANK.match(text).end()
@@ -64,7 +76,9 @@ def read_rows(path: Path | str) -> Iterator:
 
 
 def _broken(path: Path | str, at: int, number: int, length: int) -> DataError:
-    return DataError(f"{path}: cut short or no JSON at character {at} of {length}, in or after row {number}; get the file again")
+    return DataError(
+        f"{path}: cut short or no JSON at character {at} of {length}, in or after row {number}; get the file again"
+    )
 
 
 def write_rows(path: Path | str, rows: Iterable[Mapping]) -> int:
@@ -110,7 +124,7 @@ def fault(row) -> str:
 def _location_fault(row: Mapping) -> str:
     said = intervals(row["answer"])
     if said is None:
-        return f"answer: {row['answer']!r:.80} is neither \"Duration: 0.4s-3.7s, ...\" nor \"No <name> Found\""
+        return f'answer: {row["answer"]!r:.80} is neither "Duration: 0.4s-3.7s, ..." nor "No <name> Found"'
     turned = next((f"{a}s-{b}s" for a, b in said if b < a), None)
     if turned:
         return f"answer: the interval {turned} ends before it begins"

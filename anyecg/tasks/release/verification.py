@@ -1,4 +1,6 @@
-"""Are the answers of a released file those of the annotations? Each localization answer is derived again from the source."""
+"""Are the answers of a released file those of the annotations? Each localization answer is derived again from the
+source.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ Intervals = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A row whose answer is not what the annotations say. row: counted from 1; start, end: the window, in samples of the source."""
+    """A row whose answer is not what the annotations say. row: counted from 1; start, end: the window, in samples of
+    the source.
+    """
 
     file: str
     row: int
@@ -42,7 +46,8 @@ class Disagreement:
 class Verification:
     """What was found: every row is either checked or counted in `unchecked`, under the reason why it was not.
 
-    agree: checked rows whose answer is the annotations', of which `rounding` only within 0.1 s; missing: dataset -> ECGs
+    agree: checked rows whose answer is the annotations', of which `rounding` only within 0.1 s; missing: dataset ->
+    ECGs
     or annotation files that do not exist -> how many rows are about them; malformed: [file, row, what is wrong];
     unreadable: what is wrong with a record's header or annotations.
     """
@@ -67,10 +72,14 @@ class Verification:
     def as_json(self) -> dict:
         """The same as plain data."""
         return {
-            "agree": self.agree, "checked": self.checked, "rounding": self.rounding,
+            "agree": self.agree,
+            "checked": self.checked,
+            "rounding": self.rounding,
             "disagreements": [asdict(one) for one in self.disagreements],
-            "missing": [path for found in self.missing.values() for path in found], "unchecked": dict(self.unchecked),
-            "malformed": [{"file": file, "row": row, "why": why} for file, row, why in self.malformed], "unreadable": self.unreadable,
+            "missing": [path for found in self.missing.values() for path in found],
+            "unchecked": dict(self.unchecked),
+            "malformed": [{"file": file, "row": row, "why": why} for file, row, why in self.malformed],
+            "unreadable": self.unreadable,
         }
 
 
@@ -119,8 +128,12 @@ class Verifier:
                 result.unreadable.append(str(record))
             result.unchecked["record whose header or annotations cannot be read"] += 1
             return
-        if end > record.samples + HUNDREDTH * record.fs:  # a released window may end within a sample at the paper's 100 Hz
-            result.malformed.append((file, number, f"ecg_end: {end} lies behind the record, which has {record.samples:.0f} samples"))
+        if (
+            end > record.samples + HUNDREDTH * record.fs
+        ):  # a released window may end within a sample at the paper's 100 Hz
+            result.malformed.append(
+                (file, number, f"ecg_end: {end} lies behind the record, which has {record.samples:.0f} samples")
+            )
             result.unchecked["malformed row"] += 1
             return
         said, true = intervals(row["answer"]), record.intervals(symbol, start, end)
@@ -131,7 +144,10 @@ class Verifier:
         else:
             name = CLASSES[symbol]
             result.disagreements.append(
-                Disagreement(file, number, corpus_of(row), path, start, end, name, row["answer"], answer_text(name, true)))
+                Disagreement(
+                    file, number, corpus_of(row), path, start, end, name, row["answer"], answer_text(name, true)
+                )
+            )
 
 
 def agreement(said: Intervals, true: Intervals) -> str:
@@ -150,7 +166,9 @@ def agreement(said: Intervals, true: Intervals) -> str:
         if said[i][0] == said[i][1]:
             ahead.append((i + 1, j))
         if j < len(true) and _near(said[i][0], true[j][0]):
-            ahead += [(k + 1, m + 1) for k in _joined(said, i) for m in _joined(true, j) if _near(said[k][1], true[m][1])]
+            ahead += [
+                (k + 1, m + 1) for k in _joined(said, i) for m in _joined(true, j) if _near(said[k][1], true[m][1])
+            ]
     return ""
 
 

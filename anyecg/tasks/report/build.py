@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 
 from anyecg.config.checks import Checks
 from anyecg.data.chance import chance
-from anyecg.tasks.phrasings import REPORT
 from anyecg.data.store.store import Stores
+from anyecg.tasks.phrasings import REPORT
 from anyecg.types import MARKER, ECGSample, Turn, Window
 
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """corpora: whose reports are asked for, empty for every corpus with written reports or, where none has any, with reports made
+    """corpora: whose reports are asked for, empty for every corpus with written reports or, where none has any, with
+    reports made
     of its codes; per_record: questions an ECG."""
 
     corpora: list[str] = field(default_factory=list)
@@ -34,13 +35,19 @@ def report_text(statements) -> str:
 def report_questions(stores: Stores, cfg: ReportConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
     """(split, question) for each record with a report (Dataset section, ReportGen)."""
     kinds = {store.summary["corpus"]: store.summary["info"].get("reports") for store in stores}
-    wanted = cfg.corpora or [name for name in kinds if kinds[name] == "written"] or [name for name in kinds if kinds[name] == "codes"]
+    wanted = (
+        cfg.corpora
+        or [name for name in kinds if kinds[name] == "written"]
+        or [name for name in kinds if kinds[name] == "codes"]
+    )
     for store in stores:
         corpus = store.summary["corpus"]
         if corpus not in wanted:
             continue
         reserved = store.summary["info"].get("reserved", ())
-        for record, patient, split, seconds, statements in store.rows(["id", "patient", "split", "seconds", "statements"]):
+        for record, patient, split, seconds, statements in store.rows(
+            ["id", "patient", "split", "seconds", "statements"]
+        ):
             if split in reserved:
                 dropped["report", "test record of the classification task"] += 1
                 continue
@@ -50,9 +57,16 @@ def report_questions(stores: Stores, cfg: ReportConfig, seed: int, dropped: Coun
             report = report_text(statements)
             asked = chance(seed, "report", record).sample(REPORT, min(cfg.per_record, len(REPORT)))
             for number, question in enumerate(asked):
-                yield split, ECGSample(
-                    id=f"report/{record}/{number}", task="report", pool="report", subset=corpus, patient=patient,
-                    records=(Window(record, 0.0, seconds),),
-                    conversation=(Turn("user", f"{MARKER}\n{question}"), Turn("assistant", f"Report: {report}")),
-                    evidence=(report,),
+                yield (
+                    split,
+                    ECGSample(
+                        id=f"report/{record}/{number}",
+                        task="report",
+                        pool="report",
+                        subset=corpus,
+                        patient=patient,
+                        records=(Window(record, 0.0, seconds),),
+                        conversation=(Turn("user", f"{MARKER}\n{question}"), Turn("assistant", f"Report: {report}")),
+                        evidence=(report,),
+                    ),
                 )

@@ -6,13 +6,18 @@ import re
 
 from anyecg.tasks.reply import json_value, plain_text
 
-_HEADING = re.compile(r"^(?:(?:here\s+is|this\s+is|below\s+is)\s+)?(?:(?:the|an?|my|ecg|final|official|full)\s+){0,4}(?:report|findings|interpretation|impression)\s*:", re.IGNORECASE)
+_HEADING = re.compile(
+    r"^(?:(?:here\s+is|this\s+is|below\s+is)\s+)?(?:(?:the|an?|my|ecg|final|official|full)\s+){0,4}(?:report|findings|interpretation|impression)\s*:",
+    re.IGNORECASE,
+)
 _MARKER = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+", re.MULTILINE)
 _RULE = re.compile(r"^[\s|:-]+$")
 
 
 def plain(text: str) -> str:
-    """A report without thoughts and markup, its leading "Report:", list markers and the blanks and stops around it; a table's row is "cell: cell"."""
+    """A report without thoughts and markup, its leading "Report:", list markers and the blanks and stops around it;
+    a table's row is "cell: cell".
+    """
     text = plain_text(text)
     value = json_value(text)
     if isinstance(value, dict) and len(value) == 1 and isinstance(held := next(iter(value.values())), str):
@@ -28,4 +33,8 @@ def phrases(text: str) -> list[str]:
 
 
 def _row(line: str) -> str:
-    return ": ".join(cell.strip() for cell in line.strip().strip("|").split("|")) if line.lstrip().startswith("|") else line
+    return (
+        ": ".join(cell.strip() for cell in line.strip().strip("|").split("|"))
+        if line.lstrip().startswith("|")
+        else line
+    )

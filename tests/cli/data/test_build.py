@@ -1,4 +1,6 @@
-"""`python -m anyecg.data build`: the same bytes whatever happens on the way, real and simulated corpora, and what is told."""
+"""`python -m anyecg.data build`: the same bytes whatever happens on the way, real and simulated corpora, and what is
+told.
+"""
 
 import json
 import multiprocessing
@@ -19,13 +21,18 @@ from anyecg.data.__main__ import main
 from anyecg.data.dataset.built import facts, open_dataset
 from anyecg.simulate import simulate
 from anyecg.types import ConfigError, DataError
-
 from tests.conftest import SMALL
 from tests.data.native import REAL, beat_train, real_data, write_annotated
 
 FEW = (  # two shards of beats, one of reports
-    "corpora.mimic.patients=12", "corpora.mit_bih_arrhythmia.patients=6", "corpora.mit_bih_arrhythmia.seconds=40", "corpora.ptbxl=null",
-    "corpora.mit_bih_st=null", "corpora.european_st_t=null", "tasks.localization.windows_per_record=2", "tasks.ecg_qa.folders.mimic=simulated",
+    "corpora.mimic.patients=12",
+    "corpora.mit_bih_arrhythmia.patients=6",
+    "corpora.mit_bih_arrhythmia.seconds=40",
+    "corpora.ptbxl=null",
+    "corpora.mit_bih_st=null",
+    "corpora.european_st_t=null",
+    "tasks.localization.windows_per_record=2",
+    "tasks.ecg_qa.folders.mimic=simulated",
 )
 
 
@@ -35,7 +42,11 @@ def build(folder, *arguments, workers=1):
 
 def tree(folder):
     """Every file but what says when and how long: its bytes."""
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in (".lock", "build.log", "measured.json"))
+    paths = (
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (".lock", "build.log", "measured.json")
+    )
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
@@ -59,7 +70,11 @@ def test_the_same_command_gives_the_same_bytes_whatever_the_workers(few, tmp_pat
     assert tree(tmp_path / "set") == tree(few)
     printed = capsys.readouterr().out
     data = open_dataset(few)
-    assert f"{len(data.questions):,} questions in {tmp_path / 'set'}" in printed and "mit_bih_arrhythmia_long" in printed and "not in the share taken" in printed
+    assert (
+        f"{len(data.questions):,} questions in {tmp_path / 'set'}" in printed
+        and "mit_bih_arrhythmia_long" in printed
+        and "not in the share taken" in printed
+    )
     before = (few / "questions.arrow").stat().st_mtime_ns
     assert build(few, *FEW) == 0 and (few / "questions.arrow").stat().st_mtime_ns == before
 
@@ -108,21 +123,35 @@ def test_two_builds_at_once_both_end_well(few, tmp_path):
     assert [process.exitcode for process in processes] == [0, 0]
     assert tree(tmp_path / "set") == tree(few)
     assert "is being built by process" in (tmp_path / "set" / "build.log").read_text()
-    assert json.loads((tmp_path / "set" / "measured.json").read_text())["records"] == sum(map(len, open_dataset(few).stores))
+    assert json.loads((tmp_path / "set" / "measured.json").read_text())["records"] == sum(
+        map(len, open_dataset(few).stores)
+    )
 
 
 def test_a_dataset_says_its_rate_and_another_is_refused_by_key_and_command(few, tmp_path, capsys):
     assert "Signals at 100 Hz" in (few / "README.md").read_text()
-    assert build(few, *FEW, "encoder.fs=250") == 2 and "holds a dataset at 100 Hz, not 250 Hz" in capsys.readouterr().err
+    assert (
+        build(few, *FEW, "encoder.fs=250") == 2 and "holds a dataset at 100 Hz, not 250 Hz" in capsys.readouterr().err
+    )
     assert build(tmp_path / "fast", *FEW, "encoder.fs=250") == 0
-    assert "Signals at 250 Hz" in (tmp_path / "fast" / "README.md").read_text() and open_dataset(tmp_path / "fast", 250).stores.fs == 250
-    with pytest.raises(ConfigError, match=r"encoder: takes 100 Hz, dataset .*fast has 250 Hz; .*encoder\.fs.*python -m anyecg.data build .*encoder\.fs=100"):
+    assert (
+        "Signals at 250 Hz" in (tmp_path / "fast" / "README.md").read_text()
+        and open_dataset(tmp_path / "fast", 250).stores.fs == 250
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"encoder: takes 100 Hz, dataset .*fast has 250 Hz; .*encoder\.fs.*python -m anyecg.data build .*encoder\.fs=100",
+    ):
         open_dataset(tmp_path / "fast", 100)
 
 
 def test_a_changed_command_is_refused(few, capsys):
     before = tree(few)
-    for change, words in (("seed=3", "another seed"), ("corpora.mimic.patients=13", "another corpus mimic"), ("corpora.cpsc2018.patients=3", "other corpora")):
+    for change, words in (
+        ("seed=3", "another seed"),
+        ("corpora.mimic.patients=13", "another corpus mimic"),
+        ("corpora.cpsc2018.patients=3", "other corpora"),
+    ):
         assert build(few, *FEW, change) == 2
         told = capsys.readouterr().err
         assert words in told and "choose another folder" in told
@@ -137,12 +166,28 @@ def test_what_a_build_took_is_measured(few, tmp_path):
     assert took["seconds"] > 0 and took["workers"] == 1 and took["peak_bytes"] > 2**26
     root = tmp_path / "source"
     for k in range(24):
-        write_annotated(root, f"{k + 100}", beat_train(300.0, seed=k), beats=[(n + 0.5, "V" if n % 9 == 5 else "N") for n in range(300)])
-    assert build(tmp_path / "set", "--root", f"mit_bih_arrhythmia={root}", "tasks.localization.windows_per_record=1", workers=2) == 0
+        write_annotated(
+            root,
+            f"{k + 100}",
+            beat_train(300.0, seed=k),
+            beats=[(n + 0.5, "V" if n % 9 == 5 else "N") for n in range(300)],
+        )
+    assert (
+        build(
+            tmp_path / "set",
+            "--root",
+            f"mit_bih_arrhythmia={root}",
+            "tasks.localization.windows_per_record=1",
+            workers=2,
+        )
+        == 0
+    )
     took = json.loads((tmp_path / "set" / "measured.json").read_text())
     assert took["workers"] == 2 and 2**24 < took["peak_bytes_worker"] < 2**30
     shutil.rmtree(tmp_path / "set" / "stores" / "mit_bih_arrhythmia")
-    assert build(tmp_path / "set", "--root", f"mit_bih_arrhythmia={root}", "tasks.localization.windows_per_record=1") == 0
+    assert (
+        build(tmp_path / "set", "--root", f"mit_bih_arrhythmia={root}", "tasks.localization.windows_per_record=1") == 0
+    )
     assert json.loads((tmp_path / "set" / "measured.json").read_text()) == took
 
 
@@ -175,7 +220,11 @@ def broken(tmp_path_factory):
     reports = pd.read_csv(mimic / "machine_measurements.csv", dtype=str)
     study = reports["study_id"] == index["study_id"][9]
     reports.loc[study, [f"report_{n}" for n in range(18)]] = None
-    reports.loc[study, ["report_0", "report_1", "report_2"]] = ['Sinus rhythm, "regular"; EKG | 2', "  with\na new line. ", "--- Warning: machine"]
+    reports.loc[study, ["report_0", "report_1", "report_2"]] = [
+        'Sinus rhythm, "regular"; EKG | 2',
+        "  with\na new line. ",
+        "--- Warning: machine",
+    ]
     reports.loc[reports["study_id"] == index["study_id"][10], [f"report_{n}" for n in range(18)]] = None
     reports.to_csv(mimic / "machine_measurements.csv", index=False)
     steady = [(k + 0.5, "V" if k % 7 == 3 else "N") for k in range(60)]
@@ -186,7 +235,13 @@ def broken(tmp_path_factory):
     (beats / "104.atr").write_bytes(b"\x00")
     write_annotated(beats, "105", beat_train(60.0), beats=())  # none at all
     folder = root / "set"
-    asked = ("--root", f"mimic={mimic}", "--root", f"mit_bih_arrhythmia={beats}", "tasks.localization.windows_per_record=2")
+    asked = (
+        "--root",
+        f"mimic={mimic}",
+        "--root",
+        f"mit_bih_arrhythmia={beats}",
+        "tasks.localization.windows_per_record=2",
+    )
     assert build(folder, *asked) == 2  # more than a fifth of MIMIC
     assert build(folder, *asked, "corpora.mimic.max_skipped=0.5") == 0
     return folder, index
@@ -196,19 +251,38 @@ def test_bad_records_are_skipped_listed_and_counted(broken):
     folder, index = broken
     skipped = pd.read_csv(folder / "stores" / "mimic" / "skipped.csv").set_index("id")["reason"]
     ids = [f"mimic/{study}" for study in index["study_id"]]
-    reasons = {ids[0]: "cut short", ids[1]: "cut short", ids[2]: "missing", ids[3]: "missing", ids[4]: "broken", ids[5]: "no voltage",
-               ids[11]: "holds 120,000 bytes", ids[12]: "sampling rate is '-5'"}
+    reasons = {
+        ids[0]: "cut short",
+        ids[1]: "cut short",
+        ids[2]: "missing",
+        ids[3]: "missing",
+        ids[4]: "broken",
+        ids[5]: "no voltage",
+        ids[11]: "holds 120,000 bytes",
+        ids[12]: "sampling rate is '-5'",
+    }
     for record, words in reasons.items():
         assert words in skipped[record], skipped[record]
-    assert sorted(skipped.index[skipped.str.contains("listed twice")]) == sorted([ids[7], ids[7], ids[8]]) and len(skipped) == 11
+    assert (
+        sorted(skipped.index[skipped.str.contains("listed twice")]) == sorted([ids[7], ids[7], ids[8]])
+        and len(skipped) == 11
+    )
     beats = pd.read_csv(folder / "stores" / "mit_bih_arrhythmia" / "skipped.csv").set_index("id")["reason"]
-    assert list(beats.index) == ["mit_bih_arrhythmia/104", "mit_bih_arrhythmia/105"] and beats.str.contains("annotations").all()
+    assert (
+        list(beats.index) == ["mit_bih_arrhythmia/104", "mit_bih_arrhythmia/105"]
+        and beats.str.contains("annotations").all()
+    )
     known, card = facts(folder)["sources"], (folder / "README.md").read_text()
     assert known["mimic"]["skipped"] == 11 and known["mimic"]["broken_leads"] and known["mimic"]["interpolated"] >= 10
     assert known["mit_bih_arrhythmia"]["outside"] == 2
     for name, source in known.items():
         line = next(line for line in card.splitlines() if line.startswith(f"| {name} |"))
-        assert line.split(" | ")[3:] == [f"{source['skipped']}", f"{source['interpolated']}", f"{source['clipped']}", f"{source['outside']} |"]
+        assert line.split(" | ")[3:] == [
+            f"{source['skipped']}",
+            f"{source['interpolated']}",
+            f"{source['clipped']}",
+            f"{source['outside']} |",
+        ]
     stores = open_dataset(folder).stores
     assert not stores["mimic"].read(ids[6])[1][8 - 2 : 9].all() and not set(reasons) & set(stores.records.index)
 
@@ -231,13 +305,24 @@ def test_what_is_left_of_bad_records_passes_the_check(broken, capsys):
 @real_data
 def test_real_corpora(tmp_path, capsys):
     roots = ["--root", f"ptbxl={REAL / 'ptbxl'}", "--root", f"mit_bih_arrhythmia={REAL / 'mitdb'}"]
-    limits = ["corpora.ptbxl.limit=90", "corpora.mit_bih_arrhythmia.limit=9", "tasks.localization.windows_per_record=3", "tasks.localization.sizes.mit_bih_arrhythmia=50"]
+    limits = [
+        "corpora.ptbxl.limit=90",
+        "corpora.mit_bih_arrhythmia.limit=9",
+        "tasks.localization.windows_per_record=3",
+        "tasks.localization.sizes.mit_bih_arrhythmia=50",
+    ]
     assert build(tmp_path / "a", *limits, *roots) == 0 and build(tmp_path / "b", *limits, *roots, workers=2) == 0
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     known, card = facts(tmp_path / "a"), (tmp_path / "a" / "README.md").read_text()
     assert set(known["sources"]) == {"ptbxl", "mit_bih_arrhythmia"} and known["sources"]["ptbxl"]["records"] == 90
-    assert "PTB-XL, a large publicly available electrocardiography dataset 1.0.3; licence CC BY 4.0" in card and "simulated" not in card
-    assert known["sources"]["ptbxl"]["origin"]["simulated"] is None and len(known["sources"]["ptbxl"]["origin"]["cite"]) == 3
+    assert (
+        "PTB-XL, a large publicly available electrocardiography dataset 1.0.3; licence CC BY 4.0" in card
+        and "simulated" not in card
+    )
+    assert (
+        known["sources"]["ptbxl"]["origin"]["simulated"] is None
+        and len(known["sources"]["ptbxl"]["origin"]["cite"]) == 3
+    )
     assert sum(row["count"] for row in known["counts"] if row["subset"] == "mit_bih_arrhythmia") == 50
     assert "| localization_short | beyond the size asked for |" in card
     assert main(["check", str(tmp_path / "a"), "llm=tiny"]) == 0
@@ -245,16 +330,37 @@ def test_real_corpora(tmp_path, capsys):
     assert patients.max() == 1
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--root", "mimic"], "give NAME=DIR"), (["--root", "=x"], "give NAME=DIR"), (["--root", "mimik=x"], "did you mean 'mimic'"),
-    (["--root", "mimic={tmp}/nowhere", "--root", "mimic={tmp}"], "mimic has the root {tmp}/nowhere already; give each name once"),
-    (["--root", "mimic={tmp}/nowhere"], "there is no folder {tmp}/nowhere"), (["--root", "mimic={tmp}"], "record_list.csv is missing"),
-    (["--root", "mit_bih_st={tmp}"], "lists no recording"), (["nowhere.yaml"], "nowhere.yaml: no such file"), (["a.yaml", "b.yaml"], "give one experiment file"),
-    (["tasks.localization.pools=[long]"], "'long' is unknown"), (["tasks.localization.windows_per_records=1"], "did you mean 'windows_per_record'"),
-    (["questions.windows_per_record=1"], "command line: questions.windows_per_record: is now tasks.localization.windows_per_record"),
-    ([f"corpora.{name}=null" for name in ("mimic", "ptbxl", "mit_bih_arrhythmia", "mit_bih_st", "european_st_t")], "there is none to build"),
-    (["tasks.ecg_qa.folders.ptbxl={tmp}/none"], "tasks.ecg_qa.folders.ptbxl: there is no folder"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--root", "mimic"], "give NAME=DIR"),
+        (["--root", "=x"], "give NAME=DIR"),
+        (["--root", "mimik=x"], "did you mean 'mimic'"),
+        (
+            ["--root", "mimic={tmp}/nowhere", "--root", "mimic={tmp}"],
+            "mimic has the root {tmp}/nowhere already; give each name once",
+        ),
+        (["--root", "mimic={tmp}/nowhere"], "there is no folder {tmp}/nowhere"),
+        (["--root", "mimic={tmp}"], "record_list.csv is missing"),
+        (["--root", "mit_bih_st={tmp}"], "lists no recording"),
+        (["nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["a.yaml", "b.yaml"], "give one experiment file"),
+        (["tasks.localization.pools=[long]"], "'long' is unknown"),
+        (["tasks.localization.windows_per_records=1"], "did you mean 'windows_per_record'"),
+        (
+            ["questions.windows_per_record=1"],
+            "command line: questions.windows_per_record: is now tasks.localization.windows_per_record",
+        ),
+        (
+            [
+                f"corpora.{name}=null"
+                for name in ("mimic", "ptbxl", "mit_bih_arrhythmia", "mit_bih_st", "european_st_t")
+            ],
+            "there is none to build",
+        ),
+        (["tasks.ecg_qa.folders.ptbxl={tmp}/none"], "tasks.ecg_qa.folders.ptbxl: there is no folder"),
+    ],
+)
 def test_what_its_user_can_mend(tmp_path, capsys, arguments, words):
     assert build(tmp_path / "set", *(argument.format(tmp=tmp_path) for argument in arguments)) == 2
     assert words.format(tmp=tmp_path) in capsys.readouterr().err
@@ -275,7 +381,9 @@ def test_a_folder_of_its_user_s_own_is_not_written_over(tmp_path, capsys, mine):
     path.write_text("mine")
     assert build(tmp_path / "mine", *FEW) == 2
     assert "holds files of yours and no dataset" in capsys.readouterr().err
-    assert path.read_text() == "mine" and list((tmp_path / "mine").iterdir()) == [tmp_path / "mine" / mine.partition("/")[0]]
+    assert path.read_text() == "mine" and list((tmp_path / "mine").iterdir()) == [
+        tmp_path / "mine" / mine.partition("/")[0]
+    ]
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
@@ -294,18 +402,26 @@ def test_a_log_that_cannot_be_written(tmp_path, capsys):
     assert f"{tmp_path / 'set' / 'build.log'}: no log can be written there (Is a directory)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["1.10", "my set #1", "a: b", "tom's \"set\"", "null"])
+@pytest.mark.parametrize("name", ["1.10", "my set #1", "a: b", 'tom\'s "set"', "null"])
 def test_any_name_of_a_folder_is_a_root(tmp_path, monkeypatch, name):
-    write_annotated(tmp_path / name, "100", beat_train(30.0), beats=[(k + 0.5, "V" if k % 5 == 2 else "N") for k in range(30)])
+    write_annotated(
+        tmp_path / name, "100", beat_train(30.0), beats=[(k + 0.5, "V" if k % 5 == 2 else "N") for k in range(30)]
+    )
     monkeypatch.chdir(tmp_path)
     assert build("set", "tasks.localization.windows_per_record=1", "--root", f"mit_bih_arrhythmia={name}") == 0
     assert len(open_dataset("set").stores["mit_bih_arrhythmia"]) == 1
 
 
 def test_two_corpora_of_one_reader_are_two_under_their_keys(tmp_path, capsys):
-    settings = [f"corpora.{key}.{setting}" for key, seed in (("mine", 1), ("theirs", 2)) for setting in
-                ("name=mit_bih_arrhythmia", "patients=5", "seconds=30", f"seed={seed}")]
-    settings += ["tasks.localization.windows_per_record=1", *(f"corpora.{name}=null" for name in ("mimic", "ptbxl", "mit_bih_arrhythmia", "mit_bih_st", "european_st_t"))]
+    settings = [
+        f"corpora.{key}.{setting}"
+        for key, seed in (("mine", 1), ("theirs", 2))
+        for setting in ("name=mit_bih_arrhythmia", "patients=5", "seconds=30", f"seed={seed}")
+    ]
+    settings += [
+        "tasks.localization.windows_per_record=1",
+        *(f"corpora.{name}=null" for name in ("mimic", "ptbxl", "mit_bih_arrhythmia", "mit_bih_st", "european_st_t")),
+    ]
     assert build(tmp_path / "set", *settings) == 0
     known, data = facts(tmp_path / "set"), open_dataset(tmp_path / "set")
     assert known["sources"].keys() == {"mine", "theirs"} and len(data.stores["mine"]) == len(data.stores["theirs"]) == 5
@@ -313,12 +429,20 @@ def test_two_corpora_of_one_reader_are_two_under_their_keys(tmp_path, capsys):
     assert {id.partition("/")[0] for id in data.stores.records.index} == {"mine", "theirs"}
     assert {subset.removesuffix("_long") for subset in data.questions.column("subset")} == {"mine", "theirs"}
     assert build(tmp_path / "set", *settings) == 0  # found again
-    assert build(tmp_path / "set", *settings, "corpora.mine.patients=6") == 2 and "another corpus mine" in capsys.readouterr().err
+    assert (
+        build(tmp_path / "set", *settings, "corpora.mine.patients=6") == 2
+        and "another corpus mine" in capsys.readouterr().err
+    )
 
 
 def test_the_experiment_of_a_command_line():
-    assert loaded(["seed=3"]).seed == 3 and loaded(["seed=3"], ["seed=4"]).seed == 4 and loaded([]).name == "anyecg_chat"
-    assert loaded(["experiments/ablation_no_replay.yaml", "seed=2"], default=["seed=9"]).replay == 0 and loaded([], default=["seed=9"]).seed == 9
+    assert (
+        loaded(["seed=3"]).seed == 3 and loaded(["seed=3"], ["seed=4"]).seed == 4 and loaded([]).name == "anyecg_chat"
+    )
+    assert (
+        loaded(["experiments/ablation_no_replay.yaml", "seed=2"], default=["seed=9"]).replay == 0
+        and loaded([], default=["seed=9"]).seed == 9
+    )
 
 
 def homes(folder):
@@ -342,7 +466,9 @@ def assert_apart(folder):
 
 def test_no_patient_and_no_record_is_in_two_splits(everything):
     splits = assert_apart(everything)
-    assert {key.partition("/")[0] for key in splits if not key.startswith("patient")} == set(facts(everything)["sources"])
+    assert {key.partition("/")[0] for key in splits if not key.startswith("patient")} == set(
+        facts(everything)["sources"]
+    )
     assert {len(set(patients)) for _, _, patients in homes(everything)} == {1, 2}  # ECG-QA compares two patients
 
 
@@ -352,14 +478,26 @@ def test_the_inter_patient_halves_are_apart(tmp_path):
     others = [f"corpora.{name}=null" for name in ("mimic", "ptbxl", "mit_bih_st", "european_st_t")]
     assert build(tmp_path / "set", *settings, *others) == 0
     splits = assert_apart(tmp_path / "set")
-    assert {splits.get(f"mit_bih_arrhythmia/{name}", "test") for name in (100, 103, 105, 111, 113, 117, 121, 123)} == {"test"}
-    assert "test" not in {splits.get(f"mit_bih_arrhythmia/{name}") for name in (101, 106, 108, 109, 112, 114, 115, 116, 118, 119, 122, 124)}
+    assert {splits.get(f"mit_bih_arrhythmia/{name}", "test") for name in (100, 103, 105, 111, 113, 117, 121, 123)} == {
+        "test"
+    }
+    assert "test" not in {
+        splits.get(f"mit_bih_arrhythmia/{name}")
+        for name in (101, 106, 108, 109, 112, 114, 115, 116, 118, 119, 122, 124)
+    }
 
 
 def test_a_run_trains_on_a_built_dataset(everything, small_cache, tmp_path):
-    overrides = [*SMALL, "curriculum=[stage1,stage3]", "evaluation.limit=12", "evaluation.views=[signal]", f"cache={small_cache}", f"output={tmp_path}"]
+    overrides = [
+        *SMALL,
+        "curriculum=[stage1,stage3]",
+        "evaluation.limit=12",
+        "evaluation.views=[signal]",
+        f"cache={small_cache}",
+        f"output={tmp_path}",
+    ]
     assert run.main(["experiments/anyecg_chat.yaml", *overrides, f"dataset={everything}"]) == 0
-    folder, = tmp_path.iterdir()
+    (folder,) = tmp_path.iterdir()
     answered = {json.loads(line)["id"] for line in (folder / "predictions.jsonl").read_text().splitlines()}
     data = open_dataset(everything)
     assert answered <= {data.questions[row].id for row in data.questions.select(split="test")} and len(answered) >= 20

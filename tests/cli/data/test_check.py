@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from anyecg.config.schema import Slot
 from anyecg.data.__main__ import main
+from anyecg.data.corpora import corpora
+from anyecg.data.dataset.built import open_dataset, write_dataset
 from anyecg.data.dataset.data import Data
 from anyecg.tasks.dataset import build_dataset
-from anyecg.data.dataset.built import open_dataset, write_dataset
-from anyecg.config.schema import Slot
-from anyecg.data.corpora import corpora
-from tests.building import tasks
 from anyecg.types import MARKER, Turn
+from tests.building import tasks
 
 
 def check(folder, *settings):
@@ -38,7 +38,10 @@ def test_everything_that_is_built_passes(everything, capsys):
 def test_each_broken_question_fails_with_its_reason(everything, tmp_path, capsys):
     data = open_dataset(everything)
     whole = pairs(data)
-    first = {task: next(pair for pair in whole if pair[1].task == task and pair[0] == "train") for task in ("report", "localization", "multi_ecg", "ecg_qa")}
+    first = {
+        task: next(pair for pair in whole if pair[1].task == task and pair[0] == "train")
+        for task in ("report", "localization", "multi_ecg", "ecg_qa")
+    }
 
     def broken(of, **changes):
         split, sample = first[of]
@@ -50,25 +53,55 @@ def test_each_broken_question_fails_with_its_reason(everything, tmp_path, capsys
 
     window = first["localization"][1].records[0]
     marked = broken("report")
-    object.__setattr__(marked[1], "conversation", (Turn("user", f"{MARKER} {MARKER}"), Turn("assistant", "Report: Sinus rhythm")))
+    object.__setattr__(
+        marked[1], "conversation", (Turn("user", f"{MARKER} {MARKER}"), Turn("assistant", "Report: Sinus rhythm"))
+    )
     cases = [
-        ([answered("localization", "Duration: 0.0s-0.1s")], "localization_short: 1 with answer that its task's parser does not read as the reference: broken/localization"),
+        (
+            [answered("localization", "Duration: 0.0s-0.1s")],
+            "localization_short: 1 with answer that its task's parser does not read as the reference: "
+            "broken/localization",
+        ),
         ([answered("multi_ecg", "Who knows.")], "multi_ecg: 1 with answer that its task's parser does not read"),
         ([answered("ecg_qa", "perhaps")], "ecg_qa: 1 with answer that its task's parser does not read"),
-        ([answered("report", "")], "report: 1 with conversation that is not question and answer in turn: broken/report"),
-        ([broken("localization", records=(replace(window, end=window.end + 600),))], "1 with window beyond its record's end: broken/localization"),
-        ([broken("localization", records=(replace(window, record="mimic/0"),))], "1 with record that is not in the stores"),
+        (
+            [answered("report", "")],
+            "report: 1 with conversation that is not question and answer in turn: broken/report",
+        ),
+        (
+            [broken("localization", records=(replace(window, end=window.end + 600),))],
+            "1 with window beyond its record's end: broken/localization",
+        ),
+        (
+            [broken("localization", records=(replace(window, record="mimic/0"),))],
+            "1 with record that is not in the stores",
+        ),
         ([broken("report", patient="mimic/0")], "1 with patient whose records it does not have"),
         ([broken("report", task="story")], "1 with task 'story', which nobody knows"),
         ([first["report"], first["report"]], f"report: 1 with id of another question: {first['report'][1].id}"),
-        ([first["report"], ("test", broken("report")[1])], f"report: 1 with patient of the train split in test: broken/report ({first['report'][1].patient})"),
-        ([first["report"], ("test", broken("report")[1])], "report: 1 with record of the train split in test: broken/report"),
-        ([marked], "(unreadable): 1 with not one marker an ECG, or an empty window: question broken/report: 2 <ecg> markers for 1 ECGs"),
+        (
+            [first["report"], ("test", broken("report")[1])],
+            f"report: 1 with patient of the train split in test: broken/report ({first['report'][1].patient})",
+        ),
+        (
+            [first["report"], ("test", broken("report")[1])],
+            "report: 1 with record of the train split in test: broken/report",
+        ),
+        (
+            [marked],
+            "(unreadable): 1 with not one marker an ECG, or an empty window: question broken/report: 2 <ecg> markers "
+            "for 1 ECGs",
+        ),
     ]
     sound = [pair for pair in whole if pair[0] == "train" and pair[1].patient != first["report"][1].patient][:40]
     for number, (some, words) in enumerate(cases):
         folder = tmp_path / str(number)
-        write_dataset(folder, data.stores, [*sound, *(("val", sample) if sample is marked[1] else (split, sample) for split, sample in some)], data.questions.info)
+        write_dataset(
+            folder,
+            data.stores,
+            [*sound, *(("val", sample) if sample is marked[1] else (split, sample) for split, sample in some)],
+            data.questions.info,
+        )
         assert check(folder) == 1, words
         printed = capsys.readouterr().out
         assert words in printed and " 0 failures" not in printed
@@ -97,14 +130,21 @@ def test_what_is_longer_than_the_context_is_told_and_no_failure(everything, caps
     printed = capsys.readouterr().out
     longer = int(printed.rpartition(" longer than")[0].rpartition(" ")[2].replace(",", ""))
     assert 0 < longer < len(open_dataset(everything).questions) and "over 150 tokens" in printed
-    assert check(everything, "llm=tiny", "llm.context=150", "input.max_ecgs=1", "input.max_seconds=10") == 0  # as training cuts them
+    assert (
+        check(everything, "llm=tiny", "llm.context=150", "input.max_ecgs=1", "input.max_seconds=10") == 0
+    )  # as training cuts them
     assert int(capsys.readouterr().out.rpartition(" longer than")[0].rpartition(" ")[2].replace(",", "")) < longer
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["{tmp}/none"], "{tmp}/none is no finished dataset"), (["{data}", "llm=hf", "llm.path={tmp}/none"], "llm.path: '{tmp}/none' cannot be loaded"),
-    (["{data}", "llm=tinny"], "did you mean 'tiny'"), (["{data}", "a.yaml", "b.yaml"], "give one experiment file"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{tmp}/none"], "{tmp}/none is no finished dataset"),
+        (["{data}", "llm=hf", "llm.path={tmp}/none"], "llm.path: '{tmp}/none' cannot be loaded"),
+        (["{data}", "llm=tinny"], "did you mean 'tiny'"),
+        (["{data}", "a.yaml", "b.yaml"], "give one experiment file"),
+    ],
+)
 def test_what_its_user_can_mend(everything, tmp_path, capsys, arguments, words):
     assert main(["check", *(argument.format(tmp=tmp_path, data=everything) for argument in arguments)]) == 2
     assert words.format(tmp=tmp_path) in capsys.readouterr().err

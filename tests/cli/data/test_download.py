@@ -79,7 +79,9 @@ def command(folder, *more, name=NAME):
 
 
 def names(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != ".lock"
+    )
 
 
 def test_a_release_comes_whole_and_reads(mitdb, tmp_path, capsys):
@@ -115,7 +117,10 @@ def test_a_connection_that_is_cut_leaves_no_half_file_and_goes_on(mitdb, server,
     server.cut = {"101.dat"}
     assert command(tmp_path / "to") == 2
     told = capsys.readouterr().err
-    assert f"{wfdb_download.config.db_index_url}mitdb/1.0.0/101.dat cannot be reached" in told and "the same command goes on" in told
+    assert (
+        f"{wfdb_download.config.db_index_url}mitdb/1.0.0/101.dat cannot be reached" in told
+        and "the same command goes on" in told
+    )
     assert not (tmp_path / "to" / "101.dat").exists() and (tmp_path / "to" / "100.dat").exists()
     server.cut = set()
     server.asked.clear()
@@ -153,7 +158,10 @@ def test_files_that_stay_wrong_are_named_and_the_others_kept(mitdb, server, tmp_
     assert command(tmp_path / "to") == 2
     told = capsys.readouterr().err
     assert "2 of 11 files are not as SHA256SUMS.txt says" in told and "Give the same command" in told
-    assert f"{tmp_path / 'to' / '101.dat'} came with checksum" in told and f"{tmp_path / 'to' / '102.atr'} is not on the server" in told
+    assert (
+        f"{tmp_path / 'to' / '101.dat'} came with checksum" in told
+        and f"{tmp_path / 'to' / '102.atr'} is not on the server" in told
+    )
     assert server.asked.count("/mitdb/1.0.0/101.dat") == 2
     assert sorted(set(names(mitdb)) - set(names(tmp_path / "to"))) == ["101.dat"]
     server.damaged = set()
@@ -173,7 +181,11 @@ def test_a_source_that_is_part_of_a_release_comes_alone(server, tmp_path, capsys
     publish(server.root, "challenge-2021", "1.0.3", ("A0001", "A0002"), "training/cpsc_2018/g1")
     assert command(tmp_path / "to", name="cpsc2018") == 0
     came = names(tmp_path / "to")
-    assert "training/cpsc_2018/g1/A0002.hea" in came and "LICENSE.txt" in came and not any("ptb-xl" in name for name in came)
+    assert (
+        "training/cpsc_2018/g1/A0002.hea" in came
+        and "LICENSE.txt" in came
+        and not any("ptb-xl" in name for name in came)
+    )
     assert f"--root cpsc2018={tmp_path / 'to' / 'training' / 'cpsc_2018'}" in capsys.readouterr().out
 
 

@@ -19,9 +19,15 @@ def test_numbers_that_are_none(tmp_path, capsys, arguments, words):
 
 def test_a_file_in_the_folders_place(tmp_path, capsys):
     (tmp_path / "file").write_text("mine")
-    for root, words in ((tmp_path / "file" / "set", "cannot be made a folder"), (tmp_path / "file", "something that anyecg did not simulate")):
+    for root, words in (
+        (tmp_path / "file" / "set", "cannot be made a folder"),
+        (tmp_path / "file", "something that anyecg did not simulate"),
+    ):
         assert main(["simulate", "mimic", str(root), "--patients", "1"]) == 2
-        assert f"{root} {'cannot' if 'cannot' in words else 'holds'}" in (told := capsys.readouterr().err) and words in told
+        assert (
+            f"{root} {'cannot' if 'cannot' in words else 'holds'}" in (told := capsys.readouterr().err)
+            and words in told
+        )
     assert (tmp_path / "file").read_text() == "mine"
 
 

@@ -1,9 +1,10 @@
-"""An encoder that sees an ECG as a small picture, and the clip maker that draws it: what a package outside anyecg would bring."""
+"""An encoder that sees an ECG as a small picture, and the clip maker that draws it: what a package outside anyecg
+would bring.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import nn
 
 from anyecg.data.clips.base import Clips

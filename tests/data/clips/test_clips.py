@@ -36,18 +36,27 @@ def test_the_default_is_the_papers():
     assert InputSpec() == InputSpec("signal", 100, 10, "lead", CANONICAL_LEADS, (12, 1000))
 
 
-@pytest.mark.parametrize(("samples", "count"), [(1, 1), (999, 1), (1000, 1), (1001, 1), (1010, 1), (1011, 2), (2000, 2), (2010, 2), (6000, 6), (6011, 7)])
+@pytest.mark.parametrize(
+    ("samples", "count"),
+    [(1, 1), (999, 1), (1000, 1), (1001, 1), (1010, 1), (1011, 2), (2000, 2), (2010, 2), (6000, 6), (6011, 7)],
+)
 def test_an_overhang_makes_no_clip(samples, count):
     made = clips(InputSpec(scaling="millivolt"))
     shown = made.make(np.ones((12, samples), np.float32), EVERY)
-    assert made.count(samples / 100) == count and shown.shape == (count, 12, 1000) and shown.reshape(count, -1).any(axis=1).all()
+    assert (
+        made.count(samples / 100) == count
+        and shown.shape == (count, 12, 1000)
+        and shown.reshape(count, -1).any(axis=1).all()
+    )
 
 
 def test_clips_follow_one_another_and_the_last_is_padded():
     signal = np.tile(np.arange(1, 2501, dtype=np.float32), (12, 1))
     shown = clips(InputSpec(scaling="millivolt")).make(signal, np.arange(12) < 2)
     assert shown.shape == (3, 12, 1000) and shown.dtype == np.float32
-    assert np.array_equal(shown[:, 1].ravel()[:2500], signal[1]) and not shown[2, 1, 500:].any() and not shown[:, 2:].any()
+    assert (
+        np.array_equal(shown[:, 1].ravel()[:2500], signal[1]) and not shown[2, 1, 500:].any() and not shown[:, 2:].any()
+    )
 
 
 def test_an_encoder_gets_the_leads_it_asks_for_in_its_order():
@@ -64,7 +73,9 @@ def ecg(scale=1.0):
     wave = rng.normal(size=1000).cumsum() / 40
     signal = scale * (np.arange(1, 13)[:, None] * wave + np.arange(12)[:, None])
     mask = np.arange(12) < 6
-    return np.where(mask[:, None], signal, 99.0).astype(np.float32), mask  # what stands in an absent lead must not matter
+    return np.where(mask[:, None], signal, 99.0).astype(
+        np.float32
+    ), mask  # what stands in an absent lead must not matter
 
 
 def scaled(name, signal, mask):
@@ -84,14 +95,27 @@ def test_every_scaling_is_finite_and_leaves_absent_leads_alone(name):
         np.testing.assert_allclose(scaled(name, *ecg(0.01)), shown, atol=2e-4)  # the amplifier's gain is not seen
 
 
-@pytest.mark.parametrize("name, low, high", [("lead", -1, 1), ("lead_minmax", -1, 1), ("gain", -1, 1), ("minmax", 0, 1)])
+@pytest.mark.parametrize(
+    "name, low, high", [("lead", -1, 1), ("lead_minmax", -1, 1), ("gain", -1, 1), ("minmax", 0, 1)]
+)
 def test_bounded_scalings_fill_their_range(name, low, high):
     signal, mask = ecg()
     shown = scaled(name, signal, mask)[mask]
     assert shown.min() >= low and shown.max() <= high and np.abs(shown).max() == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name, kept", [("lead", False), ("lead_minmax", False), ("lead_zscore", False), ("gain", True), ("minmax", True), ("zscore", True), ("millivolt", True)])
+@pytest.mark.parametrize(
+    "name, kept",
+    [
+        ("lead", False),
+        ("lead_minmax", False),
+        ("lead_zscore", False),
+        ("gain", True),
+        ("minmax", True),
+        ("zscore", True),
+        ("millivolt", True),
+    ],
+)
 def test_what_a_scaling_keeps_of_the_ratio_between_leads(name, kept):
     shown = np.ptp(scaled(name, *ecg()), axis=1)
     assert bool(shown[2] / shown[0] == pytest.approx(3, rel=1e-3)) is kept
@@ -125,8 +149,18 @@ def test_an_encoder_keeps_what_it_takes_when_it_is_copied():
 
 
 def pictured(small_data, view="signal"):
-    rows = small_data.questions.select(pool="multi_ecg")[:2].tolist() + small_data.questions.select(pool="localization_long")[:2].tolist()
-    return QuestionDataset(small_data.questions, rows, small_data.stores, InputConfig(), view, spec=PictureEncoder.input_spec(PictureEncoder.Config()))
+    rows = (
+        small_data.questions.select(pool="multi_ecg")[:2].tolist()
+        + small_data.questions.select(pool="localization_long")[:2].tolist()
+    )
+    return QuestionDataset(
+        small_data.questions,
+        rows,
+        small_data.stores,
+        InputConfig(),
+        view,
+        spec=PictureEncoder.input_spec(PictureEncoder.Config()),
+    )
 
 
 @pytest.fixture
@@ -137,7 +171,9 @@ def seeing():
 def test_pictures_pass_through_collator_model_and_loss(small_data, seeing):
     dataset = pictured(small_data)
     items = [dataset[n] for n in range(len(dataset))]
-    assert [len(record) for record in items[-1].clips] == dataset.clip_counts(items[-1].sample) and len(items[-1].clips[0]) > 1
+    assert [len(record) for record in items[-1].clips] == dataset.clip_counts(items[-1].sample) and len(
+        items[-1].clips[0]
+    ) > 1
     batch = collator(seeing, spec=seeing.encoder.input)(items)
     assert batch.clips.shape == (len(batch.owner), *SHAPE) and batch.clips.dtype == torch.uint8
     loss = seeing(batch)
@@ -149,7 +185,9 @@ def test_pictures_pass_through_collator_model_and_loss(small_data, seeing):
 
 def test_pictures_are_withheld_as_their_maker_says(small_data):
     blind, seen = pictured(small_data, "blind")[0], pictured(small_data)[0]
-    assert all((clip == 255).all() for clip in blind.clips) and [c.shape for c in blind.clips] == [c.shape for c in seen.clips]
+    assert all((clip == 255).all() for clip in blind.clips) and [c.shape for c in blind.clips] == [
+        c.shape for c in seen.clips
+    ]
 
 
 def test_a_text_only_batch_has_no_clips_of_the_encoders_shape(small_data, seeing):

@@ -1,19 +1,20 @@
-"""Bad rows of an index and bad recordings: each is skipped and listed with its reason, and costs no other; a bad file is told once."""
+"""Bad rows of an index and bad recordings: each is skipped and listed with its reason, and costs no other; a bad
+file is told once.
+"""
 
 import shutil
 
 import pandas as pd
 import pytest
 
-from anyecg.data.store import shards
-from anyecg.tasks.build import build_store
 from anyecg.data.corpora import corpora
 from anyecg.data.corpora.csn import CONDITION_NAMES
 from anyecg.data.corpora.lines import sound
+from anyecg.data.store import shards
 from anyecg.data.store.index import Index
 from anyecg.simulate import simulate
+from anyecg.tasks.build import build_store
 from anyecg.types import DataError
-
 from tests.data.native import REAL, real_data, write_annotated
 
 INDEX = "ptbxl_database.csv"
@@ -58,14 +59,25 @@ def edited(path, change, **options):
     table.to_csv(path, index=bool(options))
 
 
-@pytest.mark.parametrize(("column", "value", "reason"), [
-    ("scp_codes", "", "scp_codes nan is no dictionary"), ("scp_codes", "{'NORM': 1", "scp_codes .* is no dictionary"),
-    ("scp_codes", "['NORM']", "scp_codes .* is no dictionary"), ("scp_codes", "{'NORM': 'yes'}", "scp_codes .* is no dictionary"),
-    ("scp_codes", "(" * 5000, "scp_codes .* is no dictionary"), ("filename_lr", "", "filename_lr is empty"), ("ecg_id", "", "ecg_id is empty"),
-    ("patient_id", "unknown", "patient_id unknown is no number"), ("patient_id", "", "patient_id nan is no number"),
-    ("strat_fold", "", "strat_fold nan is none of 1 to 10"), ("strat_fold", "eleven", "is none of"), ("strat_fold", "11", "is none of"),
-    ("filename_lr", "records100/" + "x" * 300, "signal missing"), ("filename_lr", "records100/nothing", "signal missing"),
-])
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("scp_codes", "", "scp_codes nan is no dictionary"),
+        ("scp_codes", "{'NORM': 1", "scp_codes .* is no dictionary"),
+        ("scp_codes", "['NORM']", "scp_codes .* is no dictionary"),
+        ("scp_codes", "{'NORM': 'yes'}", "scp_codes .* is no dictionary"),
+        ("scp_codes", "(" * 5000, "scp_codes .* is no dictionary"),
+        ("filename_lr", "", "filename_lr is empty"),
+        ("ecg_id", "", "ecg_id is empty"),
+        ("patient_id", "unknown", "patient_id unknown is no number"),
+        ("patient_id", "", "patient_id nan is no number"),
+        ("strat_fold", "", "strat_fold nan is none of 1 to 10"),
+        ("strat_fold", "eleven", "is none of"),
+        ("strat_fold", "11", "is none of"),
+        ("filename_lr", "records100/" + "x" * 300, "signal missing"),
+        ("filename_lr", "records100/nothing", "signal missing"),
+    ],
+)
 def test_a_bad_row_of_ptbxl(ptbxl, tmp_path, column, value, reason):
     before = [f"ptbxl/{entry.id}" for entry in opened("ptbxl", ptbxl).entries()]
     edited(ptbxl / INDEX, lambda table: table.__setitem__(column, [value, *table[column][1:]]))
@@ -101,26 +113,55 @@ def test_a_quote_that_is_never_closed_costs_its_line_only(ptbxl):
     assert lines[1].count('"') % 2
     (ptbxl / INDEX).write_text("\n".join(lines))
     corpus = opened("ptbxl", ptbxl)
-    assert list(corpus.entries()) == before[1:] and len(corpus.rejected) == 1 and f"{INDEX}, line 2: " in next(iter(corpus.rejected)).reason
+    assert (
+        list(corpus.entries()) == before[1:]
+        and len(corpus.rejected) == 1
+        and f"{INDEX}, line 2: " in next(iter(corpus.rejected)).reason
+    )
 
 
-@pytest.mark.parametrize(("text", "kept", "wrong"), [
-    ("a,b\n1,2\n3,4", "a,b\n1,2\n3,4", []), ("a,b\r\n1,2\r\n", "a,b\r\n1,2\r\n", []), ("", "", []), ("a,b\n1\n\n2,3\n", "a,b\n1\n\n2,3\n", []),
-    ('a,b\n1,"x, ""y"",\nz"\n', 'a,b\n1,"x, ""y"",\nz"\n', []), ("a,b\n1,2,3\n4,5\n", "a,b\n4,5\n", ["line 2: 3 fields, not 2: 1,2,3"]),
-    ('a,b,c\n1,"2,3\n4,5,6\n7,8,9\n', "a,b,c\n4,5,6\n7,8,9\n", ['line 2: 2 fields, not 3: 1,"2,3']),
-    ('a,b,c\n1,"2,3\n4,5,6\n"7",8,9\n', 'a,b,c\n4,5,6\n"7",8,9\n', ["line 2"]),
-    ('a,b\n1,"2' + "x,y\n" * 50_000, "a,b\n" + "x,y\n" * 49_999, ["line 2: field larger than field limit"]),
-])
+@pytest.mark.parametrize(
+    ("text", "kept", "wrong"),
+    [
+        ("a,b\n1,2\n3,4", "a,b\n1,2\n3,4", []),
+        ("a,b\r\n1,2\r\n", "a,b\r\n1,2\r\n", []),
+        ("", "", []),
+        ("a,b\n1\n\n2,3\n", "a,b\n1\n\n2,3\n", []),
+        ('a,b\n1,"x, ""y"",\nz"\n', 'a,b\n1,"x, ""y"",\nz"\n', []),
+        ("a,b\n1,2,3\n4,5\n", "a,b\n4,5\n", ["line 2: 3 fields, not 2: 1,2,3"]),
+        ('a,b,c\n1,"2,3\n4,5,6\n7,8,9\n', "a,b,c\n4,5,6\n7,8,9\n", ['line 2: 2 fields, not 3: 1,"2,3']),
+        ('a,b,c\n1,"2,3\n4,5,6\n"7",8,9\n', 'a,b,c\n4,5,6\n"7",8,9\n', ["line 2"]),
+        ('a,b\n1,"2' + "x,y\n" * 50_000, "a,b\n" + "x,y\n" * 49_999, ["line 2: field larger than field limit"]),
+    ],
+)
 def test_lines_of_rows(text, kept, wrong):
     found, faults = sound(text.splitlines(keepends=True))
-    assert "".join(found) == kept and len(faults) == len(wrong) and all(fault.startswith(words) for fault, words in zip(faults, wrong))
+    assert (
+        "".join(found) == kept
+        and len(faults) == len(wrong)
+        and all(fault.startswith(words) for fault, words in zip(faults, wrong))
+    )
 
 
-@pytest.mark.parametrize(("file", "column"), [
-    *((INDEX, column) for column in ("ecg_id", "patient_id", "recording_date", "scp_codes", "strat_fold", "filename_lr")),
-    *((CODES, column) for column in ("description", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass"))])
+@pytest.mark.parametrize(
+    ("file", "column"),
+    [
+        *(
+            (INDEX, column)
+            for column in ("ecg_id", "patient_id", "recording_date", "scp_codes", "strat_fold", "filename_lr")
+        ),
+        *(
+            (CODES, column)
+            for column in ("description", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass")
+        ),
+    ],
+)
 def test_a_column_that_is_missing_from_ptbxl(ptbxl, file, column):
-    edited(ptbxl / file, lambda table: table.drop(columns=column, inplace=True), **({"index_col": 0} if file == CODES else {}))
+    edited(
+        ptbxl / file,
+        lambda table: table.drop(columns=column, inplace=True),
+        **({"index_col": 0} if file == CODES else {}),
+    )
     with pytest.raises(DataError, match=f"corpus ptbxl: .*{file} has no column {column}; download it again"):
         list(opened("ptbxl", ptbxl).entries())
 
@@ -146,7 +187,9 @@ def test_an_empty_cell_of_mimic(mimic, tmp_path, column):
     lost = f"mimic/{pd.read_csv(mimic / 'record_list.csv')['study_id'][0]}"
     edited(mimic / "record_list.csv", lambda table: table.__setitem__(column, ["", *table[column][1:]]))
     stored, skipped = listed(opened("mimic", mimic), tmp_path)
-    assert sorted(stored) == sorted(set(before) - {lost}) and list(skipped) == ["mimic/?" if column == "study_id" else lost]
+    assert sorted(stored) == sorted(set(before) - {lost}) and list(skipped) == [
+        "mimic/?" if column == "study_id" else lost
+    ]
     assert f"record_list.csv: {column} is empty" in next(iter(skipped.values()))
 
 
@@ -158,11 +201,16 @@ def test_ragged_lines_of_mimic(mimic, tmp_path):
     corpus = opened("mimic", mimic)
     after = {entry.id: entry for entry in corpus.entries()}
     lost = set(entry.id for entry in before) - set(after)
-    assert len(lost) == 1 and sum(after[entry.id].statements == entry.statements for entry in before if entry.id in after) == len(after)
+    assert len(lost) == 1 and sum(
+        after[entry.id].statements == entry.statements for entry in before if entry.id in after
+    ) == len(after)
     stored, skipped = listed(corpus, tmp_path)
     assert len(stored) == len(before) - 1 and list(skipped) == ["mimic/?"]
     rows = pd.read_csv(tmp_path / "store" / "skipped.csv")
-    assert sorted(rows["path"]) == ["machine_measurements.csv"] * 2 + ["record_list.csv"] * 2 and rows["reason"].str.contains("a line of").all()
+    assert (
+        sorted(rows["path"]) == ["machine_measurements.csv"] * 2 + ["record_list.csv"] * 2
+        and rows["reason"].str.contains("a line of").all()
+    )
 
 
 def test_a_block_without_a_path_is_not_a_column_without_one(mimic, monkeypatch):
@@ -172,7 +220,9 @@ def test_a_block_without_a_path_is_not_a_column_without_one(mimic, monkeypatch):
     monkeypatch.setattr(base.pa_csv, "open_csv", small_blocks(base.pa_csv.open_csv))
     assert len(list(opened("mimic", mimic).entries())) == len(pd.read_csv(mimic / "record_list.csv")) - 1
     edited(mimic / "record_list.csv", lambda table: table.drop(columns="path", inplace=True))
-    with pytest.raises(DataError, match="corpus mimic: .*record_list.csv has no column path, or nothing in it; download it again"):
+    with pytest.raises(
+        DataError, match="corpus mimic: .*record_list.csv has no column path, or nothing in it; download it again"
+    ):
         list(opened("mimic", mimic).entries())
 
 
@@ -184,12 +234,19 @@ def small_blocks(open_csv):
 
 def test_nothing_but_bad_rows_says_why(ptbxl):
     edited(ptbxl / INDEX, lambda table: table.__setitem__("scp_codes", "?"))
-    with pytest.raises(DataError, match=r"not one of \d+ rows in .* can be used: ptbxl_database.csv: scp_codes \? is no dictionary"):
+    with pytest.raises(
+        DataError, match=r"not one of \d+ rows in .* can be used: ptbxl_database.csv: scp_codes \? is no dictionary"
+    ):
         opened("ptbxl", ptbxl).entries()
 
 
-@pytest.mark.parametrize(("name", "file"), [("ptbxl", INDEX), ("ptbxl", CODES), ("mimic", "record_list.csv"), ("mimic", "machine_measurements.csv")])
-@pytest.mark.parametrize("content", [b"", b"\x00\x01\xff" * 99, b"a,b\n1,2\n", None], ids=["empty", "no text", "another table", "a folder"])
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("ptbxl", INDEX), ("ptbxl", CODES), ("mimic", "record_list.csv"), ("mimic", "machine_measurements.csv")],
+)
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\x01\xff" * 99, b"a,b\n1,2\n", None], ids=["empty", "no text", "another table", "a folder"]
+)
 def test_a_bad_file_is_told_once_by_name(sets, tmp_path, name, file, content):
     root = shutil.copytree(sets / name, tmp_path / name)
     (root / file).unlink()
@@ -199,7 +256,9 @@ def test_a_bad_file_is_told_once_by_name(sets, tmp_path, name, file, content):
 
 
 def test_bad_lines_of_the_condition_names_cost_only_themselves(tmp_path):
-    (tmp_path / CONDITION_NAMES).write_bytes(b"Acronym Name,Full Name,Snomed_CT\nSR,Sinus Rhythm,426783006\nSB,Sinus,Brady,4\nAF,caf\xe9,164890007\n")
+    (tmp_path / CONDITION_NAMES).write_bytes(
+        b"Acronym Name,Full Name,Snomed_CT\nSR,Sinus Rhythm,426783006\nSB,Sinus,Brady,4\nAF,caf\xe9,164890007\n"
+    )
     assert opened("csn", tmp_path).published() == {"426783006": "Sinus Rhythm", "164890007": "caf\ufffd"}
 
 
@@ -211,13 +270,23 @@ def test_bad_rows_are_part_of_the_fingerprint_and_met_once(ptbxl, tmp_path):
         file.write("a,b\n")
     corpus = opened("ptbxl", ptbxl)
     first, again = (Index(corpus, tmp_path / "index.arrow") for _ in range(2))
-    assert len(first.rejected) == 1 and first.rejected == again.rejected and first.fingerprint == again.fingerprint != clean.fingerprint
+    assert (
+        len(first.rejected) == 1
+        and first.rejected == again.rejected
+        and first.fingerprint == again.fingerprint != clean.fingerprint
+    )
 
 
 @real_data
-@pytest.mark.parametrize("spoil", [
-    lambda path: path.with_suffix(".dat").write_bytes(path.with_suffix(".dat").read_bytes()[:999]),
-    lambda path: path.with_suffix(".dat").unlink(), lambda path: path.with_suffix(".hea").write_text("")], ids=["cut short", "no signal", "empty header"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.with_suffix(".dat").write_bytes(path.with_suffix(".dat").read_bytes()[:999]),
+        lambda path: path.with_suffix(".dat").unlink(),
+        lambda path: path.with_suffix(".hea").write_text(""),
+    ],
+    ids=["cut short", "no signal", "empty header"],
+)
 def test_a_truncated_record_of_the_real_ptbxl(tmp_path, spoil):
     root = tmp_path / "ptbxl"
     few = [entry.path for entry in opened("ptbxl", REAL / "ptbxl", limit=3).entries()]
@@ -239,15 +308,27 @@ def annotated(root, name, change=lambda text: text):
     header.write_text(change(header.read_text()))
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    (lambda text: text.replace(" MLII", "").replace(" V1", ""), "none of its leads is known (one without a name, one without a name)"),
-    *((lambda text, rate=rate: text.replace(" 2 360 ", f" 2 {rate} "), f"sampling rate is '{rate}'") for rate in ("-100", "1e300", "0", "nan", "abc", "9" * 30))])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            lambda text: text.replace(" MLII", "").replace(" V1", ""),
+            "none of its leads is known (one without a name, one without a name)",
+        ),
+        *(
+            (lambda text, rate=rate: text.replace(" 2 360 ", f" 2 {rate} "), f"sampling rate is '{rate}'")
+            for rate in ("-100", "1e300", "0", "nan", "abc", "9" * 30)
+        ),
+    ],
+)
 def test_a_header_that_cannot_be_meant(tmp_path, change, reason):
     annotated(tmp_path / "source", "100")
     annotated(tmp_path / "source", "101", change)
     stored, skipped = listed(opened("mit_bih_arrhythmia", tmp_path / "source"), tmp_path)
     assert stored == ["mit_bih_arrhythmia/100"] and list(skipped) == ["mit_bih_arrhythmia/101"]
-    assert reason in skipped["mit_bih_arrhythmia/101"] or "9" * 30 in reason and "none of an ECG" in skipped["mit_bih_arrhythmia/101"]
+    assert reason in skipped["mit_bih_arrhythmia/101"] or (
+        "9" * 30 in reason and "none of an ECG" in skipped["mit_bih_arrhythmia/101"]
+    )
 
 
 @pytest.mark.parametrize("rate", ["360", "360.0", "360/360", "360.0/360(0)"])
@@ -263,7 +344,15 @@ def test_one_lead_without_a_name_is_unknown(tmp_path):
     assert store.summary["unknown_leads"] == {"": 1} and store.records["lead_mask"].tolist() == [0b10]
 
 
-@pytest.mark.parametrize(("error", "raised"), [(DataError("no ECG"), None), (ZeroDivisionError("by zero"), RuntimeError), (MemoryError(), MemoryError), (OSError(28, "full"), DataError)])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (DataError("no ECG"), None),
+        (ZeroDivisionError("by zero"), RuntimeError),
+        (MemoryError(), MemoryError),
+        (OSError(28, "full"), DataError),
+    ],
+)
 def test_only_an_error_of_the_data_costs_its_recording_only(tmp_path, monkeypatch, error, raised):
     for name in ("100", "101"):
         write_annotated(tmp_path / "source", name)

@@ -13,7 +13,6 @@ from anyecg.data.store.preprocess import canonical
 from anyecg.data.store.shards import build_store
 from anyecg.simulate import simulate
 from anyecg.types import DataError
-
 from tests.data.native import REAL, beat_train, real_data, write_annotated
 
 PACED = {"102", "104", "107", "217"}
@@ -59,15 +58,27 @@ def test_mimic_index(mimic):
 
 
 def test_statements_are_cleaned():
-    told = ["Sinus rhythm.", "--- Warning: Data quality may affect interpretation ---", "** Unconfirmed **", "  ", "Normal EKG ",
-            "Poor data quality, interpretation may be adversely affected", "Report not available", "Left axis deviation"]
+    told = [
+        "Sinus rhythm.",
+        "--- Warning: Data quality may affect interpretation ---",
+        "** Unconfirmed **",
+        "  ",
+        "Normal EKG ",
+        "Poor data quality, interpretation may be adversely affected",
+        "Report not available",
+        "Left axis deviation",
+    ]
     assert [text for line in told if (text := clean(line))] == ["Sinus rhythm", "Normal ECG", "Left axis deviation"]
 
 
 def test_mimic_reports_with_commas_quotes_and_none(tmp_path):
     (tmp_path / "record_list.csv").write_text(
-        "subject_id,study_id,file_name,ecg_time,path\n1,11,11,2180-01-02 03:04:05,files/a\n1,12,12,not a date,files/b\n1,11,11,2180-01-02 03:04:05,files/a\n")
-    (tmp_path / "machine_measurements.csv").write_text('subject_id,study_id,report_0,report_1\n1,11,"T wave changes, ""lateral""",\n')
+        "subject_id,study_id,file_name,ecg_time,path\n1,11,11,2180-01-02 03:04:05,files/a\n1,12,12,not a "
+        "date,files/b\n1,11,11,2180-01-02 03:04:05,files/a\n"
+    )
+    (tmp_path / "machine_measurements.csv").write_text(
+        'subject_id,study_id,report_0,report_1\n1,11,"T wave changes, ""lateral""",\n'
+    )
     first, again, second = sorted(opened("mimic", tmp_path).entries(), key=lambda entry: entry.id)
     assert again == first  # the index of a store takes it once
     assert first.statements == ('T wave changes, "lateral"',) and first.time == "2180-01-02T03:04:05"
@@ -81,8 +92,13 @@ def test_a_quote_that_is_not_closed_is_told_and_takes_no_reports_with_it(tmp_pat
     lines = path.read_text().splitlines()
     cells, last = lines[2].split(","), lines[2 + rows].split(",")
     cells[4], last[4] = '"Sinus rhythm', 'regular"'
-    path.write_text("\n".join([*lines[:2], ",".join(cells), *lines[3 : 2 + rows], ",".join(last), *lines[3 + rows :]]) + "\n")
-    with pytest.raises(DataError, match="machine_measurements.csv: a statement that begins with 'Sinus rhythm.* goes on over the row of study .*not closed"):
+    path.write_text(
+        "\n".join([*lines[:2], ",".join(cells), *lines[3 : 2 + rows], ",".join(last), *lines[3 + rows :]]) + "\n"
+    )
+    with pytest.raises(
+        DataError,
+        match="machine_measurements.csv: a statement that begins with 'Sinus rhythm.* goes on over the row of study .*not closed",
+    ):
         list(opened("mimic", tmp_path / "set").entries())
 
 
@@ -100,11 +116,21 @@ def test_ptbxl_real():
     entries = list(corpus.entries())
     assert len(entries) == 434 and disjoint(entries) == {"train", "val", "test"}
     assert sum(entry.split == "test" for entry in entries) == 81  # fold 9, as fold 10 is left out
-    assert entries[0].statements == ("Normal ECG", "Low QRS voltages in the frontal and horizontal leads", "Sinus rhythm")
+    assert entries[0].statements == (
+        "Normal ECG",
+        "Low QRS voltages in the frontal and horizontal leads",
+        "Sinus rhythm",
+    )
     record = corpus.read(entries[0])
     assert record.signal.shape == (12, 1000) and record.fs == 100 and record.id == "ptbxl/1"
-    assert {len(codes) for name, codes in corpus.info()["labels"].items() if name in ("super", "form", "rhythm")} == {5, 19, 12}
-    assert list(opened("ptbxl", REAL / "ptbxl", report="text").entries())[0].statements == ("sinusrhythmus periphere niederspannung",)
+    assert {len(codes) for name, codes in corpus.info()["labels"].items() if name in ("super", "form", "rhythm")} == {
+        5,
+        19,
+        12,
+    }
+    assert list(opened("ptbxl", REAL / "ptbxl", report="text").entries())[0].statements == (
+        "sinusrhythmus periphere niederspannung",
+    )
 
 
 def test_ptbxl_simulated(tmp_path):
@@ -141,33 +167,80 @@ def test_records_of_one_patient_stay_together(tmp_path):
 
 
 def test_records_of_one_european_subject_stay_together(tmp_path):
-    names = [f"e0{number}" for number in (103, 104, 118, 119, 121, 122, 123, 124, 125, 126, 129, 133, 136, 139, 147, 148, 154, 155, 162, 163, 206, 210)]
+    names = [
+        f"e0{number}"
+        for number in (
+            103,
+            104,
+            118,
+            119,
+            121,
+            122,
+            123,
+            124,
+            125,
+            126,
+            129,
+            133,
+            136,
+            139,
+            147,
+            148,
+            154,
+            155,
+            162,
+            163,
+            206,
+            210,
+        )
+    ]
     for name in names:
         (tmp_path / f"{name}.hea").write_text("")
     entries = list(opened("european_st_t", tmp_path).entries())
     disjoint(entries)
     patients = {entry.id: entry.patient for entry in entries}
-    assert len(set(patients.values())) == 2 + 8 and {patients[name] for name in ("e0118", "e0119", "e0121", "e0122")} == {"e0118"}
+    assert len(set(patients.values())) == 2 + 8 and {
+        patients[name] for name in ("e0118", "e0119", "e0121", "e0122")
+    } == {"e0118"}
     (tmp_path / "SIMULATED.json").write_text("{}")  # its records have the same names, and a patient each
     assert len({entry.patient for entry in opened("european_st_t", tmp_path).entries()}) == len(names)
 
 
 def test_inter_patient_halves_share_no_patient(tmp_path):
     hundreds = [*range(100, 110), *range(111, 120), *range(121, 125)]
-    for number in [*hundreds, *range(200, 204), 205, *range(207, 211), *range(212, 216), 217, *range(219, 224), 228, *range(230, 235)]:
+    for number in [
+        *hundreds,
+        *range(200, 204),
+        205,
+        *range(207, 211),
+        *range(212, 216),
+        217,
+        *range(219, 224),
+        228,
+        *range(230, 235),
+    ]:
         (tmp_path / f"{number}.hea").touch()
     assert len(list(tmp_path.iterdir())) == 48
     entries = list(opened("mit_bih_arrhythmia", tmp_path, split="inter_patient").entries())
     assert disjoint(entries) == {"train", "val", "test"}
     split = {entry.id: entry.split for entry in entries}
     assert {name for name in split if split[name] == "test"} == DS2 and len(DS2) == 22
-    assert {name for name in split if split[name] != "test"} == DS1 - {"201"} | PACED and len(DS1) == 22  # 201 is the patient of 202
-    assert {name for name in split if split[name] == "val"} < DS1 and sum(value == "val" for value in split.values()) == 2
-    again = {entry.id: entry.split for entry in opened("mit_bih_arrhythmia", tmp_path, split="inter_patient", seed=1).entries()}
+    assert {name for name in split if split[name] != "test"} == DS1 - {"201"} | PACED and len(
+        DS1
+    ) == 22  # 201 is the patient of 202
+    assert {name for name in split if split[name] == "val"} < DS1 and sum(
+        value == "val" for value in split.values()
+    ) == 2
+    again = {
+        entry.id: entry.split
+        for entry in opened("mit_bih_arrhythmia", tmp_path, split="inter_patient", seed=1).entries()
+    }
     assert again.keys() == split.keys() and again != split and {name for name in again if again[name] == "test"} == DS2
     for name in DS1 | PACED:
         (tmp_path / f"{name}.hea").unlink()
-    assert {entry.split for entry in opened("mit_bih_arrhythmia", tmp_path, split="inter_patient").entries()} == {"test"}
+    assert {entry.split for entry in opened("mit_bih_arrhythmia", tmp_path, split="inter_patient").entries()} == {
+        "test"
+    }
     with pytest.raises(DataError, match="split is 'patients' or 'inter_patient', not 'halves'"):
         opened("mit_bih_arrhythmia", tmp_path, split="halves").entries()
     for name in DS2:
@@ -178,7 +251,9 @@ def test_inter_patient_halves_share_no_patient(tmp_path):
 
 @real_data
 def test_inter_patient_where_a_half_is_absent(caplog):
-    split = {entry.id: entry.split for entry in opened("mit_bih_arrhythmia", REAL / "mitdb", split="inter_patient").entries()}
+    split = {
+        entry.id: entry.split for entry in opened("mit_bih_arrhythmia", REAL / "mitdb", split="inter_patient").entries()
+    }
     assert split.keys() == DS1 | PACED and set(split.values()) == {"train", "val"} and "no test split" in caplog.text
     assert {split[name] for name in PACED} == {"train"}
 
@@ -195,14 +270,20 @@ def test_leads_without_a_name(tmp_path):
     _, mask, _ = canonical(corpus.read(list(corpus.entries())[0]))
     assert np.flatnonzero(mask).tolist() == [1, 6]
     store = build_store(corpus, tmp_path / "store", progress=False)
-    assert store.summary["assumed_leads"] == {"II": 1, "V1": 1} and store.records["assumed_leads"].tolist()[0].tolist() == ["II", "V1"]
+    assert store.summary["assumed_leads"] == {"II": 1, "V1": 1} and store.records["assumed_leads"].tolist()[
+        0
+    ].tolist() == ["II", "V1"]
     assert "taken for: II (1), V1 (1)" in "\n".join(remarks({"mit_bih_st": store.summary}))
 
 
 def test_leads_without_a_name_are_assumed_by_no_other_corpus(tmp_path):
     write_annotated(tmp_path / "source", "300", leads=("ECG", "V5"))
     store = build_store(opened("mit_bih_arrhythmia", tmp_path / "source"), tmp_path / "store", progress=False)
-    assert store.summary["unknown_leads"] == {"ECG": 1} and store.summary["assumed_leads"] == {} and store.records["lead_mask"].tolist() == [1 << 10]
+    assert (
+        store.summary["unknown_leads"] == {"ECG": 1}
+        and store.summary["assumed_leads"] == {}
+        and store.records["lead_mask"].tolist() == [1 << 10]
+    )
 
 
 def test_units_become_millivolts(tmp_path):
@@ -223,7 +304,10 @@ def test_annotations_out_of_order_are_ordered(tmp_path, monkeypatch):
     monkeypatch.setattr("anyecg.data.corpora.annotated.wfdb.rdann", shuffled)
     assert corpus.annotations(list(corpus.entries())[0]) == [(0.5, "N"), (1.5, "V"), (2.5, "N")]
     store = build_store(corpus, tmp_path / "store", progress=False)
-    assert list(store.records.loc["mit_bih_arrhythmia/1"]["annotation_times"]) == [0.5, 1.5, 2.5] and store.summary["disordered"] == 2
+    assert (
+        list(store.records.loc["mit_bih_arrhythmia/1"]["annotation_times"]) == [0.5, 1.5, 2.5]
+        and store.summary["disordered"] == 2
+    )
     monkeypatch.undo()
     assert "disordered" not in build_store(corpus, tmp_path / "again", progress=False).summary
 
@@ -233,8 +317,14 @@ def test_missing_root_names_key_and_path(tmp_path):
         opened("ptbxl", tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("mimic", "record_list.csv is missing"), ("ptbxl", "ptbxl_database.csv is missing"), ("european_st_t", "lists no recording")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mimic", "record_list.csv is missing"),
+        ("ptbxl", "ptbxl_database.csv is missing"),
+        ("european_st_t", "lists no recording"),
+    ],
+)
 def test_empty_root(tmp_path, name, message):
     with pytest.raises(DataError, match=message):
         list(opened(name, tmp_path).entries())
@@ -245,9 +335,16 @@ def cut_short(root):
         file.truncate(4001)
 
 
-@pytest.mark.parametrize("spoil", [
-    cut_short, lambda root: (root / "1.dat").unlink(), lambda root: (root / "1.dat").write_bytes(b""),
-    lambda root: (root / "1.hea").write_text("not a header\n")], ids=["cut short", "no signal", "empty", "no header"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        cut_short,
+        lambda root: (root / "1.dat").unlink(),
+        lambda root: (root / "1.dat").write_bytes(b""),
+        lambda root: (root / "1.hea").write_text("not a header\n"),
+    ],
+    ids=["cut short", "no signal", "empty", "no header"],
+)
 def test_broken_record_is_named(tmp_path, spoil):
     corpus = opened("mit_bih_arrhythmia", write_annotated(tmp_path, "1"))
     entry = list(corpus.entries())[0]

@@ -8,7 +8,6 @@ from anyecg.data.corpora import corpora, header
 from anyecg.data.corpora.base import Entry
 from anyecg.simulate import simulate, simulators
 from anyecg.types import DataError
-
 from tests.data.native import REAL, beat_train, real_data, write_annotated
 
 KIND = corpora["mit_bih_arrhythmia"]
@@ -31,12 +30,20 @@ def test_a_true_header_passes(root):
     assert read(root).signal.shape == (2, 3600)
 
 
-@pytest.mark.parametrize(("old", "new", "words"), [
-    (" 3600", " 1200", r"100.dat: .* holds 14,400 bytes, 100.hea says 1,200 samples of 2 a frame \(4,800 bytes\)"), (" 3600", " 1", "holds 14,400 bytes"),
-    (" 3600", " 3601", "cut short"), (" 360 ", " -5 ", "sampling rate is '-5'"), (" 360 ", " 0 ", "sampling rate is '0'"),
-    (" 360 ", " 0.5 ", "sampling rate is 0.5 Hz, none of an ECG"), (" 360 ", " 3600000 ", "sampling rate is 3.6e.06 Hz"), (" 400.0(0)/mV", " 0(0)/mV", "gain of 0"),
-    (" 400.0(0)/mV", " 0.0/mV", "gain of 0"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (" 3600", " 1200", r"100.dat: .* holds 14,400 bytes, 100.hea says 1,200 samples of 2 a frame \(4,800 bytes\)"),
+        (" 3600", " 1", "holds 14,400 bytes"),
+        (" 3600", " 3601", "cut short"),
+        (" 360 ", " -5 ", "sampling rate is '-5'"),
+        (" 360 ", " 0 ", "sampling rate is '0'"),
+        (" 360 ", " 0.5 ", "sampling rate is 0.5 Hz, none of an ECG"),
+        (" 360 ", " 3600000 ", "sampling rate is 3.6e.06 Hz"),
+        (" 400.0(0)/mV", " 0(0)/mV", "gain of 0"),
+        (" 400.0(0)/mV", " 0.0/mV", "gain of 0"),
+    ],
+)
 def test_a_lie_is_told(root, old, new, words):
     with pytest.raises(DataError, match=words):
         read(root, old, new)
@@ -45,7 +52,17 @@ def test_a_lie_is_told(root, old, new, words):
 @pytest.mark.parametrize("form", ["16", "24", "32", "80", "212"])
 def test_every_format_is_measured(tmp_path, form):
     signal = np.clip(np.rint(beat_train(1.0, fs=101, leads=3) * 50), -120, 120).astype(np.int64).T
-    wfdb.wrsamp("a", 101, ["mV"] * 3, ["I", "II", "III"], d_signal=signal, fmt=[form] * 3, adc_gain=[50.0] * 3, baseline=[0] * 3, write_dir=str(tmp_path))
+    wfdb.wrsamp(
+        "a",
+        101,
+        ["mV"] * 3,
+        ["I", "II", "III"],
+        d_signal=signal,
+        fmt=[form] * 3,
+        adc_gain=[50.0] * 3,
+        baseline=[0] * 3,
+        write_dir=str(tmp_path),
+    )
     header.check(tmp_path / "a", wfdb.rdrecord(str(tmp_path / "a")))
     path = tmp_path / "a.hea"
     path.write_text(path.read_text().replace("a 3 101 101", "a 3 101 90"))

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from anyecg.tasks.build import build_store
 from anyecg.data.corpora import corpora
 from anyecg.data.corpora.csn import CONDITION_NAMES, UNLISTED
-from anyecg.findings import FINDINGS, find
 from anyecg.data.store.preprocess import canonical
-from anyecg.tasks.classification.build import classification_questions, label_universe
+from anyecg.data.store.store import Stores
+from anyecg.findings import FINDINGS, find
 from anyecg.simulate import cpsc2018 as cpsc2018_layout
 from anyecg.simulate import csn as csn_layout
 from anyecg.simulate import simulate
 from anyecg.simulate.heart import LEADS
-from anyecg.data.store.store import Stores
+from anyecg.tasks.build import build_store
+from anyecg.tasks.classification.build import classification_questions, label_universe
 from anyecg.types import DataError
 
 SOURCES = ("cpsc2018", "csn")
@@ -55,24 +55,43 @@ def test_simulated_layout_is_read_whole(simulated, name):
     lengths = set()
     for entry in entries:
         record = corpus.read(entry)
-        assert record.fs == 500 and record.leads == LEADS and record.id == f"{name}/{entry.id}" and record.patient == record.id
+        assert (
+            record.fs == 500
+            and record.leads == LEADS
+            and record.id == f"{name}/{entry.id}"
+            and record.patient == record.id
+        )
         stored = loadmat(simulated / name / f"{entry.path}.mat")["val"]  # as another reader sees it
-        expected = np.where(stored == -(2 ** 15), np.nan, stored / 1000)
+        expected = np.where(stored == -(2**15), np.nan, stored / 1000)
         np.testing.assert_allclose(record.signal, expected, atol=1e-6)
         assert canonical(record)[1].sum() >= 11 and entry.labels and entry.statements
         assert all(path.is_file() for path in corpus.files(entry))
         lengths.add(record.signal.shape[1] / 500)
     assert lengths == {10.0} if name == "csn" else min(lengths) >= 6 and max(lengths) <= 60 and len(lengths) > 20
     assert {entry.split for entry in entries} == {"train", "val", "test"}
-    assert [entry.patient for entry in entries] == [entry.id for entry in entries] == sorted({entry.id for entry in entries})
-    listed = [f"{folder}{record}" for folder in (simulated / name / "RECORDS").read_text().split()
-              for record in (simulated / name / folder / "RECORDS").read_text().split()]
+    assert (
+        [entry.patient for entry in entries]
+        == [entry.id for entry in entries]
+        == sorted({entry.id for entry in entries})
+    )
+    listed = [
+        f"{folder}{record}"
+        for folder in (simulated / name / "RECORDS").read_text().split()
+        for record in (simulated / name / folder / "RECORDS").read_text().split()
+    ]
     assert listed == [entry.path for entry in entries]
 
 
-@pytest.mark.parametrize(("name", "inner"), [
-    ("cpsc2018", "training"), ("cpsc2018", "training/cpsc_2018"), ("cpsc2018", "training/cpsc_2018/g1"),
-    ("csn", "WFDBRecords"), ("csn", "WFDBRecords/01")])
+@pytest.mark.parametrize(
+    ("name", "inner"),
+    [
+        ("cpsc2018", "training"),
+        ("cpsc2018", "training/cpsc_2018"),
+        ("cpsc2018", "training/cpsc_2018/g1"),
+        ("csn", "WFDBRecords"),
+        ("csn", "WFDBRecords/01"),
+    ],
+)
 def test_any_level_is_a_root(simulated, name, inner):
     whole, part = (list(opened(name, root).entries()) for root in (simulated / name, simulated / name / inner))
     assert [(e.id, e.split, e.statements) for e in whole] == [(e.id, e.split, e.statements) for e in part]
@@ -95,17 +114,32 @@ def test_signal_of_another_writer(tmp_path):
     np.testing.assert_allclose(corpus.read(next(corpus.entries())).signal, signal / 1000, atol=1e-6)
 
 
-@pytest.mark.parametrize(("dx", "labels"), [
-    ("#Dx: 59118001,426783006", ("59118001", "426783006")), ("#dx:59118001, 164889003", ("59118001", "164889003")),
-    ("# Dx: 59118001", ("59118001",)), ("# DX : 59118001,59118001", ("59118001",)), ("#Dx: 59118001,Unknown", ("59118001",)),
-    ("#Dx: Unknown", ()), ("#Dx: nan", ()), ("#Dx:", ()), ("", ()),
-    ("#Dx: 59118001,AFIB,999999999", ("59118001",)), ("#Age: caf\xe9\n#Dx: 59118001", ("59118001",))])
+@pytest.mark.parametrize(
+    ("dx", "labels"),
+    [
+        ("#Dx: 59118001,426783006", ("59118001", "426783006")),
+        ("#dx:59118001, 164889003", ("59118001", "164889003")),
+        ("# Dx: 59118001", ("59118001",)),
+        ("# DX : 59118001,59118001", ("59118001",)),
+        ("#Dx: 59118001,Unknown", ("59118001",)),
+        ("#Dx: Unknown", ()),
+        ("#Dx: nan", ()),
+        ("#Dx:", ()),
+        ("", ()),
+        ("#Dx: 59118001,AFIB,999999999", ("59118001",)),
+        ("#Age: caf\xe9\n#Dx: 59118001", ("59118001",)),
+    ],
+)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_diagnoses(tmp_path, dx, labels, end):
     write(tmp_path, "A0001", dx, end=end)
     corpus = opened("cpsc2018", tmp_path)
     entry = next(corpus.entries())
-    names = {"59118001": "Right bundle branch block", "426783006": "Normal sinus rhythm", "164889003": "Atrial fibrillation"}
+    names = {
+        "59118001": "Right bundle branch block",
+        "426783006": "Normal sinus rhythm",
+        "164889003": "Atrial fibrillation",
+    }
     assert entry.labels == labels and entry.statements == tuple(names[code] for code in labels)
     assert corpus.read(entry).signal.shape == (12, 5000)
 
@@ -114,7 +148,9 @@ def test_a_code_without_a_name_is_told(tmp_path, caplog):
     for number in range(3):
         write(tmp_path, f"JS0000{number}", "#Dx: 426177001,4711,445118002")
     entries = list(opened("csn", tmp_path).entries())
-    assert {(entry.labels, entry.statements) for entry in entries} == {(("426177001",), ("Sinus Bradycardia", "Left anterior fascicular block"))}
+    assert {(entry.labels, entry.statements) for entry in entries} == {
+        (("426177001",), ("Sinus Bradycardia", "Left anterior fascicular block"))
+    }
     assert "3 times" in caplog.text and "4711" in caplog.text and "445118002" not in caplog.text
 
 
@@ -138,8 +174,13 @@ def test_what_is_simulated_is_what_is_coded(tmp_path, monkeypatch):
 
 def test_label_sets(tmp_path):
     cpsc = opened("cpsc2018", tmp_path)
-    assert len(cpsc.info()["labels"]["cpsc2018"]) == 9 and cpsc.info()["labels"]["cpsc2018"]["429622005"] == "ST-segment depression"
-    assert cpsc.published()["429622005"] == "ST depression" == cpsc.info()["statements"]["429622005"]  # what its reports say
+    assert (
+        len(cpsc.info()["labels"]["cpsc2018"]) == 9
+        and cpsc.info()["labels"]["cpsc2018"]["429622005"] == "ST-segment depression"
+    )
+    assert (
+        cpsc.published()["429622005"] == "ST depression" == cpsc.info()["statements"]["429622005"]
+    )  # what its reports say
     csn = opened("csn", tmp_path)
     assert len(csn.published()) == 55 and len(csn.info()["labels"]["csn"]) == 51
     merl = opened("csn", tmp_path, label_set="merl").info()["labels"]["csn"]
@@ -203,16 +244,35 @@ def merge_lines(root):
     (root / "JS00002.hea").write_text("\n".join([lines[0] + "00/mV 16 0 15 31255 0 I", *lines[2:]]) + "\n")
 
 
-@pytest.mark.parametrize(("spoil", "message"), [
-    (truncate, "cut short"), (lambda root: (root / "JS00002.mat").unlink(), "signal missing"),
-    (lambda root: (root / "JS00002.hea").unlink(), "signal missing"), (lambda root: (root / "JS00002.mat").write_bytes(b""), "cut short"),
-    (merge_lines, "broken"), (lambda root: (root / "JS00002.hea").write_bytes(b"\x00\xff" * 50), "broken"),
-    (lambda root: (root / "JS00002.hea").write_text(""), "broken"), (lambda root: write(root, "JS00002", said=6000), "cut short"),
-    (lambda root: write(root, "JS00002", said=4000), "of 5000 samples, its header says 12 of 4000"),
-    (lambda root: write(root, "JS00002", leads=11), "12 leads of 5000 samples, its header says 11"),
-    (lambda root: write(root, "JS00002", form="5"), "no MATLAB v4 file")],
-    ids=["truncated", "no signal", "no header", "empty", "merged lines", "no text", "empty header", "said too long", "said too short",
-         "a lead short", "v5"])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (truncate, "cut short"),
+        (lambda root: (root / "JS00002.mat").unlink(), "signal missing"),
+        (lambda root: (root / "JS00002.hea").unlink(), "signal missing"),
+        (lambda root: (root / "JS00002.mat").write_bytes(b""), "cut short"),
+        (merge_lines, "broken"),
+        (lambda root: (root / "JS00002.hea").write_bytes(b"\x00\xff" * 50), "broken"),
+        (lambda root: (root / "JS00002.hea").write_text(""), "broken"),
+        (lambda root: write(root, "JS00002", said=6000), "cut short"),
+        (lambda root: write(root, "JS00002", said=4000), "of 5000 samples, its header says 12 of 4000"),
+        (lambda root: write(root, "JS00002", leads=11), "12 leads of 5000 samples, its header says 11"),
+        (lambda root: write(root, "JS00002", form="5"), "no MATLAB v4 file"),
+    ],
+    ids=[
+        "truncated",
+        "no signal",
+        "no header",
+        "empty",
+        "merged lines",
+        "no text",
+        "empty header",
+        "said too long",
+        "said too short",
+        "a lead short",
+        "v5",
+    ],
+)
 def test_broken_records_are_skipped_and_counted(tmp_path, spoil, message):
     root = tmp_path / "root"
     for number in (1, 2, 3):
@@ -223,7 +283,9 @@ def test_broken_records_are_skipped_and_counted(tmp_path, spoil, message):
     with pytest.raises(DataError, match=f"(?s){root}/JS00002.*{message}"):
         corpus.read(broken)
     store = build_store(corpus, tmp_path / "store", progress=False)
-    assert (store.summary["records"], store.summary["skipped"]) == (2, 1) and "JS00002" in (tmp_path / "store" / "skipped.csv").read_text()
+    assert (store.summary["records"], store.summary["skipped"]) == (2, 1) and "JS00002" in (
+        tmp_path / "store" / "skipped.csv"
+    ).read_text()
 
 
 def test_entries_are_the_same_wherever_they_lie(simulated, tmp_path):

@@ -27,7 +27,12 @@ def test_labels_are_the_answer_and_its_end(model):
 
 
 def test_every_answer_of_a_conversation_is_learned(model):
-    turns = (Turn("user", "<ecg> What is this?"), Turn("assistant", "Sinus rhythm"), Turn("user", "Normal?"), Turn("assistant", "Yes"))
+    turns = (
+        Turn("user", "<ecg> What is this?"),
+        Turn("assistant", "Sinus rhythm"),
+        Turn("user", "Normal?"),
+        Turn("assistant", "Yes"),
+    )
     item = make_item()
     sample = ECGSample(id="multi", task="report", records=(Window("r"),), conversation=turns)
     batch = collator(model)([type(item)(sample, item.clips, item.lead_masks)])
@@ -61,7 +66,9 @@ def test_a_sample_too_long_for_the_context_raises_and_is_named(model):
 
 def test_a_sample_without_an_answer_raises(model):
     item = make_item("silent")
-    sample = ECGSample(id="silent", task="report", records=item.sample.records, conversation=item.sample.conversation[:1])
+    sample = ECGSample(
+        id="silent", task="report", records=item.sample.records, conversation=item.sample.conversation[:1]
+    )
     with pytest.raises(DataError, match="question silent: has no answer"):
         collator(model)([type(item)(sample, item.clips, item.lead_masks)])
 

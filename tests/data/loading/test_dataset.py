@@ -5,10 +5,10 @@ import pytest
 
 from anyecg import config
 from anyecg.config.schema import InputConfig, StageConfig
-from anyecg.data.loading.collate import Collator
-from anyecg.data.loading.loader import StageData
-from anyecg.data.loading.dataset import QuestionDataset, limited
 from anyecg.data.clips import clips
+from anyecg.data.loading.collate import Collator
+from anyecg.data.loading.dataset import QuestionDataset, limited
+from anyecg.data.loading.loader import StageData
 from anyecg.types import MARKER, ConfigError, InputSpec
 from tests.conftest import make_item, make_model
 
@@ -22,7 +22,9 @@ def test_clips_are_the_stored_windows(small_data):
     for index in range(5):
         item = items[index]
         signal, mask = small_data.stores.read(item.sample.records[0])
-        assert np.array_equal(item.clips[0], clips(InputSpec()).make(signal, mask)) and np.array_equal(item.lead_masks[0], mask)
+        assert np.array_equal(item.clips[0], clips(InputSpec()).make(signal, mask)) and np.array_equal(
+            item.lead_masks[0], mask
+        )
         assert items.clip_counts(item.sample) == [len(clips) for clips in item.clips]
 
 
@@ -51,7 +53,9 @@ def test_one_lead_is_withheld_and_the_others_are_as_recorded(small_data, view, p
     leads = np.flatnonzero(seen.lead_masks[0])
     kept = np.delete(leads, place)
     assert len(leads) > 1 and np.flatnonzero(masked.lead_masks[0]).tolist() == kept.tolist()
-    assert not masked.clips[0][:, leads[place]].any() and np.array_equal(masked.clips[0][:, kept], seen.clips[0][:, kept])
+    assert not masked.clips[0][:, leads[place]].any() and np.array_equal(
+        masked.clips[0][:, kept], seen.clips[0][:, kept]
+    )
     assert seen.sample == masked.sample and seen.lead_masks[0][leads[place]]
 
 
@@ -59,7 +63,9 @@ def test_a_drawn_lead_depends_on_the_seed_and_the_question_alone(small_data):
     rows = small_data.questions.select(pool="localization_short")[:40]
 
     def absent(rows, seed):
-        items = QuestionDataset(small_data.questions, rows, small_data.stores, InputConfig(), "random_lead_masked", seed)
+        items = QuestionDataset(
+            small_data.questions, rows, small_data.stores, InputConfig(), "random_lead_masked", seed
+        )
         return {items[i].sample.id: tuple(items[i].lead_masks[0]) for i in range(len(items))}
 
     once = absent(rows, 0)
@@ -69,7 +75,9 @@ def test_a_drawn_lead_depends_on_the_seed_and_the_question_alone(small_data):
 
 def test_an_ecg_of_one_lead_keeps_it(small_data, monkeypatch):
     one = np.arange(12) == 1
-    monkeypatch.setattr(small_data.stores, "read", lambda window: (np.ones((12, 1000), np.float32) * np.arange(1000), one.copy()))
+    monkeypatch.setattr(
+        small_data.stores, "read", lambda window: (np.ones((12, 1000), np.float32) * np.arange(1000), one.copy())
+    )
     for view in ("first_lead_masked", "second_lead_masked", "random_lead_masked"):
         item = dataset(small_data, "localization_short", view)[0]
         assert np.array_equal(item.lead_masks[0], one) and item.clips[0].any()
@@ -90,19 +98,36 @@ def test_limits_cut_seconds_and_ecgs(small_data):
 def test_limits_leave_the_words(small_data):
     sample = make_item(clips=(1, 1, 1)).sample
     cut = limited(sample, 2)
-    assert [turn.text.replace(MARKER, "").split() for turn in cut.conversation] == [turn.text.replace(MARKER, "").split() for turn in sample.conversation]
+    assert [turn.text.replace(MARKER, "").split() for turn in cut.conversation] == [
+        turn.text.replace(MARKER, "").split() for turn in sample.conversation
+    ]
     assert cut.records == sample.records[:2]
 
 
 def stage_data(data, cfg, context=2048, **settings):
     model = make_model()
     collate = Collator(model.llm.chat, model.places, model.llm.context)
-    return StageData(data, cfg, InputConfig(), replay=settings.pop("replay", 1.0), seed=0, collate=collate,
-                     measure=collate.measure, context=context, **settings)
+    return StageData(
+        data,
+        cfg,
+        InputConfig(),
+        replay=settings.pop("replay", 1.0),
+        seed=0,
+        collate=collate,
+        measure=collate.measure,
+        context=context,
+        **settings,
+    )
 
 
 def test_the_mixture_and_whole_steps(small_data):
-    cfg = StageConfig(tasks={"localization_short": 2, "localization_long": 1}, replay={"report": 3}, samples=100, batch_size=48, micro_batch=16)
+    cfg = StageConfig(
+        tasks={"localization_short": 2, "localization_long": 1},
+        replay={"report": 3},
+        samples=100,
+        batch_size=48,
+        micro_batch=16,
+    )
     loader = stage_data(small_data, cfg)
     assert loader.steps == 3 and loader.accumulate == 3 and len(loader.plan) == 9
     assert loader.counts == {"report": 72, "localization_short": 48, "localization_long": 24}
@@ -116,7 +141,11 @@ def test_only_training_patients_are_visited(small_data):
 
 
 def test_what_is_too_long_is_left_out_and_counted(small_data):
-    loader = stage_data(small_data, StageConfig(tasks={"localization_short": 1, "localization_long": 1}, samples=32, batch_size=16), context=300)
+    loader = stage_data(
+        small_data,
+        StageConfig(tasks={"localization_short": 1, "localization_long": 1}, samples=32, batch_size=16),
+        context=300,
+    )
     assert sum(loader.skipped.values()) > 0
     assert all((batch.attention_mask.sum(1) <= 300).all() for batch in loader.train_dataloader())
 
@@ -125,7 +154,9 @@ def test_only_what_is_visited_is_read(small_data, monkeypatch):
     read = []
     sample = QuestionDataset.sample
     monkeypatch.setattr(QuestionDataset, "sample", lambda self, index: read.append(int(index)) or sample(self, index))
-    loader = stage_data(small_data, StageConfig(tasks={"report": 1, "localization_short": 1}, samples=16, batch_size=16))
+    loader = stage_data(
+        small_data, StageConfig(tasks={"report": 1, "localization_short": 1}, samples=16, batch_size=16)
+    )
     assert sorted(read) == sorted(loader.plan.rows) and len(read) == 16 and not loader.skipped
 
 
@@ -147,19 +178,31 @@ def test_every_pool_of_the_recipe_has_questions(small_data):
 
 def steps_of(loader):
     """The rows of each step, in order of number."""
-    return [sorted(np.concatenate([loader.plan[n] for n in range(s * loader.passes, (s + 1) * loader.passes)]).tolist()) for s in range(loader.steps)]
+    return [
+        sorted(np.concatenate([loader.plan[n] for n in range(s * loader.passes, (s + 1) * loader.passes)]).tolist())
+        for s in range(loader.steps)
+    ]
 
 
 def test_a_step_is_the_same_random_mixture_however_it_is_cut(small_data):
-    cfg = {"tasks": {"localization_short": 2, "localization_long": 1}, "replay": {"report": 3}, "samples": 640, "batch_size": 16}
+    cfg = {
+        "tasks": {"localization_short": 2, "localization_long": 1},
+        "replay": {"report": 3},
+        "samples": 640,
+        "batch_size": 16,
+    }
     made = [stage_data(small_data, StageConfig(**cfg, **cut)) for cut in ({}, {"micro_batch": 4}, {"tokens": 2048})]
     steps = steps_of(made[0])
     assert steps == steps_of(made[1]) == steps_of(made[2]) and made[1].passes == 4
     pool = small_data.questions.column("pool")
     long = np.array([(pool[rows] == "localization_long").sum() for rows in steps])
-    assert long.sum() == pytest.approx(640 / 6, abs=1) and (long == 0).mean() < 0.2 and long.max() < 9  # by chance 5 % of steps have none; in batches of like length most have none and some nothing else
+    assert (
+        long.sum() == pytest.approx(640 / 6, abs=1) and (long == 0).mean() < 0.2 and long.max() < 9
+    )  # by chance 5 % of steps have none; in batches of like length most have none and some nothing else
 
 
 def test_an_encoder_of_another_rate_is_refused_by_key_and_command(small_data):
-    with pytest.raises(ConfigError, match=r"encoder: takes 500 Hz, its data has 100 Hz; .*data build .*encoder\.fs=500"):
+    with pytest.raises(
+        ConfigError, match=r"encoder: takes 500 Hz, its data has 100 Hz; .*data build .*encoder\.fs=500"
+    ):
         QuestionDataset(small_data.questions, [0], small_data.stores, InputConfig(), spec=InputSpec(fs=500))

@@ -88,4 +88,7 @@ def test_a_full_disk_is_told_and_leaves_what_was_counted(tmp_path):
         Lengths(Count(), 100, path)(np.arange(60))
     count = Count()
     Lengths(count, 100, path)(np.arange(60))
-    assert count.asked == list(range(50, 60)) and [file.name for file in tmp_path.iterdir() if file.suffix == ".part"] == []
+    assert (
+        count.asked == list(range(50, 60))
+        and [file.name for file in tmp_path.iterdir() if file.suffix == ".part"] == []
+    )

@@ -59,7 +59,9 @@ def test_what_fits_changes_nothing_where_all_does():
 
 def test_a_pool_in_which_nothing_fits_is_named():
     with pytest.raises(ConfigError, match="not one of the 50 questions of the pool localization is short"):
-        visits(POOLS, {"report": 1, "localization": 1}, 60, np.random.default_rng(0), lambda rows: rows < 100, "is short")
+        visits(
+            POOLS, {"report": 1, "localization": 1}, 60, np.random.default_rng(0), lambda rows: rows < 100, "is short"
+        )
 
 
 def test_ranks_share_the_batches():
@@ -70,7 +72,9 @@ def test_ranks_share_the_batches():
 
 def mixed_lengths(steps=50, size=64, seed=0):
     rng = np.random.default_rng(seed)
-    return np.where(rng.random((steps, size)) < 1 / 6, rng.integers(170, 460, (steps, size)), rng.integers(95, 130, (steps, size)))
+    return np.where(
+        rng.random((steps, size)) < 1 / 6, rng.integers(170, 460, (steps, size)), rng.integers(95, 130, (steps, size))
+    )
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 8])
@@ -129,8 +133,13 @@ def test_a_step_is_cut_only_where_that_saves_work():
     assert passes_that_pay(np.full((10, 64), 120)) == 1 and passes_that_pay(np.full((10, 64), 120), ranks=4) == 4
     lengths = mixed_lengths()
     passes = passes_that_pay(lengths)
-    assert 1 < passes <= 8 and padded(lengths, divide(lengths, passes)).sum() < 0.6 * padded(lengths, divide(lengths, 1)).sum()
-    assert passes_that_pay(np.array([[20, 30]])) == 1  # two short samples: a second pass costs more than ten tokens of padding
+    assert (
+        1 < passes <= 8
+        and padded(lengths, divide(lengths, passes)).sum() < 0.6 * padded(lengths, divide(lengths, 1)).sum()
+    )
+    assert (
+        passes_that_pay(np.array([[20, 30]])) == 1
+    )  # two short samples: a second pass costs more than ten tokens of padding
 
 
 def test_a_plan_gives_its_batches_by_number():

@@ -19,8 +19,17 @@ TIME = np.arange(SIGNAL.shape[1]) / FS
 
 def write_wfdb(folder, signal=SIGNAL, leads=LEADS, units="mV", name="own"):
     count = len(leads)
-    wfdb.wrsamp(name, FS, [units] * count, list(leads), p_signal=signal.T, fmt=["16"] * count,
-                adc_gain=[1000.0] * count, baseline=[0] * count, write_dir=str(folder))
+    wfdb.wrsamp(
+        name,
+        FS,
+        [units] * count,
+        list(leads),
+        p_signal=signal.T,
+        fmt=["16"] * count,
+        adc_gain=[1000.0] * count,
+        baseline=[0] * count,
+        write_dir=str(folder),
+    )
     return folder / f"{name}.hea"
 
 
@@ -28,8 +37,13 @@ def write_edf(path, signals=None, **options):
     bdf = path.suffix == ".bdf"
     kind, file = (edfio.BdfSignal, edfio.Bdf) if bdf else (edfio.EdfSignal, edfio.Edf)
     signals = signals or [(f"ECG {lead}", row * 1000, FS, "uV") for lead, row in zip(LEADS, SIGNAL)]
-    file([kind(np.asarray(row, float), fs, label=label, physical_dimension=unit, physical_range=(-8000, 8000))
-          for label, row, fs, unit in signals], **options).write(path)
+    file(
+        [
+            kind(np.asarray(row, float), fs, label=label, physical_dimension=unit, physical_range=(-8000, 8000))
+            for label, row, fs, unit in signals
+        ],
+        **options,
+    ).write(path)
     return path
 
 
@@ -50,10 +64,18 @@ def group(signal, label, leads=LEADS, fs=FS, meaning="Lead {}", unit="uV", basel
     made.ChannelDefinitionSequence = []
     for lead in leads:
         channel = Dataset()
-        channel.ChannelSourceSequence = [coded(CodeValue="2:0", CodingSchemeDesignator="MDC", CodeMeaning=meaning.format(lead))]
-        channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline = step, 1, baseline
+        channel.ChannelSourceSequence = [
+            coded(CodeValue="2:0", CodingSchemeDesignator="MDC", CodeMeaning=meaning.format(lead))
+        ]
+        channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor, channel.ChannelBaseline = (
+            step,
+            1,
+            baseline,
+        )
         if unit:
-            channel.ChannelSensitivityUnitsSequence = [coded(CodeValue=unit, CodingSchemeDesignator="UCUM", CodeMeaning="volts")]
+            channel.ChannelSensitivityUnitsSequence = [
+                coded(CodeValue=unit, CodingSchemeDesignator="UCUM", CodeMeaning="volts")
+            ]
         made.ChannelDefinitionSequence.append(channel)
     raw = np.rint((signal * (1000 if unit == "uV" else 1) - baseline) / step)
     if padding is not None:
@@ -71,7 +93,10 @@ def write_dicom(path, *groups):
         data.WaveformSequence = list(groups)
     data.file_meta = FileMetaDataset()
     data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = data.SOPClassUID, data.SOPInstanceUID
+    data.file_meta.MediaStorageSOPClassUID, data.file_meta.MediaStorageSOPInstanceUID = (
+        data.SOPClassUID,
+        data.SOPInstanceUID,
+    )
     pydicom.dcmwrite(path, data, enforce_file_format=True)
     return path
 

@@ -13,7 +13,6 @@ from anyecg.data.corpora import corpora
 from anyecg.data.own import read_ecg
 from anyecg.data.own.channels import lead_name
 from anyecg.types import DataError
-
 from tests.data.native import REAL, real_data
 from tests.data.own.own_files import FS, LEADS, SIGNAL, TIME, equals, group, table, write_dicom, write_edf, write_wfdb
 
@@ -37,14 +36,28 @@ def test_wfdb_invalid_samples_and_other_units(tmp_path):
     spoilt = SIGNAL.copy()
     spoilt[3, 40:55] = np.nan
     assert equals(read_ecg(write_wfdb(tmp_path, spoilt)), 0.001, signal=spoilt)
-    assert equals(read_ecg(write_wfdb(tmp_path, np.rint(SIGNAL[:2] * 1000) / 1000, LEADS[:2], units="uV")), 1e-6, LEADS[:2],
-                  np.rint(SIGNAL[:2] * 1000) / 1e6)
+    assert equals(
+        read_ecg(write_wfdb(tmp_path, np.rint(SIGNAL[:2] * 1000) / 1000, LEADS[:2], units="uV")),
+        1e-6,
+        LEADS[:2],
+        np.rint(SIGNAL[:2] * 1000) / 1e6,
+    )
 
 
 def test_wfdb_signals_of_several_samples_a_frame(tmp_path):
     fast = [SIGNAL[1], SIGNAL[6], SIGNAL[7, ::4]]
-    wfdb.wrsamp("own", FS / 4, ["mV"] * 3, ["II", "V1", "V2"], e_p_signal=fast, samps_per_frame=[4, 4, 1], fmt=["16"] * 3,
-                adc_gain=[1000.0] * 3, baseline=[0] * 3, write_dir=str(tmp_path))
+    wfdb.wrsamp(
+        "own",
+        FS / 4,
+        ["mV"] * 3,
+        ["II", "V1", "V2"],
+        e_p_signal=fast,
+        samps_per_frame=[4, 4, 1],
+        fmt=["16"] * 3,
+        adc_gain=[1000.0] * 3,
+        baseline=[0] * 3,
+        write_dir=str(tmp_path),
+    )
     assert equals(read_ecg(tmp_path / "own"), 0.001, ("II", "V1"), SIGNAL[[1, 6]])  # not averaged down to 125 Hz
 
 
@@ -52,9 +65,13 @@ def test_wfdb_of_several_segments(tmp_path):
     for name, part in (("first", SIGNAL[:, :1000]), ("second", SIGNAL[:, 1000:])):
         write_wfdb(tmp_path, part, name=name)
     (tmp_path / "own.hea").write_text(f"own/4 12 {FS:g} 3500\nlayout 0\nfirst 1000\n~ 500\nsecond 2000\n")
-    (tmp_path / "layout.hea").write_text(f"layout 12 {FS:g} 0\n" + "".join(f"~ 0 1000/mV 16 0 0 0 0 {lead}\n" for lead in LEADS))
+    (tmp_path / "layout.hea").write_text(
+        f"layout 12 {FS:g} 0\n" + "".join(f"~ 0 1000/mV 16 0 0 0 0 {lead}\n" for lead in LEADS)
+    )
     gap = np.full((12, 500), np.nan)
-    assert equals(read_ecg(tmp_path / "own"), 0.001, signal=np.concatenate([SIGNAL[:, :1000], gap, SIGNAL[:, 1000:]], axis=1))
+    assert equals(
+        read_ecg(tmp_path / "own"), 0.001, signal=np.concatenate([SIGNAL[:, :1000], gap, SIGNAL[:, 1000:]], axis=1)
+    )
 
 
 @real_data
@@ -63,7 +80,10 @@ def test_real_records_equal_what_the_corpus_reads(corpus, folder):
     kind = corpora[corpus]
     source = kind(kind.Config(root=str(REAL / folder), limit=1), REAL / folder)
     entry = next(iter(source.entries()))
-    theirs, own = source.read(entry), read_ecg(REAL / folder / entry.path, id=f"{corpus}/{entry.id}", patient=f"{corpus}/{entry.patient}")
+    theirs, own = (
+        source.read(entry),
+        read_ecg(REAL / folder / entry.path, id=f"{corpus}/{entry.id}", patient=f"{corpus}/{entry.patient}"),
+    )
     assert np.array_equal(own.signal, theirs.signal, equal_nan=True)
     assert (own.fs, own.leads, own.id, own.patient) == (theirs.fs, theirs.leads, theirs.id, theirs.patient)
 
@@ -78,8 +98,12 @@ def test_edf(tmp_path, suffix, step):
 
 def test_edf_takes_the_leads_of_most_channels_rate(tmp_path, caplog):
     slow = np.zeros(600)
-    signals = [("EKG II", SIGNAL[1], FS, "mV"), ("EEG Fpz-Cz", slow, 100.0, "uV"), ("V3", slow, 100.0, "mV"),
-               ("EKG V1", SIGNAL[6], FS, "mV")]
+    signals = [
+        ("EKG II", SIGNAL[1], FS, "mV"),
+        ("EEG Fpz-Cz", slow, 100.0, "uV"),
+        ("V3", slow, 100.0, "mV"),
+        ("EKG V1", SIGNAL[6], FS, "mV"),
+    ]
     path = write_edf(tmp_path / "sleep.edf", signals, annotations=[edfio.EdfAnnotation(1.0, None, "Apnea")])
     with caplog.at_level(logging.WARNING):
         record = read_ecg(path)
@@ -105,10 +129,22 @@ def test_dicom_takes_the_rhythm_and_no_identity(tmp_path):
     assert equals(read_ecg(tmp_path / "IM000001"), 0.0025)  # known by its content
 
 
-@pytest.mark.parametrize("options", [{"unit": "mV"}, {"baseline": 50.0}, {"meaning": "{}"}, {"meaning": "{}, augmented voltage"},
-                                     {"meaning": "Lead {} (Einthoven)"}, {"meaning": "MDC_ECG_LEAD_{}"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"unit": "mV"},
+        {"baseline": 50.0},
+        {"meaning": "{}"},
+        {"meaning": "{}, augmented voltage"},
+        {"meaning": "Lead {} (Einthoven)"},
+        {"meaning": "MDC_ECG_LEAD_{}"},
+    ],
+)
 def test_dicom_scale_and_names(tmp_path, options):
-    assert equals(read_ecg(write_dicom(tmp_path / "own.dcm", group(SIGNAL[:, :1000], "short"), group(SIGNAL, "long", **options))), 0.0025)
+    assert equals(
+        read_ecg(write_dicom(tmp_path / "own.dcm", group(SIGNAL[:, :1000], "short"), group(SIGNAL, "long", **options))),
+        0.0025,
+    )
 
 
 def test_dicom_code_where_the_meaning_is_in_another_language(tmp_path):
@@ -121,7 +157,9 @@ def test_dicom_code_where_the_meaning_is_in_another_language(tmp_path):
 def test_dicom_padding_is_no_sample(tmp_path):
     spoilt = SIGNAL.copy()
     spoilt[:, -30:] = np.nan
-    assert equals(read_ecg(write_dicom(tmp_path / "own.dcm", group(spoilt, "RHYTHM", padding=-32768))), 0.0025, signal=spoilt)
+    assert equals(
+        read_ecg(write_dicom(tmp_path / "own.dcm", group(spoilt, "RHYTHM", padding=-32768))), 0.0025, signal=spoilt
+    )
 
 
 def test_dicom_of_a_device():
@@ -131,19 +169,48 @@ def test_dicom_of_a_device():
     np.testing.assert_allclose(record.signal[1] - record.signal[0], record.signal[2], atol=0.005)  # Einthoven
 
 
-@pytest.mark.parametrize(("suffix", "write"), [
-    (".csv", lambda path: table().assign(time=TIME).to_csv(path, index=False)),
-    (".csv", lambda path: table().assign(note="a, b").set_index(pd.Index(TIME * 1000, name="ms")).to_csv(path)),
-    (".csv", lambda path: table().set_index(pd.Index(np.char.mod("%.3f", TIME + 7), name="Time [s]")).to_csv(path)),
-    (".csv", lambda path: (table() * 1000).rename(columns="{} (uV)".format).assign(t=TIME).to_csv(path, index=False)),
-    (".csv", lambda path: (table() * 1000).rename(columns="{}[\u00b5V]".format).assign(t=TIME).to_csv(path, encoding="latin-1")),
-    (".csv", lambda path: (table() / 1000).rename(columns="{}_V".format).assign(t=TIME).to_csv(path, index=False, sep=";", decimal=",")),
-    (".tsv", lambda path: table().assign(time=TIME).to_csv(path, index=False, sep="\t", lineterminator="\r\n")),
-    (".txt", lambda path: np.savetxt(path, np.c_[TIME, SIGNAL.T * 1000], header="time (s) " + " ".join(f"{lead} (uV)" for lead in LEADS))),
-    (".csv", lambda path: path.write_text("# units: uV\n" + (table() * 1000).assign(t=TIME).to_csv(index=False))),
-    (".csv", lambda path: path.write_text(  # WFDB's rdsamp
-        f"'Elapsed time',{','.join(map(repr, LEADS))}\n'seconds',{','.join(['mV'] * 12)}\n"
-        + table().set_index(TIME).to_csv(header=False)))])
+@pytest.mark.parametrize(
+    ("suffix", "write"),
+    [
+        (".csv", lambda path: table().assign(time=TIME).to_csv(path, index=False)),
+        (".csv", lambda path: table().assign(note="a, b").set_index(pd.Index(TIME * 1000, name="ms")).to_csv(path)),
+        (".csv", lambda path: table().set_index(pd.Index(np.char.mod("%.3f", TIME + 7), name="Time [s]")).to_csv(path)),
+        (
+            ".csv",
+            lambda path: (table() * 1000).rename(columns="{} (uV)".format).assign(t=TIME).to_csv(path, index=False),
+        ),
+        (
+            ".csv",
+            lambda path: (
+                (table() * 1000).rename(columns="{}[\u00b5V]".format).assign(t=TIME).to_csv(path, encoding="latin-1")
+            ),
+        ),
+        (
+            ".csv",
+            lambda path: (
+                (table() / 1000)
+                .rename(columns="{}_V".format)
+                .assign(t=TIME)
+                .to_csv(path, index=False, sep=";", decimal=",")
+            ),
+        ),
+        (".tsv", lambda path: table().assign(time=TIME).to_csv(path, index=False, sep="\t", lineterminator="\r\n")),
+        (
+            ".txt",
+            lambda path: np.savetxt(
+                path, np.c_[TIME, SIGNAL.T * 1000], header="time (s) " + " ".join(f"{lead} (uV)" for lead in LEADS)
+            ),
+        ),
+        (".csv", lambda path: path.write_text("# units: uV\n" + (table() * 1000).assign(t=TIME).to_csv(index=False))),
+        (
+            ".csv",
+            lambda path: path.write_text(  # WFDB's rdsamp
+                f"'Elapsed time',{','.join(map(repr, LEADS))}\n'seconds',{','.join(['mV'] * 12)}\n"
+                + table().set_index(TIME).to_csv(header=False)
+            ),
+        ),
+    ],
+)
 def test_tables_that_say_everything(tmp_path, suffix, write):
     path = tmp_path / f"own{suffix}"
     write(path)
@@ -196,8 +263,22 @@ def test_numpy_archive(tmp_path):
     assert equals(read_ecg(path, fs=FS, leads=LEADS), 1e-6)
 
 
-@pytest.mark.parametrize(("name", "lead"), [
-    ("ECG II", "II"), ("EKG-V1", "V1"), ("ECG_lead_II", "II"), ("MLII", "MLII"), ("'V5'", "V5"), ("EKG", "ECG"), ("ekg 2", "ECG2"),
-    ("aVR, augmented voltage, right", "aVR"), ("ECG -aVR", None), ("Derived Lead I", None), ("Resp", None), ("", None)])
+@pytest.mark.parametrize(
+    ("name", "lead"),
+    [
+        ("ECG II", "II"),
+        ("EKG-V1", "V1"),
+        ("ECG_lead_II", "II"),
+        ("MLII", "MLII"),
+        ("'V5'", "V5"),
+        ("EKG", "ECG"),
+        ("ekg 2", "ECG2"),
+        ("aVR, augmented voltage, right", "aVR"),
+        ("ECG -aVR", None),
+        ("Derived Lead I", None),
+        ("Resp", None),
+        ("", None),
+    ],
+)
 def test_lead_names(name, lead):
     assert lead_name(name) == lead

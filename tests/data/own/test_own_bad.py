@@ -8,17 +8,20 @@ import pytest
 
 from anyecg.data.own import read_ecg
 from anyecg.types import AnyECGError, DataError
-
 from tests.data.own.own_files import FS, LEADS, SIGNAL, TIME, equals, group, table, write_dicom, write_edf, written
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    ({"fs": 360}, "sampled at 500 Hz, fs= says 360 Hz"),
-    ({"units": "V"}, "I is in uV, units= says V"),
-    ({"units": "bpm"}, "units='bpm' is no voltage"),
-    ({"leads": [*LEADS[:11], "V1"]}, "calls a channel 'ECG V6', leads= calls it 'V1'"),
-    ({"leads": {"ECG V6": "V1"}}, "calls a channel 'ECG V6', leads= calls it 'V1'"),
-    ({"leads": LEADS[:11]}, r"11 names \(I, .*\) to 12 channels \(ECG I, ")])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"fs": 360}, "sampled at 500 Hz, fs= says 360 Hz"),
+        ({"units": "V"}, "I is in uV, units= says V"),
+        ({"units": "bpm"}, "units='bpm' is no voltage"),
+        ({"leads": [*LEADS[:11], "V1"]}, "calls a channel 'ECG V6', leads= calls it 'V1'"),
+        ({"leads": {"ECG V6": "V1"}}, "calls a channel 'ECG V6', leads= calls it 'V1'"),
+        ({"leads": LEADS[:11]}, r"11 names \(I, .*\) to 12 channels \(ECG I, "),
+    ],
+)
 def test_words_that_contradict_the_file(tmp_path, words, message):
     path = write_edf(tmp_path / "own.edf")
     assert read_ecg(path, fs=500, leads=LEADS, units="\u03bcV").fs == 500  # the same words are welcome
@@ -74,14 +77,24 @@ def set_line(number, text):
     return lambda lines: lines.__setitem__(number - 1, text)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda lines: lines.pop(700), "irregular in time: a step of 0.004 s at line 701"),
-    (lambda lines: lines.insert(700, lines[700]), "irregular in time: a step of 0 s at line 702"),
-    (lambda lines: lines.reverse() or lines.insert(0, lines.pop()), "column of time does not rise"),
-    (set_line(900, lines_changed(lambda lines: None).splitlines()[899][:40]), "line 900 has . cells where 13 are due"),
-    (set_line(3, "x" + lines_changed(lambda lines: None).splitlines()[2]), "line 3, column I holds 'x.*, no number"),
-    (lambda lines: lines.__delitem__(slice(1, None)), "holds no row of numbers"),
-    (lambda lines: lines.clear(), "holds no row of numbers")])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: lines.pop(700), "irregular in time: a step of 0.004 s at line 701"),
+        (lambda lines: lines.insert(700, lines[700]), "irregular in time: a step of 0 s at line 702"),
+        (lambda lines: lines.reverse() or lines.insert(0, lines.pop()), "column of time does not rise"),
+        (
+            set_line(900, lines_changed(lambda lines: None).splitlines()[899][:40]),
+            "line 900 has . cells where 13 are due",
+        ),
+        (
+            set_line(3, "x" + lines_changed(lambda lines: None).splitlines()[2]),
+            "line 3, column I holds 'x.*, no number",
+        ),
+        (lambda lines: lines.__delitem__(slice(1, None)), "holds no row of numbers"),
+        (lambda lines: lines.clear(), "holds no row of numbers"),
+    ],
+)
 def test_bad_tables(tmp_path, change, message):
     path = tmp_path / "own.csv"
     path.write_text(lines_changed(change))
@@ -100,14 +113,18 @@ def test_times_that_drift_or_count_milliseconds(tmp_path):
         read_ecg(path)
 
 
-@pytest.mark.parametrize(("array", "message"), [
-    (np.zeros((12, 12)), r"\(12, 12\) could be either way round for 12 leads"),
-    (np.zeros((8, 500)), r"\(8, 500\) is neither"),
-    (np.zeros((1, 12, 500)), r"\(1, 12, 500\) is neither"),
-    (np.zeros(500), r"\(500,\) is neither"),
-    (np.zeros((12, 0)), "holds no samples"),
-    (np.full((12, 500), "a"), "<U1, no numbers"),
-    (np.full((12, 500), None), "allow_pickle")])
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((12, 12)), r"\(12, 12\) could be either way round for 12 leads"),
+        (np.zeros((8, 500)), r"\(8, 500\) is neither"),
+        (np.zeros((1, 12, 500)), r"\(1, 12, 500\) is neither"),
+        (np.zeros(500), r"\(500,\) is neither"),
+        (np.zeros((12, 0)), "holds no samples"),
+        (np.full((12, 500), "a"), "<U1, no numbers"),
+        (np.full((12, 500), None), "allow_pickle"),
+    ],
+)
 def test_bad_arrays(tmp_path, array, message):
     np.save(tmp_path / "own.npy", array)
     with pytest.raises(DataError, match=message) as caught:
@@ -150,7 +167,9 @@ def test_dicom_without_waveform_or_unit(tmp_path):
 
 
 def test_edf_with_gaps(tmp_path):
-    path = write_edf(tmp_path / "own.edf", annotations=[edfio.EdfAnnotation(0.0, None, "start")], data_record_duration=1)
+    path = write_edf(
+        tmp_path / "own.edf", annotations=[edfio.EdfAnnotation(0.0, None, "start")], data_record_duration=1
+    )
     path.write_bytes(path.read_bytes().replace(b"+3\x14\x14", b"+9\x14\x14"))
     with pytest.raises(DataError, match="gaps in time"):
         read_ecg(path)
@@ -205,6 +224,8 @@ def test_one_lead_twice(tmp_path, caplog, leads):
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
 def test_a_table_in_utf_16(tmp_path, encoding):
     text = "II\tV1\n" + "0,5\t-0,25\n" * 20
-    (tmp_path / "own.txt").write_bytes(text.encode(encoding) if encoding == "utf-16" else ("\ufeff" + text).encode(encoding))
+    (tmp_path / "own.txt").write_bytes(
+        text.encode(encoding) if encoding == "utf-16" else ("\ufeff" + text).encode(encoding)
+    )
     record = read_ecg(tmp_path / "own.txt", fs=100)
     assert record.leads == ("II", "V1") and record.signal[:, 3].tolist() == [0.5, -0.25]

@@ -7,7 +7,6 @@ import pytest
 from anyecg.data.corpora.annotated import MITBIHArrhythmia
 from anyecg.data.store import index as module
 from anyecg.data.store.index import BATCH, Index, entries
-
 from tests.data.native import beat_train, write_annotated
 
 
@@ -37,10 +36,26 @@ def test_every_entry_is_held_once(source, tmp_path, monkeypatch):
 
 def test_any_stretch_is_read_back(source, tmp_path, monkeypatch):
     listed = list(source.entries())
-    many = [replace(entry, id=f"{entry.id}-{n}", time="2168-12-11T03:04:05", statements=("A, \"B\"", "C;D\nE|F"), labels=("x",)) for n in range(700) for entry in listed]
+    many = [
+        replace(
+            entry, id=f"{entry.id}-{n}", time="2168-12-11T03:04:05", statements=('A, "B"', "C;D\nE|F"), labels=("x",)
+        )
+        for n in range(700)
+        for entry in listed
+    ]
     index = Index(listing(source, monkeypatch, many), tmp_path / "index.arrow")
     assert len(index) == len(many) > 2 * BATCH
-    for first, last in ((0, 1), (0, BATCH), (BATCH - 1, BATCH + 1), (BATCH, 2 * BATCH), (1000, 2100), (2799, 2800), (2799, 9999), (2800, 2900), (5, 5)):
+    for first, last in (
+        (0, 1),
+        (0, BATCH),
+        (BATCH - 1, BATCH + 1),
+        (BATCH, 2 * BATCH),
+        (1000, 2100),
+        (2799, 2800),
+        (2799, 9999),
+        (2800, 2900),
+        (5, 5),
+    ):
         assert entries(index.path, first, last) == many[first:last]
 
 
@@ -60,7 +75,11 @@ def test_the_fingerprint_follows_content_not_place(source, tmp_path, monkeypatch
     listed = list(moved.entries())
     others = [
         fingerprint(listing(corpus(moved.root), monkeypatch, changed))
-        for changed in (listed[:3], listed[::-1], [replace(listed[0], split="test" if listed[0].split != "test" else "val"), *listed[1:]])
+        for changed in (
+            listed[:3],
+            listed[::-1],
+            [replace(listed[0], split="test" if listed[0].split != "test" else "val"), *listed[1:]],
+        )
     ]
     write_annotated(moved.root, "100", beat_train(12.0))
     others.append(fingerprint(moved))
@@ -72,7 +91,11 @@ def test_the_fingerprint_follows_content_not_place(source, tmp_path, monkeypatch
 def test_a_recording_of_equal_length_is_another_one(source, tmp_path):
     contents = tmp_path / "contents.i8"
     before = Index(source, tmp_path / "index.arrow", contents).fingerprint
-    assert before == Index(source, tmp_path / "index.arrow").fingerprint == Index(source, tmp_path / "index.arrow", contents).fingerprint
+    assert (
+        before
+        == Index(source, tmp_path / "index.arrow").fingerprint
+        == Index(source, tmp_path / "index.arrow", contents).fingerprint
+    )
     path = source.root / "102.dat"
     size = path.stat().st_size
     write_annotated(source.root, "102", beat_train(7, seed=9))  # another heart
@@ -97,7 +120,9 @@ def test_a_file_that_did_not_change_is_not_opened_again(source, tmp_path, monkey
     assert Index(source, tmp_path / "index.arrow", contents, keep=False).fingerprint == first  # time is no content
     assert opened == ["101.hea"] and contents.read_bytes() == written
     contents.write_bytes(written[:-7])  # cut short
-    assert Index(source, tmp_path / "index.arrow", contents).fingerprint == first and contents.read_bytes() != written[:-7]
+    assert (
+        Index(source, tmp_path / "index.arrow", contents).fingerprint == first and contents.read_bytes() != written[:-7]
+    )
 
 
 def test_an_index_that_was_not_finished_is_made_anew(source, tmp_path, monkeypatch):
@@ -112,4 +137,6 @@ def test_an_index_that_was_not_finished_is_made_anew(source, tmp_path, monkeypat
         Index(source, tmp_path / "index.arrow")
     assert not (tmp_path / "index.arrow").exists()
     assert len(Index(listing(source, monkeypatch, listed), tmp_path / "index.arrow")) == 4
-    assert entries(tmp_path / "index.arrow", 0, 9) == listed and [path.name for path in tmp_path.glob("*.*")] == ["index.arrow"]
+    assert entries(tmp_path / "index.arrow", 0, 9) == listed and [path.name for path in tmp_path.glob("*.*")] == [
+        "index.arrow"
+    ]

@@ -5,7 +5,6 @@ import pytest
 
 from anyecg.data.store.preprocess import ALIASES, canonical, lead_rows
 from anyecg.types import CANONICAL_LEADS, DataError
-
 from tests.data.native import beat_train, record
 
 
@@ -39,22 +38,57 @@ def test_leads_by_name_in_any_order_and_case():
 
 def test_aliases():
     assert set(ALIASES.values()) <= set(CANONICAL_LEADS)
-    assert lead_rows(("MLIII", "D3", "V7", "Resp")) == ({2: 0}, ["V7", "Resp"])  # the second lead III is not taken again
+    assert lead_rows(("MLIII", "D3", "V7", "Resp")) == (
+        {2: 0},
+        ["V7", "Resp"],
+    )  # the second lead III is not taken again
     assert lead_rows(("ECG", "ECG", "ECG"), ("II", "V1")) == ({1: 0, 6: 1}, ["ECG"])
 
 
-@pytest.mark.parametrize(("lead", "names"), [
-    ("I", ["I", "i", "Lead I", "LEAD_I", "DI", "D1", "ECG I", "EKG I", "MLI", "MDC_ECG_LEAD_I", "Lead I (Einthoven)"]),
-    ("II", ["ii", "lead II", "LeadII", "DII", "D2", "ECG II", "EKG II", "ecg_lead_ii", "MLII", " II "]),
-    ("III", ["iii", "MLIII", "D3", "Diii", "ECG Lead III"]),
-    ("aVR", ["aVR", "AVR", "avr", "ECG aVR", "Lead aVR", "MDC_ECG_LEAD_AVR"]), ("aVL", ["AVL", "a VL"]), ("aVF", ["AVF", "aVf", "EKG aVF"]),
-    ("V1", ["V1", "v1", "V 1", "V_1", "ECG V1", "MCL1", "MV1"]), ("V5", ["V5", "v_5", "CM5", "Lead V5"]), ("V6", ["V6", "V 6", "EKG_V6"])])
+@pytest.mark.parametrize(
+    ("lead", "names"),
+    [
+        (
+            "I",
+            ["I", "i", "Lead I", "LEAD_I", "DI", "D1", "ECG I", "EKG I", "MLI", "MDC_ECG_LEAD_I", "Lead I (Einthoven)"],
+        ),
+        ("II", ["ii", "lead II", "LeadII", "DII", "D2", "ECG II", "EKG II", "ecg_lead_ii", "MLII", " II "]),
+        ("III", ["iii", "MLIII", "D3", "Diii", "ECG Lead III"]),
+        ("aVR", ["aVR", "AVR", "avr", "ECG aVR", "Lead aVR", "MDC_ECG_LEAD_AVR"]),
+        ("aVL", ["AVL", "a VL"]),
+        ("aVF", ["AVF", "aVf", "EKG aVF"]),
+        ("V1", ["V1", "v1", "V 1", "V_1", "ECG V1", "MCL1", "MV1"]),
+        ("V5", ["V5", "v_5", "CM5", "Lead V5"]),
+        ("V6", ["V6", "V 6", "EKG_V6"]),
+    ],
+)
 def test_what_sources_call_a_lead(lead, names):
     for name in names:
         assert lead_rows((name,)) == ({CANONICAL_LEADS.index(lead): 0}, []), name
 
 
-@pytest.mark.parametrize("name", ["-aVR", "V7", "V3R", "V12", "IV", "ECG 3", "Lead", "Lead 7", "PLETH", "ART", "Resp", "", "X", "I-II", "VV1", "EEG Fp1", "MDC"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "-aVR",
+        "V7",
+        "V3R",
+        "V12",
+        "IV",
+        "ECG 3",
+        "Lead",
+        "Lead 7",
+        "PLETH",
+        "ART",
+        "Resp",
+        "",
+        "X",
+        "I-II",
+        "VV1",
+        "EEG Fp1",
+        "MDC",
+    ],
+)
 def test_unknown_leads_are_reported_as_they_are_called(name):
     assert lead_rows(("II", name)) == ({1: 0}, [name])
 
@@ -84,19 +118,25 @@ def test_absent_flat_and_broken_leads_are_told_apart():
     assert np.allclose(signal[1], 0.7) and not signal[2:].any()
 
 
-@pytest.mark.parametrize(("signal", "fs", "leads", "message"), [
-    (np.zeros((2, 100)), 100.0, ("Resp", "V9"), "none of its leads is known .Resp, V9"),
-    (np.full((2, 100), np.nan), 100.0, ("II", "V1"), "no lead has enough valid samples"),
-    (np.zeros((2, 0)), 100.0, ("II", "V1"), "0 samples"),
-    (np.zeros((2, 100)), 0.0, ("II", "V1"), "0.0 Hz"),
-    (np.zeros((2, 1)), 500.0, ("II", "V1"), "shorter than one sample")])
+@pytest.mark.parametrize(
+    ("signal", "fs", "leads", "message"),
+    [
+        (np.zeros((2, 100)), 100.0, ("Resp", "V9"), "none of its leads is known .Resp, V9"),
+        (np.full((2, 100), np.nan), 100.0, ("II", "V1"), "no lead has enough valid samples"),
+        (np.zeros((2, 0)), 100.0, ("II", "V1"), "0 samples"),
+        (np.zeros((2, 100)), 0.0, ("II", "V1"), "0.0 Hz"),
+        (np.zeros((2, 1)), 500.0, ("II", "V1"), "shorter than one sample"),
+    ],
+)
 def test_nothing_to_see(signal, fs, leads, message):
     with pytest.raises(DataError, match=message):
         canonical(record(signal, fs, leads))
 
 
 def broken_where(seconds, *gaps, fs=100.0):
-    """Whether lead I of a record with these gaps, (start, end) in s, is taken as absent beside a sound lead II, and how many samples are interpolated."""
+    """Whether lead I of a record with these gaps, (start, end) in s, is taken as absent beside a sound lead II, and
+    how many samples are interpolated.
+    """
     wave = beat_train(seconds, fs)
     for start, end in gaps:
         wave[0, round(start * fs) : round(end * fs)] = np.nan
@@ -114,8 +154,13 @@ def test_a_lead_is_present_where_enough_of_it_is_valid(fs):
     assert broken_where(10, (3, 4), fs=fs) == (False, fs)  # a second
     assert broken_where(10, (3, 4.1), fs=fs) == (True, 0)  # in which a beat could lie
     assert broken_where(10, (0, 1.1), fs=fs)[0] and broken_where(10, (8.9, 10), fs=fs)[0]  # at either end, too
-    assert not broken_where(10, *blinks(0.4), fs=fs)[0] and broken_where(10, *blinks(0.6), fs=fs) == (True, 0)  # short gaps, but more gap than signal
-    assert not broken_where(600, (100, 125), fs=fs)[0] and broken_where(600, (100, 135), fs=fs)[0]  # a long record is not given up for one gap
+    assert not broken_where(10, *blinks(0.4), fs=fs)[0] and broken_where(10, *blinks(0.6), fs=fs) == (
+        True,
+        0,
+    )  # short gaps, but more gap than signal
+    assert (
+        not broken_where(600, (100, 125), fs=fs)[0] and broken_where(600, (100, 135), fs=fs)[0]
+    )  # a long record is not given up for one gap
 
 
 @pytest.mark.parametrize("source", [128.0, 250.0, 257.0, 360.0, 500.0, 1000.0])

@@ -17,14 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from anyecg.data.store import shards
-from anyecg.data.dataset.card import remarks
 from anyecg.data.corpora.annotated import MITBIHArrhythmia
+from anyecg.data.dataset.card import remarks
+from anyecg.data.store import shards
 from anyecg.data.store.preprocess import canonical
 from anyecg.data.store.shards import LOCK, build_store, locked
 from anyecg.data.store.store import FORMAT, Store, Stores
 from anyecg.types import DataError, Window
-
 from tests.data.native import REAL, beat_train, real_data, write_annotated
 
 
@@ -36,7 +35,12 @@ def corpus(root):
 def source(tmp_path):
     """Ten records of half a minute, three shards."""
     for k in range(10):
-        write_annotated(tmp_path / "source", f"{k + 100}", beat_train(30 + k, seed=k), beats=((0.5, "N"), (1.5, "V"), (2.5, "+"), (3.5, "N")))
+        write_annotated(
+            tmp_path / "source",
+            f"{k + 100}",
+            beat_train(30 + k, seed=k),
+            beats=((0.5, "N"), (1.5, "V"), (2.5, "+"), (3.5, "N")),
+        )
     return corpus(tmp_path / "source")
 
 
@@ -63,7 +67,10 @@ def test_read_back_is_bit_exact(source, tmp_path):
 
 
 def test_workers_and_repeats_make_the_same_bytes(source, tmp_path):
-    one, two = build_store(source, tmp_path / "one", progress=False), build_store(source, tmp_path / "two", workers=2, progress=False)
+    one, two = (
+        build_store(source, tmp_path / "one", progress=False),
+        build_store(source, tmp_path / "two", workers=2, progress=False),
+    )
     assert contents(tmp_path / "one") == contents(tmp_path / "two") and one.fingerprint == two.fingerprint
     before = (tmp_path / "one" / "store.json").stat().st_mtime_ns
     build_store(source, tmp_path / "one", progress=False)
@@ -97,7 +104,12 @@ def test_bad_records_cost_only_themselves(source, tmp_path):
     assert len(store) == 6
     skipped = pd.read_csv(tmp_path / "store" / "skipped.csv").set_index("id")["reason"]
     assert list(skipped.index) == [f"mit_bih_arrhythmia/10{k}" for k in (1, 2, 3, 4)]
-    assert "cut short" in skipped.iloc[0] and "102" in skipped.iloc[1] and "Resp, ABP" in skipped.iloc[2] and "enough valid samples" in skipped.iloc[3]
+    assert (
+        "cut short" in skipped.iloc[0]
+        and "102" in skipped.iloc[1]
+        and "Resp, ABP" in skipped.iloc[2]
+        and "enough valid samples" in skipped.iloc[3]
+    )
     summary = store.summary
     assert summary["skipped"] == 4 and summary["unknown_leads"] == {"Resp": 1} and summary["broken_leads"] == {"V1": 1}
     assert summary["interpolated"] == 1 and summary["clipped"] == 0
@@ -189,14 +201,24 @@ def test_a_forked_worker_does_not_keep_a_folder_locked(tmp_path):
         worker.terminate()
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:-2]), lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-2]),
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+    ],
+)
 def test_a_shard_that_was_cut_is_noticed_and_the_store_read_again(source, tmp_path, caplog, damage):
     build_store(source, tmp_path / "store", progress=False)
     before = contents(tmp_path / "store")
     damage(tmp_path / "store" / "shard-00001.i2")
     assert Store.open(tmp_path / "store").damaged() == [tmp_path / "store" / "shard-00001.i2"]
     assert not build_store(source, tmp_path / "store", progress=False).damaged()
-    assert "shard-00001.i2 is missing or not as long as it was written" in caplog.text and contents(tmp_path / "store") == before
+    assert (
+        "shard-00001.i2 is missing or not as long as it was written" in caplog.text
+        and contents(tmp_path / "store") == before
+    )
 
 
 @pytest.mark.parametrize("fs", [100, 250, 500])
@@ -205,7 +227,11 @@ def test_a_store_has_the_rate_that_is_asked_for(source, tmp_path, fs):
     assert store.fs == fs and store.summary["fs"] == fs and Stores([store]).fs == fs
     entry = next(entry for entry in source.entries() if entry.id == "104")
     record = store.records.loc["mit_bih_arrhythmia/104"]
-    assert record["seconds"] == 34 and record["samples"] == 34 * fs and record["annotation_times"].tolist() == [0.5, 1.5, 2.5, 3.5]
+    assert (
+        record["seconds"] == 34
+        and record["samples"] == 34 * fs
+        and record["annotation_times"].tolist() == [0.5, 1.5, 2.5, 3.5]
+    )
     window, _ = store.read("mit_bih_arrhythmia/104", 1.0, 11.0)
     expected, _, _ = canonical(source.read(entry), fs)
     assert window.shape == (12, 10 * fs) and np.abs(window - expected[:, fs : 11 * fs]).max() <= 5.1e-4
@@ -218,7 +244,9 @@ def test_upsampling_is_warned_of(source, tmp_path, caplog):
         caplog.clear()
         assert build_store(source, tmp_path / "500", fs=500, progress=False).summary["upsampled"] == 10
         assert "10 of 10 recordings are sampled at less than 500 Hz" in caplog.text
-    assert "10 recordings were sampled at less than 500 Hz" in "\n".join(remarks({"mit_bih_arrhythmia": build_store(source, tmp_path / "500", fs=500).summary}))
+    assert "10 recordings were sampled at less than 500 Hz" in "\n".join(
+        remarks({"mit_bih_arrhythmia": build_store(source, tmp_path / "500", fs=500).summary})
+    )
 
 
 def test_more_unusable_recordings_than_allowed_stop_the_build(tmp_path):
@@ -227,13 +255,20 @@ def test_more_unusable_recordings_than_allowed_stop_the_build(tmp_path):
         write_annotated(root, f"{k + 100}", beat_train(5, seed=k))
         if k < 10:
             (root / f"{k + 100}.dat").unlink()
-    with pytest.raises(DataError, match=r"10 of 40 recordings .* cannot be used \(25%.*skipped.csv. 10 times: .*corpora.mit_bih_arrhythmia.max_skipped=0.26"):
+    with pytest.raises(
+        DataError,
+        match=r"10 of 40 recordings .* cannot be used \(25%.*skipped.csv. 10 times: .*corpora.mit_bih_arrhythmia.max_skipped=0.26",
+    ):
         build_store(corpus(root), tmp_path / "store", progress=False)
-    assert len(pd.read_csv(tmp_path / "store" / "skipped.csv")) == 10 and not (tmp_path / "store" / "store.json").exists()
+    assert (
+        len(pd.read_csv(tmp_path / "store" / "skipped.csv")) == 10 and not (tmp_path / "store" / "store.json").exists()
+    )
     made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.i2")}
     allowed = MITBIHArrhythmia(MITBIHArrhythmia.Config(root=str(root), max_skipped=0.26), root)
     store = build_store(allowed, tmp_path / "store", progress=False)
-    assert len(store) == 30 and {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.i2")} == made  # no recording was read again
+    assert (
+        len(store) == 30 and {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.i2")} == made
+    )  # no recording was read again
     with pytest.raises(DataError, match="more than max_skipped allows"):
         build_store(corpus(root), tmp_path / "store", progress=False)  # nor does a store that is there lie about it
 
@@ -249,7 +284,10 @@ def test_a_few_unusable_recordings_of_a_small_corpus_are_never_too_many(tmp_path
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_fault_of_the_reader_stops_the_build_with_the_recording_named(source, tmp_path, workers):
     broken = Faulty(Faulty.Config(root=str(source.root)), source.root)
-    with pytest.raises(RuntimeError, match=r"record mit_bih_arrhythmia/105 \(105\) stopped the build: its reader raised TypeError: .*test_store"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"record mit_bih_arrhythmia/105 \(105\) stopped the build: its reader raised TypeError: .*test_store",
+    ):
         build_store(broken, tmp_path / "store", workers=workers, progress=False)
     assert not (tmp_path / "store" / "store.json").exists()
     assert len(build_store(source, tmp_path / "store", progress=False)) == 10  # and once it is mended, goes on
@@ -277,20 +315,35 @@ def test_recordings_that_are_alike_are_listed(source, tmp_path, caplog):
     train, test = splits["train"], splits["test"]
     for suffix in (".hea", ".dat", ".atr"):
         content = (source.root / f"{train}{suffix}").read_bytes()
-        (source.root / f"{test}{suffix}").write_bytes(content.replace(train.encode(), test.encode()) if suffix == ".hea" else content)
+        (source.root / f"{test}{suffix}").write_bytes(
+            content.replace(train.encode(), test.encode()) if suffix == ".hea" else content
+        )
     store = build_store(source, tmp_path / "store", progress=False)
     assert store.summary["alike"] == 2 and store.summary["alike_across_splits"] == 1 and len(store) == 10
     listed = pd.read_csv(tmp_path / "store" / "alike.csv")
-    assert set(zip(listed["id"], listed["split"])) == {(f"mit_bih_arrhythmia/{train}", "train"), (f"mit_bih_arrhythmia/{test}", "test")}
+    assert set(zip(listed["id"], listed["split"])) == {
+        (f"mit_bih_arrhythmia/{train}", "train"),
+        (f"mit_bih_arrhythmia/{test}", "test"),
+    }
     assert listed["group"].tolist() == [1, 1] and "1 such groups lie in several splits" in caplog.text
     told = "\n".join(remarks({"mit_bih_arrhythmia": store.summary}))
-    assert "2 recordings have the same samples as another" in told and "WARNING: 1 groups of them lie in several splits" in told
+    assert (
+        "2 recordings have the same samples as another" in told
+        and "WARNING: 1 groups of them lie in several splits" in told
+    )
 
 
 def test_what_is_not_alike_is_not_told(source, tmp_path):
     summary = build_store(source, tmp_path / "store", progress=False).summary
-    assert "alike" not in summary and "disordered" not in summary and not (tmp_path / "store" / "alike.csv").exists() and not remarks({"a": summary})
-    assert "- a: leads that are none of the twelve, left out: ECG9 (3)" in remarks({"a": {**summary, "unknown_leads": {"ECG9": 3}}})
+    assert (
+        "alike" not in summary
+        and "disordered" not in summary
+        and not (tmp_path / "store" / "alike.csv").exists()
+        and not remarks({"a": summary})
+    )
+    assert "- a: leads that are none of the twelve, left out: ECG9 (3)" in remarks(
+        {"a": {**summary, "unknown_leads": {"ECG9": 3}}}
+    )
 
 
 def test_another_corpus_in_the_folder(source, tmp_path):
@@ -316,14 +369,18 @@ def test_stores_are_one(source, tmp_path):
     stores = pickle.loads(pickle.dumps(Stores([store])))
     signal, mask = stores.read(Window("mit_bih_arrhythmia/101", 1.0, 11.0))
     assert signal.shape == (12, 1000) and mask.sum() == 2
-    assert stores.seconds(Window("mit_bih_arrhythmia/101", 1.0)) == 30 and stores.seconds("mit_bih_arrhythmia/101") == 31
+    assert (
+        stores.seconds(Window("mit_bih_arrhythmia/101", 1.0)) == 30 and stores.seconds("mit_bih_arrhythmia/101") == 31
+    )
     with pytest.raises(DataError, match="no store of corpus 'mimic'"):
         stores.read(Window("mimic/1"))
 
 
 def test_records_are_found_among_many(tmp_path):
     """Ids of any length and alphabet, in the order of the source, which is none; what is not there is not found."""
-    ids = [f"mimic/{name}" for name in ("9", "10", "1", "é" * 9, "a" * 40, "1 ", "", "0")] + [f"mimic/s{n * 7919 % 5000}" for n in range(5000)]
+    ids = [f"mimic/{name}" for name in ("9", "10", "1", "é" * 9, "a" * 40, "1 ", "", "0")] + [
+        f"mimic/s{n * 7919 % 5000}" for n in range(5000)
+    ]
     store = written(tmp_path, ids)
     assert len(store) == len(ids) and [store.seconds(id) for id in ids] == [row / 100 for row in range(len(ids))]
     assert all(id in store for id in ids)
@@ -351,9 +408,19 @@ def test_an_open_store_is_small(tmp_path):
 def written(folder, ids):
     """A store that knows so many records, the n-th of n samples, and holds no signal."""
     count = range(len(ids))
-    rows = {"id": ids, "shard": [0] * len(ids), "offset": [0] * len(ids), "samples": list(count), "lead_mask": [1] * len(ids)}
-    pq.write_table(pa.table(rows, schema=pa.schema([shards.SCHEMA.field(name) for name in rows])), folder / "records.parquet")
-    (folder / "store.json").write_text(json.dumps({"format": FORMAT, "fs": 100.0, "corpus": "mimic", "fingerprint": "f"}))
+    rows = {
+        "id": ids,
+        "shard": [0] * len(ids),
+        "offset": [0] * len(ids),
+        "samples": list(count),
+        "lead_mask": [1] * len(ids),
+    }
+    pq.write_table(
+        pa.table(rows, schema=pa.schema([shards.SCHEMA.field(name) for name in rows])), folder / "records.parquet"
+    )
+    (folder / "store.json").write_text(
+        json.dumps({"format": FORMAT, "fs": 100.0, "corpus": "mimic", "fingerprint": "f"})
+    )
     return Store.open(folder)
 
 

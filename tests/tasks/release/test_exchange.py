@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from anyecg.tasks.release.exchange import to_rows, to_samples
-from anyecg.tasks.localization.build import answer_text
-from anyecg.tasks.release.rows import corpus_of, paths, read_released
 from anyecg.data.store.shards import SCHEMA
 from anyecg.data.store.store import Stores
+from anyecg.tasks.localization.build import answer_text
+from anyecg.tasks.release.exchange import to_rows, to_samples
+from anyecg.tasks.release.rows import corpus_of, paths, read_released
 from anyecg.types import DataError, Turn, Window
 from tests.data.native import REAL
 
@@ -20,14 +20,37 @@ UPSTREAM = sorted((REAL / "upstream_json").glob("*.json"))
 FS = {"mimic": 500.0, "ptbxl": 500.0, "european_st_t": 250.0, "mit_bih_arrhythmia": 360.0}
 PVC = "Premature ventricular contraction"
 LOCATION = {
-    "question": f"Where is the {PVC} located in this ECG?", "answer": "Duration: 0.4s-3.7s, 4.6s-9.3s", "ecg_path": "100",
-    "dataset": "mit_bih_arrhythmia", "task": "location", "abnormal_type": "V", "ecg_start": 3601, "ecg_end": 7201,
+    "question": f"Where is the {PVC} located in this ECG?",
+    "answer": "Duration: 0.4s-3.7s, 4.6s-9.3s",
+    "ecg_path": "100",
+    "dataset": "mit_bih_arrhythmia",
+    "task": "location",
+    "abnormal_type": "V",
+    "ecg_start": 3601,
+    "ecg_end": 7201,
 }
-REPORT = {"question": "Give me the report of this ECG.", "answer": "Report: Sinus rhythm", "ecg_path": "files/p1/s2/2", "dataset": "mimic", "task": "report"}
-SEVERAL = {"question": "What changes?", "answer": "Nothing.", "ecg_path": ["files/p1/s2/2", "files/p1/s3/3"], "dataset": "mimic", "task": "open-ended"}
+REPORT = {
+    "question": "Give me the report of this ECG.",
+    "answer": "Report: Sinus rhythm",
+    "ecg_path": "files/p1/s2/2",
+    "dataset": "mimic",
+    "task": "report",
+}
+SEVERAL = {
+    "question": "What changes?",
+    "answer": "Nothing.",
+    "ecg_path": ["files/p1/s2/2", "files/p1/s3/3"],
+    "dataset": "mimic",
+    "task": "open-ended",
+}
 ECGQA = {
-    "question": "Is there noise? Please answer briefly.", "answer": "no", "ecg_path": ["records500/00000/00001_hr"], "dataset": "ptbxl", "task": "ecgqa",
-    "question_type": "single-verify", "template_id": 58,
+    "question": "Is there noise? Please answer briefly.",
+    "answer": "no",
+    "ecg_path": ["records500/00000/00001_hr"],
+    "dataset": "ptbxl",
+    "task": "ecgqa",
+    "question_type": "single-verify",
+    "template_id": 58,
 }
 
 
@@ -37,12 +60,23 @@ class Recordings:
     def __init__(self, corpus, places, split="train", **columns):
         self.summary, self.fingerprint, self.folder = {"corpus": corpus}, corpus, Path(corpus)
         long = corpus in ("european_st_t", "mit_bih_arrhythmia")
-        self.rows = [{
-            "id": f"{corpus}/{n}", "corpus": corpus, "path": place, "fs": FS[corpus], "patient": f"{corpus}/p{n // 4}", "split": split,
-            "time": f"2168-12-{1 + n % 28:02}T10:00:00" if corpus == "mimic" else "", "seconds": 7200.0 if long else 10.0,
-            "statements": [] if long else ["Sinus rhythm", f"Report {n}"],
-            "annotation_times": [1895.0, 1896.5] if long else [], "annotation_symbols": ["N", "V"] if long else [], **columns,
-        } for n, place in enumerate(places)]
+        self.rows = [
+            {
+                "id": f"{corpus}/{n}",
+                "corpus": corpus,
+                "path": place,
+                "fs": FS[corpus],
+                "patient": f"{corpus}/p{n // 4}",
+                "split": split,
+                "time": f"2168-12-{1 + n % 28:02}T10:00:00" if corpus == "mimic" else "",
+                "seconds": 7200.0 if long else 10.0,
+                "statements": [] if long else ["Sinus rhythm", f"Report {n}"],
+                "annotation_times": [1895.0, 1896.5] if long else [],
+                "annotation_symbols": ["N", "V"] if long else [],
+                **columns,
+            }
+            for n, place in enumerate(places)
+        ]
 
     def table(self, columns):
         return pa.Table.from_pylist(self.rows, schema=SCHEMA).select(list(columns))
@@ -58,8 +92,8 @@ def stores_of(rows, **columns):
 def once(row, stores=None):
     """The sample of one row, which must come back as it is."""
     stores = stores or stores_of([row])
-    (split, sample), = to_samples([row], stores)
-    again, = to_rows([(split, sample)], stores)
+    ((split, sample),) = to_samples([row], stores)
+    (again,) = to_rows([(split, sample)], stores)
     assert json.dumps(again, ensure_ascii=False) == json.dumps(row, ensure_ascii=False)
     return sample
 
@@ -69,9 +103,16 @@ def test_released_rows_come_back_as_they_are():
     rows = [row for path in UPSTREAM for row in read_released(path)]
     stores = stores_of(rows)
     samples = list(to_samples(rows, stores))
-    assert [json.dumps(row, ensure_ascii=False) for row in to_rows(samples, stores)] == [json.dumps(row, ensure_ascii=False) for row in rows]
+    assert [json.dumps(row, ensure_ascii=False) for row in to_rows(samples, stores)] == [
+        json.dumps(row, ensure_ascii=False) for row in rows
+    ]
     assert len({sample.id for _, sample in samples}) == len(rows)
-    assert Counter(sample.task for _, sample in samples) == {"report": 100, "localization": 200, "multi_ecg": 100, "ecg_qa": 100}
+    assert Counter(sample.task for _, sample in samples) == {
+        "report": 100,
+        "localization": 200,
+        "multi_ecg": 100,
+        "ecg_qa": 100,
+    }
     assert {len(sample.records) for _, sample in samples if sample.task == "multi_ecg"} == {2, 3, 4, 5, 6}
 
 
@@ -82,12 +123,16 @@ def test_localization():
     assert sample.meta == {"name": PVC, "symbol": "V", "seconds": 10.0, "intervals": [[0.4, 3.7], [4.6, 9.3]]}
     assert sample.conversation[0].text == f"<ecg>\n{LOCATION['question']}" and sample.patient == "mit_bih_arrhythmia/p0"
     assert once(LOCATION | {"ecg_start": 1893 * 360, "ecg_end": 1903 * 360}).evidence == ("2.0s N, 3.5s V",)
-    assert once(LOCATION | {"ecg_start": 4442, "ecg_end": 4442 + 3600}).records[0].start == 12.34  # the hundredth whose nearest sample it is
+    assert (
+        once(LOCATION | {"ecg_start": 4442, "ecg_end": 4442 + 3600}).records[0].start == 12.34
+    )  # the hundredth whose nearest sample it is
     assert once(LOCATION | {"answer": "Duration: 0.9s-3.7s, 10.0s-10.0s"}).meta["intervals"] == [[0.9, 3.7]]
     assert once(LOCATION | {"answer": f"No {PVC} Found"}).meta["intervals"] == []
 
 
-@pytest.mark.parametrize("change", [{"task": "location_long"}, {"dataset": "mit_bih_arrhythmia_long"}, {"ecg_end": 9000}])
+@pytest.mark.parametrize(
+    "change", [{"task": "location_long"}, {"dataset": "mit_bih_arrhythmia_long"}, {"ecg_end": 9000}]
+)
 def test_long_windows_have_their_own_pool(change):
     sample = once(LOCATION | change)
     assert (sample.pool, sample.subset) == ("localization_long", "mit_bih_arrhythmia_long")
@@ -95,7 +140,10 @@ def test_long_windows_have_their_own_pool(change):
 
 def test_several_ecgs_stand_each_at_its_marker_with_its_date():
     sample = once(SEVERAL)
-    assert sample.conversation[0].text == "ECG 1 (2168-12-01): <ecg>\nECG 2 (2168-12-02, 1 day after the first): <ecg>\nWhat changes?"
+    assert (
+        sample.conversation[0].text
+        == "ECG 1 (2168-12-01): <ecg>\nECG 2 (2168-12-02, 1 day after the first): <ecg>\nWhat changes?"
+    )
     assert sample.evidence == ("Sinus rhythm, Report 0", "Sinus rhythm, Report 1") and sample.subset == "2"
 
 
@@ -103,7 +151,13 @@ def test_ecg_qa_is_asked_as_it_is_when_built():
     sample = once(ECGQA)
     assert sample.conversation[0].text == "<ecg>\nIs there noise? Please answer briefly."
     assert sample.subset == "single-verify" and sample.meta["template_id"] == 58
-    two = once(ECGQA | {"ecg_path": ["records500/00000/00001_hr", "records500/00000/00002_hr"], "question_type": "comparison_consecutive-verify"})
+    two = once(
+        ECGQA
+        | {
+            "ecg_path": ["records500/00000/00001_hr", "records500/00000/00002_hr"],
+            "question_type": "comparison_consecutive-verify",
+        }
+    )
     assert two.conversation[0].text.startswith("First ECG: <ecg>\nSecond ECG: <ecg>\n")
 
 
@@ -112,13 +166,24 @@ def test_ptbxl_is_found_at_either_rate():
     assert once(ECGQA, stores).records[0].record == "ptbxl/1"
 
 
-@pytest.mark.parametrize("row", [
-    REPORT | {"question": "\n  “Report”,\u2028 s'il\tvous plaît \u0000 ’ 🫀 \"\\ \n"}, REPORT | {"ecg_path": ["files/p1/s2/2"]},
-    REPORT | {"answer": "Report: a\nb, <ecg>"}, REPORT | {"note": {"by": [1, 2.0, None]}, "template_id": 3}, dict(reversed(REPORT.items())),
-    REPORT | {"ecg_start": 500, "ecg_end": 4000}, {name: LOCATION[name] for name in reversed(LOCATION)}, LOCATION | {"abnormal_type": None},
-    {name: value for name, value in LOCATION.items() if name != "abnormal_type"}, LOCATION | {"ecg_path": ["100"]}, LOCATION | {"abnormal_type": "Q"},
-    SEVERAL | {"ecg_path": "files/p1/s2/2"}, {name: value for name, value in ECGQA.items() if name != "question_type"},
-])
+@pytest.mark.parametrize(
+    "row",
+    [
+        REPORT | {"question": "\n  “Report”,\u2028 s'il\tvous plaît \u0000 ’ 🫀 \"\\ \n"},
+        REPORT | {"ecg_path": ["files/p1/s2/2"]},
+        REPORT | {"answer": "Report: a\nb, <ecg>"},
+        REPORT | {"note": {"by": [1, 2.0, None]}, "template_id": 3},
+        dict(reversed(REPORT.items())),
+        REPORT | {"ecg_start": 500, "ecg_end": 4000},
+        {name: LOCATION[name] for name in reversed(LOCATION)},
+        LOCATION | {"abnormal_type": None},
+        {name: value for name, value in LOCATION.items() if name != "abnormal_type"},
+        LOCATION | {"ecg_path": ["100"]},
+        LOCATION | {"abnormal_type": "Q"},
+        SEVERAL | {"ecg_path": "files/p1/s2/2"},
+        {name: value for name, value in ECGQA.items() if name != "question_type"},
+    ],
+)
 def test_odd_rows_come_back_as_they_are(row):
     once(row)
 
@@ -129,12 +194,18 @@ def test_rows_of_one_recording_have_ids_of_their_own():
 
 
 def test_what_is_not_in_the_stores_is_counted_and_named():
-    rows = [REPORT, REPORT | {"ecg_path": "files/p9/s9/9"}, SEVERAL | {"ecg_path": ["files/p1/s2/2", "files/p9/s9/9"]}, LOCATION,
-            LOCATION | {"ecg_end": 7200 * 360 + 4}]
+    rows = [
+        REPORT,
+        REPORT | {"ecg_path": "files/p9/s9/9"},
+        SEVERAL | {"ecg_path": ["files/p1/s2/2", "files/p9/s9/9"]},
+        LOCATION,
+        LOCATION | {"ecg_end": 7200 * 360 + 4},
+    ]
     left_out = Counter()
     samples = list(to_samples(rows, stores_of([REPORT]), left_out))
     assert len(samples) == 1 and left_out == {
-        "mimic has no record files/p9/s9/9 in this dataset": 2, "mit_bih_arrhythmia has no record 100 in this dataset": 2,
+        "mimic has no record files/p9/s9/9 in this dataset": 2,
+        "mit_bih_arrhythmia has no record 100 in this dataset": 2,
     }
     left_out = Counter()
     assert len(list(to_samples(rows, stores_of([LOCATION]), left_out))) == 1
@@ -174,11 +245,23 @@ def test_questions_made_otherwise_come_back_the_same(small_data):
         replace(report, id="mine", subset="x", patient="q", evidence=("y",), meta={"a": {"b": None}}),
         replace(report, id="part", records=(replace(report.records[0], start=1.001, end=2.3456),)),
         replace(report, id="open", records=(replace(report.records[0], end=None),)),
-        replace(report, id="turns", conversation=(*report.conversation, Turn("user", "And the rate?"), Turn("assistant", "60"))),
+        replace(
+            report,
+            id="turns",
+            conversation=(*report.conversation, Turn("user", "And the rate?"), Turn("assistant", "60")),
+        ),
         replace(report, id="last", conversation=(Turn("user", "What is this? <ecg>"), Turn("assistant", "An ECG."))),
         replace(report, id="other", task="rate", pool="rates"),
-        replace(location, id="fine", records=(replace(window, start=window.start + 0.0123),), conversation=(
-            location.conversation[0], Turn("assistant", answer_text(location.meta["name"], [(0.1, 0.2)]))), meta={**location.meta, "intervals": [[0.1, 0.2]]}),
+        replace(
+            location,
+            id="fine",
+            records=(replace(window, start=window.start + 0.0123),),
+            conversation=(
+                location.conversation[0],
+                Turn("assistant", answer_text(location.meta["name"], [(0.1, 0.2)])),
+            ),
+            meta={**location.meta, "intervals": [[0.1, 0.2]]},
+        ),
     ]
     pairs = [("val", sample) for sample in odd]
     rows = json.loads(json.dumps(list(to_rows(pairs, stores))))
@@ -188,12 +271,14 @@ def test_questions_made_otherwise_come_back_the_same(small_data):
 def test_what_the_format_cannot_hold_or_is_damaged(small_data):
     questions, stores = small_data.questions, small_data.stores
     pair = str(questions.column("split")[0]), questions[0]
-    textual = replace(pair[1], records=(), conversation=(Turn("user", "Hello"), Turn("assistant", "Hello")), evidence=())
+    textual = replace(
+        pair[1], records=(), conversation=(Turn("user", "Hello"), Turn("assistant", "Hello")), evidence=()
+    )
     with pytest.raises(DataError, match="leave this question out"):
         list(to_rows([("train", textual)], stores))
     with pytest.raises(DataError, match="is not in the store"):
         list(to_rows([("train", replace(pair[1], records=(Window("mimic/none", 0.0, 1.0),)))], stores))
-    row, = to_rows([pair], stores)
+    (row,) = to_rows([pair], stores)
     for damaged in ({"records": 3}, {"unheard": 1}, {"conversation": [["user"]]}):
         with pytest.raises(DataError, match="'anyecg' is damaged"):
             list(to_samples([row | {"anyecg": damaged}], stores))

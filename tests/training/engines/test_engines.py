@@ -14,22 +14,30 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from safetensors.torch import load_file
 
 from anyecg import config
+from anyecg.config.schema import InputConfig, StageConfig, TrainerConfig, to_dict
 from anyecg.data.loading.loader import StageData
 from anyecg.data.loading.sampling import Turns
-from anyecg.config.schema import InputConfig, StageConfig, TrainerConfig, to_dict
-from anyecg.training.assembly import build_model
 from anyecg.objectives.contrastive import sigmoid_loss
-from anyecg.training.planning import plan
-from anyecg.training.position import moved
+from anyecg.training.assembly import build_model
 from anyecg.training.engines import engines as registered
 from anyecg.training.engines.base import Engine
 from anyecg.training.machine import check_machine
+from anyecg.training.planning import plan
+from anyecg.training.position import moved
 from anyecg.types import ConfigError
 from tests.conftest import SMALL
 from tests.training.engines import two_processes as engines
 
 RECIPE = "experiments/anyecg_chat.yaml"
-STEPS = ["stages.stage2.validate.every=1", "stages.stage2.keep=best", "stages.contrastive.validate.every=1", "stages.stage2.samples=64", "stages.stage2.micro_batch=4", "stages.contrastive.micro_batch=null", "stages.contrastive.objective.lead_dropout=0"]
+STEPS = [
+    "stages.stage2.validate.every=1",
+    "stages.stage2.keep=best",
+    "stages.contrastive.validate.every=1",
+    "stages.stage2.samples=64",
+    "stages.stage2.micro_batch=4",
+    "stages.contrastive.micro_batch=null",
+    "stages.contrastive.objective.lead_dropout=0",
+]
 TWO = ["trainer.devices=2", "trainer.accelerator=cpu"]
 ZERO = ["trainer.strategy=tests.training.engines.two_processes:DeepSpeedOnCPU"]
 FSDP = ["trainer.strategy=tests.training.engines.two_processes:FSDPOnCPU"]
@@ -49,17 +57,23 @@ def engine(strategy, **settings):
     return cfg.strategy.build(cfg)
 
 
-@pytest.mark.parametrize(("overrides", "words"), [
-    (["trainer.strategy=deepspead"], "no engine is called 'deepspead'; did you mean 'deepspeed'"),
-    (["trainer.strategy=deepspeed_stage_2"], "did you mean 'deepspeed'"),
-    (["trainer.deepspeed.stage=3"], "command line: trainer.deepspeed.stage: is now trainer.strategy.stage"),
-    (["trainer.strategy=single", "trainer.devices=2"], "single runs on one device, not 2"),
-    (["trainer.precision=bf16-true", "trainer.devices=2", "trainer.strategy=ddp"], "bf16-true rounds small updates of the weights away"),
-    (["scale=paper", "trainer.strategy=fsdp"], "choose bf16-mixed, or strategy: deepspeed"),
-    (["trainer.strategy={name: deepspeed, stage: 4}"], "stages 1, 2 and 3, not 4"),
-    (["trainer.strategy={name: deepspeed, offload: cpu}"], "offload: 'cpu' is unknown"),
-    (["trainer.strategy={name: deepspeed, offload: all}"], "needs stage: 3"),
-])
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["trainer.strategy=deepspead"], "no engine is called 'deepspead'; did you mean 'deepspeed'"),
+        (["trainer.strategy=deepspeed_stage_2"], "did you mean 'deepspeed'"),
+        (["trainer.deepspeed.stage=3"], "command line: trainer.deepspeed.stage: is now trainer.strategy.stage"),
+        (["trainer.strategy=single", "trainer.devices=2"], "single runs on one device, not 2"),
+        (
+            ["trainer.precision=bf16-true", "trainer.devices=2", "trainer.strategy=ddp"],
+            "bf16-true rounds small updates of the weights away",
+        ),
+        (["scale=paper", "trainer.strategy=fsdp"], "choose bf16-mixed, or strategy: deepspeed"),
+        (["trainer.strategy={name: deepspeed, stage: 4}"], "stages 1, 2 and 3, not 4"),
+        (["trainer.strategy={name: deepspeed, offload: cpu}"], "offload: 'cpu' is unknown"),
+        (["trainer.strategy={name: deepspeed, offload: all}"], "needs stage: 3"),
+    ],
+)
 def test_a_strategy_that_is_none_is_among_the_problems(overrides, words):
     with pytest.raises(ConfigError, match="2 problem") as error:
         config.load(RECIPE, [*overrides, "seed=many"])
@@ -74,9 +88,17 @@ def test_the_recipe_at_scale_paper_asks_for_zero_2():
 
 def test_the_engine_is_in_no_key():
     def keys(*overrides):
-        return [stage.key for stage in plan(config.load(RECIPE, [*SMALL, *overrides], trained=False), "data")]  # 16 devices are too many for SMALL's batches
+        return [
+            stage.key for stage in plan(config.load(RECIPE, [*SMALL, *overrides], trained=False), "data")
+        ]  # 16 devices are too many for SMALL's batches
 
-    assert keys() == keys("trainer.strategy=deepspeed", "trainer.devices=8", "trainer.num_nodes=2", "trainer.workers=4", "trainer.strategy.stage=3")
+    assert keys() == keys(
+        "trainer.strategy=deepspeed",
+        "trainer.devices=8",
+        "trainer.num_nodes=2",
+        "trainer.workers=4",
+        "trainer.strategy.stage=3",
+    )
     assert keys() != keys("trainer.precision=bf16-mixed")
 
 
@@ -85,7 +107,9 @@ def test_a_json_of_ones_own_goes_through(tmp_path):
     path = tmp_path / "zero.json"
     path.write_text(json.dumps({"zero_optimization": {"stage": 1, "reduce_bucket_size": 1000}}))
     by_file = engine({"name": "deepspeed", "config": str(path)}).settings()["config"]
-    by_keys = engine({"name": "deepspeed", "config": {"zero_optimization": {"stage": 1, "reduce_bucket_size": 1000}}}).settings()["config"]
+    by_keys = engine(
+        {"name": "deepspeed", "config": {"zero_optimization": {"stage": 1, "reduce_bucket_size": 1000}}}
+    ).settings()["config"]
     assert by_file == by_keys and by_file["zero_optimization"]["reduce_bucket_size"] == 1000
     with pytest.raises(ConfigError, match="trainer.strategy.config: nowhere.json cannot be read"):
         engine({"name": "deepspeed", "config": "nowhere.json"}).settings()
@@ -106,7 +130,9 @@ def test_what_this_machine_cannot_run_is_told_at_once(monkeypatch):
     for accelerator in ("auto", "cpu"):
         with pytest.raises(ConfigError, match="trainer.strategy: fsdp needs GPUs"):
             check_machine(with_engine("fsdp", accelerator=accelerator))
-    with pytest.raises(ConfigError, match="trainer.accelerator: gpu with trainer.devices: 8 needs .* which has 0(.|\n)*nowhere.json"):
+    with pytest.raises(
+        ConfigError, match="trainer.accelerator: gpu with trainer.devices: 8 needs .* which has 0(.|\n)*nowhere.json"
+    ):
         check_machine(trainer("scale=paper", "trainer.strategy.config=nowhere.json"))
     check_machine(with_engine())
 
@@ -126,39 +152,74 @@ def test_fsdp_with_weights_of_two_kinds_says_what_to_set(model):
 
 def staged(data, devices, **settings):
     cfg = StageConfig(tasks={"report": 1, "localization_short": 1}, samples=96, **settings)
-    return StageData(data, cfg, InputConfig(), replay=0.0, seed=0, collate=None, measure=lambda sample, clips: (len(sample.answer), 1), context=10_000, devices=devices)
+    return StageData(
+        data,
+        cfg,
+        InputConfig(),
+        replay=0.0,
+        seed=0,
+        collate=None,
+        measure=lambda sample, clips: (len(sample.answer), 1),
+        context=10_000,
+        devices=devices,
+    )
 
 
-@pytest.mark.parametrize("settings", [{"batch_size": 32}, {"batch_size": 32, "micro_batch": 4}, {"batch_size": 32, "tokens": 800}])
+@pytest.mark.parametrize(
+    "settings", [{"batch_size": 32}, {"batch_size": 32, "micro_batch": 4}, {"batch_size": 32, "tokens": 800}]
+)
 def test_a_step_has_the_same_samples_on_any_number_of_devices(small_data, settings):
     def steps(devices):
         made = staged(small_data, devices, **settings)
         assert len(made.plan) == made.steps * made.accumulate * devices
-        return [sorted(np.concatenate([made.plan[n] for n in range(s, s + made.accumulate * devices)]).tolist())
-                for s in range(0, len(made.plan), made.accumulate * devices)]
+        return [
+            sorted(np.concatenate([made.plan[n] for n in range(s, s + made.accumulate * devices)]).tolist())
+            for s in range(0, len(made.plan), made.accumulate * devices)
+        ]
 
     assert steps(1) == steps(2) == steps(4) == steps(16)
 
 
 def test_accumulation_follows_from_the_batch_and_the_devices(small_data):
-    assert [staged(small_data, devices, batch_size=32, micro_batch=4).accumulate for devices in (1, 2, 8, 16)] == [8, 4, 1, 1]
+    assert [staged(small_data, devices, batch_size=32, micro_batch=4).accumulate for devices in (1, 2, 8, 16)] == [
+        8,
+        4,
+        1,
+        1,
+    ]
     with pytest.raises(ConfigError, match="batch_size 32 is not a multiple of micro_batch 4 times 3 device"):
         staged(small_data, 3, batch_size=32, micro_batch=4)
 
 
 def test_a_stage_goes_on_at_the_same_step_on_other_devices():
     counts = {"ready": 8, "started": 8, "processed": 8, "completed": 7}
-    loops = {"fit_loop": {"state_dict": {"combined_loader": [1]}, "epoch_loop.batch_progress": {"total": dict(counts), "current": dict(counts)}}}
+    loops = {
+        "fit_loop": {
+            "state_dict": {"combined_loader": [1]},
+            "epoch_loop.batch_progress": {"total": dict(counts), "current": dict(counts)},
+        }
+    }
     assert moved(loops, step=2, before=4, after=2) == 4
-    assert loops["fit_loop"]["epoch_loop.batch_progress"]["current"] == {"ready": 4, "started": 4, "processed": 4, "completed": 3}
+    assert loops["fit_loop"]["epoch_loop.batch_progress"]["current"] == {
+        "ready": 4,
+        "started": 4,
+        "processed": 4,
+        "completed": 3,
+    }
     assert list(Turns(8, rank=1, world=2, start=2)) == [5, 7]
 
 
 def test_devices_together_have_the_loss_of_all_pairs():
     generator = torch.Generator().manual_seed(0)
-    ecg, text, report = torch.randn(8, 4, generator=generator), torch.randn(8, 4, generator=generator), torch.tensor([0, 1, 2, 3, 4, 5, 0, 7])
+    ecg, text, report = (
+        torch.randn(8, 4, generator=generator),
+        torch.randn(8, 4, generator=generator),
+        torch.tensor([0, 1, 2, 3, 4, 5, 0, 7]),
+    )
     whole = sigmoid_loss(ecg, text, report, torch.tensor(3.0), torch.tensor(-1.0))
-    parts = [sigmoid_loss(ecg[r::2], text, report[r::2], torch.tensor(3.0), torch.tensor(-1.0), report) for r in range(2)]
+    parts = [
+        sigmoid_loss(ecg[r::2], text, report[r::2], torch.tensor(3.0), torch.tensor(-1.0), report) for r in range(2)
+    ]
     torch.testing.assert_close(sum(parts) / 2, whole)
 
 
@@ -194,10 +255,27 @@ def trained(small_data, small_cache, tmp_path_factory):
         "fsdp_from_single": ["stage2", [*base, *TWO, *FSDP]],
     }
     (folder / "cases.json").write_text(json.dumps(cases))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "tests.training.engines.two_processes",
-               str(small_cache), str(folder), str(folder / "cases.json")]
-    done = subprocess.run(command, cwd=engines.ROOT, env=os.environ | {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"},
-                          capture_output=True, text=True, timeout=600)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "tests.training.engines.two_processes",
+        str(small_cache),
+        str(folder),
+        str(folder / "cases.json"),
+    ]
+    done = subprocess.run(
+        command,
+        cwd=engines.ROOT,
+        env=os.environ | {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
     assert done.returncode == 0, done.stderr[-6000:]
     for engine in ("zero3", "fsdp"):
         shutil.copy(folder / f"{engine}.at2", folder / f"single_from_{engine}.ckpt")
@@ -212,7 +290,11 @@ def output(folder):
 
 def tensors(folder):
     stage = output(folder)
-    return {f"{path.relative_to(stage)}/{key}": value for path in sorted(stage.rglob("*.safetensors")) for key, value in load_file(path).items()}
+    return {
+        f"{path.relative_to(stage)}/{key}": value
+        for path in sorted(stage.rglob("*.safetensors"))
+        for key, value in load_file(path).items()
+    }
 
 
 def losses(folder, column="loss"):
@@ -220,9 +302,20 @@ def losses(folder, column="loss"):
         return {int(row["step"]): float(row[column]) for row in csv.DictReader(file)}
 
 
-PAIRS = [("ddp", "single"), ("ddp_contrastive", "single_contrastive"), ("zero1", "single"), ("zero2", "single"), ("zero2_offload", "single"),
-         ("zero3", "single"), ("zero3_from_single", "single"), ("single_from_zero3", "single"), ("zero3_hf", "single_hf"),
-         ("fsdp", "single"), ("fsdp_from_single", "single"), ("single_from_fsdp", "single")]
+PAIRS = [
+    ("ddp", "single"),
+    ("ddp_contrastive", "single_contrastive"),
+    ("zero1", "single"),
+    ("zero2", "single"),
+    ("zero2_offload", "single"),
+    ("zero3", "single"),
+    ("zero3_from_single", "single"),
+    ("single_from_zero3", "single"),
+    ("zero3_hf", "single_hf"),
+    ("fsdp", "single"),
+    ("fsdp_from_single", "single"),
+    ("single_from_fsdp", "single"),
+]
 
 
 @pytest.mark.slow
@@ -234,7 +327,9 @@ def test_two_processes_give_the_weights_and_the_losses_of_one(trained, engine, r
         torch.testing.assert_close(ours[name], value, atol=TOLERANCE, rtol=0, msg=lambda m: f"{engine}, {name}: {m}")
     for column in ("loss", "validation_loss"):
         one, other = losses(trained / reference, column), losses(trained / engine, column)
-        assert other == pytest.approx({step: one[step] for step in other}, rel=TOLERANCE, abs=2e-5) and max(other) == max(one)
+        assert other == pytest.approx({step: one[step] for step in other}, rel=TOLERANCE, abs=2e-5) and max(
+            other
+        ) == max(one)
 
 
 @pytest.mark.slow
@@ -246,7 +341,9 @@ def test_what_went_on_began_at_the_third_step(trained):
 
 @pytest.mark.slow
 def test_zero_3_begins_like_a_single_process(trained):
-    """The trap: initialisation on parts of tensors gives a LoRA B that is not zero and an encoder of twice the deviation."""
+    """The trap: initialisation on parts of tensors gives a LoRA B that is not zero and an encoder of twice the
+    deviation.
+    """
     for engine, reference in (("zero3", "single"), ("zero3_hf", "single_hf")):
         ours, theirs = (json.loads((trained / f"{name}.json").read_text()) for name in (engine, reference))
         assert ours["lora_b"] == theirs["lora_b"] == 0

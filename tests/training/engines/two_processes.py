@@ -2,8 +2,10 @@
 
     torchrun --standalone --nproc-per-node 2 -m tests.training.engines.two_processes DATA FOLDER CASES.json
 
-CASES: name -> [stage, overrides]. A case trains in FOLDER/name, from the checkpoint FOLDER/name.ckpt where there is one. What was
-so in the first process's model before its first step, and what only the engine can tell, is written to FOLDER/name.json.
+CASES: name -> [stage, overrides]. A case trains in FOLDER/name, from the checkpoint FOLDER/name.ckpt where there is
+one. What was
+so in the first process's model before its first step, and what only the engine can tell, is written to
+FOLDER/name.json.
 """
 
 import gc
@@ -19,12 +21,12 @@ from torch.distributed.fsdp import FullyShardedDataParallel, _optim_utils
 
 from anyecg import config
 from anyecg.tasks.build import build_data
-from anyecg.training.assembly import build_model
 from anyecg.training import pipeline
+from anyecg.training.assembly import build_model
 from anyecg.training.distributed import is_first, join, wait
-from anyecg.training.resume import LAST, AtomicCheckpointIO
 from anyecg.training.engines.deepspeed import DeepSpeed, GatheringDeepSpeed
 from anyecg.training.engines.fsdp import FSDP, GatheringFSDP
+from anyecg.training.resume import LAST, AtomicCheckpointIO
 
 ROOT = Path(__file__).parents[3]
 
@@ -65,7 +67,9 @@ class FSDPStrategyOnCPU(GatheringFSDP):
 
     def _setup_model(self, model):
         plain = FullyShardedDataParallel.__init__
-        on_cpu = lambda wrapper, *args, **settings: plain(wrapper, *args, **settings | {"device_id": torch.device("cpu")})  # noqa: E731
+        on_cpu = lambda wrapper, *args, **settings: plain(
+            wrapper, *args, **settings | {"device_id": torch.device("cpu")}
+        )
         with patch.object(FullyShardedDataParallel, "__init__", on_cpu):
             return super()._setup_model(model)
 
@@ -108,7 +112,9 @@ def keep_the_checkpoint_of(step: int, target: Path) -> None:
 def train(data_cache: Path, folder: Path, name: str, stage: str, overrides: list[str], known: dict) -> None:
     experiment = config.load(ROOT / "experiments/anyecg_chat.yaml", [*overrides, f"cache={folder / name}"])
     join(experiment.trainer)
-    data = known.setdefault("data", build_data(experiment.corpora, experiment.tasks, data_cache, experiment.tasks_seed, progress=False))
+    data = known.setdefault(
+        "data", build_data(experiment.corpora, experiment.tasks, data_cache, experiment.tasks_seed, progress=False)
+    )
     with experiment.trainer.strategy.build(experiment.trainer).building():
         model = build_model(experiment, data)
     facts = {
