@@ -267,7 +267,7 @@ def main() -> None:
         if options.workers > 1:
             speed(work, simulated(work, options.middle))
         work.tell("project")
-        subprocess.run(data("stats", folders[1], "--project", 800_000, "--also", folders[0]), cwd=REPOSITORY)
+        subprocess.run(data("stats", folders[1], "--project", 800_000, "--also", folders[0]), cwd=REPOSITORY)  # noqa: PLW1510
 
 
 if __name__ == "__main__":

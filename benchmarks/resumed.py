@@ -82,7 +82,7 @@ def start(folder: Path, rows: int, workers: int, size: str, began: float) -> Non
 
     Stage.on_train_batch_start = batch_came
     resumes = last.exists()
-    try:
+    try:  # noqa: SIM105
         pipeline.train(told, stage, model, data, None)
     except KeyboardInterrupt:  # told to stop
         pass

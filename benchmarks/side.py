@@ -18,7 +18,7 @@ def run(module: str, *arguments: object) -> dict:
     """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     print(f"  {' '.join(command[2:])} ...", file=sys.stderr, flush=True)
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: PLW1510
         command, cwd=REPOSITORY, capture_output=True, text=True, env={**os.environ, "HF_HUB_OFFLINE": "1"}
     )
     if done.returncode:

@@ -103,7 +103,7 @@ def strings(module):
         for inner in ast.walk(node)
     }
     for node in ast.walk(TREES[module]):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in tables:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in tables:  # noqa: SIM102
             if re.fullmatch(r"anyecg(\.\w+)+(:\w*|\.)?", node.value) and (found := known(node.value.rstrip("."))):
                 yield found, node.lineno
 

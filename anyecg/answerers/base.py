@@ -86,7 +86,7 @@ class Answerer(ABC):
     def __init__(self, cfg: Any = None) -> None:
         self.cfg = cfg
 
-    def fit(self, fitting: Fitting) -> None:
+    def fit(self, fitting: Fitting) -> None:  # noqa: B027
         """Learn what it needs and set `key`."""
 
     def answers(self, task: str) -> bool:

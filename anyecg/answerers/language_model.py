@@ -116,7 +116,7 @@ class LanguageModel(Answerer):
 
     def company(self, samples: Sequence[ECGSample], view: str) -> dict[str, Sequence[str]]:
         if self.keep:  # the ECGs of all are encoded together
-            return dict.fromkeys((sample.id for sample in samples), [sample.id for sample in samples])
+            return dict.fromkeys((sample.id for sample in samples), [sample.id for sample in samples])  # noqa: RUF024
         _, batches, _ = self._plan(samples, view)
         return {
             samples[place].id: ids

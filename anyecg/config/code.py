@@ -144,7 +144,7 @@ class _Plain(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> ast.AST:
         body = getattr(node, "body", None)
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):  # noqa: SIM102
             if (
                 body
                 and isinstance(body[0], ast.Expr)

@@ -172,7 +172,7 @@ def _shared_seeds(first: Setting, setting: Setting, task: str) -> tuple[int, ...
     seeds = tuple(sorted(setting.rows.keys() & first.rows.keys()))
     if not seeds:
         raise DataError(f"{setting.name} and {first.name} have no seed in common")
-    for number in seeds:
+    for number in seeds:  # noqa: F402
         names = [one.name + (f" (seed {number})" if len(first.rows) > 1 else "") for one in (first, setting)]
         require_same_ids(first.rows[number][task][SIGNAL], setting.rows[number][task][SIGNAL], (names[0], names[1]))
     return seeds

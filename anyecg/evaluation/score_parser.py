@@ -247,7 +247,7 @@ def _decided(text: str) -> float | tuple[None, str] | None:
     )
     if labelled:
         labelled |= set(_scores(_DISSENT, text))
-    stated = {found for found in _of_five(text)}
+    stated = {found for found in _of_five(text)}  # noqa: C416
     if None in final | labelled | stated:
         return None, SEVERAL
     if final:

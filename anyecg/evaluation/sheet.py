@@ -156,7 +156,7 @@ def agreement_table(joined: pd.DataFrame, resamples: int = 1000, seed: int = 0) 
             found = agreement(part[one], part[other])
             ends = {}
             if resamples and "pearson" in found and part["patient"].nunique() >= FEWEST:
-                drawn = replicates(part, lambda rows: correlations(rows[one], rows[other]), n=resamples, seed=seed)
+                drawn = replicates(part, lambda rows: correlations(rows[one], rows[other]), n=resamples, seed=seed)  # noqa: B023
                 ends = {
                     name: spread
                     for name, (_, *spread) in bounds(

@@ -148,7 +148,7 @@ class PairData(Batches):
         counted: Path | None = None,
         devices: int = 1,
         workers: int = 0,
-        spec: InputSpec = InputSpec(),
+        spec: InputSpec = InputSpec(),  # noqa: B008
     ) -> None:
         micro = samples_a_pass(stage, devices)
         dataset = QuestionDataset(

@@ -135,7 +135,7 @@ class Task(ABC):
         """Whether `prepare` would find everything made already."""
         return True
 
-    def prepare(self, sources: Sources) -> None:
+    def prepare(self, sources: Sources) -> None:  # noqa: B027
         """Make what the questions are built from beside the stores, once, under `sources.folder`."""
 
     def settings(self, sources: Sources) -> dict[str, Any]:

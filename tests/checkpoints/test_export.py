@@ -115,7 +115,7 @@ def test_transformers_and_peft_read_their_part(toy, loaded):
 
 
 def test_the_model_read_back_is_the_runs(toy, loaded, small_data):
-    experiment, folder, _ = toy
+    experiment, folder, _ = toy  # noqa: RUF059
     model = build_model(experiment, small_data)
     for stage in plan(experiment, small_data.fingerprint):
         load_stage(model, stage)

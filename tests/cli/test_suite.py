@@ -144,7 +144,7 @@ class TestMeaning:
             found = dict.fromkeys(["report", "localization_short", "localization_long", "multi_ecg"], 0.0)
             for stage in (experiment.stages[name] for name in experiment.curriculum if name != "contrastive"):
                 weights = stage.tasks | {pool: weight * experiment.replay for pool, weight in stage.replay.items()}
-                for pool, weight in weights.items():
+                for pool, weight in weights.items():  # noqa: F402
                     found[pool] += stage.samples * weight / sum(weights.values())
             return found
 

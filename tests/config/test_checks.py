@@ -46,7 +46,7 @@ def test_what_is_not_set_has_no_problem():
 def test_another_error_is_not_hidden():
     with pytest.raises(ZeroDivisionError), Checks(Settings()) as check:
         check.wrong("size", "told later")
-        1 / 0
+        1 / 0  # noqa: B018
 
 
 def test_a_word_that_is_like_none():

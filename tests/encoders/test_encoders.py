@@ -23,7 +23,7 @@ def build(name, **changes):
     return encoders[name](build_config(name, **changes))
 
 
-def clips(n, requires_grad=False, spec=InputSpec()):
+def clips(n, requires_grad=False, spec=InputSpec()):  # noqa: B008
     shown = torch.randn(n, *spec.shape, generator=torch.Generator().manual_seed(1)).clamp(-1, 1)
     return shown.requires_grad_(requires_grad), torch.ones(n, 12, dtype=torch.bool)
 

@@ -72,7 +72,7 @@ def test_history_reaches_the_model(clips):
         asked.append(collate.tokens(samples[0], clips)[0])
         yield Prediction("q", said)
 
-    (held,) = converse(answer, [item.sample], {"q": ["Where is it?"]})
+    (held,) = converse(answer, [item.sample], {"q": ["Where is it?"]})  # noqa: RUF059
     one, two = asked
     assert (
         one == first

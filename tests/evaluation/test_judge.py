@@ -157,7 +157,7 @@ def test_every_way_to_miss_a_score_is_counted_and_none_is_zero(tmp_path):
 
 
 def test_missing_scores_are_told_in_the_metrics(tmp_path):
-    answer = lambda messages: (
+    answer = lambda messages: (  # noqa: E731
         "assessed" if len(messages) == 1 else "3" if "rhythm 1." in messages[0]["content"] else "No."
     )
     with ChatServer(answer) as server:

@@ -52,7 +52,7 @@ def test_lines_leads_and_lanes_do_not_touch():
     )
     axes = draw(panel)
     drawn = [line.get_ydata() for line in axes.lines if len(line.get_xdata()) > 100]
-    assert all(above.min() > below.max() for above, below in zip(drawn, drawn[1:]))
+    assert all(above.min() > below.max() for above, below in zip(drawn, drawn[1:]))  # noqa: RUF007
     assert axes.get_ylim() == (0, panel.height) and max(map(np.max, drawn)) < panel.height
     said = [text.get_text() for text in axes.texts]
     assert said.count("unreadable") == 2 and said.count("N") == 1

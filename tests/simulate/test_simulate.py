@@ -26,7 +26,7 @@ def heart(*findings, seed=0, seconds=10.0, fs=500):
     return record(findings, Anatomy.draw(rng), Faults(0.0, 0.001), seconds, fs, rng)
 
 
-def beat(*findings, anatomy=Anatomy()):
+def beat(*findings, anatomy=Anatomy()):  # noqa: B008
     """`[12, 1000]` the QRS, ST and T of one beat at 1 s, 500 Hz, and its waves."""
     waves = normal_beat(frozenset(findings), anatomy, 0.85)
     drawn = dipole([wave for wave in waves if wave.part != "P"], np.array([1.0]), np.ones(1), 500.0, 1000)

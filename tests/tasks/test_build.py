@@ -17,7 +17,7 @@ RHYTHM = Slot.of("corpus", "mit_bih_arrhythmia", patients=4, seed=1, seconds=60.
 QUESTIONS = tasks(localization={"windows_per_record": 2})
 
 
-def made(cache, seed=0, questions=QUESTIONS, corpora={"mimic": MIMIC, "mit_bih_arrhythmia": RHYTHM}):
+def made(cache, seed=0, questions=QUESTIONS, corpora={"mimic": MIMIC, "mit_bih_arrhythmia": RHYTHM}):  # noqa: B006
     return build_data(corpora, questions, cache, seed, progress=False)
 
 

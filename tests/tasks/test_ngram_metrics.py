@@ -16,7 +16,7 @@ from anyecg.tasks.ngram_metrics import bleu, cider, overlap_columns, words
 rng = random.Random(0)
 TRUE = [", ".join(finding.statement.lower() for finding in rng.sample(FINDINGS, rng.randint(2, 6))) for _ in range(40)]
 SAID = [  # of every kind: right, cut short, half another's, with words said twice, of one word, empty
-    *TRUE[:5], *(text[: len(text) // 2] for text in TRUE[5:15]), *(f"{a}, {b}" for a, b in zip(TRUE[15:25], TRUE[16:26])),
+    *TRUE[:5], *(text[: len(text) // 2] for text in TRUE[5:15]), *(f"{a}, {b}" for a, b in zip(TRUE[15:25], TRUE[16:26])),  # noqa: RUF007
     *(f"{text} {text}" for text in TRUE[25:30]), *(text.replace("left", "right") for text in TRUE[30:38]), "sinus", "",
 ]  # fmt: skip
 

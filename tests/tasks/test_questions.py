@@ -151,7 +151,7 @@ def test_localization(data):
             meta["name"], intervals
         )
         assert all(0 <= a < b <= meta["seconds"] for a, b in intervals)
-        assert all(b < a for (_, b), (a, _) in zip(intervals, intervals[1:])) or len(intervals) < 2
+        assert all(b < a for (_, b), (a, _) in zip(intervals, intervals[1:])) or len(intervals) < 2  # noqa: RUF007
         assert meta["name"] in sample.conversation[0].text and "{" not in sample.conversation[0].text
         long = sample.pool == "localization_long"
         assert sample.subset == window.record.split("/")[0] + "_long" * long

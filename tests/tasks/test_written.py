@@ -208,7 +208,7 @@ def test_a_build_whose_endpoint_dies_goes_on_to_the_same_bytes(stores, tmp_path)
     with ChatServer(writer) as server:
         build(stores, config(server.url), path)
         assert len(server.requests) <= series - 18
-    assert [row for row in build(stores, config("http://127.0.0.1:9/v1"), path)] == list(
+    assert [row for row in build(stores, config("http://127.0.0.1:9/v1"), path)] == list(  # noqa: C416
         whole
     )  # from the replies alone
     built = path.read_bytes()

@@ -151,7 +151,7 @@ SPIKE = ENOUGH + 2  # the step, counted from 0
 def test_a_spike_is_told_left_out_or_stops(tmp_path, caplog, on_spike, stopped, fused):
     run = dict(steps=ENOUGH + 4, accumulate=1, on_spike=on_spike, fused=fused)
     with caplog.at_level(logging.WARNING, "anyecg"):
-        module, guard, message = fit(tmp_path, {SPIKE: 100.0}, **run)
+        module, guard, message = fit(tmp_path, {SPIKE: 100.0}, **run)  # noqa: RUF059
     before, after = module.weights[SPIKE], (module.weights[SPIKE + 1] if len(module.weights) > SPIKE + 1 else module.w)
     assert torch.equal(before, after) == (on_spike != "warn")
     assert (message is not None) == stopped

@@ -68,7 +68,7 @@ def trained_run(small_data, small_cache):
 
 
 def test_a_stage_leaves_what_it_trained_and_nothing_else(trained_run):
-    experiment, model, stages = trained_run
+    experiment, model, stages = trained_run  # noqa: RUF059
     held = {stage.name: {path.name for path in stage.folder.iterdir()} for stage in stages}
     assert {"parts.safetensors", "stage.json", "loss.csv"} <= held["stage1"] and "adapter" not in held["stage1"]
     assert {"parts.safetensors", "adapter"} <= held["stage3"]
@@ -88,7 +88,7 @@ def test_a_stage_leaves_what_it_trained_and_nothing_else(trained_run):
 
 
 def test_a_second_run_reuses_every_stage_and_ends_with_the_same_weights(trained_run, small_data, monkeypatch):
-    experiment, model, stages = trained_run
+    experiment, model, stages = trained_run  # noqa: RUF059
     monkeypatch.setattr("anyecg.training.pipeline.train", lambda *_: pytest.fail("trained again"))
     again = build_model(experiment, small_data)
     run_stages(experiment, again, small_data, None)

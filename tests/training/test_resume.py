@@ -88,7 +88,7 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
         assert not path.exists()
     with pytest.raises(ZeroDivisionError), atomic_write(path) as part:  # an error that is no disk's stays itself
         part.write_text("two")
-        1 / 0
+        1 / 0  # noqa: B018
     assert path.read_text() == "one"
 
 

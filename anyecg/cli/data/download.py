@@ -214,7 +214,7 @@ def bring(root: str, folder: Path, file: tuple[str, str]) -> tuple[str, str]:
     return path, f"came with checksum {found[:12]}..., listed is {digest[:12]}..."
 
 
-def fetch(url: str, target: Path, waits: Sequence[float] = ()) -> None:
+def fetch(url: str, target: Path, waits: Sequence[float] = ()) -> None:  # noqa: RET503
     """One file by wfdb's downloader, tried again after each of `waits` (s) where the connection fails.
 
     FileNotFoundError where the server has no such file; DataError where it refuses or stays out of reach.

@@ -71,7 +71,7 @@ class QuestionDataset(Dataset):
         limits: InputConfig,
         view: str = "signal",
         seed: int = 0,
-        spec: InputSpec = InputSpec(),
+        spec: InputSpec = InputSpec(),  # noqa: B008
     ) -> None:
         if view not in VIEWS:
             raise ConfigError(f"view '{view}' is unknown (known: {', '.join(VIEWS)})")

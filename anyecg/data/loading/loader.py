@@ -123,7 +123,7 @@ class StageData(Batches):
         workers: int = 0,
         lengths: Path | None = None,
         reader: str = "",
-        spec: InputSpec = InputSpec(),
+        spec: InputSpec = InputSpec(),  # noqa: B008
     ) -> None:
         samples_a_pass(stage, devices)
         dataset = QuestionDataset(

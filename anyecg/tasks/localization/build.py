@@ -224,7 +224,7 @@ def _class_questions(
             while debt >= 1:
                 debt -= 1
                 order = [rng.sample(have, len(have)), rng.sample(lack, len(lack))]
-                found = _without(strips, bounds, sum(order if rng.random() < 0.5 else order[::-1], []), seconds, rng)
+                found = _without(strips, bounds, sum(order if rng.random() < 0.5 else order[::-1], []), seconds, rng)  # noqa: RUF017
                 if found is None:
                     dropped[pool, f"no window without {NAMES[symbol]} for a positive one"] += 1
                     continue

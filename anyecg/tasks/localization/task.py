@@ -147,7 +147,7 @@ class Localization(Task):
             "iou_micro": values.mean(),
             "unparsed": 1 - rows["parsed"].to_numpy(bool).mean(),
         }
-        for side, iou, rate in ((positive, "iou_positive", "sensitivity"), (~positive, "iou_negative", "specificity")):
+        for side, iou, rate in ((positive, "iou_positive", "sensitivity"), (~positive, "iou_negative", "specificity")):  # noqa: F402
             if side.any():
                 found |= {iou: values[side].mean(), rate: detected[side].mean()}
         if pairs:

@@ -90,7 +90,7 @@ def test_the_released_files_come_back_from_the_commands(tmp_path):
     rows = [json.loads(path.read_text()) for path in UPSTREAM]
     listed = []
     for place in sorted({place for part in rows for row in part if row["dataset"] == "mimic" for place in paths(row)}):
-        *_, patient, study, name = place.split("/")
+        *_, patient, study, name = place.split("/")  # noqa: RUF059
         write_annotated(
             tmp_path / "mimic" / place.rpartition("/")[0],
             name,
@@ -135,7 +135,7 @@ def test_the_released_files_come_back_from_the_commands(tmp_path):
     )
     assert main(["import", *map(str, UPSTREAM), "--data", str(tmp_path / "set"), "--to", str(tmp_path / "new")]) == 0
     assert main(["export", str(tmp_path / "new"), "--to", str(tmp_path / "again.json")]) == 0
-    assert json.loads((tmp_path / "again.json").read_text()) == sum(rows, [])
+    assert json.loads((tmp_path / "again.json").read_text()) == sum(rows, [])  # noqa: RUF017
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_nothing_to_check_is_no_success(place, capsys, row):
 
 def test_several_files_are_one_count(place, capsys):
     (place / "g.json").write_text(json.dumps([ROW | {"answer": "Duration: 3.0s-4.0s"}]))
-    status, printed, _ = verify(place, capsys, ROW, options=["--json"])
+    status, printed, _ = verify(place, capsys, ROW, options=["--json"])  # noqa: RUF059
     assert status == 0 and main(["verify", "f.json", "g.json", "--root", "mit_bih_arrhythmia=mitdb", "--json"]) == 1
     result = json.loads(capsys.readouterr().out)
     assert (result["agree"], result["checked"]) == (1, 2)

@@ -200,7 +200,7 @@ def test_ragged_lines_of_mimic(mimic, tmp_path):
         (mimic / file).write_text("\n".join([lines[0], "1,2", f"{lines[1]},too,many", *lines[2:]]))
     corpus = opened("mimic", mimic)
     after = {entry.id: entry for entry in corpus.entries()}
-    lost = set(entry.id for entry in before) - set(after)
+    lost = set(entry.id for entry in before) - set(after)  # noqa: C401
     assert len(lost) == 1 and sum(
         after[entry.id].statements == entry.statements for entry in before if entry.id in after
     ) == len(after)

@@ -40,7 +40,7 @@ def disjoint(entries):
 def test_mimic_leads_are_found_by_name_not_by_place(mimic):
     record = mimic.read(list(mimic.entries())[0])
     assert record.leads[3:6] == ("aVR", "aVF", "aVL")  # as the source has them
-    signal, mask, _ = canonical(record)
+    signal, mask, _ = canonical(record)  # noqa: RUF059
     assert mask.all()
     good = [canonical(mimic.read(entry))[0] for entry in list(mimic.entries())]
     residual = [np.abs(s[4] - (s[0] - s[1] / 2)).max() for s in good]  # aVL = I - II / 2

@@ -118,7 +118,7 @@ def test_so_many_passes_are_alike_and_hold_like_lengths():
         assert all(sorted(set(row)) == list(range(passes)) for row in assigned)
         for row, own in zip(lengths, assigned):
             spans = [(row[own == number].max(), row[own == number].min()) for number in range(passes)]
-            assert all(longer[1] >= shorter[0] for longer, shorter in zip(spans, spans[1:]))  # from the longest down
+            assert all(longer[1] >= shorter[0] for longer, shorter in zip(spans, spans[1:]))  # from the longest down  # noqa: RUF007
     assert padded(lengths, divide(lengths, 16)).tolist() == lengths.sum(1).tolist()
 
 

@@ -67,7 +67,7 @@ class FSDPStrategyOnCPU(GatheringFSDP):
 
     def _setup_model(self, model):
         plain = FullyShardedDataParallel.__init__
-        on_cpu = lambda wrapper, *args, **settings: plain(
+        on_cpu = lambda wrapper, *args, **settings: plain(  # noqa: E731
             wrapper, *args, **settings | {"device_id": torch.device("cpu")}
         )
         with patch.object(FullyShardedDataParallel, "__init__", on_cpu):
