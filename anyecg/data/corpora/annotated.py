@@ -70,6 +70,11 @@ class Annotated(Corpus):
     def files(self, entry: Entry) -> list[Path]:
         return [*super().files(entry), Path(f"{self.root / entry.path}.atr")]
 
+    @property
+    def reports(self) -> str:
+        """None: beats are annotated, nothing is reported."""
+        return ""
+
     def recorded(self, entry: Entry) -> list[tuple[float, str]]:
         """Every annotation, in the file's order; DataError where `.atr` is unusable."""
         path = self.root / entry.path

@@ -58,7 +58,7 @@ class Recordings:
     """A store without signals: what the conversion reads of one."""
 
     def __init__(self, corpus, places, split="train", **columns):
-        self.summary, self.fingerprint, self.folder = {"corpus": corpus}, corpus, Path(corpus)
+        self.summary, self.fingerprint, self.folder, self.fs = {"corpus": corpus}, corpus, Path(corpus), 100.0
         long = corpus in ("european_st_t", "mit_bih_arrhythmia")
         self.rows = [
             {
