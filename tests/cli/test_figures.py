@@ -110,7 +110,7 @@ def test_several_runs_get_a_folder_each_and_their_differences_from_their_metrics
         ("ablation", panel("localization", "iou_balanced")),
         ("ablation", panel("multi_ecg", "score")),
     ]
-    assert rows[0][5] == pytest.approx(0.5553 - 0.5610) and rows[1][5] is None
+    assert rows[0][5] == pytest.approx(0.5553 - 0.5610) and rows[1][5] == pytest.approx(2.93 - 3.02)
     settings = [
         Setting(run.name, run.config["paper_row"], {0: run.rows})
         for run in (read_run(runs / name) for name in ("recipe", "ablation"))
