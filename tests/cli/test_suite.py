@@ -171,18 +171,22 @@ def mean(rows):
     return {"score": float(rows["score"].mean())}
 
 
+def reducer(rows):
+    return mean
+
+
 class TestSeeds:
     def test_with_one_seed_it_is_the_paired_bootstrap(self):
         a, b = rows_of(2.0), rows_of(2.2, seed=1)
-        change = pool({3: a}, mean, "score", n=200) - pool({3: b}, mean, "score", n=200)
+        change = pool({3: a}, reducer, "score", n=200) - pool({3: b}, reducer, "score", n=200)
         assert (change.value, *change.ends()) == pytest.approx(paired_interval(a, b, mean, n=200)["score"])
 
     def test_over_seeds_the_interval_holds_the_spread_of_seeds_and_of_patients(self):
         """Seeds that disagree widen it; identical seeds leave what the patients alone would give."""
         apart, alike = {s: rows_of(1.0 + s, seed=s) for s in range(3)}, {s: rows_of(2.0) for s in range(3)}
-        low, high = pool(apart, mean, "score", n=150).ends()
-        assert pool(apart, mean, "score", n=150).value == pytest.approx(2.0, abs=0.1) and low < 1.6 and high > 2.4
-        one, three = (pool(rows, mean, "score", n=150).ends() for rows in ({0: rows_of(2.0)}, alike))
+        low, high = pool(apart, reducer, "score", n=150).ends()
+        assert pool(apart, reducer, "score", n=150).value == pytest.approx(2.0, abs=0.1) and low < 1.6 and high > 2.4
+        one, three = (pool(rows, reducer, "score", n=150).ends() for rows in ({0: rows_of(2.0)}, alike))
         assert three == pytest.approx(
             one
         )  # patients are drawn once for all seeds: their uncertainty does not shrink with seeds
@@ -190,16 +194,16 @@ class TestSeeds:
     def test_its_variance_is_that_of_the_mean_over_seeds(self):
         values = np.array([1.0, 1.6, 2.5])
         rows = {s: rows_of(0.0, patients=20).assign(score=value) for s, value in enumerate(values)}
-        drawn = pool(rows, mean, "score", n=600).drawn
+        drawn = pool(rows, reducer, "score", n=600).drawn
         assert drawn.var() == pytest.approx(values.var(ddof=1) / 3, rel=0.15)
 
     def test_an_undefined_metric_and_one_patient(self):
-        assert pool({0: rows_of(1.0)}, lambda _: {}, "score", n=10) is None
-        assert pool({0: rows_of(1.0, patients=1)}, mean, "score", n=0).ends() is None
+        assert pool({0: rows_of(1.0)}, lambda _: lambda _: {}, "score", n=10) is None
+        assert pool({0: rows_of(1.0, patients=1)}, reducer, "score", n=0).ends() is None
 
     @pytest.mark.parametrize(("patients", "there"), [(1, False), (19, False), (20, True)])
     def test_fewer_than_twenty_patients_have_no_interval(self, patients, there):
-        found = pool({0: rows_of(1.0, patients=patients), 1: rows_of(1.0, patients=30)}, mean, "score", n=10)
+        found = pool({0: rows_of(1.0, patients=patients), 1: rows_of(1.0, patients=30)}, reducer, "score", n=10)
         assert (found.ends() is not None) == there == ((found - found).ends() is not None)
 
 

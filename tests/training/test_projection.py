@@ -63,7 +63,7 @@ def test_what_each_stage_trains_and_how_often(projection):
         "heads": 2 * (768 * 768 + 768) + 2,
     }  # BioBERT's 768; a scale and a bias
     assert "encoder" not in stages["stage3"].trains and "llm" not in stages["stage1"].trains
-    assert stages["stage2"].steps == 28_854  # the released launch script's
+    assert stages["stage2"].steps == 28_855  # 2 x 923,343 visits (Table 3) in steps of 64, the last one filled up
     for stage in stages.values():
         assert (
             stage.learning + stage.frozen - stage.trains.get("heads", 0)

@@ -148,7 +148,7 @@ def test_a_dataset_says_its_rate_and_another_is_refused_by_key_and_command(few, 
 def test_a_changed_command_is_refused(few, capsys):
     before = tree(few)
     for change, words in (
-        ("seed=3", "another seed"),
+        ("tasks_seed=3", "another tasks_seed"),
         ("corpora.mimic.patients=13", "another corpus mimic"),
         ("corpora.cpsc2018.patients=3", "other corpora"),
     ):
