@@ -84,7 +84,7 @@ def test_an_answerer_of_ones_own_is_a_row(project):
     run(project, "answerer=my_answerer:Nearest", "name=nearest")
     folder = next(path for path in (project / "runs").iterdir() if path.name.startswith("nearest"))
     assert accuracy(folder) >= 0.75  # 0.833; a constant answer gets 0.5
-    assert "nearest training ECG" in (folder / "table.md").read_text()
+    assert json.loads((folder / "metrics.json").read_text())["answerer"]["name"] == "my_answerer:Nearest"
 
 
 def test_every_part_is_one_file_that_the_docs_explain():
