@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -161,8 +161,22 @@ class Places:
         return self.record + self.clip * clips
 
 
+class Batch:
+    """Base of the dataclasses that a loader gives: each field is a tensor, or a tuple that stays on the host."""
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        return self._mapped(lambda tensor: tensor.pin_memory())
+
+    def _mapped(self, function: Callable[[Tensor], Tensor]) -> Self:
+        moved = {name: function(value) for name, value in vars(self).items() if not isinstance(value, tuple)}
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
 @dataclass
-class ECGBatch:
+class ECGBatch(Batch):
     """A batch as the model eats it: N clips of R records, owned by B samples; A answer tokens, P places of ECG tokens.
 
     clips: `[N, *shape]`, as the encoder's InputSpec says; lead_mask: bool `[N, 12]`, False where a canonical lead is
@@ -205,17 +219,6 @@ class ECGBatch:
         the step's answer tokens.
         """
         return self.learned.float() / self.passes.float()
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> ECGBatch:
-        return self._mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
-
-    def pin_memory(self) -> ECGBatch:
-        return self._mapped(lambda tensor: tensor.pin_memory())
-
-    def _mapped(self, function: Callable[[Tensor], Tensor]) -> ECGBatch:
-        return replace(
-            self, **{name: function(value) for name, value in vars(self).items() if name not in ("ids", "clip_counts")}
-        )
 
 
 class Beside:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from anyecg.text_encoders.base import TextEncoder
 from anyecg.training.flops import Forward
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
-from anyecg.types import CANONICAL_LEADS, AnyECGError, ConfigError, ECGSample, InputSpec
+from anyecg.types import CANONICAL_LEADS, AnyECGError, Batch, ConfigError, ECGSample, InputSpec
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ class PairData(Batches):
 
 
 @dataclass
-class PairBatch:
+class PairBatch(Batch):
     """ECGs and their reports: signal `[N, *shape]`, lead_mask `[N, 12]`, text `[N, d_text]`, report int64 `[N]`;
     ids: N strings.
 
@@ -215,15 +215,6 @@ class PairBatch:
     text: Tensor
     report: Tensor
     ids: tuple[str, ...]
-
-    def pin_memory(self) -> PairBatch:
-        return replace(self, **{name: value.pin_memory() for name, value in vars(self).items() if name != "ids"})
-
-    def to(self, device, non_blocking: bool = False) -> PairBatch:
-        moved = {
-            name: value.to(device, non_blocking=non_blocking) for name, value in vars(self).items() if name != "ids"
-        }
-        return replace(self, **moved)
 
 
 class PairCollator:

@@ -5,7 +5,7 @@ ECGs of which it sees a part.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from anyecg.objectives.base import Objective, clip_code
 from anyecg.training.flops import CPU_ATTENTION
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
-from anyecg.types import CANONICAL_LEADS, ConfigError, InputSpec, Window
+from anyecg.types import CANONICAL_LEADS, Batch, ConfigError, InputSpec, Window
 
 FLAT = 1e-6  # variance of a patch (of a clip in [-1, 1]) below which it is not scaled up
 
@@ -109,22 +109,12 @@ class Masked(Objective):
 
 
 @dataclass
-class ClipBatch:
+class ClipBatch(Batch):
     """Clips `[N, *shape]` and lead_mask bool `[N, 12]`, False where a canonical lead is absent; ids: N strings."""
 
     clips: Tensor
     lead_mask: Tensor
     ids: tuple[str, ...]
-
-    def pin_memory(self) -> ClipBatch:
-        return replace(self, clips=self.clips.pin_memory(), lead_mask=self.lead_mask.pin_memory())
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> ClipBatch:
-        return replace(
-            self,
-            clips=self.clips.to(device, non_blocking=non_blocking),
-            lead_mask=self.lead_mask.to(device, non_blocking=non_blocking),
-        )
 
 
 class ClipData(Batches):

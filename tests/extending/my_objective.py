@@ -1,7 +1,7 @@
 """An objective that trains the encoder to tell the answers of its questions apart."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,20 +14,17 @@ from anyecg.data.loading.sampling import Plan
 from anyecg.objectives.base import Objective
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
+from anyecg.types import Batch
 
 
 @dataclass
-class Labelled:
+class Labelled(Batch):
     """clips `[N, *shape]`, lead_mask `[N, 12]`, classes int64 `[N]`; ids: N strings."""
 
     clips: Tensor
     lead_mask: Tensor
     classes: Tensor
     ids: tuple[str, ...]
-
-    def to(self, device: torch.device, non_blocking: bool = False) -> "Labelled":
-        moved = {k: v.to(device, non_blocking=non_blocking) for k, v in vars(self).items() if k != "ids"}
-        return replace(self, **moved)
 
 
 @dataclass(frozen=True)
