@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from anyecg.config.endpoint import EndpointConfig
 from anyecg.config.fingerprint import fingerprint
+from anyecg.progress import progress_bar
 from anyecg.types import AnyECGError, ConfigError, DataError
 
 AHEAD = 4  # requests under way or waiting for their turn, times the concurrency: a slow reply holds up few others
@@ -92,18 +91,11 @@ class Endpoint:
             raise EndpointError(
                 "asking an endpoint needs the package openai: pip install 'anyecg[endpoint]'"
             ) from error
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
         key = os.environ.get(self.cfg.key_env)
         client = AsyncOpenAI(
             base_url=self.cfg.url, api_key=key or "none", timeout=self.cfg.timeout, max_retries=self.cfg.retries
         )
-        with contextlib.closing(_Kept(self.cache)) as kept, Progress(*columns, disable=not progress) as bar:
+        with contextlib.closing(_Kept(self.cache)) as kept, progress_bar(progress, elapsed=True) as bar:
             session = _Session(self.cfg, client, kept, key)
             task = bar.add_task(f"asking {Path(self.cfg.model).name}", total=total)
             waiting: deque = deque()

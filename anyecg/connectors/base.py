@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from anyecg.types import ConfigError
+
 
 class Connector(nn.Module):
     """Encoder tokens to what a fusion brings into the LLM. A subclass has a frozen dataclass `Config`, built as
@@ -60,3 +62,15 @@ class Connector(nn.Module):
         average = tokens[:, :once] / clips[:, None, None].to(tokens.dtype)
         merged = merged.index_add(0, at_once.flatten(), average.reshape(-1, dim))
         return merged.index_copy(0, at_each.flatten(), tokens[:, once:].reshape(-1, dim))
+
+
+def attention_width(dim: int | None, heads: int, dim_in: int) -> int:
+    """The width of a connector's attention: `dim`, or the encoder's where there is none; ConfigError where `heads` do
+    not divide it.
+    """
+    width = dim or dim_in
+    if width % heads:
+        raise ConfigError(
+            f"connector.heads: {heads} do not divide the encoder's width of {width}; set connector.heads or connector.dim"
+        )
+    return width

@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
 from anyecg.config.checks import Checks
-from anyecg.connectors.base import Connector
-from anyecg.types import ConfigError
+from anyecg.connectors.base import Connector, attention_width
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,7 @@ class QFormer(Connector):
 
     def __init__(self, cfg: QFormerConfig, dim_in: int, dim_out: int) -> None:
         super().__init__()
-        dim = cfg.dim or dim_in
-        if dim % cfg.heads:
-            raise ConfigError(
-                f"connector.heads: {cfg.heads} do not divide the encoder's width of {dim}; set connector.heads or "
-                f"connector.dim"
-            )
+        dim = attention_width(cfg.dim, cfg.heads, dim_in)
         self.number = cfg.queries
         self.queries = nn.Parameter(torch.randn(1, cfg.queries, dim) * 0.02)
         self.transformer = Blip2QFormerModel(

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anyecg.config.checks import Checks
-from anyecg.connectors.base import Connector
-from anyecg.types import ConfigError
+from anyecg.connectors.base import Connector, attention_width
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,7 @@ class Resampler(Connector):
 
     def __init__(self, cfg: ResamplerConfig, dim_in: int, dim_out: int) -> None:
         super().__init__()
-        dim = cfg.dim or dim_in
-        if dim % cfg.heads:
-            raise ConfigError(
-                f"connector.heads: {cfg.heads} do not divide the encoder's width of {dim}; set connector.heads or "
-                f"connector.dim"
-            )
+        dim = attention_width(cfg.dim, cfg.heads, dim_in)
         self.number = cfg.latents  # an engine that shards leaves the parameter itself without a shape
         self.latents = nn.Parameter(torch.randn(cfg.latents, dim) * 0.02)
         self.into = nn.Linear(dim_in, dim)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from anyecg.answerers.base import Answerer
 from anyecg.config.fingerprint import fingerprint
@@ -29,6 +28,7 @@ from anyecg.evaluation.predictions import Key, PredictionStore, write_prediction
 from anyecg.evaluation.scores import asked, write_scores
 from anyecg.evaluation.wins import best
 from anyecg.files import atomic_write
+from anyecg.progress import progress_bar
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample, Prediction, Window
 
@@ -127,9 +127,7 @@ def evaluate(
 
     lent = {name: donors(samples_by_task[name], seed, patients, seconds) for name in tasks} if SHUFFLED in views else {}
     predictions: dict[Key, Prediction] = {}
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=not progress
-    ) as bar:
+    with progress_bar(progress) as bar:
         for name, task in tasks.items():
             samples = list(samples_by_task[name])
             own = [(view, answerer, view) for view in asked_in(task, views)]

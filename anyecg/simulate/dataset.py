@@ -12,9 +12,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import ClassVar
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from anyecg.files import SIMULATED
+from anyecg.progress import progress_bar
 from anyecg.types import DataError
 
 CHUNK = 8  # patients a task
@@ -111,8 +110,7 @@ def _write(
     ]
     workers = min(workers or min(len(os.sched_getaffinity(0)), 1 + patients // WORTH), len(tasks))
     rows: list[dict] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not progress) as bar:
+    with progress_bar(progress) as bar:
         shown = bar.add_task(f"simulating {simulator.name}", total=patients)
 
         def gather(results) -> None:

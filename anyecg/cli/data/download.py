@@ -19,12 +19,12 @@ from multiprocessing import TimeoutError as Stalled
 from multiprocessing.pool import ThreadPool
 from pathlib import Path, PurePosixPath
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.prompt import Confirm
 from wfdb.io import download as wfdb
 
 from anyecg.data.dataset.licences import LICENCES, SOURCES, Source
 from anyecg.data.store.shards import locked
+from anyecg.progress import progress_bar
 from anyecg.types import ConfigError, DataError
 
 SUMS = "SHA256SUMS.txt"
@@ -118,13 +118,6 @@ def download(source: Source, folder: Path, limit: int | None = None, progress: b
     DataError where the server cannot be reached or hangs, the disk is full, or files stay wrong: all of them are named.
     """
     root = posixpath.join(wfdb.config.db_index_url, source.slug, source.version)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
     counts: Counter[str] = Counter()
     wrong: dict[str, str] = {}
     try:
@@ -132,7 +125,7 @@ def download(source: Source, folder: Path, limit: int | None = None, progress: b
         with locked(folder), ThreadPool(CONNECTIONS) as pool:
             files = chosen(pool.apply_async(checksums, (root, folder)).get(STALL), source.folder, limit)
             done = pool.imap_unordered(partial(bring, root, folder), files)
-            with Progress(*columns, disable=not progress) as bar:
+            with progress_bar(progress, elapsed=True) as bar:
                 for _ in bar.track(files, description=f"{source.slug} {source.version}"):
                     path, state = done.next(STALL)
                     counts[state] += 1

@@ -23,13 +23,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from anyecg.data.corpora.base import Corpus, Entry, Rejected, in_order
 from anyecg.data.store.duplicates import Alike, signature
 from anyecg.data.store.index import Index, entries
 from anyecg.data.store.preprocess import canonical, lead_rows
 from anyecg.data.store.store import BITS, FORMAT, LIMIT, STEP, Store, shard_name, store_fingerprint
+from anyecg.progress import progress_bar
 from anyecg.types import CANONICAL_LEADS, DataError, InputSpec
 
 log = logging.getLogger(__name__)
@@ -216,14 +216,7 @@ def _write_missing(corpus: Corpus, index: Index, folder: Path, fs: float, worker
     shards = -(-len(index) // corpus.shard_records)
     missing = [n for n in range(shards) if not (folder / shard_name(n)).with_suffix(".json").exists()]
     left = sum(min(corpus.shard_records, len(index) - n * corpus.shard_records) for n in missing)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, disable=not progress) as bar:
+    with progress_bar(progress, elapsed=True) as bar:
         task = bar.add_task(f"store {corpus.key}", total=len(index), completed=len(index) - left)
         if workers < 2 or len(missing) < 2:
             for n in missing:
