@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from anyecg.config.endpoint import EndpointConfig
 from anyecg.config.fingerprint import fingerprint
-from anyecg.progress import progress_bar
+from anyecg.progress_bar import progress_bar
 from anyecg.types import AnyECGError, ConfigError, DataError
 
 AHEAD = 4  # requests under way or waiting for their turn, times the concurrency: a slow reply holds up few others

@@ -2,7 +2,7 @@
 
 from anyecg.config.schema import TASKS, slots_of
 from anyecg.tasks.base import Sources
-from anyecg.tasks.questions import build_questions
+from anyecg.tasks.questions import build_questions, built_tasks, identity
 
 
 def tasks(**settings):
@@ -18,6 +18,9 @@ def only(**settings):
 def build(stores, slots, path, seed=0):
     """The questions of stores, written to a path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return build_questions(
-        slots, Sources(stores, {store.summary["corpus"]: None for store in stores}, path.parent, seed), path
-    )
+    corpora = {store.summary["corpus"]: None for store in stores}
+    sources, made = Sources(stores, corpora, path.parent, seed), built_tasks(slots, corpora)
+    for task in made.values():
+        task.prepare(sources)
+    settings, _ = identity(slots, made, sources)
+    return build_questions(made, settings, sources, path)

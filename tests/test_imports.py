@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1] / "anyecg"
 # Lower may not import higher. A room is a module or package at the top, or one inside anyecg/data.
 LAYERS = (
     {"types"},
-    {"registry", "files", "findings", "codes", "progress"},
+    {"registry", "files", "findings", "codes", "progress_bar"},
     {"config", "endpoint"},
     {"plots", "simulate", "data.chance", "data.corpora", "data.store", "data.clips", "data.own", "data.dataset", "data.loading",
      "encoders", "connectors", "fusion", "llms", "text_encoders"},
@@ -35,7 +35,7 @@ BETWEEN_PARTS = {  # ... save along the way of a record, from its source to the 
     "data.dataset": {"data.corpora", "data.store"},
     "data.loading": {"data.chance", "data.store", "data.clips", "data.dataset"},
 }
-SIMULATE = {"types", "files", "findings", "codes", "registry", "progress"}  # all that the simulator knows
+SIMULATE = {"types", "files", "findings", "codes", "registry", "progress_bar"}  # all that the simulator knows
 DOORS = {"anyecg.registry", "anyecg.__main__", "anyecg.data.__main__"}  # may name modules in strings, and load them
 LOADERS = {  # load code by a name of their own
     "anyecg.data.own.extras"  # optional libraries (edfio, pydicom) with a message on how to install them

@@ -28,7 +28,7 @@ from anyecg.evaluation.predictions import Key, PredictionStore, write_prediction
 from anyecg.evaluation.scores import asked, write_scores
 from anyecg.evaluation.wins import best
 from anyecg.files import atomic_write
-from anyecg.progress import progress_bar
+from anyecg.progress_bar import progress_bar
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample, Prediction, Window
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from anyecg.files import SIMULATED
-from anyecg.progress import progress_bar
+from anyecg.progress_bar import progress_bar
 from anyecg.types import DataError
 
 CHUNK = 8  # patients a task

@@ -17,7 +17,7 @@ from anyecg.data.store.shards import build_store, locked
 from anyecg.data.store.store import Store, Stores, digest
 from anyecg.registry import registry
 from anyecg.tasks.base import Sources
-from anyecg.tasks.questions import build_questions, built_tasks, check_tasks, identity, task_settings
+from anyecg.tasks.questions import build_questions, built_tasks, identity
 from anyecg.types import ConfigError, DataError, InputSpec
 
 log = logging.getLogger(__name__)
@@ -40,18 +40,17 @@ def build_data(
     What was built is found again by its content; a build that was killed goes on.
     """
     cache = Path(cache)
-    made = built_tasks(tasks)
-    check_tasks(made, corpora)
+    made = built_tasks(tasks, corpora)
     opened = {key: open_corpus(key, slot, cache, workers, progress) for key, slot in corpora.items()}
     stores = Stores([_store(corpus, cache, workers, progress, fs) for corpus in opened.values()])
     check_patients(opened, stores)
     sources = Sources(stores, opened, cache, seed, progress=progress)
     for task in made.values():
         task.prepare(sources)
-    fingerprint = identity(task_settings(tasks, made, sources), sources)
+    settings, fingerprint = identity(tasks, made, sources)
     path = questions_path(fingerprint, cache)
     with locked(cache):
-        questions = Questions(path) if path.exists() else build_questions(tasks, sources, path)
+        questions = Questions(path) if path.exists() else build_questions(made, settings, sources, path)
     log.info("questions: %d in %s", len(questions), path)
     return Data(stores, questions, fingerprint)
 
@@ -63,8 +62,7 @@ def find_data(
     there.
     """
     cache = Path(cache)
-    made = built_tasks(tasks)
-    check_tasks(made, corpora)
+    made = built_tasks(tasks, corpora)
     if not all(
         slot.config.root is not None or simulated_root(key, slot, cache).exists() for key, slot in corpora.items()
     ):
@@ -76,7 +74,7 @@ def find_data(
     sources = Sources(Stores([Store.open(folder) for folder in folders]), opened, cache, seed)
     if not all(task.ready(sources) for task in made.values()):
         return None
-    fingerprint = identity(task_settings(tasks, made, sources), sources)
+    _, fingerprint = identity(tasks, made, sources)
     path = questions_path(fingerprint, cache)
     return Data(sources.stores, Questions(path), fingerprint) if path.exists() else None
 

@@ -21,7 +21,7 @@ from anyecg.data.store.shards import build_store
 from anyecg.data.store.store import Store, Stores
 from anyecg.tasks.base import Sources
 from anyecg.tasks.build import check_patients, open_corpus
-from anyecg.tasks.questions import build_questions, built_tasks, check_tasks, identity, task_settings
+from anyecg.tasks.questions import build_questions, built_tasks, identity
 from anyecg.types import ConfigError, DataError, InputSpec
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def build_dataset(
     folder = Path(folder)
     if not corpora:
         raise ConfigError("corpora: there is none to build a dataset of")
-    check_tasks(built_tasks(tasks), corpora)
+    made = built_tasks(tasks, corpora)
     with alone(folder):
         known = facts(folder) if (folder / FACTS).exists() else None
         if known:
@@ -58,13 +58,13 @@ def build_dataset(
         with Watch(folder) as watch:
             stores = Stores([_stored(corpus, folder, workers, progress, fs) for corpus in opened.values()])
             check_patients(opened, stores)
-            sources, made = Sources(stores, opened, folder, seed, progress=progress), built_tasks(tasks)
+            sources = Sources(stores, opened, folder, seed, progress=progress)
             for task in made.values():
                 task.prepare(sources)
-            fingerprint = identity(task_settings(tasks, made, sources), sources)
+            settings, fingerprint = identity(tasks, made, sources)
             missing = _missing(folder, known, fingerprint) if known else [QUESTIONS]
             if {QUESTIONS, COUNTS} & {*missing}:
-                build_questions(tasks, sources, folder / QUESTIONS)
+                build_questions(made, settings, sources, folder / QUESTIONS)
             if missing:
                 finish(
                     folder,

@@ -21,16 +21,24 @@ from anyecg.types import ConfigError, DataError, ECGSample
 PACKAGE = __name__.partition(".")[0]
 
 
-def built_tasks(tasks: Mapping[str, Slot]) -> dict[str, Task]:
-    """The tasks of a configuration, to build questions with; ConfigError where two make one pool."""
+def built_tasks(slots: Mapping[str, Slot], corpora: Mapping[str, Slot]) -> dict[str, Task]:
+    """The tasks of a configuration, to build questions about these corpora with.
+
+    ConfigError where two make one pool, and with all that is wrong with their settings as far as can be said before a
+    recording is read, one a line.
+    """
     owners: dict[str, str] = {}
-    for key, slot in tasks.items():
+    for key, slot in slots.items():
         for pool in slot.component.makes(slot.config):
             if owners.setdefault(pool, key) != key:
                 raise ConfigError(
                     f"tasks.{key}: makes the pool '{pool}' as tasks.{owners[pool]} does; leave one of the two out"
                 )
-    return {key: slot.build() for key, slot in tasks.items()}
+    tasks = {key: slot.build() for key, slot in slots.items()}
+    wrong = [f"tasks.{key}.{setting}: {what}" for key, task in tasks.items() for setting, what in task.check(corpora)]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return tasks
 
 
 def scoring_tasks(info: Mapping[str, Any], text_encoder: Any = None) -> dict[str, Task]:
@@ -46,49 +54,32 @@ def scoring_tasks(info: Mapping[str, Any], text_encoder: Any = None) -> dict[str
     return {key: known[name](None, info, text_encoder) for key, name in components.items()}
 
 
-def check_tasks(tasks: Mapping[str, Task], corpora: Mapping[str, Slot]) -> None:
-    """ConfigError with all that is wrong with the tasks' settings as far as can be said before a recording is read,
-    one a line.
+def identity(
+    slots: Mapping[str, Slot], tasks: Mapping[str, Task], sources: Sources
+) -> tuple[dict[str, dict[str, Any]], str]:
+    """What the questions depend on: (key -> the task's name and all its questions depend on beside the stores and the
+    seed, the key of everything). What the tasks `prepare` is there.
     """
-    wrong = [f"tasks.{key}.{setting}: {what}" for key, task in tasks.items() for setting, what in task.check(corpora)]
-    if wrong:
-        raise ConfigError("\n".join(wrong))
-
-
-def task_settings(slots: Mapping[str, Slot], tasks: Mapping[str, Task], sources: Sources) -> dict[str, dict[str, Any]]:
-    """Key -> the task's name and all that its questions depend on beside the stores and the seed."""
-    return {
+    settings = {
         key: {"name": slots[key].name, "version": _version(task), **task.settings(sources)}
         for key, task in tasks.items()
     }
-
-
-def identity(settings: Mapping[str, Mapping[str, Any]], sources: Sources) -> str:
-    """The key of everything that the questions depend on; settings: of `task_settings`."""
     vocabulary = [(finding.name, finding.pattern.pattern) for finding in FINDINGS]
-    return digest(
-        [
-            sources.stores.fingerprint,
-            [(key, sorted(one.items())) for key, one in settings.items()],
-            sources.seed,
-            vocabulary,
-        ]
-    )
+    made = [(key, sorted(one.items())) for key, one in settings.items()]
+    return settings, digest([sources.stores.fingerprint, made, sources.seed, vocabulary])
 
 
-def build_questions(slots: Mapping[str, Slot], sources: Sources, path: Path) -> Questions:
+def build_questions(
+    tasks: Mapping[str, Task], settings: Mapping[str, Mapping[str, Any]], sources: Sources, path: Path
+) -> Questions:
     """Write every question to `path` (Arrow) and a summary of counts beside it (`.json`), whole or not at all.
 
-    The same sources and tasks give the same bytes. ConfigError for settings that make no sense; DataError where nothing
+    tasks: prepared; settings: of `identity`. The same sources and tasks give the same bytes. DataError where nothing
     can be asked.
     """
-    tasks = built_tasks(slots)
-    check_tasks(tasks, sources.corpora)
-    for task in tasks.values():
-        task.prepare(sources)
     info: dict[str, Any] = {
         "seed": sources.seed,
-        "tasks": task_settings(slots, tasks, sources),
+        "tasks": settings,
         "data": sources.stores.fingerprint,
         "rules": {key: task.rule for key, task in tasks.items()},
     }

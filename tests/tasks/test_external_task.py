@@ -92,7 +92,7 @@ def test_two_tasks_make_no_one_pool():
     with pytest.raises(
         ConfigError, match="tasks.again: makes the pool 'localization_short' as tasks.localization does"
     ):
-        built_tasks(twice)
+        built_tasks(twice, {})
 
 
 @pytest.mark.parametrize("name", sorted(registry.table()))

@@ -24,7 +24,7 @@ from wfdb.io import download as wfdb
 
 from anyecg.data.dataset.licences import LICENCES, SOURCES, Source
 from anyecg.data.store.shards import locked
-from anyecg.progress import progress_bar
+from anyecg.progress_bar import progress_bar
 from anyecg.types import ConfigError, DataError
 
 SUMS = "SHA256SUMS.txt"

@@ -29,7 +29,7 @@ from anyecg.data.store.duplicates import Alike, signature
 from anyecg.data.store.index import Index, entries
 from anyecg.data.store.preprocess import canonical, lead_rows
 from anyecg.data.store.store import BITS, FORMAT, LIMIT, STEP, Store, shard_name, store_fingerprint
-from anyecg.progress import progress_bar
+from anyecg.progress_bar import progress_bar
 from anyecg.types import CANONICAL_LEADS, DataError, InputSpec
 
 log = logging.getLogger(__name__)
