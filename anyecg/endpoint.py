@@ -79,10 +79,8 @@ class Endpoint:
 
         total: how many requests there are, for the progress bar and for errors. A request that the endpoint refuses
         for itself gives a Reply with `error`; so does one that gets no reply in time, or none that is a chat
-        completion.
-        EndpointError where the endpoint is down, refuses the key or every request, or leaves HOPELESS of them in a row,
-        or all, without
-        a reply; DataError where the cache cannot be read or written.
+        completion. EndpointError where the endpoint is down, refuses the key or every request, or leaves HOPELESS of
+        them in a row, or all, without a reply; DataError where the cache cannot be read or written.
         """
         try:
             from anyio.from_thread import start_blocking_portal  # a dependency of openai

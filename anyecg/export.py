@@ -3,10 +3,8 @@
     python -m anyecg.export runs/anyecg_chat --to models/anyecg_chat
 
 The folder holds model.safetensors (encoder, connector, markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where
-its
-weights were trained in the run; otherwise config.json names the one it goes with), config.json, and README.md: a model
-card
-with the run's own table. In Python: anyecg.checkpoints.load_session("models/anyecg_chat").
+its weights were trained in the run; otherwise config.json names the one it goes with), config.json, and README.md: a
+model card with the run's own table. In Python: anyecg.checkpoints.load_session("models/anyecg_chat").
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@
 
 loss (a panel a stage), controls (every task in every view), iou (localization by subset and abnormality, leads withheld
 among the views), scores (distributions over several ECGs), localization_1 ... (on the trace: truth and answer); of
-several
-runs also differences, with paired 95 % intervals by patient.
+several runs also differences, with paired 95 % intervals by patient.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@
     judge
 
 The sheet names no model: a row has the question, each ECG's report and date, the reference and the answer. Give the
-command where
-the run was given: its configuration names the data.
+command where the run was given: its configuration names the data.
 """
 
 from __future__ import annotations

@@ -19,8 +19,7 @@ class ECGLanguageModel(nn.Module):
     """An ECG encoder, a connector, a fusion and a language model (the paper's Figure 1).
 
     encoder: clips to tokens; connector: tokens of a record; fusion: how these reach the LLM. places: positions that an
-    ECG
-    takes in the text, for a `Collator`. ConfigError where the fusion does not take what the connector gives.
+    ECG takes in the text, for a `Collator`. ConfigError where the fusion does not take what the connector gives.
     """
 
     def __init__(self, encoder: nn.Module, connector: nn.Module, fusion: nn.Module, llm: nn.Module) -> None:
@@ -45,8 +44,7 @@ class ECGLanguageModel(nn.Module):
         `connector.tokens`.
 
         clips `[N, *encoder.input.shape]`, lead_mask `[N, 12]`, owner `[N]` ascending, counts: clips of each record, on
-        the host. The
-        encoder runs once over all N clips.
+        the host. The encoder runs once over all N clips.
         """
         return self.connector.records(self.encoder(clips, lead_mask), self.encoder.prefix, owner, counts)
 
@@ -89,8 +87,7 @@ class ECGLanguageModel(nn.Module):
 
     def forward(self, batch: ECGBatch) -> Tensor:
         """Cross-entropy of a right-padded batch, summed over its answer tokens and divided by `batch.divisor` (as
-        collated:
-        their mean); no logit is computed anywhere else, and nothing waits for the device."""
+        collated: their mean); no logit is computed anywhere else, and nothing waits for the device."""
         if not len(batch.answers):
             raise DataError(f"batch of {', '.join(batch.ids[:3])}: no answer token to learn from")
         tokens = self.encode(batch)

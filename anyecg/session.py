@@ -88,8 +88,7 @@ class Session:
         reads, or records in mV.
 
         An `<ecg>` in the question is the place of an ECG; without any, they stand before it. DataError where an ECG
-        cannot be
-        read, or the dialogue is too long for the LLM's context; the dialogue then stays as it was.
+        cannot be read, or the dialogue is too long for the LLM's context; the dialogue then stays as it was.
         """
         model, spec = self.model, self.model.encoder.input
         item = self.dialogue.question(question, ecgs, self.reading, spec)

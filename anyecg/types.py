@@ -49,8 +49,7 @@ class InputSpec:
     """What an encoder takes, so that data can make it from millivolts; the default is the paper's.
 
     kind: how clips are made, a name that `anyecg.data.clips` knows ("signal") or "module:Class"; fs: Hz of the signal
-    they
-    are made from; seconds: of a clip; scaling: of the signal of a window, a name of `anyecg.data.clips.scaling` or
+    they are made from; seconds: of a clip; scaling: of the signal of a window, a name of `anyecg.data.clips.scaling` or
     "module:function"; leads: which of the twelve canonical leads, in this order; shape: of one clip, `(leads, samples)`
     unless given (an image: `(3, H, W)`). ConfigError for what no signal can be.
     """
@@ -80,8 +79,7 @@ class ECGRecord:
     """One recording as its source stores it.
 
     signal: float32 `[L, T]`, mV (NaN where the source marks a sample invalid); fs: Hz; leads: L names; assumed:
-    canonical
-    leads that those called "ECG" and no more are taken for, in order, where the reader takes it upon itself.
+    canonical leads that those called "ECG" and no more are taken for, in order, where the reader takes it upon itself.
     """
 
     signal: np.ndarray
@@ -182,15 +180,15 @@ class ECGBatch(Batch):
     clips: `[N, *shape]`, as the encoder's InputSpec says; lead_mask: bool `[N, 12]`, False where a canonical lead is
     absent;
     owner: int64 `[N]`, the record of each clip, counted over the batch in the order of the text; rows: int64 `[R]`, the
-    sample of
-    each record; clip_counts: of each sample, the clips of each of its records (B tuples of ints, on the host);
+    sample of each record; clip_counts: of each sample, the clips of each of its records (B tuples of ints, on the
+    host);
     input_ids: int64 `[B, T]`, a tokenizer's ids or one of ECG_ID, START_ID, END_ID;
     labels: `[B, T]`, IGNORED_LABEL outside answers; attention_mask: bool `[B, T]`; ids: B strings.
     places, answers: int64 `[P]` and `[A]`, positions in the `B * T` tokens: of ECG tokens, and of those that an answer
     token follows; targets: int64 `[A]`, these answer tokens; learned, passes: int64 scalars, the answer tokens of the
     whole optimizer step and the batches it is cut into: A and 1, or what `StageData` makes them. They are whole numbers
-    because an engine in 16 bits rounds every other number of a batch.
-    Nothing that the model needs to know on the host has to be read back from a device.
+    because an engine in 16 bits rounds every other number of a batch. Nothing that the model needs to know on the host
+    has to be read back from a device.
     """
 
     clips: Tensor

@@ -4,10 +4,9 @@
     [--work DIR]
 
 Simulates MIMIC-IV-ECG in two sizes (--corpus takes DIR as the large one), builds a dataset of each and trains on it.
-What is
-measured runs in a process of its own, started from this one, which stays small: the kernel counts the memory of the
-process
-that starts another as that other's. Memory is what `ps` calls RSS, with the pages of mapped files and libraries in it;
+What is measured runs in a process of its own, started from this one, which stays small: the kernel counts the memory of
+the process that starts another as that other's. Memory is what `ps` calls RSS, with the pages of mapped files and
+libraries in it;
 "own" is the part that is not of files, which the kernel cannot take back.
 """
 

@@ -1,8 +1,8 @@
 """Generation against the plain implementation (benchmarks/plain.py), each in its own process; prints the ratios.
 
 Questions of Stage 2's mixture, greedy answers of exactly --tokens new tokens (an untrained connector rambles to the
-limit
-anyway). "plain" decodes without a key-value cache, batches of 8 as they come, clip by clip, attention written out;
+limit anyway). "plain" decodes without a key-value cache, batches of 8 as they come, clip by clip, attention written
+out;
 "cached" is
 the harder thing to beat: the same batches, encoder and attention, but with the library's cache. "fast" is what
 evaluation does.

@@ -2,10 +2,8 @@
 prints memory.
 
 MFU counts the FLOPs that the step's maths needs: forward and backward through the frozen LLM's activations (4 a weight
-and
-real token), the encoder and connector with their weight gradients (6 a weight and token), logits at answers, attention
-as
-causal; padding and recomputed activations count as no work. The peak is the device's dense bfloat16 rate.
+and real token), the encoder and connector with their weight gradients (6 a weight and token), logits at answers,
+attention as causal; padding and recomputed activations count as no work. The peak is the device's dense bfloat16 rate.
 
     python -m benchmarks.gpu [--batch 8] [--steps 10] [--checkpointing] [--peak-tflops 989] [--shape tiny --device cpu]
 """

@@ -44,8 +44,7 @@ MIXTURES = {  # kind -> parts of EVERY
 
 def items(count: int, seed: int = 0, mixture: str = "stage2") -> list[Item]:
     """Questions of a mixture in random order: reports of 12 leads over 10 s, localizations of two leads over 10 s
-    ("short") or
-    10 to 60 s ("long"), questions over two to six ECGs of 12 leads ("multi")."""
+    ("short") or 10 to 60 s ("long"), questions over two to six ECGs of 12 leads ("multi")."""
     rng = np.random.default_rng(seed)
     parts = MIXTURES[mixture]
     kinds = [kind for kind, part in parts.items() for _ in range(part * count // EVERY)]

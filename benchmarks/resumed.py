@@ -2,9 +2,8 @@
 its first batch.
 
 Timed from the start of the process: Python, imports, the model (ViT, an LLM of the tiny shape read from a folder,
-LoRA), all that
-`pipeline.train` sets up, `last.ckpt`, and the batch that comes first. An LLM of 8 billion parameters takes as long as
-its disk.
+LoRA), all that `pipeline.train` sets up, `last.ckpt`, and the batch that comes first. An LLM of 8 billion parameters
+takes as long as its disk.
 """
 
 from __future__ import annotations

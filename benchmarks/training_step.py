@@ -1,12 +1,10 @@
 """The training step against the plain implementation (benchmarks/plain.py), each in its own process; prints the ratios.
 
 Batches of 8 of Stage 2's mixture (half 10 s 12-lead reports, a third 10 s localization, a sixth 10-60 s localization)
-or,
-with --mixture mixed, of as many reports, short and long localizations and questions over two to six ECGs.
-Both sides train the same 48 questions with the same parameters, float32 and AdamW (learning rate and dropout 0, so that
+or, with --mixture mixed, of as many reports, short and long localizations and questions over two to six ECGs. Both
+sides train the same 48 questions with the same parameters, float32 and AdamW (learning rate and dropout 0, so that
 their losses can be held against each other): forward, backward and optimizer step, after one step to warm up. On a
-machine
-that does other things too, only the ratio of processor seconds says something.
+machine that does other things too, only the ratio of processor seconds says something.
 
     python -m benchmarks.training_step [--llm smollm2] [--size base] [--mixture stage2] [--also
     torch_matmul,random,plain_adamw,fused_loss,bf16,compile]

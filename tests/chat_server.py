@@ -10,8 +10,8 @@ class ChatServer:
 
     answer: the text for the messages of a request; act: called with the number of the request (from 0) and its body
     before that, and may return an HTTP status to fail with, a raw body (bytes) to send, "hang" (s to wait is `pause`)
-    or "cut" (the
-    connection is closed without a reply). `requests`: every body that came; `keys`: the Authorization header of each.
+    or "cut" (the connection is closed without a reply). `requests`: every body that came; `keys`: the Authorization
+    header of each.
     """
 
     def __init__(self, answer=lambda messages: "Yes.", act=lambda number, body: None, pause=5.0):

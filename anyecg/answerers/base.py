@@ -43,8 +43,7 @@ class Fitting:
     """What an answerer is given before it answers.
 
     stores: the recordings that its questions are about; model, stages: at the end of the curriculum, as far as
-    `Answerer.uses` asks for
-    it; tasks: those of the evaluation.
+    `Answerer.uses` asks for it; tasks: those of the evaluation.
     """
 
     experiment: Experiment
@@ -98,8 +97,7 @@ class Answerer(ABC):
         each stands alone.
 
         Rounding makes a prediction depend on the batch that it is generated in. A prediction is therefore kept under
-        its question and
-        the batch's, so that what was predicted before, and is kept, never changes a prediction.
+        its question and the batch's, so that what was predicted before, and is kept, never changes a prediction.
         """
         return {}
 
@@ -114,8 +112,7 @@ class Answerer(ABC):
         """A prediction for each sample but those whose ids are `answered`, in any order, each as soon as it is there.
 
         samples: all questions of a task and view. In the view "shuffled" they come with other patients' ECGs, to be
-        read as they are; in
-        every other view but "signal" the answerer withholds what the view says
+        read as they are; in every other view but "signal" the answerer withholds what the view says
         (`data.loading.dataset.QuestionDataset`).
         """
 

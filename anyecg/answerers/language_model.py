@@ -35,18 +35,14 @@ class LanguageModel(Answerer):
     """An `ECGLanguageModel` that writes its answers, greedily.
 
     Questions are taken in the order in which they come, `GROUP` batches at a time, and within those in batches of like
-    length: which
-    questions share a batch does not change where more are asked after them, as with another `evaluation.limit`, whose
-    questions begin with
-    the same ones. A batch without a question that is left is skipped, and one with some is generated whole, so that
-    neither an
-    interruption nor what is kept changes a question's company, padding or answer. Every batch can be generated alone:
-    they are the units in
-    which an evaluation can be divided over processes.
+    length: which questions share a batch does not change where more are asked after them, as with another
+    `evaluation.limit`, whose questions begin with the same ones. A batch without a question that is left is skipped,
+    and one with some is generated whole, so that neither an interruption nor what is kept changes a question's company,
+    padding or answer. Every batch can be generated alone: they are the units in which an evaluation can be divided over
+    processes.
 
     A question that leaves no room for an answer in the LLM's context is answered with "" (unparsed) and reported;
-    answers that do not end
-    are counted in the log.
+    answers that do not end are counted in the log.
     """
 
     converses = True

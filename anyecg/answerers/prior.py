@@ -18,9 +18,8 @@ class Prior(Answerer):
     """The commonest answer of the training split to questions of one kind; sees no ECG.
 
     Kinds are as narrow as `Task.kinds` makes them (a template, a type, the abnormality asked for), within the
-    question's subset where
-    that has enough training questions. Where answers are intervals, no two are alike and "No ... Found" is the
-    commonest.
+    question's subset where that has enough training questions. Where answers are intervals, no two are alike and "No
+    ... Found" is the commonest.
     """
 
     label = "prior (commonest training answer)"

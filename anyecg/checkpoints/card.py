@@ -35,8 +35,8 @@ def card(
     """`README.md` of an exported model, as markdown.
 
     run, name: names of the run and of the model's folder; table: the run's `table.md`; stages: what each stage's
-    `stage.json` says, in order; parameters: of each
-    group; llm: the LLM's name; inside: whether its weights are in the folder.
+    `stage.json` says, in order; parameters: of each group; llm: the LLM's name; inside: whether its weights are in the
+    folder.
     """
     simulated = not experiment.dataset and any(slot.config.root is None for slot in experiment.corpora.values())
     unasked = [LABELS[view] for view in (BLIND, SHUFFLED) if view not in metrics["views"]]

@@ -1,9 +1,8 @@
 """A finished run as one folder that can be kept, shared and read back, in the Hugging Face convention.
 
 model.safetensors (encoder, connector, fusion with its markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where
-its weights were trained in
-the run; otherwise config.json names the one it goes with), config.json, and README.md: a model card with the run's own
-table.
+its weights were trained in the run; otherwise config.json names the one it goes with), config.json, and README.md: a
+model card with the run's own table.
 """
 
 from __future__ import annotations
@@ -40,8 +39,7 @@ def export(run: Path | str, folder: Path | str, overwrite: bool = False) -> Path
     """Write the model of a finished run to a folder, whole or not at all; returns the folder.
 
     Needs the run's folder and the stages it links to, no data. DataError where the run is not finished or the folder is
-    taken;
-    CheckpointError where a stage is missing or does not fit.
+    taken; CheckpointError where a stage is missing or does not fit.
     """
     run, folder = Path(run), Path(folder)
     _refuse_taken(folder, overwrite)

@@ -87,8 +87,7 @@ def open_folder(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Par
 
     llm: settings of the LLM that are others here, such as `{"path": "/models/llama3", "dtype": "float32"}`.
     CheckpointError or ConfigError where the folder is neither of the two, where a file of it is missing or damaged,
-    where a
-    tensor does not fit, and where the LLM it was trained with cannot be found.
+    where a tensor does not fit, and where the LLM it was trained with cannot be found.
     """
     folder = Path(folder)
     if (folder / CONFIG).exists():

@@ -28,10 +28,9 @@ class Code:
     """All definitions that some classes compute with, in the package and in the user's own files.
 
     roots: classes; from each one, what its source names is followed, definition by definition, through the modules of
-    anyecg
-    (but `APART`) and those beside the class: of its package, or of its folder where it is a file of its own.
-    Docstrings,
-    comments, annotations of arguments and the messages of errors are not looked at, so rewording changes nothing.
+    anyecg (but `APART`) and those beside the class: of its package, or of its folder where it is a file of its own.
+    Docstrings, comments, annotations of arguments and the messages of errors are not looked at, so rewording changes
+    nothing.
     `modules`: module -> digest of what of it is reached; `fingerprint`: of all. A class without a source file counts by
     its name.
     """

@@ -89,8 +89,7 @@ def samples_a_pass(stage: StageConfig, devices: int) -> int | None:
     evenly.
 
     Where there are more devices than micro batches in a step, several share one, so that a step's samples stay the
-    same; not
-    where the objective compares the samples of a micro batch with each other.
+    same; not where the objective compares the samples of a micro batch with each other.
     """
     if stage.tokens is not None:
         if stage.batch_size < devices:

@@ -26,8 +26,7 @@ def fill(cls: type, values: Any, path: Key, problems: list[Problem]) -> Any:
 
     `cls.MOVED`, where a dataclass has it, says of a key that is no more, and of the keys in it, where they are now.
     path: of the values. What has a problem is at its default in the instance, so that what depends on it is still
-    looked at;
-    there may be none (None), and it is of no other use.
+    looked at; there may be none (None), and it is of no other use.
     """
     if not isinstance(values, Mapping):
         problems.append((path, f"expected keys and values, got {values!r}"))

@@ -17,10 +17,8 @@ class Connector(nn.Module):
     enters: the kind of its output, which a fusion of the same `enters` takes; "tokens": vectors of the LLM's width.
 
     A connector that works clip by clip overrides `forward`, and `tokens` if it changes their number. One that works
-    over all
-    clips of a record overrides `records` too; what it computes there with its own parameters goes through `self(...)`,
-    since
-    engines that shard parameters make them whole when the module is called.
+    over all clips of a record overrides `records` too; what it computes there with its own parameters goes through
+    `self(...)`, since engines that shard parameters make them whole when the module is called.
     """
 
     enters = "tokens"
@@ -40,10 +38,8 @@ class Connector(nn.Module):
         as `tokens` says.
 
         x `[N, P, dim_in]`: an encoder's tokens of N clips, `prefix` [CLS] tokens first; owner int64 `[N]`: the record
-        of each,
-        ascending from 0; counts: clips of each record, on the host. Here: the leading tokens averaged over a record's
-        clips, then
-        the others, clip by clip. Nothing waits for the device.
+        of each, ascending from 0; counts: clips of each record, on the host. Here: the leading tokens averaged over a
+        record's clips, then the others, clip by clip. Nothing waits for the device.
         """
         tokens = self(x)
         n, width, dim = tokens.shape

@@ -36,9 +36,8 @@ class Resampler(Connector):
     record.
 
     Each layer: the latents attend to the encoder's tokens and to themselves, then an MLP (arXiv 2204.14198, section
-    2.1). A sinusoid
-    of a clip's number in its record, by a learned matrix, is added to the clip's tokens: Flamingo's embedding of a
-    frame's time.
+    2.1). A sinusoid of a clip's number in its record, by a learned matrix, is added to the clip's tokens: Flamingo's
+    embedding of a frame's time.
     """
 
     Config = ResamplerConfig

@@ -52,8 +52,7 @@ class PatchEmbedding(nn.Module):
 
     dim: size of a token; spec: of the clips, L leads and T samples; patch: samples of one lead in a patch;
     lead_embedding: whether a patch is told its lead; stem: channels of convolutions ahead of the patches, 0 for none
-    (the
-    paper). A zero (absent) lead keeps its lead embedding.
+    (the paper). A zero (absent) lead keeps its lead embedding.
     """
 
     def __init__(

@@ -12,8 +12,7 @@ class Stem(nn.Module):
     """Each patch with convolutional features of its lead beside it: `[N, L, T]` to `[N, L, T / patch, width]`.
 
     A linear patch has to learn each waveform at each place in the patch; a convolution learns it once for all places
-    and
-    leads. channels: of the features; patch: samples of one lead in a patch, which 10 divides;
+    and leads. channels: of the features; patch: samples of one lead in a patch, which 10 divides;
     width: numbers a patch comes out with, its own samples first. A zero (absent) lead has zero features until trained.
     """
 

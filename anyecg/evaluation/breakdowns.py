@@ -24,10 +24,9 @@ def block_bounds(
     """Intervals of what `Task.blocks` says of each view, and of what the signal has more than each other view.
 
     rows: view -> rows of `Task.score`; blocks: view -> the blocks of these rows; n, seed: of the bootstrap, of which a
-    group has `MOST` resamples at most.
-    Returns view -> title -> group -> metric -> [low, high], of the metrics that tables show, and view -> title -> group
-    -> [signal - view, low, high] of the
-    primary, or of the first of those shown that the group has. A group of fewer than `FEWEST` patients is left out.
+    group has `MOST` resamples at most. Returns view -> title -> group -> metric -> [low, high], of the metrics that
+    tables show, and view -> title -> group -> [signal - view, low, high] of the primary, or of the first of those shown
+    that the group has. A group of fewer than `FEWEST` patients is left out.
     """
     shown = (task.headline(next(iter(rows.values()))), *task.shown)
     drawn = {view: _resampled(task, part, blocks[view], min(n, MOST), seed) for view, part in rows.items()}

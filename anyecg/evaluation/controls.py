@@ -77,16 +77,13 @@ def donors(
 
     patients: record -> patient, for questions over ECGs of two patients; a record that it does not know is the sample's
     patient's. seconds: of a window (`Stores.seconds`), needed for windows that go to their record's end. Whoever lends
-    ECGs
-    shares no patient and no record with the question.
+    ECGs shares no patient and no record with the question.
 
     Donors come from the same task, subset, number of ECGs of nearly the same length (`ALIKE`), and abnormality. Where
-    no patient owns more than half of such
-    a group, its ECGs are exchanged one to one; elsewhere each sample draws a donor, from a wider group if need be, and
-    where no other patient has as many ECGs, single ECGs of any others; so does a sample to whom an exchange would give
-    ECGs
-    of its own second patient. The outcome depends on the set of samples and the seed, not on their order. DataError if
-    all samples are of one patient.
+    no patient owns more than half of such a group, its ECGs are exchanged one to one; elsewhere each sample draws a
+    donor, from a wider group if need be, and where no other patient has as many ECGs, single ECGs of any others; so
+    does a sample to whom an exchange would give ECGs of its own second patient. The outcome depends on the set of
+    samples and the seed, not on their order. DataError if all samples are of one patient.
     """
     rng = np.random.default_rng(seed)
     ordered = sorted(samples, key=lambda sample: sample.id)

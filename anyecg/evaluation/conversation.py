@@ -74,10 +74,8 @@ def converse(
     by the model.
 
     samples: opening questions with their ECGs; a reference answer at their end is left out. follow_ups: id -> what is
-    asked
-    next, as many for each. All conversations go turn by turn, so that a turn is one call of `answer`. DataError for an
-    answer
-    too few.
+    asked next, as many for each. All conversations go turn by turn, so that a turn is one call of `answer`. DataError
+    for an answer too few.
     """
     held = [replace(one, conversation=_before_answer(one.conversation)) for one in samples]
     for turn in range(1 + max((len(texts) for texts in follow_ups.values()), default=0)):
@@ -111,8 +109,7 @@ def hold(
     return it.
 
     A follow-up with {finding} is asked of a finding that the ECGs' reports assert or, as often, of one that they do
-    not,
-    drawn by seed and id; store: of predictions, None for one in `folder/kept`. The file::
+    not, drawn by seed and id; store: of predictions, None for one in `folder/kept`. The file::
 
         {"scripts": {NAME: {"n", "n_patients",
             "views": {VIEW: {"turns": [{"n", "empty", "yes_no": n, "unread", "accuracy"}],
@@ -120,8 +117,7 @@ def hold(
             "differences": {VIEW: {TURN: [accuracy with the ECG - accuracy in this view, low, high]}}}}}
 
     A turn without such a follow-up has no accuracy, and too few patients or no bootstrap no differences. Each answer is
-    kept in the store
-    as it comes. DataError for a script without questions.
+    kept in the store as it comes. DataError for a script without questions.
     """
     store, answerer = store or PredictionStore(folder / "kept"), answerer.conversing()
     report: dict[str, Any] = {"scripts": {}}

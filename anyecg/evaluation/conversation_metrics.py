@@ -19,8 +19,7 @@ def summary(rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> dict
     """A script's part of `conversations.json`.
 
     rows: view -> a row a turn of each conversation, the same ones in each view: id, patient, turn (from 1), question,
-    answer, and
-    truth, "yes", "no" or "" where none is known.
+    answer, and truth, "yes", "no" or "" where none is known.
     """
     rows = {view: part.assign(said=part["answer"].map(yes_or_no)) for view, part in rows.items()}
     first = next(iter(rows.values()))

@@ -75,8 +75,8 @@ def evaluate(
         more: further top-level entries of `metrics.json`, from the predictions.
 
     The folder gets `predictions.jsonl` (all predictions, in order), `scores/TASK.parquet` (the rows of `Task.score` of
-    all views and
-    references, by `write_scores`) and `metrics.json`, the same bytes whenever the predictions are the same::
+    all views and references, by `write_scores`) and `metrics.json`, the same bytes whenever the predictions are the
+    same::
 
         {"level": 0.95, "bootstrap": 1000, "fewest": 20, "seed": 0, "views": ["signal", ...], "references": {NAME: what
         it knows},
@@ -96,15 +96,12 @@ def evaluate(
             "questions": fingerprint, "replicates": {METRIC: [value]}}}}
 
     `intervals` and `differences` are empty without a bootstrap and over fewer than `bootstrap.FEWEST` patients. A
-    metric that the rows leave
-    undefined is absent. `unchanged`: share of the answers that are word by word those with the ECG, of the answerer's
-    own views.
+    metric that the rows leave undefined is absent. `unchanged`: share of the answers that are word by word those with
+    the ECG, of the answerer's own views.
     `donors`: of the view "shuffled", see `_by_donor`, with the ECG on the same questions and the paired difference.
-    `label`: of a reference. `best`: for each of `Task.ranked`, the questions on
-    which no other view scores higher. `block_*`: see `breakdowns.block_bounds`; `questions`, `replicates`: what a
-    figure of the differences
-    between runs is drawn from, see `figure_data.compared`. `unjudged`: answers without a score of the LLM judge; absent
-    without one.
+    `label`: of a reference. `best`: for each of `Task.ranked`, the questions on which no other view scores higher.
+    `block_*`: see `breakdowns.block_bounds`; `questions`, `replicates`: what a figure of the differences between runs
+    is drawn from, see `figure_data.compared`. `unjudged`: answers without a score of the LLM judge; absent without one.
     Raises DataError for an evaluation over no questions, or a prediction too few or too many; EndpointError where the
     judge cannot be
     reached: the same call then goes on from the replies it gave.
@@ -192,8 +189,7 @@ def _changes(
     lent: Mapping[str, ECGSample],
 ) -> dict[str, pd.DataFrame]:
     """The rows with what a control changed: `unchanged`, whether the answer is word by word the one with the ECG;
-    `donor_same`, in the
-    view "shuffled", whether the donor's true answer is the question's own."""
+    `donor_same`, in the view "shuffled", whether the donor's true answer is the question's own."""
     found = dict(rows)
     for view in (view for view in views if view != SIGNAL and SIGNAL in views):
         found[view] = found[view].assign(
@@ -292,8 +288,7 @@ def _by_donor(task: Task, signal: pd.DataFrame, control: pd.DataFrame, bootstrap
     """A shuffled view where the donor's true answer is the question's own, and where it is another.
 
     The metric is the first of the primary and those shown beside it that both parts define: of questions that all have
-    nothing to find, a
-    balanced one says nothing.
+    nothing to find, a balanced one says nothing.
     """
     chosen = {"same": (control[SAME] == 1).to_numpy(), "other": (control[SAME] == 0).to_numpy()}
     values = {

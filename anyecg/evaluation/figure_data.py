@@ -42,8 +42,7 @@ def compared(task: Task, headline: str, drawn: pd.DataFrame) -> dict[str, list[f
     have; None where undefined.
 
     drawn: `bootstrap.replicates` of the answers with the ECG. Another run over the same questions is resampled alike,
-    so
-    the differences of two such lists are those of the paired bootstrap.
+    so the differences of two such lists are those of the paired bootstrap.
     """
     metrics = dict.fromkeys([headline, *published.load().metrics.get(task.name, ())])
     return {

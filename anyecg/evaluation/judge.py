@@ -45,11 +45,9 @@ class Judge:
     """The judge of one run: replies and verdicts are kept in the run's folder, so nothing is asked twice.
 
     Two turns an answer, as the paper's: the question with each ECG's report and the answer, to which the judge writes
-    an
-    assessment; then that conversation with a request for the number alone. Killed, or stopped by an endpoint that went
-    down (EndpointError), the same call goes on from the replies in `judge.sqlite`. Once all are judged,
-    `judgements.jsonl`
-    holds the verdicts, those without a score too; delete it to have these asked again.
+    an assessment; then that conversation with a request for the number alone. Killed, or stopped by an endpoint that
+    went down (EndpointError), the same call goes on from the replies in `judge.sqlite`. Once all are judged,
+    `judgements.jsonl` holds the verdicts, those without a score too; delete it to have these asked again.
     """
 
     def __init__(self, cfg: EndpointConfig, folder: Path | str, progress: bool = True) -> None:

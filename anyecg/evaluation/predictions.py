@@ -31,12 +31,10 @@ class PredictionStore:
     a prediction.
 
     A prediction's key holds the question as it was put (words, windows, recordings) and the company that it was
-    answered in
-    (`Answerer.company`), the file's name the answerer with its decoding (`Answerer.key`) and the view. Another
-    statistic, task, view or
-    limit so asks for nothing that is kept, and what is kept changes nothing that is asked. Several runs may add to a
-    file at once: a
-    line is written in one piece, and the same prediction twice is the same.
+    answered in (`Answerer.company`), the file's name the answerer with its decoding (`Answerer.key`) and the view.
+    Another statistic, task, view or limit so asks for nothing that is kept, and what is kept changes nothing that is
+    asked. Several runs may add to a file at once: a line is written in one piece, and the same prediction twice is the
+    same.
     """
 
     def __init__(self, folder: Path | str, stores: Stores | None = None) -> None:

@@ -22,8 +22,7 @@ class PublishedTable:
 
     task: whose metrics it has, "" where its columns are tasks; columns: column -> its title. A column is the name of a
     metric, or BREAKDOWN/GROUP/METRIC. metrics: of a column that is a task, metric -> what it means, where its figures
-    are
-    of a metric that is not the task's headline.
+    are of a metric that is not the task's headline.
     """
 
     source: str

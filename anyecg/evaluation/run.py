@@ -48,8 +48,7 @@ class Run:
     this order, do the run.
 
     experiment: resolved; folder: what the run leaves; model, stages: at the end of the curriculum, after `train` (no
-    model on other
-    processes than the first).
+    model on other processes than the first).
     """
 
     def __init__(self, experiment: Experiment, folder: Path | str) -> None:

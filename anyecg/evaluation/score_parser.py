@@ -1,10 +1,9 @@
 """The score from 0 to 5 that a judge's reply gives, or why there is none.
 
 Every number of a reply gets a part to play by the words around it. A number that names an ECG, counts findings, belongs
-to one criterion,
-is denied, supposed, a bound or a deduction is no score. Of the others a final score comes before one that is called the
-score, given or
-out of five, and these before a number that stands alone; two different ones of the same rank are none.
+to one criterion, is denied, supposed, a bound or a deduction is no score. Of the others a final score comes before one
+that is called the score, given or out of five, and these before a number that stands alone; two different ones of the
+same rank are none.
 """
 
 from __future__ import annotations
@@ -161,11 +160,9 @@ def read_score(text: str, cut: bool = False) -> tuple[float | None, str]:
     limit.
 
     Read: "4", "4/5", "**Score: 3.5**", "4 out of 5", "On a scale from 0 to 5: 4.", "Four.", JSON with a score, sums
-    with their result, and with
-    reasons "I'd rate this 4/5 because ECG 2 is wrong", "4 - the answer is right". Not read: two different numbers, a
-    number outside the scale or
-    on another one ("8/10", "80 %"), a bound (">= 4"), one that speaks of something else ("1 error", "3 of 5 ECGs are
-    right"), words alone.
+    with their result, and with reasons "I'd rate this 4/5 because ECG 2 is wrong", "4 - the answer is right". Not read:
+    two different numbers, a number outside the scale or on another one ("8/10", "80 %"), a bound (">= 4"), one that
+    speaks of something else ("1 error", "3 of 5 ECGs are right"), words alone.
     """
     text = corrected(plain_text(text))
     if not text:

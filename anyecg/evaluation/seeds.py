@@ -62,8 +62,8 @@ def pool(
     undefined.
 
     rows: seed -> rows of `Task.score`; reducer: rows -> what reduces them and their resamples (`Task.reducer`). The
-    draws depend on the ids, their patients, how many seeds there are and `seed`,
-    so two models over the same questions are resampled alike; with one seed they are those of `bootstrap.replicates`.
+    draws depend on the ids, their patients, how many seeds there are and `seed`, so two models over the same questions
+    are resampled alike; with one seed they are those of `bootstrap.replicates`.
     n: resamples, 0 for none; of fewer than `FEWEST` patients there are none.
     """
     rows = {number: part.sort_values("id", kind="stable", ignore_index=True) for number, part in sorted(rows.items())}

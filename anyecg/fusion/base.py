@@ -16,26 +16,19 @@ class Fusion(nn.Module):
     """How ECGs reach the LLM. A subclass has a frozen dataclass `Config`, built as `Fusion(cfg, llm, record, clip)`.
 
     It owns: the positions that an ECG takes in the text (`places`), what stands there (`embed`), what the LLM's layers
-    get
-    beside the text (`beside`), and its parameters (`groups`). `forward` (training) and `generate` follow from these,
-    with the
-    LLM's cache, rows that are dropped once they have ended, and left padding; a fusion rarely overrides them.
+    get beside the text (`beside`), and its parameters (`groups`). `forward` (training) and `generate` follow from
+    these, with the LLM's cache, rows that are dropped once they have ended, and left padding; a fusion rarely overrides
+    them.
 
     The LLM is passed to each method and is not a submodule: what is here is saved under `fusion.`, apart from the LLM.
-    A fusion
-    that adds something to the LLM's layers does so in its constructor by torch's hooks or a registered attention
-    function,
-    and is inert outside `beside`, so that the LLM alone stays the library's. Where layers are recomputed in the
-    backward pass
-    (gradient checkpointing), `beside` has ended: a layer gets its ECG tensors as arguments, by keyword or by a hook
-    outside
-    the recomputed part. In later turns the connector's tokens of earlier ECGs are given again and the text is read from
-    its
-    beginning, so a fusion keeps no state between calls.
+    A fusion that adds something to the LLM's layers does so in its constructor by torch's hooks or a registered
+    attention function, and is inert outside `beside`, so that the LLM alone stays the library's. Where layers are
+    recomputed in the backward pass (gradient checkpointing), `beside` has ended: a layer gets its ECG tensors as
+    arguments, by keyword or by a hook outside the recomputed part. In later turns the connector's tokens of earlier
+    ECGs are given again and the text is read from its beginning, so a fusion keeps no state between calls.
 
     enters: the kind of connector output that it takes (`Connector.enters`); marked: whether an ECG has a start and an
-    end
-    marker in the text, two learned vectors of this module.
+    end marker in the text, two learned vectors of this module.
     """
 
     enters: ClassVar[str] = "tokens"

@@ -42,12 +42,10 @@ class Cross(Fusion):
     """Gated cross-attention before every n-th layer of the LLM (Flamingo); best over the `resampler` connector.
 
     arXiv 2204.14198, section 2.2: x + tanh(a) attention(x, ECG), then x + tanh(b) MLP(x), with a and b 0 before
-    training, so that
-    the untrained model is the LLM over the text alone. In the text an ECG is its two markers; the second and what
-    follows see it.
-    Unlike there, a token that sees no ECG passes the MLP by as well, so that it does not matter what else is in a
-    batch. Where a token sees all ECGs before it, the ECG's number in its question is told by a learned vector on its
-    tokens.
+    training, so that the untrained model is the LLM over the text alone. In the text an ECG is its two markers; the
+    second and what follows see it. Unlike there, a token that sees no ECG passes the MLP by as well, so that it does
+    not matter what else is in a batch. Where a token sees all ECGs before it, the ECG's number in its question is told
+    by a learned vector on its tokens.
     """
 
     Config = CrossConfig
@@ -123,8 +121,7 @@ class Seen(Beside):
     """The ECGs of a batch as the blocks see them.
 
     keys: of each block, keys and values `[B, heads, M, head_dim]`; visible: bool `[B, T, M]`, whose last row holds for
-    all that is
-    generated; recompute: whether a block is computed again in the backward pass.
+    all that is generated; recompute: whether a block is computed again in the backward pass.
     """
 
     def __init__(self, keys: list[tuple[Tensor, Tensor]], visible: Tensor, recompute: bool) -> None:

@@ -20,8 +20,7 @@ class Tokens(Fusion):
     """ECG tokens in the text, between markers (the paper's, LLaVA's).
 
     An ECG is <ECG_start>, its [CLS] averaged over its clips, the patch tokens of its clips one after the other,
-    <ECG_end>
-    (the paper's Dynamic ECG Input); with another connector, what that gives in the place of these tokens.
+    <ECG_end> (the paper's Dynamic ECG Input); with another connector, what that gives in the place of these tokens.
     """
 
     Config = TokensConfig

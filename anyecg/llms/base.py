@@ -59,8 +59,7 @@ class LanguageModel(nn.Module):
 
     tokenizer, chat: text to ids; dim: size of an embedding; context: tokens it can attend to; config_name: its name
     in tables. `trained_in_run`: its base weights are made by the run's own `language` stage. `fused_loss`: whether
-    `loss`
-    computes logits and cross-entropy together (`trainer.fused_loss`).
+    `loss` computes logits and cross-entropy together (`trainer.fused_loss`).
     """
 
     trained_in_run = False

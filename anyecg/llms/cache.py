@@ -11,8 +11,7 @@ class NoCache(Cache):
     """Keys and values go through it as they are.
 
     A model of transformers that is given neither a mask nor a cache looks in every forward pass whether a row holds
-    several
-    texts, which waits for the device. Given a cache, it takes every row for one text and does not look.
+    several texts, which waits for the device. Given a cache, it takes every row for one text and does not look.
     """
 
     def __init__(self) -> None:

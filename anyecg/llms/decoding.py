@@ -28,9 +28,8 @@ def greedy(
     """New token ids int64 `[B, n]`, n at most `limit`; a row has `pad` after its end.
 
     step: `(embeds [B, t, dim], mask [B, T], cache) -> (logits [B, V] of the last place, cache)`, the cache None at
-    first and one of
-    transformers' after; embed: ids to embeddings; embeds, mask: the left-padded prompts; stops int64 `[k]`: ids that
-    end a row;
+    first and one of transformers' after; embed: ids to embeddings; embeds, mask: the left-padded prompts; stops int64
+    `[k]`: ids that end a row;
     beside: what else holds the batch's rows and drops them by `batch_select_indices`, as a cache does.
     """
     rows, cache = torch.arange(len(embeds), device=embeds.device), None  # which row of the batch each one here is

@@ -19,8 +19,7 @@ def recompute_layers(model: nn.Module) -> None:
     where it names no layers.
 
     The library's own switch does so in train mode only; a frozen LLM, through which gradients pass all the same, is in
-    eval
-    mode, so that its dropout is off. What a layer's hooks do is outside and is done once.
+    eval mode, so that its dropout is off. What a layer's hooks do is outside and is done once.
     """
     layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not layers:

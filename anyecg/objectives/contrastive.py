@@ -130,9 +130,8 @@ class PairData(Batches):
     meet.
 
     folder: keeps the reports' embeddings; counted: a folder that keeps which questions are one ECG of one clip with a
-    report (None: not
-    kept); spec: what the encoder takes. The others are passed over and counted; ConfigError for a pool that has no such
-    question.
+    report (None: not kept); spec: what the encoder takes. The others are passed over and counted; ConfigError for a
+    pool that has no such question.
     """
 
     def __init__(
@@ -221,9 +220,8 @@ class PairCollator:
     """Items with one ECG each become pairs; every distinct report is embedded once, before training.
 
     questions, rows: whose reports; folder: keeps their embeddings in a file, float32 `[reports, d_text]`, which is
-    there
-    whole or not at all; where a process was killed, the next one goes on. In memory a report is 8 bytes, a hash whose
-    rank says where in the file its embedding lies. AnyECGError where the file cannot be written.
+    there whole or not at all; where a process was killed, the next one goes on. In memory a report is 8 bytes, a hash
+    whose rank says where in the file its embedding lies. AnyECGError where the file cannot be written.
     """
 
     def __init__(
@@ -295,8 +293,7 @@ class ContrastiveStage(Stage):
 
     The projections and the scale live here, not in the model: they are not used after this stage.
     Negatives are the other pairs of a `micro_batch`; without one, of the whole batch, over however many devices it is
-    spread:
-    each device meets its own ECGs with the reports of all. So the loss is the same on any number of devices.
+    spread: each device meets its own ECGs with the reports of all. So the loss is the same on any number of devices.
     """
 
     def __init__(

@@ -189,11 +189,9 @@ class MaskedStage(Stage):
     lead-wise decoder).
 
     The decoder, which lives here and not in the model, gets of a lead the tokens that the encoder made of its visible
-    patches, the [CLS]
-    where there is one, and a learned token in place of each hidden patch, each with its time's and its lead's
-    embedding. The loss is the mean
-    squared error over hidden patches of leads that are there, each patch scaled to mean 0 and deviation 1; all clips
-    count alike.
+    patches, the [CLS] where there is one, and a learned token in place of each hidden patch, each with its time's and
+    its lead's embedding. The loss is the mean squared error over hidden patches of leads that are there, each patch
+    scaled to mean 0 and deviation 1; all clips count alike.
     """
 
     def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int, settings: MaskedConfig) -> None:
@@ -253,8 +251,7 @@ class MaskedStage(Stage):
 
 def masked_loss(completed: Tensor, targets: Tensor, seen: Tensor, present: Tensor) -> Tensor:
     """Mean over clips of the mean squared error of the patches that are not `seen` and `present`; completed, targets
-    `[N, P, samples]`,
-    seen int64 `[N, K]`, present bool `[N, P]`. In float32."""
+    `[N, P, samples]`, seen int64 `[N, K]`, present bool `[N, P]`. In float32."""
     counts = present.float().scatter(1, seen, 0.0)
     error = F.mse_loss(completed.float(), targets.float(), reduction="none").mean(-1)
     return ((error * counts).sum(1) / counts.sum(1).clamp(min=1.0)).mean()

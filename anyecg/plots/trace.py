@@ -86,8 +86,7 @@ def strips(
     """Leads under each other: ten seconds on a line at 25 mm/s, or lines of twenty at 12.5 mm/s.
 
     signal: `[L, T]`, mV, at `fs` Hz; names: L; shaded: `[start, end]` in seconds; lanes: name -> (intervals, colour),
-    bars
-    below each line, None for what could not be read.
+    bars below each line, None for what could not be read.
     """
     lanes = lanes or {}
     traces = signal - np.median(signal, axis=1, keepdims=True)

@@ -93,9 +93,9 @@ def write_ecgqa(corpus: Source, out: Path | str, seed: int, *, progress: bool = 
     with one of another patient, once for each question type.
 
     What an ECG shows is the statements of its codes where the corpus has them (`info()["statements"]`: PTB-XL), else
-    the
-    findings that its report asserts; records that say neither are left out. Questions lie in the split of their ECGs'
-    patients. The same arguments give the same files, complete or not at all. DataError where `out` is there already.
+    the findings that its report asserts; records that say neither are left out. Questions lie in the split of their
+    ECGs' patients. The same arguments give the same files, complete or not at all. DataError where `out` is there
+    already.
     """
     out = Path(out)
     if out.exists():

@@ -26,10 +26,8 @@ class Holter(Simulator):
     """A database of long two-lead records with beat annotations, one record a patient.
 
     fs: Hz; first: number of the first record, form: its file name; leads: choices of leads, each its chance and (name
-    in the
-    header, lead of `heart.LEADS`) a signal; supraventricular: the symbol of an atrial ectopic beat; rhythms: whether
-    rhythm changes
-    are annotated ("+"); storage: sample format; mains_hz: of the country.
+    in the header, lead of `heart.LEADS`) a signal; supraventricular: the symbol of an atrial ectopic beat; rhythms:
+    whether rhythm changes are annotated ("+"); storage: sample format; mains_hz: of the country.
     """
 
     fs: ClassVar[int]

@@ -37,9 +37,8 @@ class Sources:
     """What questions are built from.
 
     stores, corpora: the recordings and their readers, by the user's key; folder: where what a task makes on the way
-    lies (it is
-    found again there); seed: of the draws; dropped: (pool, reason) -> how many questions could not be made, for the
-    task to count.
+    lies (it is found again there); seed: of the draws; dropped: (pool, reason) -> how many questions could not be made,
+    for the task to count.
     """
 
     stores: Stores
@@ -55,13 +54,11 @@ class Task(ABC):
     metrics.
 
     A subclass in any file is a task: `tasks: {mine: {name: "module:Class", key: value}}` builds its questions, a stage
-    trains on
-    its pools, `evaluation.tasks` names its key.
+    trains on its pools, `evaluation.tasks` names its key.
 
     Building. `build` asks the stores what they have (reports, labels, beat annotations, several visits), never for a
-    corpus by its
-    name. `settings` is all that the questions depend on beside stores, seed and `version`; `prepare` makes what they
-    need first.
+    corpus by its name. `settings` is all that the questions depend on beside stores, seed and `version`; `prepare`
+    makes what they need first.
 
     Scoring comes in two steps so that a bootstrap never asks the parser or a text encoder again: `score` turns
     predictions into rows of plain numbers, one an id; `reduce` turns any resample of those rows into metrics.
@@ -209,8 +206,7 @@ class Task(ABC):
         """One row a sample, in the order of `samples`: id, patient, subset, parsed, endless and the task's own columns.
 
         An answer beyond `LONGEST` characters is endless and read as far as that. Raises DataError unless every sample
-        has
-        exactly one prediction. A sample without a patient is its own.
+        has exactly one prediction. A sample without a patient is its own.
         """
         texts = _texts(samples, predictions)
         answers = [self.parse(texts[sample.id][:LONGEST], sample) for sample in samples]

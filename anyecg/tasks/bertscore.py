@@ -17,8 +17,7 @@ def bert_f1(said: Sequence[str], true: Sequence[str], encoder: str) -> np.ndarra
     empty text.
 
     encoder: folder or id of a transformer, whose tokens are compared. The library gets one pair at a time: of several
-    it sorts
-    both sides by length and does not undo it (torchmetrics 1.9), so that a text meets another's reference.
+    it sorts both sides by length and does not undo it (torchmetrics 1.9), so that a text meets another's reference.
     """
     pairs = {pair for pair in zip(said, true, strict=True) if all(text.strip() for text in pair)}
     if not pairs:

@@ -35,8 +35,7 @@ def build_data(
     """The data of an experiment, built under `cache` where it is not there yet.
 
     corpora: key -> reader and settings (without a root the corpus is simulated); tasks: key -> what is asked of them;
-    seed: of the
-    questions; workers: processes that simulate and store; fs: Hz of the stores, as the encoder takes it.
+    seed: of the questions; workers: processes that simulate and store; fs: Hz of the stores, as the encoder takes it.
     What was built is found again by its content; a build that was killed goes on.
     """
     cache = Path(cache)

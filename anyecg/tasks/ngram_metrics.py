@@ -48,8 +48,7 @@ def cider(said: Sequence[str], true: Sequence[str]) -> np.ndarray:
     """CIDEr-D of each text, 0 to 10 (pycocoevalcap, n up to 4, sigma 6), float `[n]`.
 
     Words are weighed by how few of all n references have them. NaN throughout where all references are the same (no
-    word
-    is rarer than another, and the library would say 0) or where pycocoevalcap is not installed.
+    word is rarer than another, and the library would say 0) or where pycocoevalcap is not installed.
     """
     try:
         from pycocoevalcap.cider.cider_scorer import CiderScorer

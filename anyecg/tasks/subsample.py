@@ -26,9 +26,8 @@ def within(
     `dropped`.
 
     As many are positive as negative as far as there are; of either, each split keeps its share, and each class its
-    share
-    of the split. Which ones is a matter of the seed and their ids. questions: makes them anew, here twice, so that none
-    but their ranks are held in memory.
+    share of the split. Which ones is a matter of the seed and their ids. questions: makes them anew, here twice, so
+    that none but their ranks are held in memory.
     """
     ranks: dict[str, Ranks] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(lambda: array("d"))))

@@ -48,8 +48,8 @@ def validate(
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> ValidationReport:
     """Look at every question: one marker an ECG, windows inside their records, question and answer in turn, an answer
-    that
-    its task's own parser reads as the reference, an id of its own; and at all: no patient and no record in two splits.
+    that its task's own parser reads as the reference, an id of its own; and at all: no patient and no record in two
+    splits.
 
     length: the tokens of a question by its row; only sound questions are counted.
     """

@@ -16,9 +16,8 @@ def deterministic(setting: bool | str) -> Iterator[None]:
     """Within it torch takes deterministic kernels only (`trainer.deterministic`).
 
     True: an operation that has none raises RuntimeError; "warn": it warns and is computed as ever; False: nothing
-    changes.
-    cuBLAS gets a fixed workspace, unless `CUBLAS_WORKSPACE_CONFIG` is set; it reads it when it is first used in a
-    process.
+    changes. cuBLAS gets a fixed workspace, unless `CUBLAS_WORKSPACE_CONFIG` is set; it reads it when it is first used
+    in a process.
     """
     if setting is False:
         yield

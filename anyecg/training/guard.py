@@ -51,18 +51,16 @@ class Guard(L.Callback):
     """Judges each optimizer step between the backward pass and the optimizer, without waiting for the device.
 
     A loss or gradient norm that is not finite, on any rank, in any micro-batch: the step and all after it are left out
-    on
-    the device (fused AdamW's `found_inf`), and `settle`, at the next point of the loss curve and before every
-    checkpoint,
-    stops the stage with AnyECGError; the step's questions are in `stopped.json` in the stage's folder. So neither the
-    weights
-    nor a checkpoint ever hold what it would have done. A loss above `spike` times the median of the last 100 steps'
+    on the device (fused AdamW's `found_inf`), and `settle`, at the next point of the loss curve and before every
+    checkpoint, stops the stage with AnyECGError; the step's questions are in `stopped.json` in the stage's folder. So
+    neither the weights nor a checkpoint ever hold what it would have done. A loss above `spike` times the median of the
+    last 100 steps'
     losses:
     a warning ("warn"), the step left out and a warning ("skip"), or the same stop ("stop"); `spike` 0 looks for none.
 
     Where the optimizer cannot leave a step out by itself (an `engine` without `found_inf`, float16), each step is
-    settled before it
-    is taken, which waits for the device once a step. An engine that owns the step knows its gradients' norm only
+    settled before it is taken, which waits for the device once a step. An engine that owns the step knows its
+    gradients' norm only
     afterwards: there
     a finite loss with a gradient that is not stops the stage after the step, before any checkpoint.
     """

@@ -28,8 +28,7 @@ def matmul_by(kernel: str) -> Iterator[None]:
     (`trainer.matmul`).
 
     torch: as torch does them. onednn: torch's oneDNN, the same to float32's rounding. auto: onednn on an AMD CPU with
-    AVX-512,
-    for which MKL takes its AVX2 kernels (docs/performance.md).
+    AVX-512, for which MKL takes its AVX2 kernels (docs/performance.md).
     """
     if kernel == "torch" or (kernel == "auto" and not (has_onednn() and _mkl_takes_avx2())):
         yield

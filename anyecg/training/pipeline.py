@@ -56,8 +56,7 @@ def run_curriculum(
     be no model.
 
     build: the model before its first stage. An engine that shards keeps what it was given, so each stage begins with a
-    model
-    built anew from the outputs of those before, of whose LLM a process may hold a part only (`Engine.building`).
+    model built anew from the outputs of those before, of whose LLM a process may hold a part only (`Engine.building`).
     """
     engine = experiment.trainer.strategy.build(experiment.trainer)
     if not engine.sharded:
@@ -113,8 +112,7 @@ def train(experiment: Experiment, stage: PlannedStage, model: ECGLanguageModel, 
     """Train one stage, from its last checkpoint if it was interrupted, and keep its output.
 
     Of two runs at once, or of a job and the one that was queued after it, the second waits until the first has ended;
-    it
-    then has the finished stage, or goes on from the first one's last checkpoint.
+    it then has the finished stage, or goes on from the first one's last checkpoint.
     """
     work = stage.folder.with_name(stage.folder.name + ".partial")
     with contextlib.ExitStack() as held:
@@ -233,8 +231,7 @@ def _train(
 
 def validation_of(job: StageJob) -> Validation | None:
     """The validation of a stage on questions of the split "val", the same for every seed; None where there is none: it
-    is not wanted, or no such
-    question can be used, which is ConfigError where the stage keeps its best weights."""
+    is not wanted, or no such question can be used, which is ConfigError where the stage keeps its best weights."""
     questions, every = schedule(job.cfg)
     if not questions:
         return None

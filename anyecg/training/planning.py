@@ -25,8 +25,7 @@ class PlannedStage:
     """A stage of this experiment and where its output lies (or will).
 
     key: of all that determines the output; meaning: of all but the code; code: module -> digest of the source that it
-    is computed
-    with; despite: the modules that are others now than those of an output that is reused all the same
+    is computed with; despite: the modules that are others now than those of an output that is reused all the same
     (`reuse_despite`).
     """
 
@@ -92,10 +91,9 @@ def plan(experiment: Experiment, data_fingerprint: str) -> list[PlannedStage]:
     """The stages in order with their keys; the same prefix has the same keys in every experiment.
 
     A key holds those of the stage's settings that its outcome depends on, the seed, the data, what its objective says
-    that it
-    computes with, the source of these components (`config.code`), and the keys of the earlier stages that trained any
-    of those.
-    With `reuse_despite: [code]` a stage that is not in the cache is the newest one there that differs in its code only.
+    that it computes with, the source of these components (`config.code`), and the keys of the earlier stages that
+    trained any of those. With `reuse_despite: [code]` a stage that is not in the cache is the newest one there that
+    differs in its code only.
     """
     planned: list[PlannedStage] = []
     trained_by: dict[str, list[PlannedStage]] = {}

@@ -10,9 +10,8 @@ def moved(loops: dict[str, Any], step: int, before: int, after: int) -> int:
     had.
 
     loops: changed in place; step: optimizer steps done; before, after: batches a step and device when it was written,
-    and now.
-    The order of the data is a plan with the same samples in a step however many devices there are, so the position
-    in it follows from the step; what the loader itself counted is dropped.
+    and now. The order of the data is a plan with the same samples in a step however many devices there are, so the
+    position in it follows from the step; what the loader itself counted is dropped.
     """
     fit = loops["fit_loop"]
     fit["state_dict"].pop("combined_loader", None)

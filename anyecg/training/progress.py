@@ -25,9 +25,8 @@ class LossCurve(L.Callback):
 
     loss and grad_norm (before clipping) are means over the steps since the last row and, of the loss, over all ranks;
     `guard` has judged them. `validation`, which is called before, gives its loss to the row of its step, and a step
-    at which it was
-    measured has one. The same values go to the trainer's Lightning loggers. samples_per_second leaves validation out.
-    A stage that goes on from a checkpoint forgets the rows after it: it writes them again.
+    at which it was measured has one. The same values go to the trainer's Lightning loggers. samples_per_second leaves
+    validation out. A stage that goes on from a checkpoint forgets the rows after it: it writes them again.
     """
 
     def __init__(

@@ -54,10 +54,8 @@ class Stage(L.LightningModule):
 
     def configure_optimizers(self) -> dict:
         """AdamW and its schedule. Weight decay is on whatever is stored with two or more dimensions: matrices, and with
-        them the
-        encoder's [CLS], position and lead embeddings and the two markers, which are tables of vectors. Biases and the
-        gains of
-        norms, which have one, have none."""
+        them the encoder's [CLS], position and lead embeddings and the two markers, which are tables of vectors. Biases
+        and the gains of norms, which have one, have none."""
         groups = self.model.groups()
         learning = [
             (self.cfg.lr * self.cfg.lr_scale.get(group, 1.0), list(groups[group].values())) for group in self.cfg.trains

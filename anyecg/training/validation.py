@@ -37,10 +37,9 @@ class Validation(L.Callback):
     """The validation loss every `every` optimizer steps and after the last: the mean loss over `batches`.
 
     batches: a sequence whose length is a multiple of the number of ranks; each takes its turn. Nothing of training
-    notices:
-    neither random states nor modes nor gradients. With `best`, the weights of the lowest loss so far are kept on the
-    first rank and
-    in every checkpoint, `kept` after the stage: (step, loss, name -> tensor of what `module.own` takes of the state).
+    notices: neither random states nor modes nor gradients. With `best`, the weights of the lowest loss so far are kept
+    on the first rank and in every checkpoint, `kept` after the stage: (step, loss, name -> tensor of what `module.own`
+    takes of the state).
     `loss`, `step`: of the last one; `seconds`: that all of this process took.
     """
 

@@ -1,8 +1,7 @@
 """A fusion and its connector as another package would add them: MEIT's keys and values (arXiv 2403.04945), in one file.
 
 Each ECG is one vector, which the LLM's own projections turn into a key and a value a layer: without a position, seen by
-every
-token of its question, never in the text's cache. For a Llama.
+every token of its question, never in the text's cache. For a Llama.
 """
 
 import contextlib

@@ -150,8 +150,7 @@ def test_a_tokenizer_that_begins_each_piece_with_a_blank():
     rendered text has it once.
 
     It stays: what follows the LLM's own "[INST] " is "▁words" in the rendered text too, which no cut at the blank could
-    give. What
-    counts is that training and generation have the same tokens, and that the words are whole.
+    give. What counts is that training and generation have the same tokens, and that the words are whole.
     """
     words = "sinus rhythm what is this ecg report normal user assistant".split()
     vocabulary = {

@@ -3,8 +3,7 @@
     python -m tests.training.killing DATA TRACE '[["stage2", "batch", 3], ...]' key=value ...
 
 The processes are forked from one that has done the imports and nothing else. The last one is left to finish. Every
-process
-appends a line a micro-batch to TRACE: stage, number of the micro-batch, questions.
+process appends a line a micro-batch to TRACE: stage, number of the micro-batch, questions.
 """
 
 import json

@@ -1,8 +1,7 @@
 """Write the questions of a dataset as JSON, row by row as the anyECG release has them.
 
 What a released row cannot say of a question (its id, the reference of its metric) is kept under the one key "anyecg",
-and
-only where `import` could not find it again from the row and the recordings.
+and only where `import` could not find it again from the row and the recordings.
 """
 
 from __future__ import annotations

@@ -16,8 +16,7 @@ class Build:
     """One build as it was measured.
 
     took: time in s; disk in bytes, without simulated sources; memory in bytes, the most of the main process and as
-    often as
-    there are workers the most of one (so it counts what they share again and again).
+    often as there are workers the most of one (so it counts what they share again and again).
     """
 
     records: int

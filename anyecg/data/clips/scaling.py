@@ -1,11 +1,9 @@
 """Scalings of a window's signal, before it is cut into clips: `scale(signal [L, T] mV, present bool [L]) -> [L, T]`.
 
 Which of an ECG's facts survive depends on the scaling. `lead` and `lead_minmax` (and `lead_zscore`) bring every lead to
-the
-same range: voltages, ratios between leads and with them the electrical axis are gone. `gain`, `minmax` and `zscore`
-treat the
-present leads alike, so ratios between leads survive; `millivolt` leaves the voltages themselves. Absent leads are not
-looked at.
+the same range: voltages, ratios between leads and with them the electrical axis are gone. `gain`, `minmax` and `zscore`
+treat the present leads alike, so ratios between leads survive; `millivolt` leaves the voltages themselves. Absent leads
+are not looked at.
 """
 
 from __future__ import annotations

@@ -42,8 +42,7 @@ class Annotated(Corpus):
     A patient is a record, save those in `same_patient`. Patients are split about 60/10/30 by a seeded hash.
 
     same_patient: record -> the first record of its patient; simulated_too: whether that holds of simulated records
-    (each has a
-    patient of its own; the names are the source's).
+    (each has a patient of its own; the names are the source's).
     """
 
     shard_records: ClassVar[int] = 4
@@ -98,10 +97,8 @@ class MITBIHArrhythmia(Annotated):
     @dataclass(frozen=True)
     class Config(Annotated.Config):
         """split: "patients" as in every annotated source, or "inter_patient", the halves of de Chazal et al. (2004):
-        DS2 is the test
-        split, a seeded few of DS1 the validation split; the rest of DS1 and what belongs to neither half (the four
-        paced records
-        102, 104, 107 and 217) are the training split."""
+        DS2 is the test split, a seeded few of DS1 the validation split; the rest of DS1 and what belongs to neither
+        half (the four paced records 102, 104, 107 and 217) are the training split."""
 
         split: Literal["patients", "inter_patient"] = "patients"
 

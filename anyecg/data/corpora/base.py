@@ -166,8 +166,7 @@ class Corpus:
         """The whole recording: float32 `[L, T]` in mV at its own rate, NaN where the source marks samples invalid.
 
         Raises DataError where a file is missing, broken or not what its header says, which costs this recording; any
-        other error
-        is taken for a fault of the reader and stops the build.
+        other error is taken for a fault of the reader and stops the build.
         """
         path = self.root / entry.path
         try:

@@ -88,8 +88,8 @@ class CSN(Snomed):
     challenge that hold it.
 
     Labels are the codes of ConditionNames_SNOMED-CT.csv: of the root's own file, else of the same list kept here.
-    Classification asks
-    for a published set of them, each a code of its own (MERL finds a class's acronym inside another's, "AF" in "AFIB").
+    Classification asks for a published set of them, each a code of its own (MERL finds a class's acronym inside
+    another's, "AF" in "AFIB").
     """
 
     name: ClassVar[str] = "csn"

@@ -73,8 +73,7 @@ class PTBXL(Corpus):
         """One entry a record; strat_fold 1-8 train, 9 val, 10 test (where fold 10 is left out: 1-7, 8, 9).
 
         Every code of scp_codes is a label, whatever its likelihood, as in the benchmark of Strodthoff et al. (2021):
-        PTB-XL
-        documents 0 as unknown, and has it for all of form and rhythm and for some diagnoses.
+        PTB-XL documents 0 as unknown, and has it for all of form and rhythm and for some diagnoses.
         """
         column = {"records100": "filename_lr", "records500": "filename_hr"}.get(self.cfg.records)
         if column is None:

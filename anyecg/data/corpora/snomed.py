@@ -26,8 +26,7 @@ class Snomed(Corpus):
     """Records anywhere under the root: whole release, one of its folders, or all records in one flat folder.
 
     There are no patient ids: a patient is a record, and records are split 80/10/10 by a seeded hash. A record's labels
-    are
-    its header's codes that the source publishes; its statements name every code that has a name.
+    are its header's codes that the source publishes; its statements name every code that has a name.
 
     records: what a record of the source is called (other sources may lie under the same root);
     unlisted: codes that occur in headers though the source's list leaves them out, and their names.

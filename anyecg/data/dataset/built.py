@@ -45,9 +45,8 @@ def write_dataset(
     """A dataset at `folder` of (split, question) pairs made elsewhere; the stores are linked, not copied.
 
     left_out: why -> how many were not to be had, for the card; read when the samples are at their end; kind: what its
-    counts tell
-    apart, `Task.answer_kind`. DataError where the folder holds a dataset, or one that is being built, or where there is
-    no question.
+    counts tell apart, `Task.answer_kind`. DataError where the folder holds a dataset, or one that is being built, or
+    where there is no question.
     """
     folder = Path(folder)
     with alone(folder):

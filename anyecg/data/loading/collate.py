@@ -23,7 +23,12 @@ class Collator:
     """
 
     def __init__(
-        self, chat, places: Places, context: int, generate: bool = False, spec: InputSpec = InputSpec()  # noqa: B008
+        self,
+        chat,
+        places: Places,
+        context: int,
+        generate: bool = False,
+        spec: InputSpec = InputSpec(),  # noqa: B008
     ) -> None:
         self.chat, self.places, self.context, self.generate = chat, places, context, generate
         self.none = clips(spec).blank(0)  # of a batch without ECGs

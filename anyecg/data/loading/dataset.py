@@ -26,8 +26,7 @@ class Item:
     """A question ready to collate.
 
     clips: an array `[S, *shape]` a record, as the encoder's InputSpec says; lead_masks: bool `[12]` a record; in the
-    "text" view both are
-    empty and `sample.evidence` stands for the ECGs.
+    "text" view both are empty and `sample.evidence` stands for the ECGs.
     """
 
     sample: ECGSample
@@ -59,8 +58,7 @@ class QuestionDataset(Dataset):
     view: "signal" as recorded; "blind" every ECG withheld, as blank clips with every lead absent, in places of the same
     number; "text" the evidence in words in each ECG's place; "first_lead_masked", "second_lead_masked",
     "random_lead_masked" as recorded but for one lead, zeros and absent: of the leads that are there, in canonical
-    order,
-    the first, the second, or one drawn by the seed and the question's id. An ECG of one lead keeps it.
+    order, the first, the second, or one drawn by the seed and the question's id. An ECG of one lead keeps it.
     """
 
     def __init__(

@@ -24,9 +24,8 @@ class Lengths:
     """`lengths(rows)`: int32 `[n, 2]`, tokens and learned tokens of these rows; what is not known yet is counted.
 
     count: a row -> (tokens, learned tokens); rows: of the question file; path: a file `[rows, 2]` that keeps them
-    (None: not
-    kept), named after everything they depend on; workers: processes that count. The first of several processes counts,
-    the others wait and read; where one was killed, the next goes on.
+    (None: not kept), named after everything they depend on; workers: processes that count. The first of several
+    processes counts, the others wait and read; where one was killed, the next goes on.
     """
 
     def __init__(

@@ -97,14 +97,12 @@ class StageData(Batches):
     together.
 
     collate: items to an ECGBatch; measure: `(sample, clip counts) -> (tokens, learned tokens)`, to pad little and to
-    weigh what
-    is accumulated; context: questions with more tokens are passed over, and counted; lengths: a folder that keeps
-    what was measured, with `reader`, a fingerprint of `measure`, in its file's name; spec: what the encoder takes. Only
-    questions that are drawn are read.
+    weigh what is accumulated; context: questions with more tokens are passed over, and counted; lengths: a folder that
+    keeps what was measured, with `reader`, a fingerprint of `measure`, in its file's name; spec: what the encoder
+    takes. Only questions that are drawn are read.
 
     The loss of a step is the mean over its answer tokens (`learned`), however it is cut into passes: `tokens` or
-    `micro_batch`
-    of the stage say how, and where neither does, as many as cost least (`passes_that_pay`).
+    `micro_batch` of the stage say how, and where neither does, as many as cost least (`passes_that_pay`).
     """
 
     def __init__(

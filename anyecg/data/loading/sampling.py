@@ -26,10 +26,8 @@ def visits(
     """`samples` rows drawn from pools in proportion to their weights, every row of a pool once before any twice.
 
     pools: name -> row numbers; weights: name -> share (any positive scale); fits: rows -> bool, asked of no more rows
-    than
-    are drawn: another row of its pool is visited in place of one that does not fit; why: "not one of the questions ..."
-    in the
-    message of a pool in which nothing fits. Raises ConfigError for such a pool and for an empty one.
+    than are drawn: another row of its pool is visited in place of one that does not fit; why: "not one of the questions
+    ..." in the message of a pool in which nothing fits. Raises ConfigError for such a pool and for an empty one.
     """
     weights = {name: weight for name, weight in weights.items() if weight > 0}
     empty = [name for name in weights if len(pools.get(name, ())) == 0]
@@ -96,10 +94,8 @@ def divide(lengths: np.ndarray, passes: int, bound: int | None = None) -> np.nda
     """Every step's samples in so many passes, `1 <= passes <= size`: int32 `[steps, size]`, which pass a sample is in.
 
     lengths `[steps, size]`. In a pass, samples of like length are together, and the largest pass of a step is as small
-    as it can
-    be, so that passes, and ranks, do about the same work. Passes are numbered from the longest samples down. bound:
-    padded
-    tokens that `passes` passes are known to keep to (None: not known).
+    as it can be, so that passes, and ranks, do about the same work. Passes are numbered from the longest samples down.
+    bound: padded tokens that `passes` passes are known to keep to (None: not known).
     """
     order = np.argsort(-lengths, axis=1, kind="stable")
     falling = np.take_along_axis(lengths, order, axis=1)

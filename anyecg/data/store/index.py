@@ -77,10 +77,8 @@ class Contents:
     KiB), (-1, 0) where it cannot be read.
 
     A recording that was filtered anew has other bytes from its first sample on, so a sample of them tells it apart.
-    path: a file of
-    int64 `[files, 4]` that keeps a hash of each file's name, its bytes, its time of change (ns) and the hash, in the
-    order in which they are asked for: a
-    file whose name, size and time are as they were is not opened.
+    path: a file of int64 `[files, 4]` that keeps a hash of each file's name, its bytes, its time of change (ns) and the
+    hash, in the order in which they are asked for: a file whose name, size and time are as they were is not opened.
     """
 
     def __init__(self, path: Path | None) -> None:

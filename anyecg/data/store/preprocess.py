@@ -50,8 +50,8 @@ def lead_rows(leads: tuple[str, ...], assumed: tuple[str, ...] = ()) -> tuple[di
     """Which row of a recording holds which canonical lead: ({canonical index: row}, names nobody knows).
 
     "Lead II", "EKG II", "ecg_ii" and "MLII" are lead II; a turned lead ("-aVR") is none of the twelve. A lead that is
-    named twice
-    is taken once, the first time. assumed: the leads that those called "ECG" and no more are taken for, in order.
+    named twice is taken once, the first time. assumed: the leads that those called "ECG" and no more are taken for, in
+    order.
     """
     rows: dict[int, int] = {}
     unknown: list[str] = []
@@ -70,8 +70,7 @@ def canonical(record: ECGRecord, fs: float = InputSpec.fs) -> tuple[np.ndarray, 
     """The recording at `fs` Hz in canonical lead order (the paper's preprocessing, which has 100 Hz).
 
     Returns float32 `[12, round(T * fs / record.fs)]` in mV, bool `[12]` (False: absent or broken, see `mended`), and
-    how
-    many broken samples were interpolated, linearly and before resampling. A flat lead is present. DataError where
+    how many broken samples were interpolated, linearly and before resampling. A flat lead is present. DataError where
     nothing is left to see.
     """
     rows, unknown = lead_rows(record.leads, record.assumed)
@@ -113,8 +112,7 @@ def mended(lead: np.ndarray, fs: float) -> tuple[np.ndarray | None, int]:
     """float32 `[T]` with its invalid samples interpolated, and their number; None for a broken lead.
 
     A lead is broken where fewer than half of its samples are valid, or where they leave a gap of more than a second (in
-    a record
-    of more than 20 s: more than a twentieth of it).
+    a record of more than 20 s: more than a twentieth of it).
     """
     valid = np.isfinite(lead)
     gaps = int(lead.size - valid.sum())

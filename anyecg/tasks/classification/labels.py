@@ -16,8 +16,7 @@ class LabelReader:
     """`reader(report)` -> the labels that the report asserts; what it denies ("no atrial fibrillation") it does not.
 
     labels: label set -> names; statements: what the corpus's own reports say -> label set -> the names that it stands
-    for
-    ("anteroseptal myocardial infarction" -> sub: "anterior myocardial infarction", super: "myocardial infarction").
+    for ("anteroseptal myocardial infarction" -> sub: "anterior myocardial infarction", super: "myocardial infarction").
     A phrase that is a finding is read in all of the finding's wordings; any other as it is written, and not where it is
     a part of a longer one ("AV block" in "first degree AV block").
     """

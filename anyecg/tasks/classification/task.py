@@ -23,8 +23,7 @@ class Classification(Task):
 
     A label's score is the largest cosine between its name and a phrase of the report, in the text encoder's space.
     Cosine takes "no atrial fibrillation" for a match; the F1s beside it, of labels and of findings that a
-    negation-aware
-    reader finds asserted, do not.
+    negation-aware reader finds asserted, do not.
 
     info["labels"]: corpus -> label set (super, sub, form, rhythm, ...) -> names, the columns of Table 4. A sample's
     subset is its corpus, its meta["labels"]: label set -> the names that hold. A sample with no label of a set is no
@@ -97,8 +96,8 @@ class Classification(Task):
 
     def reducer(self, rows: pd.DataFrame) -> Callable[[pd.DataFrame], dict[str, float]]:
         """Resamples are averaged over the labels that these rows define; where a resample leaves one of them without a
-        positive or without a
-        negative, its value over these rows stands in, so that no resample is a mean over other labels."""
+        positive or without a negative, its value over these rows stands in, so that no resample is a mean over other
+        labels."""
         return partial(self._averaged, whole=_measured(rows))
 
     def _averaged(

@@ -38,8 +38,7 @@ ECGS = {
 @dataclass(frozen=True)
 class ECGQAConfig:
     """folders: corpus (its key) -> its folder of the ECG-QA release (such as ecgqa/ptbxl), or "simulated"; share: how
-    much of it is
-    asked (the paper takes a tenth); form: in which wording, "paraphrased" or "template"."""
+    much of it is asked (the paper takes a tenth); form: in which wording, "paraphrased" or "template"."""
 
     folders: dict[str, str] = field(default_factory=dict)
     share: float = 0.1
@@ -57,9 +56,8 @@ def ecg_qa_questions(stores: Stores, cfg: ECGQAConfig, seed: int, dropped: Count
     Taken are `cfg.share` of the questions of each split, question type and template, one at least; which ones
     depends on the seed and their sample ids, not on the files they lie in. The split is that of the question's ECGs in
     their store, not ECG-QA's own, so that no patient is in two splits, whatever other pools ask; a question over ECGs
-    of
-    two splits is dropped. (Scores are therefore not those of ECG-QA's published test files.) The patient of a sample is
-    that of its first ECG: a `comparison_irrelevant` question has ECGs of two patients.
+    of two splits is dropped. (Scores are therefore not those of ECG-QA's published test files.) The patient of a sample
+    is that of its first ECG: a `comparison_irrelevant` question has ECGs of two patients.
     """
     for corpus, root in sorted(cfg.folders.items()):
         release = Release(corpus, root, cfg.form)

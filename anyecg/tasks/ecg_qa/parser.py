@@ -90,8 +90,7 @@ def read_verdict(text: str, allowed: Collection[str] = VERIFY, question: str = "
     """Which of yes, no and not sure an answer gives, as a set of one; None if none, or one that is not allowed, or two.
 
     A leading word counts ("No, the ..."), one that ends a sentence of glue ("Based on the ECG, yes."), and a sentence
-    that states what the
-    question names ("The ECG does not show static noise."). question: the user's text.
+    that states what the question names ("The ECG does not show static noise."). question: the user's text.
     """
     said = last_answer(plain_text(text))[:LONGEST]
     value = _unpacked(json_value(said))
@@ -159,8 +158,7 @@ def read_answers(
     """The set of answers of the vocabulary that a text gives and nothing besides; None otherwise.
 
     more: answers known beside the vocabulary's; question: the user's text, whose two answers "both" means; ranges:
-    whether "V1-V3" is three
-    leads. Without a vocabulary, what stands between separators is an answer.
+    whether "V1-V3" is three leads. Without a vocabulary, what stands between separators is an answer.
     """
     known = frozenset(vocabulary) | frozenset(more)
     said = last_answer(plain_text(text))[:LONGEST]

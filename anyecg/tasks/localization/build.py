@@ -46,12 +46,11 @@ TRIES = 30  # random windows looked at before a record is said to have none with
 @dataclass(frozen=True)
 class LocalizationConfig:
     """pools: windows of which kind are made, localization_short and localization_long; windows_per_record: positive
-    questions for each
-    record and each beat class it has, in each pool; negatives_per_positive: "No <name> Found" questions; short_seconds,
+    questions for each record and each beat class it has, in each pool; negatives_per_positive: "No <name> Found"
+    questions; short_seconds,
     long_seconds:
     window lengths in s; sizes: subset (a corpus's key, or that with "_long") -> at most so many questions over all
-    splits, all where
-    it is not named (Table 2)."""
+    splits, all where it is not named (Table 2)."""
 
     pools: list[str] = field(default_factory=lambda: list(POOLS))
     windows_per_record: int = 10

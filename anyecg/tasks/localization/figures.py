@@ -31,9 +31,8 @@ def iou_bars(
     withheld among them.
 
     task: `metrics.json`'s entry of localization; floor: what the metric gives a model that never finds anything, drawn
-    as
-    a line. A panel a breakdown ("subset", "abnormality"). Returns the PNG and the PDF; DataError where no group has the
-    metric.
+    as a line. A panel a breakdown ("subset", "abnormality"). Returns the PNG and the PDF; DataError where no group has
+    the metric.
     """
     views = in_order(task["views"])
     panels = {}

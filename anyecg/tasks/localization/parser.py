@@ -1,10 +1,9 @@
 """What an answer of the localization task says: intervals in seconds, that there is nothing, or nothing readable.
 
 A text is read clause by clause. Each interval belongs to a subject: what was asked (its name or another name of the
-same finding),
-another class ("normal beats"), or a measurement (PR, QRS, RR); only the first, or none at all, makes it an answer. What
-is denied, counted
-("beats 2-4"), supposed or offered as an alternative is no answer, and what contradicts itself is not read.
+same finding), another class ("normal beats"), or a measurement (PR, QRS, RR); only the first, or none at all, makes it
+an answer. What is denied, counted ("beats 2-4"), supposed or offered as an alternative is no answer, and what
+contradicts itself is not read.
 """
 
 from __future__ import annotations
@@ -201,9 +200,8 @@ def read_intervals(text: str, name: str, seconds: float) -> np.ndarray | None:
     text: an answer about one window; name: what was asked ("Premature ventricular contraction"); seconds: the window's
     length.
     Read: "Duration: 0.4s-3.7s, 4.6s-9.3s", "2.0-4.0 s", "from 2 to 4 seconds", "[2.0, 4.0]", "starts at 2.0 s and lasts
-    2.0 s", "00:02 - 00:04",
-    milliseconds, JSON and tables; "There are no PVCs." of what was asked. Overlapping intervals are merged and all are
-    cut to the window.
+    2.0 s", "00:02 - 00:04", milliseconds, JSON and tables; "There are no PVCs." of what was asked. Overlapping
+    intervals are merged and all are cut to the window.
     Unreadable: an interval that ends before it starts, alternatives, intervals beside a denial of what was asked, none
     inside the window.
     """

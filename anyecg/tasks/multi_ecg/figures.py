@@ -23,8 +23,7 @@ def score_distributions(task: Mapping[str, Any], target: str | Path) -> list[Pat
     """Figure 3: the distribution of scores over several ECGs, a column a number of ECGs, a row a judge, a bar a view.
 
     task: `metrics.json`'s entry of multi_ecg. Bars are shares of the answers that the judge scored; means are told in
-    the
-    panel. Returns the PNG and the PDF; DataError where there are no distributions.
+    the panel. Returns the PNG and the PDF; DataError where there are no distributions.
     """
     views = in_order(task["views"])
     blocks = {view: task["views"][view]["blocks"].get(ECGS, {}) for view in views}

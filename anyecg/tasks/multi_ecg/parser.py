@@ -2,11 +2,9 @@
 
 Each kind of MultiECG question (`anyecg.tasks.multi_ecg.templates`; "written" for those of an LLM) has a reader
 `(text, sample) -> facts | None`: it reads the reference and the model's answer alike, so wording and order do not
-matter,
-and None means there is nothing to be read.
-A fact is a tuple: `("shows", finding)`, `("new", finding)`, `("resolved", finding)`, `(ecg, rhythm)`, `("ecg",
-number)`,
-`("count", number)`, `("answer", "yes")`, `("absent", finding)`.
+matter, and None means there is nothing to be read. A fact is a tuple: `("shows", finding)`, `("new", finding)`,
+`("resolved", finding)`, `(ecg, rhythm)`, `("ecg", number)`, `("count", number)`, `("answer", "yes")`, `("absent",
+finding)`.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
 @dataclass(frozen=True)
 class MultiECGConfig:
     """max_ecgs: ECGs of the longest question; runs_per_patient, questions_per_run: how many series of ECGs of one
-    patient are asked
-    about, and how often; writer: the endpoint whose LLM writes the questions (without a url they are made by rules)."""
+    patient are asked about, and how often; writer: the endpoint whose LLM writes the questions (without a url they are
+    made by rules)."""
 
     max_ecgs: int = 6
     runs_per_patient: int = 2

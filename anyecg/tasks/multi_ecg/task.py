@@ -45,15 +45,13 @@ class MultiECG(Task):
     """Answers over several ECGs: a deterministic judge of findings on the paper's 0 to 5 scale (Table 6).
 
     The judge reads facts from the answer and from the reference with one reader for the question's kind (which
-    findings,
-    new or resolved, in which ECG, how many, yes or no: `anyecg.tasks.multi_ecg.parser`). The score is 5 times the F1 of
-    the two
+    findings, new or resolved, in which ECG, how many, yes or no: `anyecg.tasks.multi_ecg.parser`). The score is 5 times
+    the F1 of the two
     sets: 5 if they are the same in any order or wording, 0 if they share nothing, so a wrong yes or no, count or ECG is
     0, and each fact too few or too many takes its share. An answer without a readable fact is unparsed and scores 0.
 
     Where an LLM judge is configured (`evaluation.judge`), its scores stand beside these with their correlation. It sees
-    the
-    question, each ECG's report and the answer, as the paper's does, and not the reference.
+    the question, each ECG's report and the answer, as the paper's does, and not the reference.
     """
 
     Config = MultiECGConfig

@@ -31,8 +31,7 @@ def to_samples(
     """(split, question) for each released row, in order; rows as `read_released` gives them.
 
     left_out: reason -> how many rows are left out for it: an ECG that is in none of the stores, a window that leaves
-    its
-    recording, ECGs of two splits. Split, patient and evidence come from the stores.
+    its recording, ECGs of two splits. Split, patient and evidence come from the stores.
     """
     catalog, numbers, taken = Catalog(stores), Counter(), set()
     left_out = Counter() if left_out is None else left_out
@@ -169,8 +168,7 @@ def _unusable(row: Mapping, records: Sequence[Record | None], fs: float) -> str:
 
 def _windows(row: Mapping, records: Sequence[Record]) -> list[list]:
     """[record, start, end] of each ECG, in s; where both ends are the samples nearest to whole hundredths, those
-    hundredths: questions
-    built here have them, and the store holds no finer."""
+    hundredths: questions built here have them, and the store holds no finer."""
     if "ecg_start" not in row:
         return [[record.id, 0.0, record.seconds] for record in records]
     samples, fs = (row["ecg_start"], row["ecg_end"]), records[0].fs

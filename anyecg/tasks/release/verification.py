@@ -47,8 +47,7 @@ class Verification:
     """What was found: every row is either checked or counted in `unchecked`, under the reason why it was not.
 
     agree: checked rows whose answer is the annotations', of which `rounding` only within 0.1 s; missing: dataset ->
-    ECGs
-    or annotation files that do not exist -> how many rows are about them; malformed: [file, row, what is wrong];
+    ECGs or annotation files that do not exist -> how many rows are about them; malformed: [file, row, what is wrong];
     unreadable: what is wrong with a record's header or annotations.
     """
 

@@ -16,8 +16,7 @@ from anyecg.types import MARKER, ECGSample, Turn, Window
 @dataclass(frozen=True)
 class ReportConfig:
     """corpora: whose reports are asked for, empty for every corpus with written reports or, where none has any, with
-    reports made
-    of its codes; per_record: questions an ECG."""
+    reports made of its codes; per_record: questions an ECG."""
 
     corpora: list[str] = field(default_factory=list)
     per_record: int = 1

@@ -25,10 +25,8 @@ class Report(Task):
     """A free-text report: overlap with the reference (Table 5) and findings that agree with it.
 
     Texts are compared in lower case, without their "Report:". Each number says which library and which variant it is
-    of:
-    the release of anyECG-chat has BLEU of single orders and ROUGE only (nltk, rouge) and leaves open which METEOR,
-    CIDEr-D
-    and BERTScore Table 5 is of; here they are the usual ones (METEOR 1.5 and CIDEr-D of COCO captions).
+    of: the release of anyECG-chat has BLEU of single orders and ROUGE only (nltk, rouge) and leaves open which METEOR,
+    CIDEr-D and BERTScore Table 5 is of; here they are the usual ones (METEOR 1.5 and CIDEr-D of COCO captions).
     """
 
     Config = ReportConfig

@@ -104,8 +104,8 @@ class DeepSpeed(Engine):
         """Within it, `from_pretrained` leaves each process its part of the weights (ZeRO-3, processes connected).
 
         Everything else is built as ever: what `deepspeed.zero.Init` around the whole model would do to
-        initialisation is
-        silent and wrong (LoRA's B not zero, twice the deviation). The engine cuts the rest when the stage begins.
+        initialisation is silent and wrong (LoRA's B not zero, twice the deviation). The engine cuts the rest when the
+        stage begins.
         """
         settings = self.settings()
         zero = settings.get("config", {}).get("zero_optimization", {"stage": settings.get("stage")})

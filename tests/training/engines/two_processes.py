@@ -3,8 +3,7 @@
     torchrun --standalone --nproc-per-node 2 -m tests.training.engines.two_processes DATA FOLDER CASES.json
 
 CASES: name -> [stage, overrides]. A case trains in FOLDER/name, from the checkpoint FOLDER/name.ckpt where there is
-one. What was
-so in the first process's model before its first step, and what only the engine can tell, is written to
+one. What was so in the first process's model before its first step, and what only the engine can tell, is written to
 FOLDER/name.json.
 """
 
