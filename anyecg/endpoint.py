@@ -172,7 +172,10 @@ class _Session:
             response = await self.client.chat.completions.with_raw_response.create(messages=messages, **settings)
             return _completion(response.text)
         except openai.APITimeoutError:
-            tried = f"no reply within {self.cfg.timeout:g} s (tries: {self.cfg.retries + 1}); a slow model needs a longer timeout"
+            tried = (
+                f"no reply within {self.cfg.timeout:g} s (tries: {self.cfg.retries + 1}); a slow model needs a "
+                f"longer timeout"
+            )
             raise _Passed(tried, LATE) from None
         except openai.APIConnectionError as error:
             raise _Unanswered(

@@ -330,14 +330,17 @@ _BEFORE = re.compile(
     r"(?:\b(?:no|none|not|cannot|without|absence\s+of|absent|neither|nor|never|denies|negative\s+for|free\s+of"
     r"|instead\s+of|rather\s+than|lacks?|resolution\s+of|resolved|disappearance\s+of"
     r"|fail(?:s|ed)?\s+to\s+(?:show|reveal|demonstrate)|excludes|rules\s+out|unlikely|kein(?:e[nr]?)?|ohne)|n['’]t)\b"
-    r"(?!\s+(?:only|significant\s+change|change|doubt|longer\s+(?:normal|absent)|(?:be\s+)?(?:rule|ruled|exclude|excluded)\b))",
+    r"(?!\s+(?:only|significant\s+change|change|doubt|longer\s+(?:normal|absent)|(?:be\s+)?(?:rule|ruled|exclude"
+    r"|excluded)\b))",
     re.IGNORECASE,
 )
 _NON = re.compile(r"\bnon[- ]$", re.IGNORECASE)  # "non-AF"
 _AFTER = re.compile(
     r"(?:^|\s)(?:(?:is|are|was|were|has|have|had|does|do|did|ca|can|could)(?:\s+been|\s+now)?\s*)?"
-    r"(?:(?:not|n['’]t)\b(?!\s+(?:only|(?:be\s+)?(?:ruled\s+out|excluded)))|cannot\s+be\s+(?:seen|found|identified|detected)"
-    r"|absent|negative|none|no(?:\s+longer)?(?=\s*[,)]|\s*$)|no\s+longer|resolved|disappeared|gone|unlikely|(?<!not be )ruled\s+out|(?<!not be )excluded"
+    r"(?:(?:not|n['’]t)\b(?!\s+(?:only|(?:be\s+)?(?:ruled\s+out|excluded)))|cannot\s+be\s+(?:seen|found|identified"
+    r"|detected)"
+    r"|absent|negative|none|no(?:\s+longer)?(?=\s*[,)]|\s*$)|no\s+longer|resolved|disappeared|gone|unlikely"
+    r"|(?<!not be )ruled\s+out|(?<!not be )excluded"
     r"|replaced\s+by)",
     re.IGNORECASE,
 )

@@ -119,7 +119,8 @@ def with_profiles(files: Sequence[Layer], above: Sequence[Layer]) -> tuple[str, 
         known = sorted(p.stem for p in folder.glob("*.yaml") if "+" not in p.stem)
         close = difflib.get_close_matches(str(scale), known, n=1)
         raise ConfigError(
-            f"scale '{scale}': no file {path}{f'; did you mean {close[0]}?' if close else ''} (known: {', '.join(known)})"
+            f"scale '{scale}': no file {path}{f'; did you mean {close[0]}?' if close else ''} (known: "
+            f"{', '.join(known)})"
         )
     profiles = [(str(path), _yielding(read(path), own))]
     names = [name for _, values in [files[0], *profiles, *files[1:], *above] if (name := _named(values.get("llm")))]

@@ -67,6 +67,7 @@ def attention_width(dim: int | None, heads: int, dim_in: int) -> int:
     width = dim or dim_in
     if width % heads:
         raise ConfigError(
-            f"connector.heads: {heads} do not divide the encoder's width of {width}; set connector.heads or connector.dim"
+            f"connector.heads: {heads} do not divide the encoder's width of {width}; set connector.heads or "
+            f"connector.dim"
         )
     return width

@@ -25,7 +25,10 @@ Spread = tuple[float, tuple[float, float] | None]  # a value and the ends of its
 
 AGREES, DISAGREES, UNDECIDED = "agrees", "disagrees", "undecided"
 UNKNOWN, UNMEASURED = "paper not known", "not measured"
-MEANING = f"sign: of the difference, here and in the paper; {UNDECIDED}: the interval here includes zero; {UNKNOWN}: we have no figure of the paper"
+MEANING = (
+    f"sign: of the difference, here and in the paper; {UNDECIDED}: the interval here includes zero; {UNKNOWN}: "
+    f"we have no figure of the paper"
+)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,8 @@ def measure(
     headlines = [scorer.headline(views[task][SIGNAL]) for setting in settings for views in setting.rows.values()]
     if len({*headlines}) > 1:
         raise DataError(
-            f"{task} is of other label sets or corpora in each run ({', '.join(sorted({*headlines}))}); compare runs that evaluated the same"
+            f"{task} is of other label sets or corpora in each run ({', '.join(sorted({*headlines}))}); compare runs "
+            f"that evaluated the same"
         )
     metric = published.metric(task, set.intersection(*scored), headlines[0])
     meaning = published.metrics.get(task, {}).get(metric) or scorer.meaning(metric)

@@ -27,28 +27,39 @@ OUTSIDE, OTHER_SCALE, IN_PROSE = (
     "number in prose that is not called the score",
 )
 
-_N = r"(?:(?<![\w.)])-)?(?<![\w.,^±])\d{1,9}(?:\.\d{1,9})?(?![\w,]{0,9}\d|\.{1,3}\d|\^)(?!(?!pts?\b|points?\b|stars?\b|分)[^\W\d_])"
-_SCORE = r"(?:scores?|ratings?|grades?|marks?|evaluation|verdict|评分|分数|得分|打分|スコア|点数|punktzahl|bewertung|note|puntuaci[oó]n|puntaje|calificaci[oó]n|punteggio|pontua[cç][aã]o|оценка)"
+_N = (
+    r"(?:(?<![\w.)])-)?(?<![\w.,^±])\d{1,9}(?:\.\d{1,9})?(?![\w,]{0,9}\d|\.{1,3}\d|\^)(?!(?!pts?\b|points?\b"
+    r"|stars?\b|分)[^\W\d_])"
+)
+_SCORE = (
+    r"(?:scores?|ratings?|grades?|marks?|evaluation|verdict|评分|分数|得分|打分|スコア|点数|punktzahl|bewertung|note"
+    r"|puntuaci[oó]n|puntaje|calificaci[oó]n|punteggio|pontua[cç][aã]o|оценка)"
+)
 _FIVE = r"(?:a\s+(?:possible|maximum|total|max)\s+(?:of\s+)?)?(?:5(?:\.0+)?(?![\d.]{0,6}\d)|five\b)"
 _OUT_OF = rf"\s*(?:/|\b(?:out\s+)?of\b|\b(?:von|sur|de|su)\b)\s*{_FIVE}(?:\s+possible\b)?"
 _WORDS = {word: str(value) for value, word in enumerate(("zero", "one", "two", "three", "four", "five"))}
 _WORD = "|".join(_WORDS)
 _IN_WORDS = re.compile(
-    rf"(?:(?<=score )|(?<=score: )|(?<=score is )|(?<=score of )|(?<=rating: )|(?<=rating of )|(?<=rating is ))(?:{_WORD})\b|\b(?:{_WORD})(?=\s+(?:out\s+)?of\s+(?:five|5)\b|\s*/\s*(?:five|5)\b|\s+(?:points?|stars?)\b)"
+    rf"(?:(?<=score )|(?<=score: )|(?<=score is )|(?<=score of )|(?<=rating: )|(?<=rating of )"
+    rf"|(?<=rating is ))(?:{_WORD})\b|\b(?:{_WORD})(?=\s+(?:out\s+)?of\s+(?:five|5)\b|\s*/\s*(?:five|5)\b"
+    rf"|\s+(?:points?|stars?)\b)"
     rf"|\A\W*(?:a\s+)?(?:{_WORD})(?=\W*\Z|\s*[(:;.,\n-])",
     re.IGNORECASE,
 )  # fmt: skip
 _HALF = re.compile(r"(\d)\s*(?:½|\s1/2\b(?!\s*/))")
 _ZERO_TO_FIVE = re.compile(
-    r"[(\[]?\s*\b(?:(?:from|between|of|on\s+a\s+scale\s+(?:of|from))\s+)?(?<![\d.])0(?:\.0)?\s*(?:-|to|and|~)\s*5(?:\.0)?\b(?!\s*=|\.\d)(?:[\s-]*(?:scale|points?))?\s*[)\]]?",
+    r"[(\[]?\s*\b(?:(?:from|between|of|on\s+a\s+scale\s+(?:of|from))\s+)?(?<![\d.])0(?:\.0)?\s*(?:-|to|and"
+    r"|~)\s*5(?:\.0)?\b(?!\s*=|\.\d)(?:[\s-]*(?:scale|points?))?\s*[)\]]?",
     re.IGNORECASE,
 )
 _OTHER_RANGE = re.compile(
-    r"(?:[(\[]\s*|\bscale\s+(?:of|from)\s+|\bscale\s+)\d+\s*(?:-|to)\s*\d+\s*(?:[)\]]|\b)|\b\d+\s*(?:-|to)\s*\d+\s*(?:-?point\s+)?scale\b",
+    r"(?:[(\[]\s*|\bscale\s+(?:of|from)\s+|\bscale\s+)\d+\s*(?:-|to)\s*\d+\s*(?:[)\]]|\b)|\b\d+\s*(?:-"
+    r"|to)\s*\d+\s*(?:-?point\s+)?scale\b",
     re.IGNORECASE,
 )
 _MAXIMUM = re.compile(
-    r"\(?\s*(?:out\s+of\s+)?\bmax(?:imum)?\b\.?(?:\s+(?:possible|score|points?|of|is|being)){0,3}\s*[:=]?\s*5(?:\.0)?\b\s*\)?",
+    r"\(?\s*(?:out\s+of\s+)?\bmax(?:imum)?\b\.?(?:\s+(?:possible|score|points?|of|is"
+    r"|being)){0,3}\s*[:=]?\s*5(?:\.0)?\b\s*\)?",
     re.IGNORECASE,
 )
 _PERCENT = re.compile(r"(?:[(=]\s*)?(?:or\s+|i\.e\.,?\s+)?\d+(?:\.\d+)?\s*%\s*\)?")
@@ -57,49 +68,77 @@ _CONFIDENCE = re.compile(
     re.IGNORECASE,
 )
 _SUM = re.compile(
-    rf"(?<![\w./])[(\d][\d\s().]{{0,12}}(?:[+*x×/-][\d\s().]{{0,12}}){{1,4}}=\s*({_N})(?!\s*%)|{_N}\s+(?:minus|plus|less)\s+{_N}\s+(?:is|equals|gives|makes|=)\s+({_N})",
+    rf"(?<![\w./])[(\d][\d\s().]{{0,12}}(?:[+*x×/-][\d\s().]{{0,12}}){{1,4}}=\s*({_N})(?!\s*%)|{_N}\s+(?:minus|plus"
+    rf"|less)\s+{_N}\s+(?:is|equals|gives|makes|=)\s+({_N})",
     re.IGNORECASE,
 )
 _OF_FIVE_IS = re.compile(rf"({_N}\s*/\s*5)\s*=\s*(?:0?\.\d+|{_N})(?!\s*/)")
 _DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b")
 _LIST = r"#?\d+(?:\s*(?:,\s*(?:and\s+)?|and|or|&|to|-|/)\s*#?\d+)*\b"
-_THING = r"(?:ECGs?|EKGs?|recordings?|tracings?|leads?|questions?|findings?|items?|parts?|steps?|cases?|figures?|levels?|class(?:es)?|types?|versions?|options?|points?|criteri(?:on|a)|sections?|reports?|visits?|patients?|no\.|number|days?|pages?)"
+_THING = (
+    r"(?:ECGs?|EKGs?|recordings?|tracings?|leads?|questions?|findings?|items?|parts?|steps?|cases?|figures?"
+    r"|levels?|class(?:es)?|types?|versions?|options?|points?|criteri(?:on|a)|sections?|reports?|visits?"
+    r"|patients?|no\.|number|days?|pages?)"
+)
 _NAMED = re.compile(rf"\b(?:{_THING})\s*{_LIST}(?:\s*(?:'s\s+score|score)?\s*[:=]\s*{_N}(?:\s*/\s*5)?)?", re.IGNORECASE)
 _ECG_OF = re.compile(r"\b(?:ECGs?|EKGs?)\s+\d\s*/\s*\d\b", re.IGNORECASE)
 _UNITS = r"(?:points?|pts?|stars?|marks?)"
-_PROSE = rf"(?:or|and|but|because|since|as|if|at|for|to|overall|would|is|was|in|on|out|of|with|given|due|though|although|however|instead|rather|from|here|seems?|should|appears?|only|not|it|the|a|an|this|that|my|score|scale|then|so|when|while|possible|{_UNITS})"
+_PROSE = (
+    rf"(?:or|and|but|because|since|as|if|at|for|to|overall|would|is|was|in|on|out|of|with|given|due|though"
+    rf"|although|however|instead|rather|from|here|seems?|should|appears?|only|not|it|the|a|an|this|that|my|score"
+    rf"|scale|then|so|when|while|possible|{_UNITS})"
+)
 _FRACTION_OF = re.compile(
-    rf"{_N}\s*(?:/|\b(?:out\s+)?of\b|\bof\s+the\b)\s*(?:the\s+)?\d+(?:\.\d+)?[ ]+(?!{_PROSE}\b|overall\b)[^\W\d_]+|{_N}\s+of\s+the\s+\d+\b",
+    rf"{_N}\s*(?:/|\b(?:out\s+)?of\b|\bof\s+the\b)\s*(?:the\s+)?\d+(?:\.\d+)?[ ]+(?!{_PROSE}\b|overall\b)[^\W\d_]+"
+    rf"|{_N}\s+of\s+the\s+\d+\b",
     re.IGNORECASE,
 )
 _COUNTED = re.compile(rf"{_N}(?=(?:[ ]+|-)[^\W\d_])(?![ ]+{_PROSE}\b)", re.IGNORECASE)
 _CRITERION = re.compile(
-    r"\b(?:accuracy|completeness|relevance|clarity|rhythm|axis|precision|recall|coherence|fluency|correctness|helpfulness|safety|details?|conciseness|consistency|usefulness|faithfulness|comprehensiveness|"
-    rf"conduction|rate|morphology|diagnosis|interpretation|terminology)(?:\s+{_SCORE})?\s*(?:is|of|[:=-])?\s*{_N}(?:{_OUT_OF})?", re.IGNORECASE)  # fmt: skip
+    r"\b(?:accuracy|completeness|relevance|clarity|rhythm|axis|precision|recall|coherence|fluency|correctness"
+    r"|helpfulness|safety|details?|conciseness|consistency|usefulness|faithfulness|comprehensiveness|"
+    rf"conduction|rate|morphology|diagnosis|interpretation|terminology)(?:\s+{_SCORE})?\s*(?:is|of"
+    rf"|[:=-])?\s*{_N}(?:{_OUT_OF})?", re.IGNORECASE)  # fmt: skip
 _DEDUCTION = re.compile(
-    rf"(?:\b(?:deduct(?:ed|ing|ions?)?|subtract(?:ed|ing)?|minus|los(?:e|es|t|ing)|penalty|take\s+off|off)\b\W{{0,3}}(?:of\s+|a\s+)?{_N}(?:\s+{_UNITS})?(?:\s+(?:off|for))?|(?<![\w.])-\s?\d+(?:\.\d+)?\s+(?:{_UNITS}\s+)?(?:for|because|due|since)\b"
-    rf"|{_N}\s+{_UNITS}\s+(?:off|deducted|lost|less|down|taken|are\s+deducted|is\s+deducted)\b)", re.IGNORECASE)  # fmt: skip
+    rf"(?:\b(?:deduct(?:ed|ing|ions?)?|subtract(?:ed|ing)?|minus|los(?:e|es|t|ing)|penalty|take\s+off"
+    rf"|off)\b\W{{0,3}}(?:of\s+|a\s+)?{_N}(?:\s+{_UNITS})?(?:\s+(?:off|for))?"
+    rf"|(?<![\w.])-\s?\d+(?:\.\d+)?\s+(?:{_UNITS}\s+)?(?:for|because|due|since)\b"
+    rf"|{_N}\s+{_UNITS}\s+(?:off|deducted|lost|less|down|taken|are\s+deducted"
+    rf"|is\s+deducted)\b)", re.IGNORECASE)  # fmt: skip
 _PAST = re.compile(
-    rf"\(\s*(?:was|were|previously|originally|initially|formerly)\s+{_N}\s*\)|\b(?:initially|originally|previously|at\s+first|first\s+thought|i\s+thought|earlier)\b[^.;\n\d]{{0,40}}{_N}(?:{_OUT_OF})?",
+    rf"\(\s*(?:was|were|previously|originally|initially|formerly)\s+{_N}\s*\)|\b(?:initially|originally|previously"
+    rf"|at\s+first|first\s+thought|i\s+thought|earlier)\b[^.;\n\d]{{0,40}}{_N}(?:{_OUT_OF})?",
     re.IGNORECASE,
 )
 _BOUND = re.compile(
-    r"(?:(?<![-=<>])[<>≤≥±]=?|\b(?:at\s+(?:most|least)|(?:no\s+)?(?:more|less|higher|lower|greater|better|worse)\s+than|above|below|under|over|up\s+to|maximum(?:\s+(?:score|of|is))*|minimum(?:\s+(?:score|of|is))*|exceed(?:s|ing)?|beyond))\s*(?:an?\s+)?$",
+    r"(?:(?<![-=<>])[<>≤≥±]=?|\b(?:at\s+(?:most|least)|(?:no\s+)?(?:more|less|higher|lower|greater|better"
+    r"|worse)\s+than|above|below|under|over|up\s+to|maximum(?:\s+(?:score|of|is))*|minimum(?:\s+(?:score|of|is))*"
+    r"|exceed(?:s|ing)?|beyond))\s*(?:an?\s+)?$",
     re.IGNORECASE,
 )
 _TURN = re.compile(r"[.;!?\n](?=\s|$)|\n|,?\s*\b(?:but|so|hence|therefore|thus|however|overall)\b", re.IGNORECASE)
 _PIECE = re.compile(r"[.;!?](?=\s|$)|[\n,]|\b(?:but|so|hence|therefore|thus|however|and)\b|(?<=\d)\s-\s", re.IGNORECASE)
 _NEGATED = re.compile(r"\b(?:not|never|cannot|hardly|nor|without)\b|n['’]t\b", re.IGNORECASE)
 _SUPPOSED = re.compile(
-    r"\b(?:if|unless|had|were|otherwise|instead|needs?|requires?|means?)\b|(?<!score )(?<!rating )(?<!grade )\bwould(?!\s+(?:\w+\s+)?(?:give|rate|score|say|assign|award|be\s+my|put|grade|mark))\b|\bcould\b",
+    r"\b(?:if|unless|had|were|otherwise|instead|needs?|requires?|means?)\b"
+    r"|(?<!score )(?<!rating )(?<!grade )\bwould(?!\s+(?:\w+\s+)?(?:give|rate|score|say|assign|award|be\s+my|put|grade"
+    r"|mark))\b|\bcould\b",
     re.IGNORECASE,
 )
 _AFTER_SUPPOSED = re.compile(
-    rf"\s*(?:{_OUT_OF})?\s+(?:would\s+(?!be\s+my|be\s+the)|could|can|cannot|if|is\s+too|needs?|means?|requires?|unless|is\s+(?:completely|fully|entirely)|for\s+a\s+)",
+    rf"\s*(?:{_OUT_OF})?\s+(?:would\s+(?!be\s+my|be\s+the)|could|can|cannot|if|is\s+too|needs?|means?|requires?|unless"
+    rf"|is\s+(?:completely|fully|entirely)|for\s+a\s+)",
     re.IGNORECASE,
 )
-_BE = r"(?:\s*(?:is|was|are|of|be|would\s+be|should\s+be|will\s+be|comes?\s+to|becomes?|remains?|stands?\s+at|for\s+(?:this|the)\s+answer|now|[:=\"'|*-]|\(\s*\)|therefore|thus|hence|a|an|the|about|around|approximately|~|≈|>)){0,6}\s*"
-_OWN = r"(?:^|[^\w\s]|\n|\b(?:the|my|a|final|overall|total|this|answer's|its|and|so|is|of|assigned|suggested|proposed|resulting|judge's|with|numeric|numerical|response|give|giving|assign|i|as|quality|answer|llm)\s)\s*"
+_BE = (
+    r"(?:\s*(?:is|was|are|of|be|would\s+be|should\s+be|will\s+be|comes?\s+to|becomes?|remains?|stands?\s+at"
+    r"|for\s+(?:this|the)\s+answer|now|[:=\"'|*-]|\(\s*\)|therefore|thus|hence|a|an|the|about|around|approximately"
+    r"|~|≈|>)){0,6}\s*"
+)
+_OWN = (
+    r"(?:^|[^\w\s]|\n|\b(?:the|my|a|final|overall|total|this|answer's|its|and|so|is|of|assigned|suggested|proposed"
+    r"|resulting|judge's|with|numeric|numerical|response|give|giving|assign|i|as|quality|answer|llm)\s)\s*"
+)
 _FINAL = re.compile(
     rf"\b(?:final|overall|total|in\s+total|altogether)\b\s*(?:{_SCORE}|answer|result)?{_BE}(?P<n>{_N})", re.IGNORECASE
 )
@@ -117,11 +156,14 @@ _LABELLED_FRACTION = re.compile(
     rf"(?:{_SCORE}|\b(?:final|overall|total)\b){_BE}{_N}\s*(?:/|\bout\s+of\b)\s*\d", re.IGNORECASE
 )
 _GIVEN = re.compile(
-    rf"\b(?:merits?|deserves?|earns?|receives?|gets?|worth|(?:would|'d|will|'ll)\s+(?:give|say|go\s+with|award|assign|settle\s+on)|(?:rate|grade|mark|score)\s+(?:it|this))\b"
-    rf"(?:\s+(?:it|this|that|an?|the|answer|response|only|just|about|around|of|at|as|with|strong|solid)){{0,4}}\s+(?P<n>{_N})", re.IGNORECASE)  # fmt: skip
+    rf"\b(?:merits?|deserves?|earns?|receives?|gets?|worth|(?:would|'d|will|'ll)\s+(?:give|say|go\s+with|award|assign"
+    rf"|settle\s+on)|(?:rate|grade|mark|score)\s+(?:it|this))\b"
+    rf"(?:\s+(?:it|this|that|an?|the|answer|response|only|just|about|around|of|at|as|with|strong"
+    rf"|solid)){{0,4}}\s+(?P<n>{_N})", re.IGNORECASE)  # fmt: skip
 _OF_FIVE = re.compile(rf"(?P<n>{_N}){_OUT_OF}(?:\s*{_UNITS}\b)?", re.IGNORECASE)
 _FOLLOWED = re.compile(
-    r"\s*(?:\Z|[.,;:!?()\[\]}\"'=|\n-]|(?:because|since|as|due|given|but|overall|for|with|and|though|although|on|is|would|in\s+total|considering)\b)",
+    r"\s*(?:\Z|[.,;:!?()\[\]}\"'=|\n-]|(?:because|since|as|due|given|but|overall|for|with|and|though|although|on|is"
+    r"|would|in\s+total|considering)\b)",
     re.IGNORECASE,
 )
 _SPAN = re.compile(
@@ -130,20 +172,24 @@ _SPAN = re.compile(
 )
 _SPAN_BEFORE = re.compile(r"\d\s*(?:-|~|to|or|and)\s*$", re.IGNORECASE)
 _GIVING = frozenset(
-    "rate rated rating score scored scores give gives gets grade graded mark marks deserves receives assign assigned award awarded overall final total so hence therefore thus earns merits say think".split()
+    "rate rated rating score scored scores give gives gets grade graded mark marks deserves receives assign assigned "
+    "award awarded overall final total so hence therefore thus earns merits say think".split()
 )
 _GLUE = _GIVING | frozenset(
     "a an and answer as at be d for i in is it its my number of on out point points pts response s scale star stars "
     "that the this to would about around approximately roughly maybe perhaps probably think "
-    "believe solid strong just only clear honest verdict judgement judgment evaluation assessment result assistant conclusion value ll m my ok okay sure here with you your let me conclude reply grade level-headed".split()
+    "believe solid strong just only clear honest verdict judgement judgment evaluation assessment result assistant "
+    "conclusion value ll m my ok okay sure here with you your let me conclude reply grade level-headed".split()
 )  # fmt: skip
 _LINE = re.compile(rf"[\W_]*(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*")
 _LEADING = re.compile(
-    rf"\A[\s\"'(\[#~≈=>-]*(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[)\]\"']?(?=\s*(?:[,;:]|\s-+\s|-\s|\(|\.\s|\n|!|\b(?:because|since|as|due|given|for|but)\b))",
+    rf"\A[\s\"'(\[#~≈=>-]*(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[)\]\"']?(?=\s*(?:[,;:]|\s-+\s|-\s|\(|\.\s|\n|!"
+    rf"|\b(?:because|since|as|due|given|for|but)\b))",
     re.IGNORECASE,
 )
 _TRAILING = re.compile(
-    rf"(?:[:.;!?\n=]|->|\s-|,\s*so|\b(?:so|hence|therefore|thus|but))\s+(?:(?:a|an|i|say|give|it|about|around|maybe)\s+){{0,3}}(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*\Z",
+    rf"(?:[:.;!?\n=]|->|\s-|,\s*so|\b(?:so|hence|therefore|thus|but))\s+(?:(?:a|an|i|say|give|it|about|around"
+    rf"|maybe)\s+){{0,3}}(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*\Z",
     re.IGNORECASE,
 )
 _ENUMERATED = re.compile(r"^[ \t]*(\d)[.)][ \t]+(?=\S)", re.MULTILINE)

@@ -261,7 +261,10 @@ def _all_metrics(name: str, task: Mapping[str, Any], published: Beside | None) -
             )
         if metric == of and figure is not None:
             rows.append(["", PAPER, number(figure), MISSING, MISSING])
-    asked = f"asked: {task['n']} questions of {task['n_patients']} patients; a metric of some of them (a set of labels, a number of ECGs) is over those counted below"
+    asked = (
+        f"asked: {task['n']} questions of {task['n_patients']} patients; a metric of some of them (a set of "
+        f"labels, a number of ECGs) is over those counted below"
+    )
     notes = dict.fromkeys(note for found in views.values() for note in found["notes"])
     return Grid(f"{name}: all metrics [95 %]", ["", "", "value", "ECG − this", "unparsed"], rows, [asked, *notes])
 

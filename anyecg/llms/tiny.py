@@ -18,7 +18,8 @@ from anyecg.types import ConfigError
 PAD, BOS, EOS, USER, ASSISTANT = "<pad>", "<bos>", "<eos>", "<user>", "<assistant>"
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
-    "{% if message.role == 'user' %}<user>{{ message.content }}{% else %}<assistant>{{ message.content }}{{ eos_token }}{% endif %}"
+    "{% if message.role == 'user' %}<user>{{ message.content }}{% else %}<assistant>{{ message.content }}{{ eos_token "
+    "}}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 # Tenths with their unit (".7s") are one piece, other digits stand alone and a space goes to the word before them:

@@ -122,7 +122,10 @@ class Contrastive(Objective):
         )
         slot = outlook.experiment.text_encoder
         if not slot.component.outline(slot.config):
-            yield f"How many parameters the heads have is not known before text_encoder '{slot.name}' is loaded; they are left out."
+            yield (
+                f"How many parameters the heads have is not known before text_encoder '{slot.name}' is loaded; they "
+                f"are left out."
+            )
 
 
 class PairData(Batches):

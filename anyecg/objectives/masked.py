@@ -101,7 +101,10 @@ class Masked(Objective):
         return Cost(clips=1.0, tokens=0.0, answers=0.0, flops=3 * counter.get_total_flops())
 
     def notes(self, outlook: Outlook) -> Iterable[str]:
-        yield "A masked stage reads one clip a sample and no text; its decoder is told as its heads and is not used after it."
+        yield (
+            "A masked stage reads one clip a sample and no text; its decoder is told as its heads and is not used "
+            "after it."
+        )
 
     def _outline(self, outlook: Outlook) -> MaskedStage:
         with next(outlook.model.parameters()).device:

@@ -32,13 +32,20 @@ WORDINGS: dict[int, tuple[str, ...]] = {
     **{first + number: tuple(wording.format(a="{a}", one=one, other=other) for wording in wordings)
        for first, one, other in ((43, "previous tracing", "recent tracing"), (57, "first ECG", "second ECG"))
        for number, wordings in enumerate((
-           ("Is {a} no longer detected in the {other} compared to the {one}?", "Has {a} gone from the {other} since the {one}?"),
-           ("Is {a} newly detected in the {other} compared to the {one}?", "Is {a} new in the {other}, absent from the {one}?"),
-           ("Is {a} still detected in the {other} compared to the {one}?", "Does {a} persist in the {other} as in the {one}?"),
-           ("Is {a} still not detected in the {other} compared to the {one}?", "Does the {other} still lack {a} as the {one} does?"),
-           ("What is no longer detected in the {other} compared to the {one}?", "Which symptoms of the {one} has the {other} lost?"),
-           ("What is newly detected in the {other} compared to the {one}?", "Which symptoms of the {other} are not in the {one}?"),
-           ("What is still detected in the {other} compared to the {one}?", "Which symptoms of the {one} persist in the {other}?"),
+           ("Is {a} no longer detected in the {other} compared to the "
+            "{one}?", "Has {a} gone from the {other} since the {one}?"),
+           ("Is {a} newly detected in the {other} compared to the "
+            "{one}?", "Is {a} new in the {other}, absent from the {one}?"),
+           ("Is {a} still detected in the {other} compared to the "
+            "{one}?", "Does {a} persist in the {other} as in the {one}?"),
+           ("Is {a} still not detected in the {other} compared to the "
+            "{one}?", "Does the {other} still lack {a} as the {one} does?"),
+           ("What is no longer detected in the {other} compared to the "
+            "{one}?", "Which symptoms of the {one} has the {other} lost?"),
+           ("What is newly detected in the {other} compared to the "
+            "{one}?", "Which symptoms of the {other} are not in the {one}?"),
+           ("What is still detected in the {other} compared to the "
+            "{one}?", "Which symptoms of the {one} persist in the {other}?"),
        ))},
 }  # fmt: skip
 FIRST = {

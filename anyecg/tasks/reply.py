@@ -48,7 +48,8 @@ _FENCE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _EMPHASIS = re.compile(
-    r"\*\*+|`+|~~+|(?<![\w_])_{1,3}(?=\w)|(?<=\w)_{1,3}(?![\w_])|(?<![\w*])\*(?=\S)|(?<=[^\s*])\*(?!\w)|^[ \t]*#{1,6}[ \t]+",
+    r"\*\*+|`+|~~+|(?<![\w_])_{1,3}(?=\w)|(?<=\w)_{1,3}(?![\w_])|(?<![\w*])\*(?=\S)|(?<=[^\s*])\*(?!\w)"
+    r"|^[ \t]*#{1,6}[ \t]+",
     re.MULTILINE,
 )
 _MATH = re.compile(r"\\(?:text(?:bf|it|rm|tt)?|mathrm|mathbf)\s*\{([^{}]{0,400})\}")
@@ -60,13 +61,16 @@ _ANSWER_TAG = re.compile(
 )
 _ANSWER = re.compile(
     r"(?:^|(?<=[\s.;!?)\]\"']))(?:[-*•][ \t]+)?"
-    r"(?:(?:(?:so|therefore|thus|hence|and),?\s+)?(?:(?:the|my|final|correct|best|ecg|short|brief|overall)\s+){0,4}answers?"
+    r"(?:(?:(?:so|therefore|thus|hence|and),?\s+)?(?:(?:the|my|final|correct|best|ecg|short|brief"
+    r"|overall)\s+){0,4}answers?"
     r"(?:\s*(?::|=|\s-\s|(?:is|are|would\s+be|should\s+be)\b\s*:?)|[ ]*(?=\n))|a\s?:(?=\s))\s*",
     re.IGNORECASE,
 )
 _CORRECTION = re.compile(
-    r"\b(?:wait|hold\s+on|hang\s+on|correction|scratch\s+that|strike\s+that|on\s+second\s+thoughts?|oops|my\s+mistake|i\s+mean|or\s+rather|no,?\s+actually|actually,?\s+no"
-    r"|let\s+me\s+(?:re-?consider|correct|re-?check|re-?think|revise|double[- ]check)(?:\s+(?:that|this|it|myself))?|i\s+(?:was|am)\s+(?:wrong|mistaken)|i\s+made\s+(?:a\s+mistake|an\s+error)"
+    r"\b(?:wait|hold\s+on|hang\s+on|correction|scratch\s+that|strike\s+that|on\s+second\s+thoughts?|oops|my\s+mistake"
+    r"|i\s+mean|or\s+rather|no,?\s+actually|actually,?\s+no"
+    r"|let\s+me\s+(?:re-?consider|correct|re-?check|re-?think|revise|double[- ]check)(?:\s+(?:that|this|it|myself))?"
+    r"|i\s+(?:was|am)\s+(?:wrong|mistaken)|i\s+made\s+(?:a\s+mistake|an\s+error)"
     r"|(?:i\s+)?(?:correct|revise|change)\s+(?:myself|my\s+answer))\b",
     re.IGNORECASE,
 )

@@ -85,7 +85,8 @@ def examples(questions: Questions, split: str, task: str | None, count: int, see
     if not kinds:
         there = ", ".join(sorted({*questions.column("task")[questions.select(split=split)]})) or "none at all"
         raise DataError(
-            f"{questions.path}: there is no question of {f'task {task}' if task else 'any task'} in split {split} (there: {there})"
+            f"{questions.path}: there is no question of {f'task {task}' if task else 'any task'} in split {split} "
+            f"(there: {there})"
         )
     in_turn = (sample for turn in zip_longest(*kinds.values()) for sample in turn if sample is not None)
     return sorted(islice(in_turn, count), key=lambda sample: list(kinds).index(sample.pool))

@@ -38,7 +38,8 @@ def check(path: Path, record: wfdb.Record, rate: float | None = None) -> None:
     _check_numbers(path)
     if not RATES[0] <= record.fs <= RATES[1] or rate not in (None, record.fs):
         raise DataError(
-            f"{path}.hea: its sampling rate is {record.fs:g} Hz, {f'that of the source {rate:g} Hz' if rate else 'none of an ECG'}; "
+            f"{path}.hea: its sampling rate is {record.fs:g} Hz, "
+            f"{f'that of the source {rate:g} Hz' if rate else 'none of an ECG'}; "
             "download the header again"
         )
     files = defaultdict(list)

@@ -20,7 +20,8 @@ from anyecg.types import DataError
 REMARK = re.compile(
     r"^-{2,}.*|^\*.*\*$|^warning\b.*|^analysis error.*|^report not available.*|^.*\bnot analy[sz]ed\b.*"
     r"|^poor (?:data|signal) quality\b.*|^data quality\b.*|^technically .*|^unconfirmed\b.*"
-    r"|^all 12 leads are missing.*|^lead\(s\) unsuitable for analysis.*|^.*suspect(?:ed)? (?:lead|arm) .*(?:reversal|misplace).*",
+    r"|^all 12 leads are missing.*|^lead\(s\) unsuitable for analysis.*|^.*suspect(?:ed)? (?:lead|arm) .*(?:reversal"
+    r"|misplace).*",
     re.IGNORECASE,
 )
 

@@ -104,11 +104,13 @@ def remarks(sources: Mapping[str, Mapping]) -> list[str]:
         unknown, disordered, alike = one.get("unknown_leads", {}), one.get("disordered", 0), one.get("alike", 0)
         if unknown:
             lines.append(
-                f"- {name}: leads that are none of the twelve, left out: {', '.join(f'{lead} ({count:,})' for lead, count in unknown.items())}"
+                f"- {name}: leads that are none of the twelve, left out: "
+                f"{', '.join(f'{lead} ({count:,})' for lead, count in unknown.items())}"
             )
         if assumed := one.get("assumed_leads"):
             lines.append(
-                f"- {name}: leads without a name of their own, taken for: {', '.join(f'{lead} ({count:,})' for lead, count in assumed.items())}"
+                f"- {name}: leads without a name of their own, taken for: "
+                f"{', '.join(f'{lead} ({count:,})' for lead, count in assumed.items())}"
             )
         if broken := one.get("broken_leads"):
             lines.append(

@@ -43,7 +43,10 @@ def told(name: str, found: Mapping | None) -> Iterator[str]:
     title, simulated = f"{found['title']} {found['version']}".strip(), found["simulated"]
     if simulated is not None:
         settings = ", ".join(f"{what} {value}" for what, value in simulated.items() if value is not None)
-        yield f"- **{name}**: simulated by anyecg{f' ({settings})' if settings else ''} in the layout of {title}; nothing of it is real"
+        yield (
+            f"- **{name}**: simulated by anyecg{f' ({settings})' if settings else ''} in the layout of {title}; "
+            f"nothing of it is real"
+        )
         return
     licence = found["licence"]
     asks = f"licence {licence} ({LICENCES[licence]})" if licence in LICENCES else "its licence is not known to anyecg"

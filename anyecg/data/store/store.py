@@ -148,7 +148,8 @@ class Stores:
         rates = {store.fs: store.folder for store in stores}
         if len(rates) > 1:
             raise DataError(
-                f"stores of {' and '.join(f'{fs:g} Hz ({folder})' for fs, folder in rates.items())} cannot be read together; build them at one rate"
+                f"stores of {' and '.join(f'{fs:g} Hz ({folder})' for fs, folder in rates.items())} cannot be read "
+                f"together; build them at one rate"
             )
         self.fs: float = next(iter(rates), InputSpec.fs)
 

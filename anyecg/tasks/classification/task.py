@@ -35,11 +35,16 @@ class Classification(Task):
     version = 7
     title = "Classification"
     rule = "the test records of the corpora with label sets; evaluation only."
-    needs = "it asks of the test records of corpora with labels: add corpora.ptbxl, evaluation.corpora.cpsc2018 or evaluation.corpora.csn"
+    needs = (
+        "it asks of the test records of corpora with labels: add corpora.ptbxl, evaluation.corpora.cpsc2018 or "
+        "evaluation.corpora.csn"
+    )
     primary = "auc"
     metrics = {
-        "auc(CORPUS,...)": "mean of the macro-AUC of all label sets of these corpora, 0 to 1; 0.5 is chance (Table 8 is over Table 4's six sets)",
-        "f1(CORPUS,...)": "mean of the macro-F1 of all label sets of these corpora, labels asserted, 0 to 1; a denial is no match",
+        "auc(CORPUS,...)": "mean of the macro-AUC of all label sets of these corpora, 0 to 1; 0.5 is chance (Table 8 "
+        "is over Table 4's six sets)",
+        "f1(CORPUS,...)": "mean of the macro-F1 of all label sets of these corpora, labels asserted, 0 to 1; a denial "
+        "is no match",
         "auc(CORPUS.SET)": "macro-AUC of one label set over its labels with positives and negatives, 0 to 1 (Table 4)",
         "f1(CORPUS.SET)": "macro-F1 of one label set's labels asserted, over its labels with positives, 0 to 1",
         "finding_f1": "macro F1, 0 to 1, of the findings asserted, over the findings that references assert",

@@ -23,27 +23,44 @@ _KEYS = ("answer", "final_answer", "answers", "response", "result", "output", "p
 
 _OPTION = r"(?:(?:option|choice|answer)\s+)?(?:[a-h]|\d{1,2}|[ivx]{1,4})\s?[.):]|\(\s*(?:[a-h]|\d{1,2})\s*\)"
 _MARKER = re.compile(
-    rf"(?:^|(?<=[\n•]))\s*(?:[-*•>]\s*)?(?:(?:{_OPTION})(?:\s+|(?=[^\W\d]))|[-*•>]\s+)|(?:^|\s+)(?:\d{{1,2}}|[a-h])\)\s+",
+    rf"(?:^|(?<=[\n•]))\s*(?:[-*•>]\s*)?(?:(?:{_OPTION})(?:\s+|(?=[^\W\d]))|[-*•>]\s+)|(?:^|\s+)(?:\d{{1,2}}"
+    rf"|[a-h])\)\s+",
     re.IGNORECASE,
 )
-_ECG = r"(?:(?:ecgs?|ekgs?|electrocardiograms?|tracings?|recordings?|signals?|rhythm|strips?|heart|leads?|findings?|diagnos[ie]s|two|both|new|current|latest|recent|given|first|second|provided)\s+)"
-_SHOWS = r"(?:shows?|displays?|reveals?|exhibits?|has|have|contains?|presents?(?:\s+with)?|demonstrates?|indicates?|suggests?|is|are|shares?|both\s+show)"
+_ECG = (
+    r"(?:(?:ecgs?|ekgs?|electrocardiograms?|tracings?|recordings?|signals?|rhythm|strips?|heart|leads?|findings?"
+    r"|diagnos[ie]s|two|both|new|current|latest|recent|given|first|second|provided)\s+)"
+)
+_SHOWS = (
+    r"(?:shows?|displays?|reveals?|exhibits?|has|have|contains?|presents?(?:\s+with)?|demonstrates?|indicates?"
+    r"|suggests?|is|are|shares?|both\s+show)"
+)
 _LEAD_IN = re.compile(
     rf"^(?:(?:sure|certainly|of\s+course|okay|ok|well|so|therefore|thus|hence|overall|here(?:'s|\s+is)?)\b[,:!.]?\s*"
-    rf"|(?:based\s+on|according\s+to|from|in|looking\s+at|given|after\s+(?:reviewing|analy[sz]ing))\s+(?:the|this|these|my)\s+(?:\w+\s+)?(?:ecgs?|ekgs?|tracings?|recordings?|signals?|analysis|data|image|waveforms?)\s*,\s*(?:there\s+(?:is|are)\s+|(?:i\s+)?(?:see|can\s+see|it\s+is)\s+)?"
-    rf"|i\s+(?:(?:would|can|could)\s+)?(?:think|believe|say|see|choose|pick|select)\s+(?:that\s+)?(?:it\s+is\s+|it's\s+)?"
+    rf"|(?:based\s+on|according\s+to|from|in|looking\s+at|given|after\s+(?:reviewing|analy[sz]ing))\s+(?:the|this"
+    rf"|these|my)\s+(?:\w+\s+)?(?:ecgs?|ekgs?|tracings?|recordings?|signals?|analysis|data|image"
+    rf"|waveforms?)\s*,\s*(?:there\s+(?:is|are)\s+|(?:i\s+)?(?:see|can\s+see|it\s+is)\s+)?"
+    rf"|i\s+(?:(?:would|can|could)\s+)?(?:think|believe|say|see|choose|pick|select)\s+(?:that\s+)?(?:it\s+is\s+"
+    rf"|it's\s+)?"
     rf"|(?:it|this|that)(?:\s+(?:is|shows?|has|would\s+be|must\s+be|indicates?)|'s)\s+"
     rf"|(?:the|this|these|both)\s+{_ECG}{{1,3}}{_SHOWS}\s+"
     rf"|there\s+(?:is|are)\s+"
     rf"|(?:(?:the|my|final|correct|best|ecg|most\s+likely)\s+){{0,4}}answers?\s*(?:is|are|:|=|would\s+be)\s*:?\s*"
     rf"|(?:(?:the|my|main|primary|new|ecg|cardiac|heart|noise|signal|final|identified|detected|observed|key)\s+){{0,3}}"
-    rf"(?:rhythm|findings?|diagnos[ie]s|leads?|results?|conclusion|impression|interpretation|symptoms?|noises?|statements?|conditions?|abnormalit(?:y|ies)|features?|types?|stage|axis|response|output|ecg)\s*:\s*"
+    rf"(?:rhythm|findings?|diagnos[ie]s|leads?|results?|conclusion|impression|interpretation|symptoms?|noises?"
+    rf"|statements?|conditions?|abnormalit(?:y|ies)|features?|types?|stage|axis|response|output|ecg)\s*:\s*"
     rf"|(?:both|only|in|the|an?)\s+(?=\w))",
     re.IGNORECASE,
 )  # fmt: skip
-_SEPARATOR = r"[,;&|\n•+/]|\.(?=\s|$)|(?<!\w)(?:and|both|with|plus|as\s+well\s+as|along\s+with|together\s+with|in\s+addition\s+to|also)(?!\w)"
-_BECAUSE = re.compile(r"[\s,.;:(-]{0,4}\b(?:because|since|as\s+(?:the|there|it|shown|seen|evidenced|indicated)|due\s+to|given\s+(?:the|that)|evidenced\s+by|this\s+is\s+(?:because|based|due|shown|supported|indicated|evident)"
-                      r"|(?:the\s+)?(?:explanation|reason(?:ing)?|rationale|justification|evidence|note)\s*(?::|is\b)|which\s+is|where\s+the)", re.IGNORECASE)  # fmt: skip
+_SEPARATOR = (
+    r"[,;&|\n•+/]|\.(?=\s|$)|(?<!\w)(?:and|both|with|plus|as\s+well\s+as|along\s+with|together\s+with"
+    r"|in\s+addition\s+to|also)(?!\w)"
+)
+_BECAUSE = re.compile(r"[\s,.;:(-]{0,4}\b(?:because|since|as\s+(?:the|there|it|shown|seen|evidenced|indicated)"
+                      r"|due\s+to|given\s+(?:the|that)|evidenced\s+by|this\s+is\s+(?:because|based|due|shown|supported"
+                      r"|indicated|evident)"
+                      r"|(?:the\s+)?(?:explanation|reason(?:ing)?|rationale|justification|evidence|note)\s*(?::|is\b)"
+                      r"|which\s+is|where\s+the)", re.IGNORECASE)  # fmt: skip
 _INSTEAD = re.compile(r"\s*,?\s*(?:\(\s*)?(?:and\s+|but\s+)?(?:not|rather\s+than|instead\s+of)\s+(?:the\s+)?$")
 _BOTH = re.compile(
     r"\W*both(?:\s+(?:of\s+(?:them|these|those)|are\s+(?:present|seen|correct)|findings?|options?|answers?))?\W*"
@@ -71,18 +88,23 @@ _LONE = re.compile(
 _GLUE = frozenset(
     "i i'd i'm am would say think believe guess it is it's the this that my so therefore thus hence based on ecg ecgs "
     "ekg answer final sure well ok okay in opinion conclusion conclude from to analysis "
-    "tracing and then overall short brief question given recording signal definitely certainly clearly of course as shown above summary data provided option choice be must should absolutely lean towards toward".split()
+    "tracing and then overall short brief question given recording signal definitely certainly clearly of course as "
+    "shown above summary data provided option choice be must should absolutely lean towards toward".split()
 )  # fmt: skip
 _EITHER = re.compile(
     r"(?<!\w)(?:yes\s*(?:/|\||\bor\b(?:\s+maybe)?|\band\b)\s*no|no\s*(?:/|\||\bor\b(?:\s+maybe)?|\band\b)\s*yes)(?!\w)"
 )
 _STATES = re.compile(
-    r"(?:(?:the|this|these|both|two|first|second|new|recent|latest|given|current)\s+)*(?:ecgs?|ekgs?|tracings?|recordings?|signals?|there)\s+(?P<not>do(?:es)?(?:\s+not|n't)\s+)?"
-    r"(?P<verb>shows?|displays?|reveals?|exhibits?|has|have|contains?|demonstrates?|indicates?|is|are)(?P<nt>n't|\s+not)?\s+(?P<no>no\s+|not\s+any\s+|any\s+)?"
+    r"(?:(?:the|this|these|both|two|first|second|new|recent|latest|given|current)\s+)*(?:ecgs?|ekgs?|tracings?"
+    r"|recordings?|signals?|there)\s+(?P<not>do(?:es)?(?:\s+not|n't)\s+)?"
+    r"(?P<verb>shows?|displays?|reveals?|exhibits?|has|have|contains?|demonstrates?|indicates?|is|are)(?P<nt>n't"
+    r"|\s+not)?\s+(?P<no>no\s+|not\s+any\s+|any\s+)?"
     r"(?:(?:an?|the|any|some|clear|evidence|signs?|symptoms?|presence|of)\s+)*(?P<what>[^.,;:!?\n]+)"
 )  # fmt: skip
 _STOP_WORDS = frozenset(
-    "a an the of in on is are was were does do did this that ecg ekg show shows any there or and to with have has been be from it at for symptoms symptom evidence sign signs please answer briefly first second present seen found detected identified observed noted visible indication any".split()
+    "a an the of in on is are was were does do did this that ecg ekg show shows any there or and to with have has been "
+    "be from it at for symptoms symptom evidence sign signs please answer briefly first second present seen found "
+    "detected identified observed noted visible indication any".split()
 )
 
 

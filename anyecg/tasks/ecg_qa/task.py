@@ -55,7 +55,8 @@ class ECGQA(Task):
     metrics = {
         "accuracy": "share of questions whose set of answers is the true one, in any order, 0 to 1",
         "accuracy_macro": "mean of the question types' accuracy, 0 to 1",
-        "exact_match": "share of questions answered with the true string but for capitals, order, full stop and all, 0 to 1 (Table 7)",
+        "exact_match": "share of questions answered with the true string but for capitals, order, full stop and all, 0 "
+        "to 1 (Table 7)",
         "exact_match_macro": "mean of the question types' exact_match, 0 to 1",
     }
     groups = {"question type": "question_type"}

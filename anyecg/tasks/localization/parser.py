@@ -36,8 +36,10 @@ _AND = r"\s*(?:[,;/|]|-(?=\s))?\s*(?:(?:and|then|which|that|it)\s+){0,2}"
 _AT = r"(?:\s*(?:time|point|at|of|is|from|on|[:=]|\(s\)))*\s*"
 _INTERVALS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in (
     ("edges", rf"\b(?:start(?:s|ing|ed)?|begin(?:s|ning)?|began|onset)(?:_(?:time|s|sec))?\b{_AT}{_point('a')}{_AND}"
-              rf"(?:end(?:s|ing|ed)?|stop(?:s|ping|ped)?|offset|finish(?:es)?|last(?:s|ing)?\s+(?:until|till?|to)|continu(?:es|ing)\s+(?:until|till?|to)|until|till)(?:_(?:time|s|sec))?\b{_AT}{_point('b')}"),
-    ("length", rf"\b(?:start(?:s|ing)?\s+(?:at|from)|begin(?:s|ning)?\s+(?:at|from)|onset\s+(?:at|of)?|at|from)\s*{_point('a')}{_AND}"
+              rf"(?:end(?:s|ing|ed)?|stop(?:s|ping|ped)?|offset|finish(?:es)?|last(?:s|ing)?\s+(?:until|till?|to)"
+              rf"|continu(?:es|ing)\s+(?:until|till?|to)|until|till)(?:_(?:time|s|sec))?\b{_AT}{_point('b')}"),
+    ("length", rf"\b(?:start(?:s|ing)?\s+(?:at|from)|begin(?:s|ning)?\s+(?:at|from)|onset\s+(?:at|of)?|at"
+               rf"|from)\s*{_point('a')}{_AND}"
                rf"(?:for|last(?:s|ing)?(?:\s+for)?|with\s+a\s+(?:duration|length)\s+of)\s+{_point('b')}"),
     ("between", rf"\b(?:between|from)\s+{_point('a')}\s+and\s+{_point('b')}"),
     ("pair", rf"[\[(]\s*{_point('a')}\s*[,;]\s*{_point('b')}\s*[\])]"),
@@ -49,11 +51,14 @@ _CLOCK = re.compile(r"(?<![\w:.])(?:(\d{1,2}):)?(\d{1,2}):(\d\d(?:\.\d+)?)(?![\w
 _ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b(?!\s+(?:degree|ECG|EKG))", re.IGNORECASE)
 _COMMA = re.compile(r"(?<![\d,.])(\d+),(\d+)(?![,.]?\d)")
 _FROM_START = re.compile(
-    r"\b(?:from\s+)?the\s+(?:very\s+)?(?:beginning|start|onset)(?:\s+of\s+the\s+(?:\w+\s+)?(?:ECG|EKG|recording|tracing|strip|record|signal|window|segment))?(?=\s+(?:to|until|till?|through|up\s+to)\s+\D{0,20}\d)",
+    r"\b(?:from\s+)?the\s+(?:very\s+)?(?:beginning|start|onset)(?:\s+of\s+the\s+(?:\w+\s+)?(?:ECG|EKG|recording"
+    r"|tracing|strip|record|signal|window|segment))?(?=\s+(?:to|until|till?|through|up\s+to)\s+\D{0,20}\d)",
     re.IGNORECASE,
 )
 _TO_END = re.compile(
-    r"(\d\s*(?:s\w*)?)\s*(?:(?:-|to|until|till?|through|up\s+to)\s*(?:the\s+)?(?:very\s+)?end\b(?:\s+of\s+the\s+(?:\w+\s+)?(?:ECG|EKG|recording|tracing|strip|record|signal|window|segment))?|onwards?\b)",
+    r"(\d\s*(?:s\w*)?)\s*(?:(?:-|to|until|till?|through"
+    r"|up\s+to)\s*(?:the\s+)?(?:very\s+)?end\b(?:\s+of\s+the\s+(?:\w+\s+)?(?:ECG|EKG|recording|tracing|strip|record"
+    r"|signal|window|segment))?|onwards?\b)",
     re.IGNORECASE,
 )
 _WORDS = {
@@ -66,45 +71,62 @@ _WORD = re.compile(
 
 _RECORDING = r"(?:ECG|EKG|recording|tracing|strip|record|signal|window|segment|trace|period|duration|time)"
 _ALL = re.compile(
-    rf"\W*(?:duration\s*:?\s*|answer\s*:?\s*|{ASKED}\s*[:-]\s*)?(?:(?:in|over|during|throughout|through|across|for)\s+)?(?:the\s+)?(?:whole|entire|full|complete)\s+"
+    rf"\W*(?:duration\s*:?\s*|answer\s*:?\s*|{ASKED}\s*[:-]\s*)?(?:(?:in|over|during|throughout|through|across"
+    rf"|for)\s+)?(?:the\s+)?(?:whole|entire|full|complete)\s+"
     rf"(?:{_RECORDING}|(?:\d+(?:\.\d+)?\s*-?\s*s(?:ec(?:ond)?s?)?)(?:\s+{_RECORDING})?)\W*", re.IGNORECASE)  # fmt: skip
 
 _MEASURE = re.compile(
-    r"(?:\b(?:PR|PQ|QRS|QTc?|R-?R|P-?P|JT|TP|P|T|U|ST|heart|ventricular|atrial|rate|HR|bpm|frequency|filter(?:ed)?|bandwidth|axis|amplitude|voltage|(?:normal|reference)\s+(?:range|value|limit)s?"
+    r"(?:\b(?:PR|PQ|QRS|QTc?|R-?R|P-?P|JT|TP|P|T|U|ST|heart|ventricular|atrial|rate|HR|bpm|frequency|filter(?:ed)?"
+    r"|bandwidth|axis|amplitude|voltage|(?:normal|reference)\s+(?:range|value|limit)s?"
     r"|paper\s+speed|age[ds]?|pauses?|cycle|coupling|compensatory)\b"
-    r"(?:[\s-]+(?:waves?|intervals?|durations?|complex(?:es)?|segments?|width|rate|time|lengths?|range|values?|was|is|are|s)\b)*)", re.IGNORECASE)  # fmt: skip
+    r"(?:[\s-]+(?:waves?|intervals?|durations?|complex(?:es)?|segments?|width|rate|time|lengths?|range|values?|was|is"
+    r"|are|s)\b)*)", re.IGNORECASE)  # fmt: skip
 _COUNTED = re.compile(
-    r"\b(?:beats?|complex(?:es)?|ECGs?|EKGs?|leads?|pages?|grades?|mobitz|types?|class|stages?|level|score[ds]?|samples?|points?|index|indices|figures?|channels?|rows?|lines?|"
-    r"questions?|options?|cases?|patients?|visits?|episodes?|runs?|cycles?|numbers?|no\.|steps?|degree|version|V|#|boxes|squares|grid|intercostal|items?)\s*#?\s*$", re.IGNORECASE)  # fmt: skip
+    r"\b(?:beats?|complex(?:es)?|ECGs?|EKGs?|leads?|pages?|grades?|mobitz|types?|class|stages?|level|score[ds]?"
+    r"|samples?|points?|index|indices|figures?|channels?|rows?|lines?|"
+    r"questions?|options?|cases?|patients?|visits?|episodes?|runs?|cycles?|numbers?|no\.|steps?|degree|version|V|#"
+    r"|boxes|squares|grid|intercostal|items?)\s*#?\s*$", re.IGNORECASE)  # fmt: skip
 _LASTING = re.compile(
-    r"\b(?:every|lasting|lasts?|for|by|after|before|within|takes?|took|another|pauses?|(?<!interval )(?<!intervals )(?<!period )(?<!segment )(?<!window )of|up\s+to|at\s+least|at\s+most)\s*$",
+    r"\b(?:every|lasting|lasts?|for|by|after|before|within|takes?|took|another|pauses?"
+    r"|(?<!interval )(?<!intervals )(?<!period )(?<!segment )(?<!window )of|up\s+to|at\s+least|at\s+most)\s*$",
     re.IGNORECASE,
 )
 _LEADS_TO = re.compile(  # the word before an interval of whole numbers without a unit
-    r"(?:^|[:;,.!?(\[{&\n|=+]|[-*•]|\b(?:durations?|at|from|between|in|to|time|times|seconds?|intervals?|found|present|occurs?|and|is|are|segments?|periods?|onset|dauer|during|range|as|be|seen|detected|located|answer)"
+    r"(?:^|[:;,.!?(\[{&\n|=+]|[-*•]|\b(?:durations?|at|from|between|in|to|time|times|seconds?|intervals?|found|present"
+    r"|occurs?|and|is|are|segments?|periods?|onset|dauer|during|range|as|be|seen|detected|located|answer)"
     rf"|{ASKED}|\d[.)])\s*$", re.IGNORECASE)  # fmt: skip
 _OTHER_LABEL = re.compile(
-    r"\b(?!(?:durations?|times?|seconds|intervals?|answers?|onset|segments?|locations?|positions?|periods?|location|found|results?|dauer|tiempo|durée|s|range|spans?|windows?|at|pvcs?|here)\b)[^\W\d_]+\s*[:=]\s*$",
+    r"\b(?!(?:durations?|times?|seconds|intervals?|answers?|onset|segments?|locations?|positions?|periods?|location"
+    r"|found|results?|dauer|tiempo|durée|s|range|spans?|windows?|at|pvcs?|here)\b)[^\W\d_]+\s*[:=]\s*$",
     re.IGNORECASE,
 )
 _OTHER_UNIT = re.compile(
-    r"\s*(?:ms|msec|mv|mm|cm|uv|µv|hz|bpm|min(?:ute)?s?|m|h|hours?|days?|years?|weeks?|months?|beats?|PVCs?|PACs?|complex(?:es)?|contractions?|times|leads?|samples?|points?|boxes|squares|degrees?|per|"
+    r"\s*(?:ms|msec|mv|mm|cm|uv|µv|hz|bpm|min(?:ute)?s?|m|h|hours?|days?|years?|weeks?|months?|beats?|PVCs?|PACs?"
+    r"|complex(?:es)?|contractions?|times|leads?|samples?|points?|boxes|squares|degrees?|per|"
     r"ECGs?|episodes?|seconds?\s+(?:apart|long|each)|lead)\b|\s*[%/°:]|\s*x\b", re.IGNORECASE)  # fmt: skip
 _FOLLOWS = re.compile(
-    r"\s*(?:$|[.,;:!?()\[\]{}&|\n\"'+-]|(?:and|or|in|on|at|with|is|are|was|were|for|where|when|while|because|since|as|then|both|shows?|which|but|due)\b)",
+    r"\s*(?:$|[.,;:!?()\[\]{}&|\n\"'+-]|(?:and|or|in|on|at|with|is|are|was|were|for|where|when|while|because|since|as"
+    r"|then|both|shows?|which|but|due)\b)",
     re.IGNORECASE,
 )
 _APART = re.compile(
     r"\s*(?:after|before|later|earlier|apart|long|in\s+(?:length|duration)|each|intervals?\b|pauses?)\b", re.IGNORECASE
 )
 _LABEL_AFTER = re.compile(
-    rf"\s*(?:[:(\[=|]|\b(?:is|are|was|were|shows?|has|have|contains?|represents?|corresponds?\s+to|indicates?|demonstrates?|exhibits?)\b)?\s*(?:\b(?:an?|the|of|some|this|that|as)\s+)*({ASKED}|{OTHER})",
+    rf"\s*(?:[:(\[=|]|\b(?:is|are|was|were|shows?|has|have|contains?|represents?|corresponds?\s+to|indicates?"
+    rf"|demonstrates?|exhibits?)\b)?\s*(?:\b(?:an?|the|of|some|this|that|as)\s+)*({ASKED}|{OTHER})",
     re.IGNORECASE,
 )
 _DENIED_AFTER = re.compile(
-    r"\s*[:(-]?\s*(?:(?:is|are|was|were|has|have|shows?|contains?|there\s+(?:is|are))\s+)?(?:not\b(?!\s+(?:sure|certain))|no\b(?!\s+(?:doubt|other|more|further))|none\b|without\b|free\b|excluded\b|absent\b)"
-    r"|\s*(?:is|are|was|were|does|do|has)n['’]?t\b|\s*(?:does|do|did)\s+not\b|\s*can(?:not|'t)\b", re.IGNORECASE)  # fmt: skip
-_NOT = r"\b(?:not(?!\s+(?:only|sure|certain|just))|no(?!\s+(?:doubt|other|more|further|longer\b|later))|none|never|without|free\s+of|except(?:ing)?(?:\s+for)?|exclud(?:es|ing|ed)|outside|neither|nor|rather\s+than|instead\s+of|other\s+than|cannot|lacks?|absen(?:t|ce)|negative)\b|n['’]t\b"
+    r"\s*[:(-]?\s*(?:(?:is|are|was|were|has|have|shows?|contains?|there\s+(?:is|are))\s+)?(?:not\b(?!\s+(?:sure"
+    r"|certain))|no\b(?!\s+(?:doubt|other|more|further))|none\b|without\b|free\b|excluded\b|absent\b)"
+    r"|\s*(?:is|are|was|were|does|do|has)n['’]?t\b|\s*(?:does|do|did)\s+not\b|\s*can(?:not"
+    r"|'t)\b", re.IGNORECASE)  # fmt: skip
+_NOT = (
+    r"\b(?:not(?!\s+(?:only|sure|certain|just))|no(?!\s+(?:doubt|other|more|further|longer\b|later))|none|never"
+    r"|without|free\s+of|except(?:ing)?(?:\s+for)?|exclud(?:es|ing|ed)|outside|neither|nor|rather\s+than"
+    r"|instead\s+of|other\s+than|cannot|lacks?|absen(?:t|ce)|negative)\b|n['’]t\b"
+)
 _NEGATION = re.compile(_NOT, re.IGNORECASE)
 _CLAUSE = re.compile(
     r"[,;:!?\n]|\.(?=\s|$)|\b(?:but|then|however|whereas|while|although|though|instead(?!\s+of)|yet|only)\b",
@@ -114,16 +136,19 @@ _LISTED = re.compile(r"[\s,;&*•-]*(?:\d+[.)])?\s*(?:(?:and|then|again|also|fro
 _TURN = re.compile(r"[;!?\n]|\.(?=\s)|\b(?:but|however|instead)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"[;!?\n]|\.(?=\s|$)")
 _SUPPOSED = re.compile(
-    r"\b(?:if|unless|would(?!\s+(?:say|estimate|guess|suggest|put|place|describe|mark))|were\s+it|suppose|assuming|whether|e\.g\.|for\s+example|for\s+instance|example|format|such\s+as|like\s+this|asked|question)\b",
+    r"\b(?:if|unless|would(?!\s+(?:say|estimate|guess|suggest|put|place|describe|mark))|were\s+it|suppose|assuming"
+    r"|whether|e\.g\.|for\s+example|for\s+instance|example|format|such\s+as|like\s+this|asked|question)\b",
     re.IGNORECASE,
 )
 _OR = re.compile(r"\bor\b|\beither\b", re.IGNORECASE)
 _LOOKED = re.compile(
-    r"\b(?:looked|looking|examined|examining|reviewed|reviewing|analy[sz]ed|analy[sz]ing|inspected|checked|checking|searched)\b",
+    r"\b(?:looked|looking|examined|examining|reviewed|reviewing|analy[sz]ed|analy[sz]ing|inspected|checked|checking"
+    r"|searched)\b",
     re.IGNORECASE,
 )
 _LENGTH = re.compile(
-    rf"\b{_RECORDING}\s+(?:runs?|covers?|spans?|lasts?|goes|extends?|ranges?|of|is|was)(?:\s+(?:from|shown|recorded|of|over))*\s*$",
+    rf"\b{_RECORDING}\s+(?:runs?|covers?|spans?|lasts?|goes|extends?|ranges?|of|is|was)(?:\s+(?:from|shown|recorded|of"
+    rf"|over))*\s*$",
     re.IGNORECASE,
 )
 _BULLET = re.compile(r"[\s\-*•]*(?:\d+[.)]\s*)?$")
@@ -133,23 +158,42 @@ _PARTS = re.compile(
     r"\b(?:the\s+)?(?:first|second|third|last|other|latter|former)\s+(?:one|interval|segment|episode)\b", re.IGNORECASE
 )
 
-_ADJECTIVE = r"(?:(?:any|an?|the|clear|clearly|definite|obvious|evident|apparent|visible|discernible|significant|true|single|such|isolated|frequent|occasional|premature|recorded|sign\s+of|signs\s+of|evidence\s+(?:of|for)|indications?\s+of|traces?\s+of|episodes?\s+of|instances?\s+of|occurrences?\s+of|presence\s+of)\s+){0,4}"
-_VERB = r"(?:see|find|detect|identify|show|contain|have|observe|reveal|display|exhibit|demonstrate|include|recogni[sz]e|notice|locate|present|appear|occur|exist)"
-_FOUND = r"(?:found|detected|present|seen|identified|observed|visible|noted|recorded|shown|there|evident|apparent|discernible|displayed|recognized)"
-_ABNORMALITY = r"(?:abnormalit(?:y|ies)|such\s+(?:beats?|abnormalit(?:y|ies)|findings?|events?|episodes?)|of\s+(?:it|them|these|those))"
+_ADJECTIVE = (
+    r"(?:(?:any|an?|the|clear|clearly|definite|obvious|evident|apparent|visible|discernible|significant|true"
+    r"|single|such|isolated|frequent|occasional|premature|recorded|sign\s+of|signs\s+of|evidence\s+(?:of"
+    r"|for)|indications?\s+of|traces?\s+of|episodes?\s+of|instances?\s+of|occurrences?\s+of"
+    r"|presence\s+of)\s+){0,4}"
+)
+_VERB = (
+    r"(?:see|find|detect|identify|show|contain|have|observe|reveal|display|exhibit|demonstrate|include"
+    r"|recogni[sz]e|notice|locate|present|appear|occur|exist)"
+)
+_FOUND = (
+    r"(?:found|detected|present|seen|identified|observed|visible|noted|recorded|shown|there|evident|apparent"
+    r"|discernible|displayed|recognized)"
+)
+_ABNORMALITY = (
+    r"(?:abnormalit(?:y|ies)|such\s+(?:beats?|abnormalit(?:y|ies)|findings?|events?|episodes?)|of\s+(?:it"
+    r"|them|these|those))"
+)
 _IS = r"(?:(?:is|are|was|were|has\s+been|have\s+been|can\s+be|could\s+be|being)\s+)"
 _DENIAL = re.compile(
-    rf"\b(?:no|zero|0|without|free\s+(?:of|from)|absence\s+of|lack\s+of|lacks?|negative\s+for|devoid\s+of|not\s+any|not\s+a\s+single)\s+{_ADJECTIVE}(?:{OTHER}\s*(?:,|or|and|/)\s*){{0,4}}(?:{ASKED}|{_ABNORMALITY})"
-    rf"|(?:\b(?:cannot|can\s+not|could\s+not|do(?:es)?\s+not|did\s+not|unable\s+to|fail(?:s|ed)?\s+to|never)|\b(?:can|could|do(?:es)?|did)n?['’]t)\s+(?:\w+ly\s+)?{_VERB}\s+{_ADJECTIVE}(?:{ASKED}|{_ABNORMALITY})"
+    rf"\b(?:no|zero|0|without|free\s+(?:of|from)|absence\s+of|lack\s+of|lacks?|negative\s+for|devoid\s+of|not\s+any"
+    rf"|not\s+a\s+single)\s+{_ADJECTIVE}(?:{OTHER}\s*(?:,|or|and|/)\s*){{0,4}}(?:{ASKED}|{_ABNORMALITY})"
+    rf"|(?:\b(?:cannot|can\s+not|could\s+not|do(?:es)?\s+not|did\s+not|unable\s+to|fail(?:s|ed)?\s+to|never)|\b(?:can"
+    rf"|could|do(?:es)?|did)n?['’]t)\s+(?:\w+ly\s+)?{_VERB}\s+{_ADJECTIVE}(?:{ASKED}|{_ABNORMALITY})"
     rf"|\b(?:neither|nor)\s+{_ADJECTIVE}{ASKED}|{ASKED}-free\b"
     rf"|\b(?:is|are|was|were)(?:\s+not|n['’]t)\s+{_ADJECTIVE}{ASKED}"
-    rf"|{ASKED}[^.;,\n{ASKED}{OTHER}]{{0,40}}?(?:\b(?:is|are|was|were|has\s+been|have\s+been|can|could|do(?:es)?|did)?\s*(?:not|n['’]t|cannot)\s+(?:be\s+|been\s+)?(?:{_FOUND}|{_VERB})\b|\b(?:absent|none)\b|\bnot\s+(?:be\s+)?{_FOUND})"
+    rf"|{ASKED}[^.;,\n{ASKED}{OTHER}]{{0,40}}?(?:\b(?:is|are|was|were|has\s+been|have\s+been|can|could|do(?:es)?"
+    rf"|did)?\s*(?:not|n['’]t|cannot)\s+(?:be\s+|been\s+)?(?:{_FOUND}|{_VERB})\b|\b(?:absent|none)\b"
+    rf"|\bnot\s+(?:be\s+)?{_FOUND})"
     rf"|{ASKED}\s*(?::|=|\(|-)\s*(?:no|none|absent|not\s+{_FOUND}|negative)\b"
     rf"|\bnone\s+(?:{_IS})?{_FOUND}\b|\b(?:not|isn't|aren't)\s+(?:{_FOUND})\b|\bnothing\s+(?:{_IS})?{_FOUND}\b",
     re.IGNORECASE,
 )  # fmt: skip
 _NOTHING = re.compile(
-    r"\W*(?:(?:duration|answer|results?|findings?|locations?|intervals?|times?|segments?)\W+)?(?:none|absent|\[\s*\]|not\s+applicable:?\s*none)\W*",
+    r"\W*(?:(?:duration|answer|results?|findings?|locations?|intervals?|times?|segments?)\W+)?(?:none|absent|\[\s*\]"
+    r"|not\s+applicable:?\s*none)\W*",
     re.IGNORECASE,
 )
 _NONE_AHEAD = re.compile(
@@ -157,7 +201,8 @@ _NONE_AHEAD = re.compile(
 )
 _MORE = re.compile(r"\b(?:no|not\s+any|without)\s+(?:other|more|further|additional)\b", re.IGNORECASE)
 _PARTLY = re.compile(
-    r"\b(?:after|before|until|till|beyond|outside|except|apart\s+from|other\s+than|elsewhere|otherwise|in\s+the\s+(?:first|last|second|rest)|during\s+the\s+(?:first|last))\b",
+    r"\b(?:after|before|until|till|beyond|outside|except|apart\s+from|other\s+than|elsewhere|otherwise"
+    r"|in\s+the\s+(?:first|last|second|rest)|during\s+the\s+(?:first|last))\b",
     re.IGNORECASE,
 )
 _TIME = re.compile(r"\d\s*s(?:ec|\b)", re.IGNORECASE)
@@ -165,7 +210,8 @@ _LEADING_NO, _LEADING_YES = re.compile(r"^\W*no\b(?=\s*[,.:])", re.IGNORECASE), 
 _NOT_NO = re.compile(r"(?:\bnot\b|n['’]t\b)[^,.;]{0,40}\b(?:no|without|free|absent)\b|\bno\s+no\b", re.IGNORECASE)
 _UNCERTAIN = re.compile(r"\b(?:rule|ruled|exclude|excluded|excluding)\b|\bunless\b|\bif\b", re.IGNORECASE)
 _ASSERTED = re.compile(
-    rf"\bthere\s+(?:is|are)\s+(?:an?\s+|some\s+|several\s+)?{ASKED}|{ASKED}\s+(?:is|are|was|were)\s+(?:clearly\s+)?{_FOUND}",
+    rf"\bthere\s+(?:is|are)\s+(?:an?\s+|some\s+|several\s+)?{ASKED}|{ASKED}\s+(?:is|are|was"
+    rf"|were)\s+(?:clearly\s+)?{_FOUND}",
     re.IGNORECASE,
 )
 
@@ -174,11 +220,18 @@ _STARTS, _ENDS = (
     ("end", "offset", "stop", "to", "t1", "t_end", "finish"),
 )
 _OTHERS = (  # beside the findings and the names of beats: what else an ECG's seconds are said to be
-    r"normal(?:ly)?(?:\s+(?:sinus|ventricular))?(?:\s+(?:rhythm|beats?|conduct(?:ion|ed)(?:\s+beats?)?|complex(?:es)?|ECG|segment))?", r"sinus(?:\s+\w+)?", r"artifacts?", r"artefacts?", r"noise",
-    r"(?:baseline\s+)?(?:wander|drift)", r"(?:supra)?ventricular\s+tachycardia", r"S?VT", r"ventricular\s+fibrillation", r"VF(?:ib)?", r"(?:ventricular\s+)?(?:bi|tri)geminy", r"couplets?",
-    r"(?:junctional|escape|paced|fusion|nodal)\s+(?:rhythm|beats?)", r"asystole", r"(?:second|third|2nd|3rd)[- ]degree\s+(?:AV\s+)?block", r"ST[- ](?:segment\s+)?(?:elevation|depression|change)s?",
-    r"T[- ]wave\s+(?:inversion|change)s?", r"fusion\s+of\s+(?:ventricular|paced)\s+and\s+normal\s+beats?", r"R-on-T\s+(?:PVCs?|premature\s+ventricular\s+contractions?)",
-    r"(?:(?:aberrated|aberrant|atrial|ventricular|supraventricular|nodal|junctional|\(junctional\)|left|right|bundle|branch|block|or)\s+){1,4}(?:(?:premature|escape|ectopic|or)\s+){0,3}beats?(?:\s+\([\w ]{1,30}\))?",
+    r"normal(?:ly)?(?:\s+(?:sinus|ventricular))?(?:\s+(?:rhythm|beats?|conduct(?:ion|ed)(?:\s+beats?)?|complex(?:es)?"
+    r"|ECG|segment))?", r"sinus(?:\s+\w+)?", r"artifacts?", r"artefacts?", r"noise",
+    r"(?:baseline\s+)?(?:wander"
+    r"|drift)", r"(?:supra)?ventricular\s+tachycardia", r"S?VT", r"ventricular\s+fibrillation", r"VF(?:ib)?", r"(?:ventricular\s+)?(?:bi|tri)geminy", r"couplets?",
+    r"(?:junctional|escape|paced|fusion|nodal)\s+(?:rhythm"
+    r"|beats?)", r"asystole", r"(?:second|third|2nd|3rd)[- "
+                              r"]degree\s+(?:AV\s+)?block", r"ST[- ](?:segment\s+)?(?:elevation|depression|change)s?",
+    r"T[- ]wave\s+(?:inversion"
+    r"|change)s?", r"fusion\s+of\s+(?:ventricular"
+                   r"|paced)\s+and\s+normal\s+beats?", r"R-on-T\s+(?:PVCs?|premature\s+ventricular\s+contractions?)",
+    r"(?:(?:aberrated|aberrant|atrial|ventricular|supraventricular|nodal|junctional|\(junctional\)|left|right|bundle"
+    r"|branch|block|or)\s+){1,4}(?:(?:premature|escape|ectopic|or)\s+){0,3}beats?(?:\s+\([\w ]{1,30}\))?",
 )  # fmt: skip
 
 

@@ -48,7 +48,10 @@ class Localization(Task):
         "where there is none. Short windows have one length, long ones any in a range. Positives and negatives of a "
         "class are paired within each split."
     )
-    needs = "it asks of corpora with annotated beats: add corpora.mit_bih_arrhythmia, corpora.mit_bih_st or corpora.european_st_t"
+    needs = (
+        "it asks of corpora with annotated beats: add corpora.mit_bih_arrhythmia, corpora.mit_bih_st or "
+        "corpora.european_st_t"
+    )
     words = {SHORT: Words(19, 12, 98), LONG: Words(19, 17, 358)}
     primary = "iou_balanced"
     metrics = {

@@ -22,12 +22,14 @@ _ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixt
 _NUMBERS = {"zero": 0, "no": 0, "none": 0, "one": 1, "two": 2, "both": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _RECORDING = r"(?:ECGs?|EKGs?|recordings?|tracings?|one)"
 _PLACE = re.compile(
-    rf"\b(?:({'|'.join(_ORDINALS)}|last)\s+{_RECORDING}|(?:ECG|EKG)\s*#?\s*(\d)|(all|both|every|each)\b(?:\s+\w+){{0,2}}?\s+{_RECORDING})\b",
+    rf"\b(?:({'|'.join(_ORDINALS)}|last)\s+{_RECORDING}|(?:ECG|EKG)\s*#?\s*(\d)|(all|both|every"
+    rf"|each)\b(?:\s+\w+){{0,2}}?\s+{_RECORDING})\b",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(rf"\b(?:({'|'.join(_NUMBERS)}|all)|(?<!\d\.)(\d)(?!\.\d|\s*s\b))\b", re.IGNORECASE)
 _NOTHING = re.compile(
-    r"\bnothing\b|\bnone\b|\bno\s+(?:\w+\s+)?(?:changes?|differences?|findings?|abnormalit(?:y|ies)|ECGs?)\b|\b(?:unchanged|does\s+not\s+change)\b",
+    r"\bnothing\b|\bnone\b|\bno\s+(?:\w+\s+)?(?:changes?|differences?|findings?|abnormalit(?:y|ies)|ECGs?)\b"
+    r"|\b(?:unchanged|does\s+not\s+change)\b",
     re.IGNORECASE,
 )
 _RESOLVED = re.compile(r"\b(?:no\s+longer|resolv\w+|resolution|disappear\w*|gone|lost|vanish\w*)\b", re.IGNORECASE)

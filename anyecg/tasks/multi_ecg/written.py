@@ -30,7 +30,10 @@ WITHOUT = {  # what a request without a reply is counted as
 }
 LONGEST_QUESTION, LONGEST_ANSWER = 400, 800  # characters; of the released pairs 221 and 322
 
-SYSTEM = "You write questions and answers about a patient's ECGs. They will train and test a model that sees the ECGs themselves, not their reports."
+SYSTEM = (
+    "You write questions and answers about a patient's ECGs. They will train and test a model that sees the ECGs "
+    "themselves, not their reports."
+)
 PROMPT = """Below are the reports of {ecgs} ECGs of one patient, in order of time.
 
 {reports}
@@ -78,7 +81,8 @@ def written_questions(
         raise DataError(
             f"tasks.multi_ecg.writer: nothing that {cfg.writer.model} wrote about {total} series of ECGs can be used: "
             f"{told}"
-            f"{f' (it says: {refusal})' if refusal else ''}; ask another model, or none (the questions are then made by rules)"
+            f"{f' (it says: {refusal})' if refusal else ''}; ask another model, or none (the questions are then made "
+            f"by rules)"
         )
 
 
@@ -184,13 +188,15 @@ _COUNTS = {
     name: k for k, name in enumerate(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"), start=2)
 }
 _COUNT = re.compile(
-    rf"(?<![\w.,/–-])({'|'.join(_COUNTS)}|\d{{1,2}})\s+(?:(?!lead)\w+\s+)?(?:ECGs|EKGs|electrocardiograms|recordings|tracings)\b", re.IGNORECASE
+    rf"(?<![\w.,/–-])({'|'.join(_COUNTS)}|\d{{1,2}})\s+(?:(?!lead)\w+\s+)?(?:ECGs|EKGs|electrocardiograms|recordings"
+    rf"|tracings)\b", re.IGNORECASE
 )  # fmt: skip
 _DAYS = re.compile(r"(?<![\w.,])(\d[\d,]*)[\s-]days?\b", re.IGNORECASE)
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?"
 _DATE = re.compile(
     r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}"
-    rf"|{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+\d{{4}}|\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH},?\s+\d{{4}})\b", re.IGNORECASE
+    rf"|{_MONTH}\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+\d{{4}}|\d{{1,2}}(?:st|nd|rd"
+    rf"|th)?\s+(?:of\s+)?{_MONTH},?\s+\d{{4}})\b", re.IGNORECASE
 )  # fmt: skip
 
 

@@ -129,7 +129,10 @@ def _location_fault(row: Mapping) -> str:
     if turned:
         return f"answer: the interval {turned} ends before it begins"
     if abnormality(row) is None:
-        return f"abnormal_type: {_told(row, 'abnormal_type')}, and neither question nor answer names a class of WFDB's annotations"
+        return (
+            f"abnormal_type: {_told(row, 'abnormal_type')}, and neither question nor answer names a class of "
+            f"WFDB's annotations"
+        )
     return _window_fault(row)
 
 

@@ -7,7 +7,8 @@ import re
 from anyecg.tasks.reply import json_value, plain_text
 
 _HEADING = re.compile(
-    r"^(?:(?:here\s+is|this\s+is|below\s+is)\s+)?(?:(?:the|an?|my|ecg|final|official|full)\s+){0,4}(?:report|findings|interpretation|impression)\s*:",
+    r"^(?:(?:here\s+is|this\s+is|below\s+is)\s+)?(?:(?:the|an?|my|ecg|final|official|full)\s+){0,4}(?:report|findings"
+    r"|interpretation|impression)\s*:",
     re.IGNORECASE,
 )
 _MARKER = re.compile(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+", re.MULTILINE)

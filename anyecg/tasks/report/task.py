@@ -60,7 +60,8 @@ class Report(Task):
         },
         "meteor": "corpus METEOR 1.5, 0 to 1 (its own program, as pycocoevalcap has it; Table 5)",
         "cider_d": "mean CIDEr-D, 0 to 10 (pycocoevalcap, document frequencies of these references; Table 5)",
-        "bert_score": "mean BERTScore F1, at most 1 (torchmetrics, last layer of the text encoder, no idf, no baseline; Table 5)",
+        "bert_score": "mean BERTScore F1, at most 1 (torchmetrics, last layer of the text encoder, no idf, no "
+        "baseline; Table 5)",
     }
     shown = ("bleu_1", "bleu_4", "rouge_l")
     groups = {"subset": "subset"}
