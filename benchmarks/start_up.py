@@ -42,9 +42,17 @@ def question(number: int) -> ECGSample:
     """A report whose text is like no other's."""
     said = ", ".join(STATEMENTS[(number // 11**place) % 11] for place in range(6))
     return ECGSample(
-        id=f"report/{number}", task="report", pool="report", patient=f"mimic/{number // 3}", records=(Window(f"mimic/{number}", 0.0, 10.0),),
-        conversation=(Turn("user", f"{MARKER}\nPlease provide the report for the following ECG."), Turn("assistant", f"Report: {said}")), evidence=(said,),
-    )  # fmt: skip
+        id=f"report/{number}",
+        task="report",
+        pool="report",
+        patient=f"mimic/{number // 3}",
+        records=(Window(f"mimic/{number}", 0.0, 10.0),),
+        conversation=(
+            Turn("user", f"{MARKER}\nPlease provide the report for the following ECG."),
+            Turn("assistant", f"Report: {said}"),
+        ),
+        evidence=(said,),
+    )
 
 
 def write(folder: Path, rows: int) -> Path:
@@ -55,11 +63,15 @@ def write(folder: Path, rows: int) -> Path:
         size = LEADS * samples
         with (folder / shard_name(0)).open("wb") as file:
             file.truncate(rows * size * 2)
-        table = pa.table({
-            "id": [f"mimic/{number}" for number in range(rows)], "shard": pa.array([0] * rows, pa.int32()),
-            "offset": pa.array(range(0, rows * size, size), pa.int64()), "samples": pa.array([samples] * rows, pa.int32()),
-            "lead_mask": pa.array([(1 << LEADS) - 1] * rows, pa.int16()),
-        })  # fmt: skip
+        table = pa.table(
+            {
+                "id": [f"mimic/{number}" for number in range(rows)],
+                "shard": pa.array([0] * rows, pa.int32()),
+                "offset": pa.array(range(0, rows * size, size), pa.int64()),
+                "samples": pa.array([samples] * rows, pa.int32()),
+                "lead_mask": pa.array([(1 << LEADS) - 1] * rows, pa.int16()),
+            }
+        )
         pq.write_table(table, folder / "records.parquet")
         (folder / "store.json").write_text(
             json.dumps({"format": FORMAT, "fs": InputSpec.fs, "corpus": "mimic", "fingerprint": f"synthetic-{rows}"})
@@ -75,8 +87,19 @@ def opened(folder: Path, samples: int, workers: int) -> StageData:
     chat, context = kind.reader(kind.Config(), lambda: texts, folder)
     collate = Collator(chat, Places(1, 60), context=context)
     stage = StageConfig(tasks={"report": 1}, samples=samples, batch_size=BATCH)
-    return StageData(data, stage, InputConfig(), replay=0.0, seed=0, collate=collate, measure=collate.measure, context=context,
-                     workers=workers, lengths=folder / "lengths", reader=collate.fingerprint)  # fmt: skip
+    return StageData(
+        data,
+        stage,
+        InputConfig(),
+        replay=0.0,
+        seed=0,
+        collate=collate,
+        measure=collate.measure,
+        context=context,
+        workers=workers,
+        lengths=folder / "lengths",
+        reader=collate.fingerprint,
+    )
 
 
 def path(folder: Path, rows: int) -> None:
@@ -130,7 +153,10 @@ def main(arguments: list[str] | None = None) -> dict:
         )
     print(f"start-up of a stage over {options.rows:,} questions ({machine()})")
     for name, row in sides.items():
-        times = f"imports {row['imported']:6.1f} s, model built {row['built']:6.1f} s, first batch {row['batch']:6.1f} s after the start"
+        times = (
+            f"imports {row['imported']:6.1f} s, model built {row['built']:6.1f} s, first batch "
+            f"{row['batch']:6.1f} s after the start"
+        )
         print(f"  {name:6} {times}, peak {row['peak']:.2f} GiB")
     ratio = many["milliseconds"] / few["milliseconds"]
     print(

@@ -18,8 +18,26 @@ from anyecg.config.fingerprint import fingerprint
 OURS = "anyecg"
 ROOT = Path(__file__).parents[1]
 # Rooms whose outcome is in a key as settings or data, or that compute nothing of a stage.
-APART = ("config", "registry", "files", "endpoint", "checkpoints", "session", "plots", "simulate", "cli", "web", "evaluation", "answerers",
-         "data.corpora", "data.own", "training.engines", "training.job", "training.flops", "training.plan_lengths")  # fmt: skip
+APART = (
+    "config",
+    "registry",
+    "files",
+    "endpoint",
+    "checkpoints",
+    "session",
+    "plots",
+    "simulate",
+    "cli",
+    "web",
+    "evaluation",
+    "answerers",
+    "data.corpora",
+    "data.own",
+    "training.engines",
+    "training.job",
+    "training.flops",
+    "training.plan_lengths",
+)
 TARGET = re.compile(r"([a-zA-Z_][\w.]*):([a-zA-Z_]\w*)")  # "module:Class", as in a registry
 Where = tuple[str, str]  # a module, and a name at its top level
 

@@ -232,10 +232,14 @@ def controls_grid(cells: Sequence[Cell]) -> Grid:
     asked = (SIGNAL, BLIND, SHUFFLED)
     views = [*asked, *dict.fromkeys(view for cell in cells for view in cell.views if view not in asked)]
     rows = [
-        [cell.setting, *(shown(cell.views.get(view), few=cell.few) for view in views),
-         *(shown(cell.controls.get(view), sign=True, few=cell.few) for view in views[1:]), " / ".join(number(cell.unparsed.get(view)) for view in asked)]
+        [
+            cell.setting,
+            *(shown(cell.views.get(view), few=cell.few) for view in views),
+            *(shown(cell.controls.get(view), sign=True, few=cell.few) for view in views[1:]),
+            " / ".join(number(cell.unparsed.get(view)) for view in asked),
+        ]
         for cell in cells
-    ]  # fmt: skip
+    ]
     header = [
         "run",
         *(f"{LABELS.get(view, view)} [95 %]" for view in views),

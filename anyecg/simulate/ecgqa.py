@@ -199,8 +199,13 @@ def _write_questions(root: Path, folder: str, asked: Iterable[Asked], rng: rando
         (root / form / folder).mkdir(parents=True)
     for sample, one in enumerate(asked):
         names = dict(zip("ab", one.attribute))
-        row = {"template_id": one.template, "question_id": numbers.setdefault((one.template, *one.attribute), len(numbers)),
-               "sample_id": sample, "question_type": one.type, "attribute_type": "scp_code"}  # fmt: skip
+        row = {
+            "template_id": one.template,
+            "question_id": numbers.setdefault((one.template, *one.attribute), len(numbers)),
+            "sample_id": sample,
+            "question_type": one.type,
+            "attribute_type": "scp_code",
+        }
         attribute = one.attribute if one.type.startswith("single") else None
         rest = {
             "answer": one.answer,

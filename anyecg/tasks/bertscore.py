@@ -23,9 +23,12 @@ def bert_f1(said: Sequence[str], true: Sequence[str], encoder: str) -> np.ndarra
     if not pairs:
         return np.zeros(len(said))
     space = {
-        "model": AutoModel.from_pretrained(encoder, dtype=torch.float32), "user_tokenizer": AutoTokenizer.from_pretrained(encoder),
-        "user_forward_fn": _Embedded(), "device": torch.device("cuda" if torch.cuda.is_available() else "cpu"), "truncation": True,
-    }  # fmt: skip
+        "model": AutoModel.from_pretrained(encoder, dtype=torch.float32),
+        "user_tokenizer": AutoTokenizer.from_pretrained(encoder),
+        "user_forward_fn": _Embedded(),
+        "device": torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        "truncation": True,
+    }
     known = {
         (text, reference): float(bert_score([text], [reference], **space)["f1"]) for text, reference in sorted(pairs)
     }

@@ -25,8 +25,8 @@ _INVISIBLE = {ord(mark): None for mark in "\u200b\u200c\u200d\u200e\u200f\u2060\
 _PLAIN = str.maketrans(
     "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d\u2044\u2215\uff0f\u2018\u2019\u201a\u2032\u201c\u201d\u201e\u00ab\u00bb"
     "\uff0c\u3001\uff1b\uff1a\uff08\uff09\uff3b\uff3d\u3010\u3011\uff5b\uff5d\uff1d\uff5e\uff0b\uff05\uff1f\uff01\uff5c\u2022\u00b7\u25e6\u25aa\u2217",
-    "-----" + "-----" + "///" + "''''" + "\"\"\"\"\"" + ",,;:()[][]{}=~+%?!|" + "\u2022\u2022\u2022\u2022*",
-) | {0x2014: " - ", 0x2015: " - "}  # fmt: skip
+    "-----" + "-----" + "///" + "''''" + '"""""' + ",,;:()[][]{}=~+%?!|" + "\u2022\u2022\u2022\u2022*",
+) | {0x2014: " - ", 0x2015: " - "}
 _GAP = re.compile(r"\n{3,}")
 _BLANKS = re.compile(r"[^\S\n]+")
 _ENTITIES = {

@@ -47,10 +47,17 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     there = {task: [setting for setting in settings if setting.answered(task)] for task in tasks}
     evaluation, table = first.evaluation, published.load()
     measured = {
-        task: list(track(measure(there[task], task, table, n=evaluation.bootstrap, seed=evaluation.seed), f"comparing {task}", len(there[task]),
-                         console=Console(stderr=True), transient=True))
+        task: list(
+            track(
+                measure(there[task], task, table, n=evaluation.bootstrap, seed=evaluation.seed),
+                f"comparing {task}",
+                len(there[task]),
+                console=Console(stderr=True),
+                transient=True,
+            )
+        )
         for task in tasks
-    }  # fmt: skip
+    }
     cells = [cell for found in measured.values() for cell in found]
     signs = [signs_grid(cells, f"What each changes, and {table.caption}")] if len(settings) > 1 else []
     grids = [
@@ -153,16 +160,38 @@ def _record(cell: Cell, first: str) -> dict:
         return {name: value, f"{name}_low": low, f"{name}_high": high}
 
     return {
-        "run": cell.setting, "task": cell.task, "metric": cell.metric, "seeds": " ".join(map(str, cell.seeds)),
-        "questions": sum(cell.questions), **{"unparsed" + (f"_{view}" if view != SIGNAL else ""): cell.unparsed.get(view) for view in (SIGNAL, BLIND, SHUFFLED)},
-        **columns("value", cell.views.get(SIGNAL)), **columns("blind", cell.views.get(BLIND)), **columns("shuffled", cell.views.get(SHUFFLED)),
-        **columns("minus_blind", cell.controls.get(BLIND)), **columns("minus_shuffled", cell.controls.get(SHUFFLED)),
-        **{key: value for view, spread in cell.views.items() if view not in (SIGNAL, BLIND, SHUFFLED) for key, value in columns(view.replace(" ", "_"), spread).items()},
-        **{key: value for view, spread in cell.controls.items() if view not in (BLIND, SHUFFLED)
-           for key, value in columns(f"minus_{view.replace(' ', '_')}", spread).items()},
-        **columns("minus_first", cell.change), "minus_first_by_seed": " ".join(f"{value:.6f}" for value in cell.by_seed),
-        "paper": cell.paper, "paper_minus_first": cell.paper_change, "sign": cell.sign if cell.setting != first else "",
-    }  # fmt: skip
+        "run": cell.setting,
+        "task": cell.task,
+        "metric": cell.metric,
+        "seeds": " ".join(map(str, cell.seeds)),
+        "questions": sum(cell.questions),
+        **{
+            "unparsed" + (f"_{view}" if view != SIGNAL else ""): cell.unparsed.get(view)
+            for view in (SIGNAL, BLIND, SHUFFLED)
+        },
+        **columns("value", cell.views.get(SIGNAL)),
+        **columns("blind", cell.views.get(BLIND)),
+        **columns("shuffled", cell.views.get(SHUFFLED)),
+        **columns("minus_blind", cell.controls.get(BLIND)),
+        **columns("minus_shuffled", cell.controls.get(SHUFFLED)),
+        **{
+            key: value
+            for view, spread in cell.views.items()
+            if view not in (SIGNAL, BLIND, SHUFFLED)
+            for key, value in columns(view.replace(" ", "_"), spread).items()
+        },
+        **{
+            key: value
+            for view, spread in cell.controls.items()
+            if view not in (BLIND, SHUFFLED)
+            for key, value in columns(f"minus_{view.replace(' ', '_')}", spread).items()
+        },
+        **columns("minus_first", cell.change),
+        "minus_first_by_seed": " ".join(f"{value:.6f}" for value in cell.by_seed),
+        "paper": cell.paper,
+        "paper_minus_first": cell.paper_change,
+        "sign": cell.sign if cell.setting != first else "",
+    }
 
 
 def _write(path: Path, text: str) -> None:

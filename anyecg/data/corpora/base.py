@@ -143,7 +143,9 @@ class Corpus:
 
     @property
     def reports(self) -> str:
-        """Where the statements of its entries come from: "written" as a report, "codes", the names of codes; "" without any."""
+        """Where the statements of its entries come from: "written" as a report, or "codes", the names of codes; ""
+        where there are none.
+        """
         return "written"
 
     def info(self) -> Mapping:

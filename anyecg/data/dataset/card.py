@@ -10,7 +10,7 @@ from anyecg.data.dataset.provenance import told
 
 SIGNALS = """- Signals are kept at the rate stated above, in microvolts, the twelve leads by name; splits are by patient. CPSC2018, Chapman-Shaoxing-Ningbo and MIT-BIH ST Change do not say whose a record is: a patient is a record there. In MIT-BIH Arrhythmia 201 and 202 are one patient; in European ST-T the records whose headers agree are (78 patients of 90 records; the release counts 79).
 - How many, how long and of what: the settings below.
-"""
+"""  # noqa: E501
 
 
 def card(facts: Mapping) -> str:

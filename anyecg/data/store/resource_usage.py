@@ -40,9 +40,13 @@ class Watch:
         if not self.whole:
             return
         measured = {
-            "records": records, "seconds": round(time.monotonic() - self.began, 1), "workers": workers, "bytes": size(self.folder),
-            "peak_bytes": _peak(os.getpid()), "peak_bytes_worker": max(self._peaks.values(), default=0),
-        }  # fmt: skip
+            "records": records,
+            "seconds": round(time.monotonic() - self.began, 1),
+            "workers": workers,
+            "bytes": size(self.folder),
+            "peak_bytes": _peak(os.getpid()),
+            "peak_bytes_worker": max(self._peaks.values(), default=0),
+        }
         with atomic_write(self.folder / MEASURED) as part:
             part.write_text(json.dumps(measured, indent=1))
 

@@ -70,10 +70,28 @@ _LEAD = re.compile(rf"(?:lead\s+)?({'|'.join(sorted(LEADS, key=len, reverse=True
 _RANGE = re.compile(r"(?<![\w-])(?:leads?\s+)?v([1-6])\s*(?:-|to|through)\s*(?:lead\s+)?v?([1-6])(?![\w-])")
 
 _SAID = {
-    "yes": "yes", "yeah": "yes", "yep": "yes", "yup": "yes", "true": "yes", "correct": "yes", "affirmative": "yes", "present": "yes",
-    "no": "no", "nope": "no", "nah": "no", "false": "no", "incorrect": "no", "absent": "no", "not present": "no", "not really": "no", "negative": "no",
-    "not sure": "not sure", "unsure": "not sure", "uncertain": "not sure", "not certain": "not sure",
-}  # fmt: skip
+    "yes": "yes",
+    "yeah": "yes",
+    "yep": "yes",
+    "yup": "yes",
+    "true": "yes",
+    "correct": "yes",
+    "affirmative": "yes",
+    "present": "yes",
+    "no": "no",
+    "nope": "no",
+    "nah": "no",
+    "false": "no",
+    "incorrect": "no",
+    "absent": "no",
+    "not present": "no",
+    "not really": "no",
+    "negative": "no",
+    "not sure": "not sure",
+    "unsure": "not sure",
+    "uncertain": "not sure",
+    "not certain": "not sure",
+}
 _WORD = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(_SAID, key=len, reverse=True))
 _LEADING = re.compile(rf"({_WORD})(?![\w-])")
 _NO_ANSWER = re.compile(

@@ -221,18 +221,33 @@ _STARTS, _ENDS = (
 )
 _OTHERS = (  # beside the findings and the names of beats: what else an ECG's seconds are said to be
     r"normal(?:ly)?(?:\s+(?:sinus|ventricular))?(?:\s+(?:rhythm|beats?|conduct(?:ion|ed)(?:\s+beats?)?|complex(?:es)?"
-    r"|ECG|segment))?", r"sinus(?:\s+\w+)?", r"artifacts?", r"artefacts?", r"noise",
+    r"|ECG|segment))?",
+    r"sinus(?:\s+\w+)?",
+    r"artifacts?",
+    r"artefacts?",
+    r"noise",
     r"(?:baseline\s+)?(?:wander"
-    r"|drift)", r"(?:supra)?ventricular\s+tachycardia", r"S?VT", r"ventricular\s+fibrillation", r"VF(?:ib)?", r"(?:ventricular\s+)?(?:bi|tri)geminy", r"couplets?",
+    r"|drift)",
+    r"(?:supra)?ventricular\s+tachycardia",
+    r"S?VT",
+    r"ventricular\s+fibrillation",
+    r"VF(?:ib)?",
+    r"(?:ventricular\s+)?(?:bi|tri)geminy",
+    r"couplets?",
     r"(?:junctional|escape|paced|fusion|nodal)\s+(?:rhythm"
-    r"|beats?)", r"asystole", r"(?:second|third|2nd|3rd)[- "
-                              r"]degree\s+(?:AV\s+)?block", r"ST[- ](?:segment\s+)?(?:elevation|depression|change)s?",
+    r"|beats?)",
+    r"asystole",
+    r"(?:second|third|2nd|3rd)[- "
+    r"]degree\s+(?:AV\s+)?block",
+    r"ST[- ](?:segment\s+)?(?:elevation|depression|change)s?",
     r"T[- ]wave\s+(?:inversion"
-    r"|change)s?", r"fusion\s+of\s+(?:ventricular"
-                   r"|paced)\s+and\s+normal\s+beats?", r"R-on-T\s+(?:PVCs?|premature\s+ventricular\s+contractions?)",
+    r"|change)s?",
+    r"fusion\s+of\s+(?:ventricular"
+    r"|paced)\s+and\s+normal\s+beats?",
+    r"R-on-T\s+(?:PVCs?|premature\s+ventricular\s+contractions?)",
     r"(?:(?:aberrated|aberrant|atrial|ventricular|supraventricular|nodal|junctional|\(junctional\)|left|right|bundle"
     r"|branch|block|or)\s+){1,4}(?:(?:premature|escape|ectopic|or)\s+){0,3}beats?(?:\s+\([\w ]{1,30}\))?",
-)  # fmt: skip
+)
 
 
 LONGEST = 2000  # characters of an answer, without its thoughts, that are read

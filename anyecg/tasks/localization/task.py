@@ -55,7 +55,8 @@ class Localization(Task):
     words = {SHORT: Words(19, 12, 98), LONG: Words(19, 17, 358)}
     primary = "iou_balanced"
     metrics = {
-        "iou_balanced": 'mean over abnormalities of the mean of positive and negative IoU, 0 to 1; always "No X Found" gets 0.5',
+        "iou_balanced": "mean over abnormalities of the mean of positive and negative IoU, 0 to 1; always "
+        '"No X Found" gets 0.5',
         "iou_macro": "mean over abnormalities of their mean IoU, 0 to 1 (Figure 2)",
         "iou_micro": "mean IoU over questions, 0 to 1",
         "iou_positive": 'mean IoU of questions whose abnormality is there, 0 to 1; always "No X Found" gets 0',
@@ -171,8 +172,16 @@ class Localization(Task):
 def _measure(sample: ECGSample, said: np.ndarray | None) -> dict:
     true = union(sample.meta["intervals"], float(sample.meta["seconds"]))
     name = str(sample.meta["name"])
-    row = {"name": name, "subset_name": f"{sample.subset}: {name}", "positive": len(true) > 0, "iou": 0.0, "detected": False,
-           "pairs": 0, "onset_error": 0.0, "offset_error": 0.0}  # fmt: skip
+    row = {
+        "name": name,
+        "subset_name": f"{sample.subset}: {name}",
+        "positive": len(true) > 0,
+        "iou": 0.0,
+        "detected": False,
+        "pairs": 0,
+        "onset_error": 0.0,
+        "offset_error": 0.0,
+    }
     if said is None:
         return row
     touching = overlap(said, true) > 0

@@ -37,7 +37,7 @@ The model's answer:
 {answer}
 </answer>
 
-Score this answer by the reports, where 0 means completely wrong and 5 means completely right. Say what in it is right, what is wrong and what is missing."""
+Score this answer by the reports, where 0 means completely wrong and 5 means completely right. Say what in it is right, what is wrong and what is missing."""  # noqa: E501
 SECOND_TURN = "So what is the final score? Reply with one number between 0 and 5 and nothing else."
 
 

@@ -170,9 +170,31 @@ def fault(question: str, answer: str, series: Series) -> str:
 
 
 _TASKS = (
-    "analy[sz]e", "assess", "characteri[sz]e", "compare", "contrast", "describe", "determine", "discuss", "enumerate", "evaluate", "explain", "give",
-    "identify", "interpret", "list", "name", "outline", "provide", "report", "specify", "state", "summari[sz]e", "tell", "trace",
-)  # fmt: skip
+    "analy[sz]e",
+    "assess",
+    "characteri[sz]e",
+    "compare",
+    "contrast",
+    "describe",
+    "determine",
+    "discuss",
+    "enumerate",
+    "evaluate",
+    "explain",
+    "give",
+    "identify",
+    "interpret",
+    "list",
+    "name",
+    "outline",
+    "provide",
+    "report",
+    "specify",
+    "state",
+    "summari[sz]e",
+    "tell",
+    "trace",
+)
 _ASKING = re.compile(rf"\w.*\?[\"')]*$|(?:^|[.:,]\s+)(?:please\s+)?(?:{'|'.join(_TASKS)})\s+\w", re.IGNORECASE)
 
 _ECG = r"(?:ECGs?|EKGs?|electrocardiograms?|recordings?|tracings?)"
@@ -212,9 +234,11 @@ def _names_only(text: str, series: Series) -> bool:
     days = {date.fromisoformat(visit.date) for visit in series.visits if visit.date}
     apart = {abs((one - other).days) for one, other in product(days, days)}
     return (
-        all(1 <= place <= len(series) for place in places) and all(count <= len(series) for count in counts)
-        and all(int(number.replace(",", "")) in apart for number in _DAYS.findall(text)) and all(_day(said) in days for said in _DATE.findall(text))
-    )  # fmt: skip
+        all(1 <= place <= len(series) for place in places)
+        and all(count <= len(series) for count in counts)
+        and all(int(number.replace(",", "")) in apart for number in _DAYS.findall(text))
+        and all(_day(said) in days for said in _DATE.findall(text))
+    )
 
 
 def _day(text: str) -> date | None:
