@@ -25,11 +25,8 @@ from anyecg.types import AnyECGError, ConfigError, DataError
 AHEAD = 4  # requests under way or waiting for their turn, times the concurrency: a slow reply holds up few others
 REFUSED = (400, 413, 422)  # HTTP statuses that speak of the request itself, such as a prompt that is too long
 HOPELESS = 20  # requests refused before any is answered, or without a reply in a row: it is not the requests
-LATE, GARBLED, REFUSAL = (
-    "late",
-    "garbled",
-    "refused",
-)  # what a reply without text is: none came in time; it was no chat completion; a refusal
+# what a reply without text is: none came in time; it was no chat completion; a refusal
+LATE, GARBLED, REFUSAL = ("late", "garbled", "refused")
 
 
 class EndpointError(AnyECGError):
@@ -140,9 +137,8 @@ class _Session:
         )
         self._last: _Passed | None = None
         self._slots = asyncio.Semaphore(cfg.concurrency)
-        self._alike: WeakValueDictionary[str, asyncio.Lock] = (
-            WeakValueDictionary()
-        )  # the same question twice at once is asked once
+        # the same question twice at once is asked once
+        self._alike: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def reply(self, request: Request) -> Reply:
         """The kept reply to a request, or the endpoint's."""

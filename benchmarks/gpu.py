@@ -27,13 +27,8 @@ from anyecg.llms.smollm2 import converted
 from anyecg.model import ECGLanguageModel
 from benchmarks.mixture import EVERY, items
 
-PEAKS = {
-    "H100": 989,
-    "H200": 989,
-    "A100": 312,
-    "L40S": 362,
-    "L4": 121,
-}  # TFLOPS, dense bfloat16 (vendor's figures; SXM where there are two)
+# TFLOPS, dense bfloat16 (vendor's figures; SXM where there are two)
+PEAKS = {"H100": 989, "H200": 989, "A100": 312, "L40S": 362, "L4": 121}
 LLAMA = {
     "hidden_size": 4096,
     "intermediate_size": 14336,
@@ -81,9 +76,8 @@ def flops(model: ECGLanguageModel, batch) -> float:
     config, real = model.llm.lm.config, batch.attention_mask.sum(1).double()
     vocabulary = config.vocab_size * config.hidden_size
     body = sum(p.numel() for name, p in model.llm.weights() if "embed_tokens" not in name and "lm_head" not in name)
-    attention = (
-        2 * config.num_hidden_layers * config.hidden_size * float((real**2).sum())
-    )  # scores and sums, half of them masked
+    # scores and sums, half of them masked
+    attention = 2 * config.num_hidden_layers * config.hidden_size * float((real**2).sum())
     encoder, clip = sum(p.numel() for p in model.encoder.parameters()), 1 + 60
     joint = sum(p.numel() for p in model.connector.parameters())
     encoder_attention = 4 * len(model.encoder.blocks) * model.encoder.dim * clip**2
@@ -111,9 +105,8 @@ def main(arguments: list[str] | None = None) -> None:
     collate = Collator(model.llm.chat, model.places, model.llm.context)
     made = items(EVERY * -(-options.batch // 8))
     lengths = np.array([collate.length(item.sample, [len(clips) for clips in item.clips]) for item in made])
-    plan = np.argsort(lengths, kind="stable").reshape(
-        -1, options.batch
-    )  # passes of like length, as tokens make them of larger steps
+    # passes of like length, as tokens make them of larger steps
+    plan = np.argsort(lengths, kind="stable").reshape(-1, options.batch)
     ready = [collate([made[row] for row in rows]) for rows in plan.tolist()]
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=0.0, fused=True)
     wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None

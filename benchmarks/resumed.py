@@ -75,9 +75,8 @@ def start(folder: Path, rows: int, workers: int, size: str, began: float) -> Non
 
     def batch_came(module: Stage, batch, index: int) -> int | None:
         seen.append((module.global_step, time.time()))
-        return (
-            -1 if module.global_step else None
-        )  # Lightning's word for "no more": after one step of a new stage, at once where one goes on
+        # Lightning's word for "no more": after one step of a new stage, at once where one goes on
+        return -1 if module.global_step else None
 
     Stage.on_train_batch_start = batch_came
     resumes = last.exists()

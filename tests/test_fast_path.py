@@ -74,9 +74,8 @@ def test_loss_and_gradients_equal_the_plain_implementations(learning, kind, seed
         torch.testing.assert_close(fast[name], plain[name], atol=1e-5, rtol=0, msg=lambda told: f"{name}: {told}")
 
 
-BY_CLIP = [
-    name for name in sorted(connectors.table()) if connectors[name].records is Connector.records
-]  # the others: tests/connectors
+# the others: tests/connectors
+BY_CLIP = [name for name in sorted(connectors.table()) if connectors[name].records is Connector.records]
 
 
 @pytest.mark.parametrize("connector", BY_CLIP)
@@ -196,9 +195,8 @@ def test_a_step_in_pieces_has_the_loss_and_gradients_of_the_whole(small_data, le
     loader = staged(small_data, learning, **settings)(devices)
     passes = loader.accumulate * devices
     assert passes > 1 and len(loader.plan) == loader.steps * passes
-    batches = [
-        loader.train_dataloader().dataset[number] for number in range(passes)
-    ]  # of the first step, of every rank
+    # of the first step, of every rank
+    batches = [loader.train_dataloader().dataset[number] for number in range(passes)]
     assert sum(len(batch.ids) for batch in batches) == 12
     loss, pieces = 0.0, {}
     for batch in batches:

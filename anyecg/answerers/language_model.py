@@ -57,10 +57,8 @@ class LanguageModel(Answerer):
     def __init__(self, cfg: Any = None) -> None:
         super().__init__(cfg or self.Config())
         self.keep = False
-        self._kept: tuple[object, dict[str, Tensor]] = (
-            None,
-            {},
-        )  # of which questions and view; id -> tokens of its ECGs
+        # of which questions and view; id -> tokens of its ECGs
+        self._kept: tuple[object, dict[str, Tensor]] = (None, {})
         self._planned: tuple[object, Any] = (None, None)  # of which questions and view
 
     def fit(self, fitting: Fitting) -> None:

@@ -12,14 +12,8 @@ from anyecg.config.endpoint import EndpointConfig
 from anyecg.registry import registry
 from anyecg.types import SPLITS, ConfigError, InputSpec
 
-GROUPS = (
-    "encoder",
-    "connector",
-    "fusion",
-    "markers",
-    "llm",
-    "llm_weights",
-)  # of parameters, what a stage's `trains` can name
+# of parameters, what a stage's `trains` can name
+GROUPS = ("encoder", "connector", "fusion", "markers", "llm", "llm_weights")
 STAGE_VIEWS = ("signal", "blind", "text")
 DESPITE = ("code",)
 ON_SPIKE = ("warn", "skip", "stop")
@@ -28,21 +22,10 @@ LANGUAGE = "language"  # the stage that teaches an LLM without weights of its ow
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 MATMULS = ("auto", "torch", "onednn")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "bf16", "64")
-VIEWS = (
-    "signal",
-    "blind",
-    "shuffled",
-    "first_lead_masked",
-    "second_lead_masked",
-    "random_lead_masked",
-)  # `evaluation.controls` says what they are
-TASKS = (
-    "report",
-    "localization",
-    "multi_ecg",
-    "classification",
-    "ecg_qa",
-)  # whose questions are built where nothing else is said
+# `evaluation.controls` says what they are
+VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")
+# whose questions are built where nothing else is said
+TASKS = ("report", "localization", "multi_ecg", "classification", "ecg_qa")
 KEY = re.compile(r"\w[\w.+-]*")  # of a corpus or a task
 
 
@@ -125,12 +108,10 @@ class StageConfig:
 
     MOVED = {"lead_dropout": "objective.lead_dropout"}
 
-    objective: Slot = slot(
-        "objective", "answer"
-    )  # what the stage minimises, with its own settings; from Python a name is enough
-    trains: list[str] = field(
-        default_factory=list
-    )  # encoder, connector, fusion, markers, llm (its tuning), llm_weights
+    # what the stage minimises, with its own settings; from Python a name is enough
+    objective: Slot = slot("objective", "answer")
+    # encoder, connector, fusion, markers, llm (its tuning), llm_weights
+    trains: list[str] = field(default_factory=list)
     tasks: dict[str, float] = field(default_factory=dict)  # pool of questions -> weight in the mixture
     replay: dict[str, float] = field(default_factory=dict)  # pools of earlier stages -> weight, times `replay` above
     view: str = "signal"  # "signal", "blind" (no ECG), or "text" (the ECG's evidence as words)
@@ -203,9 +184,8 @@ class TrainerConfig:
     accelerator: str = "auto"
     devices: int = 1  # GPUs (or processes) of a node
     num_nodes: int = 1
-    strategy: Slot = slot(
-        "engine", "auto"
-    )  # from Python a name is enough; single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
+    # from Python a name is enough; single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
+    strategy: Slot = slot("engine", "auto")
     precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true where the engine keeps float32 weights (deepspeed)
     compile: bool = False  # encoder and LLM through torch.compile while a stage trains
     matmul: str = "auto"  # float32 products on a CPU: torch, onednn; auto: onednn on an AMD CPU with AVX-512
@@ -213,9 +193,8 @@ class TrainerConfig:
     workers: int = 0  # processes that load batches
     checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
     log_every: int = 10  # optimizer steps between points of the loss curve
-    logger: Slot = slot(
-        "logger", "csv"
-    )  # csv (or none): each stage's loss.csv alone; beside it tensorboard, wandb, mlflow
+    # csv (or none): each stage's loss.csv alone; beside it tensorboard, wandb, mlflow
+    logger: Slot = slot("logger", "csv")
     deterministic: bool | str = (
         False  # kernels that give the same bits again on a GPU, too; true: an operation without one is an error; "warn"
     )
@@ -248,13 +227,11 @@ class EvaluationConfig:
 
     MOVED = {"ecg_qa": "evaluation.task_settings.ecg_qa.folders"}
 
-    tasks: list[str] = field(
-        default_factory=lambda: ["classification", "localization", "multi_ecg"]
-    )  # keys of `tasks`, names, or "module:Class"
+    # keys of `tasks`, names, or "module:Class"
+    tasks: list[str] = field(default_factory=lambda: ["classification", "localization", "multi_ecg"])
     views: list[str] = field(default_factory=lambda: list(VIEWS[:3]))
-    references: list[str] = names(
-        "answerer", ["prior"]
-    )  # answerers that stand beside the experiment's own in its tables
+    # answerers that stand beside the experiment's own in its tables
+    references: list[str] = names("answerer", ["prior"])
     split: str = "test"
     limit: int | None = None  # questions a task, drawn evenly over patients (None: all)
     batch_size: int = 32
@@ -262,13 +239,11 @@ class EvaluationConfig:
     bootstrap: int = 1000
     seed: int = 0
     conversations: str | None = None  # a file of scripted follow-up questions, held after the evaluation (None: none)
-    judge: EndpointConfig = field(
-        default_factory=EndpointConfig
-    )  # the LLM that scores answers over several ECGs (without a url: none)
+    # the LLM that scores answers over several ECGs (without a url: none)
+    judge: EndpointConfig = field(default_factory=EndpointConfig)
     corpora: dict[str, Slot] = slots("corpus")  # asked beside the experiment's `corpora`; no stage sees them
-    task_settings: dict[str, Slot] = slots(
-        "task"
-    )  # tasks in place of, or beside, the experiment's; no stage sees their questions
+    # tasks in place of, or beside, the experiment's; no stage sees their questions
+    task_settings: dict[str, Slot] = slots("task")
 
     def __post_init__(self) -> None:
         wrong = []
@@ -336,9 +311,8 @@ class Experiment:
     tasks: dict[str, Slot] = slots("task", TASKS)  # what is asked of the corpora; a stage draws from their pools
     tasks_seed: int = 0  # of the questions: no `seed` moves them, so runs of several seeds have the same test
     input: InputConfig = field(default_factory=InputConfig)
-    reuse_despite: list[str] = field(
-        default_factory=list
-    )  # what may differ in a stage of the cache that is reused: code
+    # what may differ in a stage of the cache that is reused: code
+    reuse_despite: list[str] = field(default_factory=list)
     replay: float = 1.0  # factor on every stage's replayed part; 0: a stage sees only its new data
     stages: dict[str, StageConfig] = field(default_factory=dict)
     curriculum: list[str] = field(default_factory=list)  # the stages that run, in order

@@ -68,9 +68,8 @@ class QFormer(Connector):
         return 0, self.number
 
     def forward(self, x: Tensor) -> Tensor:
-        seen = (
-            x if len(x) else F.pad(x, (0, 0, 0, 0, 0, 1))
-        )  # a blank clip: the library does not take none, and every parameter keeps a gradient
+        # a blank clip: the library does not take none, and every parameter keeps a gradient
+        seen = x if len(x) else F.pad(x, (0, 0, 0, 0, 0, 1))
         states = self.transformer(
             query_embeds=self.queries.expand(len(seen), -1, -1), encoder_hidden_states=seen
         ).last_hidden_state

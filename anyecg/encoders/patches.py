@@ -73,9 +73,8 @@ class PatchEmbedding(nn.Module):
         self.apply(initialise)
         for embedding in (self.cls, self.position, self.lead):
             if embedding is not None:
-                nn.init.normal_(
-                    embedding
-                )  # the scale of a normed patch: a token tells lead and time from the first step
+                # the scale of a normed patch: a token tells lead and time from the first step
+                nn.init.normal_(embedding)
 
     def forward(self, clips: Tensor) -> Tensor:
         x = self.project(self.stem(clips))  # [N, L, times, dim]

@@ -66,9 +66,8 @@ def _resampled(
         for group, part in rows.groupby(column)
         if (title, str(group)) in wanted
     }
-    own = [
-        place for place in wanted if place not in found
-    ]  # groups that are no rows of their own, such as the labels of a set
+    # groups that are no rows of their own, such as the labels of a set
+    own = [place for place in wanted if place not in found]
     if own:
 
         def flat(part: pd.DataFrame) -> dict[str, float]:

@@ -23,9 +23,8 @@ SIGNAL = "signal"  # every question with its own ECGs
 BLIND = "blind"  # every ECG withheld: zeros with all leads absent, the question's words unchanged
 SHUFFLED = "shuffled"  # every question with the ECGs of another patient's question of the same kind
 CONTROLLED = (SIGNAL, BLIND, SHUFFLED)
-SINGLE_LEAD = tuple(
-    MASKED_LEADS
-)  # the first, the second or a drawn lead withheld: asked of localization, whose ECGs have two
+# the first, the second or a drawn lead withheld: asked of localization, whose ECGs have two
+SINGLE_LEAD = tuple(MASKED_LEADS)
 
 ALIKE = 1.25  # windows are of one class of length where they differ by less than about this factor
 

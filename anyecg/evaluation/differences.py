@@ -40,9 +40,8 @@ class Setting:
     name: str
     paper_row: str | None
     rows: Mapping[int, Mapping[str, Mapping[str, pd.DataFrame]]]
-    components: Mapping[str, str] = field(
-        default_factory=dict
-    )  # task -> its "module:Class"; the registry's where there is none
+    # task -> its "module:Class"; the registry's where there is none
+    components: Mapping[str, str] = field(default_factory=dict)
     trained_blind: bool = False  # its stages saw no ECG: its blind answers are the best that the words alone allow
 
     def scorer(self, task: str) -> Task:

@@ -68,9 +68,8 @@ def pool(
     """
     rows = {number: part.sort_values("id", kind="stable", ignore_index=True) for number, part in sorted(rows.items())}
     for part in rows.values():
-        part.columns = part.columns.astype(
-            object
-        )  # as in bootstrap.replicates: Arrow's strings are slow to read n times
+        # as in bootstrap.replicates: Arrow's strings are slow to read n times
+        part.columns = part.columns.astype(object)
     members = {number: part.groupby("patient").indices for number, part in rows.items()}
     patients = sorted({patient for found in members.values() for patient in found})
     fewest = min(len(found) for found in members.values())

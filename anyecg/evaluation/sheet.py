@@ -74,9 +74,8 @@ def write_sheet(path: Path, samples: Sequence[ECGSample], answers: Mapping[str, 
         cells = [code(sample.id, answers[sample.id]), ecgs, question, sample.answer, answers[sample.id], ""]
         writer.writerow([_harmless(cell) for cell in cells])
     with atomic_write(path) as part:
-        part.write_bytes(
-            text.getvalue().encode("utf-8-sig", errors="replace")
-        )  # with its mark, a spreadsheet reads it as UTF-8
+        # with its mark, a spreadsheet reads it as UTF-8
+        part.write_bytes(text.getvalue().encode("utf-8-sig", errors="replace"))
 
 
 def read_sheet(path: Path) -> dict[str, tuple[int, float]]:
@@ -91,9 +90,8 @@ def read_sheet(path: Path) -> dict[str, tuple[int, float]]:
         ) from error
     lines = content.decode("utf-8-sig", errors="replace")
     header = lines.splitlines()[0] if lines.strip() else ""
-    rows = csv.reader(
-        io.StringIO(lines, newline=""), delimiter=max(",;\t", key=header.count)
-    )  # a spreadsheet may save with another separator
+    # a spreadsheet may save with another separator
+    rows = csv.reader(io.StringIO(lines, newline=""), delimiter=max(",;\t", key=header.count))
     names = [name.strip().lower() for name in next(rows, [])]
     for name in (CODE, SCORE):
         if name not in names:

@@ -132,9 +132,8 @@ class LanguageModel(nn.Module):
         table = self.lm.get_input_embeddings()
         with gathered(table.parameters()), torch.no_grad():
             device = table.weight.device
-            ids = torch.arange(table.num_embeddings, device=device).split(
-                4096
-            )  # a table of 128,000 tokens would be copied as a whole
+            # a table of 128,000 tokens would be copied as a whole
+            ids = torch.arange(table.num_embeddings, device=device).split(4096)
             return torch.cat([self.embed(part[None])[0].float().std(dim=1) for part in ids]).mean()
 
     def layers(self) -> tuple[list[nn.Module], int]:

@@ -264,9 +264,8 @@ class PairCollator:
 
     def __call__(self, items: Sequence[Item]) -> PairBatch:
         report = np.searchsorted(self.hashes, np.array([_hash(item.sample.evidence[0]) for item in items], np.uint64))
-        stored = np.memmap(self.path, np.float32, "r").reshape(
-            -1, self.dim
-        )  # mapped for this batch alone, so that its pages do not add up
+        # mapped for this batch alone, so that its pages do not add up
+        stored = np.memmap(self.path, np.float32, "r").reshape(-1, self.dim)
         return PairBatch(
             signal=torch.from_numpy(np.stack([item.clips[0][0] for item in items])),
             lead_mask=torch.from_numpy(np.stack([item.lead_masks[0] for item in items])),

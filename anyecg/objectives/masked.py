@@ -235,9 +235,8 @@ class MaskedStage(Stage):
         patches = self.blank.to(tokens.dtype).expand(n, self.leads * self.times, -1)
         patches = patches.scatter(1, seen[..., None].expand(-1, -1, tokens.shape[2]), tokens[:, prefix:])
         x = patches.view(n, self.leads, self.times, -1) + self.time + self.lead
-        whole = (
-            tokens[:, None, :prefix].expand(-1, self.leads, -1, -1) + self.lead
-        )  # [CLS], with the lead that it is asked about
+        # [CLS], with the lead that it is asked about
+        whole = tokens[:, None, :prefix].expand(-1, self.leads, -1, -1) + self.lead
         x = self.decoder(torch.cat([whole.to(x.dtype), x], dim=2).flatten(0, 1))[:, prefix:]
         return self.complete(x).view(n, self.leads * self.times, -1)
 

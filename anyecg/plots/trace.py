@@ -19,26 +19,12 @@ MARGIN, END = 10.0, 3.0  # mm left of the traces, for the calibration pulse, and
 LINE = 10.0 * SPEED  # mm of trace on a line
 WIDEST = MARGIN + LINE + END  # mm, of a panel
 OVERHANG = 0.05  # of a line: what makes no line of its own
-LEAST, MOST = (
-    (1.1, 0.6),
-    (3.5, 3.5),
-)  # mV above and below a baseline: a pulse fits; what lies beyond runs on, as on paper
+# mV above and below a baseline: a pulse fits; what lies beyond runs on, as on paper
+LEAST, MOST = ((1.1, 0.6), (3.5, 3.5))
 BEATS, LANE, TIMES = 5.0, 4.0, 4.0  # mm of the beats above a line, of a lane of intervals and of the seconds below it
 ROWS = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"))
-RHYTHM = (
-    "II",
-    "V1",
-    "V5",
-    "I",
-    "V2",
-    "V6",
-    "aVF",
-    "V3",
-    "V4",
-    "III",
-    "aVL",
-    "aVR",
-)  # where rhythm is read, best lead first
+# where rhythm is read, best lead first
+RHYTHM = ("II", "V1", "V5", "I", "V2", "V6", "aVF", "V3", "V4", "III", "aVL", "aVR")
 PAPER, MINOR, MAJOR, INK, QUIET = "#fffaf8", "#f9e3de", "#efbfb6", "#16181d", "#8a8a8a"
 TRUE = "#1b7837"
 

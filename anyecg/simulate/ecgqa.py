@@ -48,10 +48,8 @@ WORDINGS: dict[int, tuple[str, ...]] = {
             "{one}?", "Which symptoms of the {one} persist in the {other}?"),
        ))},
 }  # fmt: skip
-FIRST = {
-    "comparison_consecutive": (43, 47),
-    "comparison_irrelevant": (57, 61),
-}  # the first verify and query template of each
+# the first verify and query template of each
+FIRST = {"comparison_consecutive": (43, 47), "comparison_irrelevant": (57, 61)}
 
 
 @dataclass(frozen=True)

@@ -74,10 +74,11 @@ _CORRECTION = re.compile(
     r"|(?:i\s+)?(?:correct|revise|change)\s+(?:myself|my\s+answer))\b",
     re.IGNORECASE,
 )
+# of a correction
 _LEFT_OVER = re.compile(
     r"^[\s,.:;!-]*(?:(?:actually|that\s+should\s+be|it\s+should\s+be|make\s+that|it\s+is|it's)\b)?[\s,:]+",
     re.IGNORECASE,
-)  # of a correction
+)
 
 
 def without_thoughts(text: str) -> str:
@@ -104,9 +105,8 @@ def plain_text(text: str) -> str:
     Letters and digits stay as they are written. Of several boxes or `<answer>` tags the contents are joined by "; ".
     """
     text = without_thoughts(text.translate(_INVISIBLE)).translate(_PLAIN)
-    text = next(
-        (part for part in _END_OF_TURN.split(text) if part.strip()), ""
-    )  # what follows is a turn that the model makes up
+    # what follows is a turn that the model makes up
+    text = next((part for part in _END_OF_TURN.split(text) if part.strip()), "")
     text = _NEXT_TURN.split(_ROLE.sub("", _SPECIAL.sub(" ", text)))[0]
     text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0]], text)
     tagged = [found[2] for found in _ANSWER_TAG.finditer(text) if found[2].strip()]

@@ -11,9 +11,8 @@ from anyecg.data.chance import chance
 from anyecg.types import ECGSample
 
 BEYOND = "beyond the size asked for"
-Ranks = dict[
-    bool, dict[str, dict[str, array]]
-]  # of a subset: positive or not -> split -> class -> the rank of each question
+# of a subset: positive or not -> split -> class -> the rank of each question
+Ranks = dict[bool, dict[str, dict[str, array]]]
 
 
 def within(

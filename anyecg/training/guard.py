@@ -77,9 +77,8 @@ class Guard(L.Callback):
         self.last: Judgement | None = None
 
     def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        self.scaled = trainer.precision.startswith(
-            "16"
-        )  # a loss scaler looks for gradients that overflow, and takes another scale
+        # a loss scaler looks for gradients that overflow, and takes another scale
+        self.scaled = trainer.precision.startswith("16")
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch, batch_index: int) -> None:
         self.ids.append(tuple(batch.ids))

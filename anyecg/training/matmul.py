@@ -13,10 +13,8 @@ import torch
 from torch import Tensor
 
 CPUINFO = Path("/proc/cpuinfo")
-CACHES = (
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY",
-    "LRU_CACHE_CAPACITY",
-)  # oneDNN's and torch's, read when the first kernel is made
+# oneDNN's and torch's, read when the first kernel is made
+CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 KEPT = "128"  # kernels each; every length of a batch has its own, and the usual 1024 grow to 1 GB and save no time
 
 aten = torch.ops.aten
@@ -57,9 +55,8 @@ def _mkl_takes_avx2() -> bool:
 def _mm(a: Tensor, b: Tensor) -> Tensor:
     if _fits(a, b):
         return _product(a, b, None)
-    return aten.mm.out(
-        a, b, out=a.new_empty(a.shape[0], b.shape[1])
-    )  # torch's own: the name alone would end here again
+    # torch's own: the name alone would end here again
+    return aten.mm.out(a, b, out=a.new_empty(a.shape[0], b.shape[1]))
 
 
 def _addmm(bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:

@@ -63,9 +63,8 @@ class Stage(L.LightningModule):
         learning.append((self.cfg.lr, list(self.own_parameters().values())))
         settings = []
         for lr, parameters in learning:
-            matrices = [
-                len(shape_of(p)) >= 2 for p in parameters
-            ]  # of the whole parameter: FSDP's parts of one are flat
+            # of the whole parameter: FSDP's parts of one are flat
+            matrices = [len(shape_of(p)) >= 2 for p in parameters]
             for decay, is_matrix in ((self.cfg.weight_decay, True), (0.0, False)):
                 chosen = [p for p, found in zip(parameters, matrices, strict=True) if found == is_matrix]
                 if chosen:

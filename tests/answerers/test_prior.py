@@ -97,9 +97,8 @@ def test_a_run_of_the_prior_trains_nothing_and_gives_the_same_tables(small_cache
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["answerer"] == {"name": "prior", "knows": "training labels"} and metrics["references"] == {}
     tasks = metrics["tasks"]
-    assert (
-        0.5 <= tasks["localization"]["views"]["signal"]["metrics"]["iou_balanced"] < 0.6
-    )  # of a rhythm, the commonest answer may be the whole window
+    # of a rhythm, the commonest answer may be the whole window
+    assert 0.5 <= tasks["localization"]["views"]["signal"]["metrics"]["iou_balanced"] < 0.6
     assert all(
         value == 0.5
         for name, value in tasks["classification"]["views"]["signal"]["metrics"].items()

@@ -27,9 +27,8 @@ def published_state(dim, layers, mlp, seed=0, patch=200):
     generator = torch.Generator().manual_seed(seed)
 
     def rand(*shape, scale=1.0):
-        return (torch.rand(*shape, generator=generator) - 0.5) * (
-            3.5 * scale
-        )  # faster than randn for 86 M of them, of about the same deviation
+        # faster than randn for 86 M of them, of about the same deviation
+        return (torch.rand(*shape, generator=generator) - 0.5) * (3.5 * scale)
 
     def norm(name, size):
         return {f"{name}.weight": 1 + rand(size, scale=0.1), f"{name}.bias": rand(size, scale=0.1)}

@@ -122,9 +122,8 @@ def test_the_model_read_back_is_the_runs(toy, loaded, small_data):
     assert same(model, loaded)
     assert any(p.any() for name, p in loaded.llm.tuned() if "lora_B" in name)
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
-    assert loaded.train_only(["llm"])["llm"] == sum(
-        p.numel() for p in loaded.parameters() if p.requires_grad
-    )  # it can be trained further
+    # it can be trained further
+    assert loaded.train_only(["llm"])["llm"] == sum(p.numel() for p in loaded.parameters() if p.requires_grad)
     loaded.requires_grad_(False)
 
 
@@ -211,9 +210,8 @@ def test_an_ecg_is_encoded_once_in_a_dialogue(loaded, tmp_path, monkeypatch):
 
     def copied():
         dialogue = session.dialogue
-        return Session(
-            loaded, dialogue=Dialogue(dialogue.turns, dialogue.clips, dialogue.lead_masks)
-        )  # the same turns, nothing encoded
+        # the same turns, nothing encoded
+        return Session(loaded, dialogue=Dialogue(dialogue.turns, dialogue.clips, dialogue.lead_masks))
 
     again = copied()
     for question in ("Is it abnormal?", "Is it normal?"):
@@ -221,12 +219,8 @@ def test_an_ecg_is_encoded_once_in_a_dialogue(loaded, tmp_path, monkeypatch):
     assert seen == [1, 1]
     anew = copied()
     answers = [one.ask("What changed?", [path], max_new_tokens=8) for one in (session, anew)]
-    assert answers[0] == answers[1] and seen == [
-        1,
-        1,
-        1,
-        2,
-    ]  # a further ECG: it alone, or all of a dialogue that was held elsewhere
+    # a further ECG: it alone, or all of a dialogue that was held elsewhere
+    assert answers[0] == answers[1] and seen == [1, 1, 1, 2]
 
 
 def test_what_cannot_be_asked_leaves_the_dialogue_as_it_was(loaded, tmp_path, caplog):

@@ -135,11 +135,8 @@ def test_agreement_is_what_its_names_say():
     assert correlations(np.zeros(9), np.arange(9.0)) == {} and agreement(np.array([np.nan]), np.array([1.0])) == {
         "n": 0
     }
-    assert agreement(np.full(4, 2.0), np.full(4, 2.0)) == {
-        "n": 4,
-        "exact": 1.0,
-        "within_half": 1.0,
-    }  # no NaN where nothing varies
+    # no NaN where nothing varies
+    assert agreement(np.full(4, 2.0), np.full(4, 2.0)) == {"n": 4, "exact": 1.0, "within_half": 1.0}
 
 
 @pytest.fixture(scope="module")

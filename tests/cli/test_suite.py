@@ -187,9 +187,8 @@ class TestSeeds:
         low, high = pool(apart, reducer, "score", n=150).ends()
         assert pool(apart, reducer, "score", n=150).value == pytest.approx(2.0, abs=0.1) and low < 1.6 and high > 2.4
         one, three = (pool(rows, reducer, "score", n=150).ends() for rows in ({0: rows_of(2.0)}, alike))
-        assert three == pytest.approx(
-            one
-        )  # patients are drawn once for all seeds: their uncertainty does not shrink with seeds
+        # patients are drawn once for all seeds: their uncertainty does not shrink with seeds
+        assert three == pytest.approx(one)
 
     def test_its_variance_is_that_of_the_mean_over_seeds(self):
         values = np.array([1.0, 1.6, 2.5])
@@ -396,9 +395,8 @@ def test_the_suite_as_its_user_runs_it(small_cache, tmp_path, capsys, monkeypatc
     )
 
     runs = [read_run(tmp_path / name) for name in yaml.safe_load((folder / "suite.yaml").read_text())["runs"]]
-    grids = {
-        grid.title: grid.rows for grid in compare(runs, resamples=20)
-    }  # as many as SMALL says: the same numbers to the last digit
+    # as many as SMALL says: the same numbers to the last digit
+    grids = {grid.title: grid.rows for grid in compare(runs, resamples=20)}
     metrics = json.loads((alone / "metrics.json").read_text())
     for rows in (
         rows

@@ -65,9 +65,8 @@ def own(tmp_path):
 def test_a_profile_changes_no_component_that_the_root_names(own):
     experiment = config.load(own("connector: {name: mlp}", "connector: {name: mlp}\nllm: {name: smollm2}"))
     assert experiment.llm.name == "smollm2" and experiment.encoder.config.size == "tiny"
-    assert (
-        experiment.stages["stage2"].samples == config.load(RECIPE, ["llm=smollm2"]).stages["stage2"].samples
-    )  # scale/cpu+smollm2.yaml
+    # scale/cpu+smollm2.yaml
+    assert experiment.stages["stage2"].samples == config.load(RECIPE, ["llm=smollm2"]).stages["stage2"].samples
 
 
 def test_a_profiles_settings_are_not_given_to_another_component(own):
@@ -78,9 +77,8 @@ def test_a_profiles_settings_are_not_given_to_another_component(own):
 def test_a_scale_without_profiles_is_refused(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(config.dump(config.load(RECIPE, ["scale=gpu"])))
-    assert (
-        config.load(path).scale == config.load(path, ["scale=gpu"]).scale == "gpu"
-    )  # a resolved configuration, as a run leaves it
+    # a resolved configuration, as a run leaves it
+    assert config.load(path).scale == config.load(path, ["scale=gpu"]).scale == "gpu"
     with pytest.raises(ConfigError, match=f"scale 'huge': there is no folder {tmp_path}/scale"):
         config.load(path, ["scale=huge"])
     with pytest.raises(ConfigError, match="did you mean paper"):

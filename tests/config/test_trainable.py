@@ -28,10 +28,11 @@ def test_parts_that_do_not_go_together(overrides, lines):
 
 def test_only_what_is_trained_is_looked_at():
     assert config.load(RECIPE, ["stages.joint.trains=[]", "stages.language.trains=[]", "llm=smollm2"]).curriculum
+    # a dataset is built of it
     assert [*config.load(RECIPE, ["tasks.multi_ecg=null"], trained=False).pools()][:2] == [
         "report",
         "localization_short",
-    ]  # a dataset is built of it
+    ]
 
 
 def test_an_llm_that_learns_in_the_run_needs_its_stage(tmp_path):

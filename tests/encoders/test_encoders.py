@@ -129,9 +129,8 @@ def test_a_patch_is_the_same_time_at_every_rate(name, fs):
     changed = shown.clone()
     changed[0, 2, 4 * fs : 6 * fs] *= -1  # lead III, from 4 to 6 s
     moved = (encoder.embed(shown) != encoder.embed(changed))[0].any(dim=1).nonzero().flatten().tolist()
-    assert 1 + 2 * 5 + 2 in moved and all(
-        11 <= place <= 15 for place in moved
-    )  # its third patch; a stem sees a little beyond it
+    # its third patch; a stem sees a little beyond it
+    assert 1 + 2 * 5 + 2 in moved and all(11 <= place <= 15 for place in moved)
 
 
 def test_paper_size():

@@ -139,7 +139,8 @@ def test_lent_windows_are_of_nearly_the_same_length():
     after = shuffled(samples, 0, seconds=lambda window: seconds[window.record])
     ratios = [seconds[new.records[0].record] / seconds[old.records[0].record] for old, new in zip(samples, after)]
     assert all(0.8 < ratio < 1.25 for ratio in ratios)
+    # windows that say where they end
     cut = [
         replace(one, records=(Window(one.records[0].record, 0.0, seconds[one.records[0].record]),)) for one in samples
-    ]  # windows that say where they end
+    ]
     assert [one.records[0].record for one in shuffled(cut, 0)] == [one.records[0].record for one in after]

@@ -121,15 +121,15 @@ def test_the_turns_of_a_conversation_encode_its_ecgs_once(small_data, view):
     held = converse(keeping, samples, follow_ups, view)
     assert held == anew and sum(seen) * 3 == every
     seen.clear()
-    (one,) = keeping(
-        [replace(sample, records=sample.records[::-1]) for sample in samples[-1:]], view
-    )  # another question's ECGs
+    # another question's ECGs
+    (one,) = keeping([replace(sample, records=sample.records[::-1]) for sample in samples[-1:]], view)
     assert sum(seen) == len(samples[-1].records) and one.id == samples[-1].id
     last = held[-1]
+    # after a kill
     assert (
         list(asking().conversing().answer(held, view, {sample.id for sample in held[:-1]}))[0].text
         == last.conversation[-1].text
-    )  # after a kill
+    )
 
 
 def test_a_script_is_counted_and_the_same_bytes_again(tmp_path):

@@ -374,9 +374,8 @@ def test_a_full_disk_stops_an_evaluation_that_goes_on_afterwards(tmp_path):
 
 def test_what_each_control_changes_is_counted(tmp_path):
     task = run(tmp_path)["tasks"]["localization"]
-    assert (
-        task["views"]["blind"]["unchanged"] == 0.5 and "unchanged" not in task["views"]["signal"]
-    )  # half have nothing to find
+    # half have nothing to find
+    assert task["views"]["blind"]["unchanged"] == 0.5 and "unchanged" not in task["views"]["signal"]
     donors = task["views"]["shuffled"]["donors"]
     assert donors["same"]["n"] + donors["other"]["n"] == 24 and donors["same"]["n"] > 0
     rows = pd.read_parquet(tmp_path / "scores" / "localization.parquet")

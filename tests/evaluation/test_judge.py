@@ -82,9 +82,8 @@ def test_both_judges_stand_side_by_side_in_every_view(tmp_path):
         and [m["role"] for m in first] == ["user", "assistant", "user"]
         and first[2]["content"] == SECOND_TURN
     )
-    assert (
-        task["primary"] == "score" and task["views"]["signal"]["metrics"]["score"] == 5
-    )  # the findings judge stays the headline
+    # the findings judge stays the headline
+    assert task["primary"] == "score" and task["views"]["signal"]["metrics"]["score"] == 5
     for view, expected in (("signal", 3), ("blind", 0.5)):
         found = task["views"][view]["metrics"]
         assert found["judge_score"] == expected and {f"judge_score_{n}" for n in (2, 3, 4)} <= found.keys()
@@ -99,9 +98,8 @@ def test_both_judges_stand_side_by_side_in_every_view(tmp_path):
         "score": 0,
         "judge": 0,
     }
-    assert (
-        "judge_pearson" not in task["views"]["signal"]["metrics"]
-    )  # the findings judge gives all the same: no correlation, and no NaN
+    # the findings judge gives all the same: no correlation, and no NaN
+    assert "judge_pearson" not in task["views"]["signal"]["metrics"]
 
 
 def test_the_correlation_of_the_judges_is_over_answers_that_both_scored():
@@ -143,9 +141,8 @@ def test_every_way_to_miss_a_score_is_counted_and_none_is_zero(tmp_path):
         found = judge(server, tmp_path, timeout=0.3)(cases)
         asked = len(server.requests)
         assert asked == 40
-        assert (
-            judge(server, tmp_path)(cases) == found and len(server.requests) == asked
-        )  # the missing too, until the file is deleted
+        # the missing too, until the file is deleted
+        assert judge(server, tmp_path)(cases) == found and len(server.requests) == asked
         (tmp_path / judging.JUDGEMENTS).unlink()
         again = judge(server, tmp_path)(cases)
         assert len(server.requests) == asked + 2 and again["q2"] == found["q2"]  # only what had no reply

@@ -129,10 +129,11 @@ def test_the_whole_evaluation_from_one_command(small_cache, tmp_path, monkeypatc
     (run,) = tmp_path.iterdir()
     metrics = json.loads((run / "metrics.json").read_text())["tasks"]
     assert set(metrics) == {"report", "classification", "localization", "multi_ecg", "ecg_qa"}
+    # the prior beside the views; it cannot answer ECG-QA, of which nothing is trained here
     assert {name: len(task["views"]) for name, task in metrics.items()} == dict.fromkeys(metrics, 4) | {
         "localization": 7,
         "ecg_qa": 3,
-    }  # the prior beside the views; it cannot answer ECG-QA, of which nothing is trained here
+    }
     scripts = json.loads((run / "conversations.json").read_text())["scripts"]
     follow_ups = {
         "report_then_questions": [0, 10, 10, 0],

@@ -154,10 +154,8 @@ def test_every_declared_parameter_learns(each, mixed_items):
         model(collator(model)(mixed_items)).backward()
         optimizer.step()
     still = {name for name, p in model.named_parameters() if p.requires_grad and torch.equal(p, before[name])}
-    assert still <= {
-        "encoder.norm.weight",
-        "encoder.norm.bias",
-    }  # only contrastive pre-training looks behind the final norm
+    # only contrastive pre-training looks behind the final norm
+    assert still <= {"encoder.norm.weight", "encoder.norm.bias"}
 
 
 def test_nothing_is_read_back_from_the_device(model, mixed_items):

@@ -39,9 +39,8 @@ def test_a_token_sees_the_ecgs_before_it(attends):
             changed = dataclasses.replace(batch, clips=batch.clips.clone())
             changed.clips[clip] = torch.rand_like(changed.clips[clip])
             moved = (model.fusion(model.llm, changed, model.encode(changed))[0] != states).any(-1)
-            assert (
-                not moved[: ends[ecg]].any() and moved[ends[ecg] :].all()
-            )  # later ones also by way of the LLM's own attention
+            # later ones also by way of the LLM's own attention
+            assert not moved[: ends[ecg]].any() and moved[ends[ecg] :].all()
     numbers = torch.tensor([[0, 0, 1, 1, 1, 2, 2**31 - 1]])
     model.fusion._by_row = lambda *_: (torch.zeros(1, 7, model.llm.dim), numbers)
     with model.fusion.beside(model.llm, batch, model.encode(batch)) as seen:

@@ -52,9 +52,8 @@ def test_the_papers_scale_is_planned_without_its_weights():
         and counts["llm_weights"] == 8_030_261_248
     )
     stages = {stage.name: stage for stage in project(experiment).stages}
-    assert (
-        stages["stage1"].trains["fusion"] == counts["fusion"] and stages["stage1"].cost.tokens < 100
-    )  # an ECG is two positions
+    # an ECG is two positions
+    assert stages["stage1"].trains["fusion"] == counts["fusion"] and stages["stage1"].cost.tokens < 100
 
 
 @pytest.mark.slow

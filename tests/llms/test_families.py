@@ -98,9 +98,8 @@ def test_bfloat16_weights_take_float32_embeddings(load):
 def test_generation_stops_at_the_end_token(load):
     llm = load("Llama", tuning="none").eval()
     stop = llm.chat.stop[0]
-    llm.head = lambda hidden: torch.nn.functional.one_hot(
-        torch.full((len(hidden),), stop), len(llm.tokenizer)
-    )  # whatever it reads, it ends
+    # whatever it reads, it ends
+    llm.head = lambda hidden: torch.nn.functional.one_hot(torch.full((len(hidden),), stop), len(llm.tokenizer))
     assert llm.generate(torch.randn(2, 4, llm.dim), torch.ones(2, 4), 20) == ["", ""]
 
 
@@ -116,9 +115,8 @@ def test_answers_are_the_librarys_where_rows_end_at_different_tokens(load, famil
     told = llm.lm.generate(
         inputs_embeds=embeds, attention_mask=mask.long(), max_new_tokens=12, eos_token_id=llm.tokenizer.vocab_size + 9
     )
-    llm.stops = sorted(
-        {int(told[0, 1]), int(told[1, 3]), int(told[2, 0]), int(told[3, 6])}
-    )  # so that rows end early and late
+    # so that rows end early and late
+    llm.stops = sorted({int(told[0, 1]), int(told[1, 3]), int(told[2, 0]), int(told[3, 6])})
     ids = llm.lm.generate(inputs_embeds=embeds, attention_mask=mask.long(), max_new_tokens=12, eos_token_id=llm.stops)
     texts = [
         text.strip()

@@ -189,9 +189,8 @@ def test_its_key_holds_the_encoder_and_no_text():
     for override in ("encoder.stem=10", "stages.masked.objective.hidden=0.5", "seed=1"):
         assert keys(override)["masked"] != base["masked"]
     recipe = {one.name: one.key for one in plan(config.load("experiments/anyecg_chat.yaml", SMALL), "data")}
-    assert (
-        recipe["contrastive"] != base["contrastive"] and recipe["language"] == base["language"]
-    )  # its parent trained the encoder
+    # its parent trained the encoder
+    assert recipe["contrastive"] != base["contrastive"] and recipe["language"] == base["language"]
 
 
 def test_it_is_planned():

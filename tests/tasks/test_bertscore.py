@@ -44,9 +44,8 @@ def by_hand():
         return torch.nn.functional.normalize(hidden, dim=-1)  # [tokens, d]
 
     def f1(said, true):
-        cosine = (tokens(said) @ tokens(true).T).clamp(
-            min=0
-        )  # what is like no token counts 0, as by the original's masks
+        # what is like no token counts 0, as by the original's masks
+        cosine = (tokens(said) @ tokens(true).T).clamp(min=0)
         precision, recall = float(cosine.max(dim=1).values.mean()), float(cosine.max(dim=0).values.mean())
         return 2 * precision * recall / (precision + recall)
 

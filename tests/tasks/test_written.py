@@ -208,9 +208,10 @@ def test_a_build_whose_endpoint_dies_goes_on_to_the_same_bytes(stores, tmp_path)
     with ChatServer(writer) as server:
         build(stores, config(server.url), path)
         assert len(server.requests) <= series - 18
+    # from the replies alone
     assert [row for row in build(stores, config("http://127.0.0.1:9/v1"), path)] == list(  # noqa: C416
         whole
-    )  # from the replies alone
+    )
     built = path.read_bytes()
     build(stores, config("http://127.0.0.1:9/v1"), path)
     assert path.read_bytes() == built

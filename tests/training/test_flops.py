@@ -52,9 +52,8 @@ def test_a_trained_encoder_alone_takes_three_forward_passes():
     encoder, signal = model.encoder, torch.randn(1, 12, 1000)
     with plain_attention(model), FlopCounterMode(display=False) as counter:
         encoder(signal, torch.ones(1, 12, dtype=torch.bool)).sum().backward()
-    assert contrastive_flops(Forward.of(model)) == pytest.approx(
-        counter.get_total_flops(), rel=0.05
-    )  # nothing flows back into the signal
+    # nothing flows back into the signal
+    assert contrastive_flops(Forward.of(model)) == pytest.approx(counter.get_total_flops(), rel=0.05)
 
 
 @pytest.mark.parametrize(

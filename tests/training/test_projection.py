@@ -43,9 +43,8 @@ def test_the_papers_sizes_without_its_weights(model):
     assert {p.device.type for p in model.parameters()} == {"meta"}
     assert millions(sizes["connector"]) == 19.9 and millions(sizes["llm"]) == 3.4
     assert millions(sizes["encoder"]) == 85.2
-    assert (
-        millions(sizes["encoder"] + 768 * 512) == 85.6
-    )  # with the head of contrastive pre-training that the published ViT has
+    # with the head of contrastive pre-training that the published ViT has
+    assert millions(sizes["encoder"] + 768 * 512) == 85.6
     assert sizes["llm_weights"] == 8_030_261_248  # Llama-3-8B
 
 
@@ -58,10 +57,8 @@ def test_what_each_stage_trains_and_how_often(projection):
         "markers": 8_192,
         "llm": 3_407_872,
     }
-    assert stages["contrastive"].trains == {
-        "encoder": 85_199_248,
-        "heads": 2 * (768 * 768 + 768) + 2,
-    }  # BioBERT's 768; a scale and a bias
+    # BioBERT's 768; a scale and a bias
+    assert stages["contrastive"].trains == {"encoder": 85_199_248, "heads": 2 * (768 * 768 + 768) + 2}
     assert "encoder" not in stages["stage3"].trains and "llm" not in stages["stage1"].trains
     assert stages["stage2"].steps == 28_855  # 2 x 923,343 visits (Table 3) in steps of 64, the last one filled up
     for stage in stages.values():
@@ -99,9 +96,8 @@ def test_checkpointing_is_told_apart(projection):
         .stages[1]
         .cost.recomputed
     )
-    assert (
-        0.3 < projection.stages[1].cost.recomputed / projection.stages[1].cost.flops < 0.4
-    )  # three quarters of one pass more to about two
+    # three quarters of one pass more to about two
+    assert 0.3 < projection.stages[1].cost.recomputed / projection.stages[1].cost.flops < 0.4
 
 
 def test_lengths_of_samples_without_data(paper, model):

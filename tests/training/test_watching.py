@@ -170,9 +170,8 @@ def test_deterministic_mode_is_on_while_a_stage_trains_and_off_after(small_data,
         assert seen[-1] == expected and not torch.are_deterministic_algorithms_enabled()
     ours = run(small_data, tmp_path, *every(1), "trainer.deterministic=true")
     one, other = weights(ours["stage1"]), weights(watched["stage1"])
-    assert one.keys() == other.keys() and all(
-        torch.equal(one[key], other[key]) for key in one
-    )  # on a CPU they are the same kernels
+    # on a CPU they are the same kernels
+    assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_a_word_that_is_no_mode_is_named():

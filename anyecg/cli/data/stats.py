@@ -135,9 +135,8 @@ def _columns(rows: pa.Table, records: pa.Table) -> Iterator[pa.Table]:
     task, subset = (rows[name].combine_chunks() for name in ("task", "subset"))
     last_turns = np.cumsum(pc.list_value_length(rows["conversation"]).to_numpy()) - 1
     answers = pc.struct_field(pc.list_flatten(rows["conversation"]), "text").take(last_turns)
-    locating, negative = (
-        pc.match_substring(rows["meta"], f'"intervals": {what}') for what in ("[", "[]")
-    )  # as `write_questions` writes it
+    # as `write_questions` writes it
+    locating, negative = (pc.match_substring(rows["meta"], f'"intervals": {what}') for what in ("[", "[]"))
     ecgs = pc.list_value_length(rows["records"]).to_numpy()
     yield pa.table(
         {

@@ -28,9 +28,8 @@ class TraceClips(Clips):
 
     def make(self, signal: np.ndarray, lead_mask: np.ndarray) -> np.ndarray:
         count, mask = self.count(signal.shape[1] / self.spec.fs), lead_mask[self.rows]
-        scaled = np.where(
-            mask[:, None], self.scale(signal[self.rows], mask), 0.0
-        )  # whatever the scaling, an absent lead is zero
+        # whatever the scaling, an absent lead is zero
+        scaled = np.where(mask[:, None], self.scale(signal[self.rows], mask), 0.0)
         padded = np.zeros((len(self.rows), count * self.samples), np.float32)
         kept = min(scaled.shape[1], padded.shape[1])
         padded[:, :kept] = scaled[:, :kept]

@@ -24,9 +24,8 @@ SAMPLE_BYTES = {
 PADDING = 4  # bytes: packed formats end on a whole word
 RATES = (1.0, 100_000.0)  # Hz that an ECG is sampled at, generously
 RATE = re.compile(r"(\d+\.?\d*|\.\d+)(/.*)?")  # in Hz, and perhaps a counter's behind it; wfdb reads "1e300" as 1 Hz
-LEADING = re.compile(
-    r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE
-)  # the number that a field of a header begins with
+# the number that a field of a header begins with
+LEADING = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def check(path: Path, record: wfdb.Record, rate: float | None = None) -> None:

@@ -16,9 +16,8 @@ from anyecg.types import DataError, ECGRecord
 DIAGNOSES = re.compile(r"^#\s*dx\s*:(.*)$", re.IGNORECASE | re.MULTILINE)
 SEPARATORS = re.compile(r"[\s,;]+")
 UNSAID = {"", "unknown", "nan", "none"}  # what stands in a header that names no diagnosis
-MATLAB = struct.Struct(
-    "<5i"
-)  # a v4 file begins with its type, rows, columns, whether it is complex, the length of its name
+# a v4 file begins with its type, rows, columns, whether it is complex, the length of its name
+MATLAB = struct.Struct("<5i")
 INT16 = 30  # the type: little-endian int16
 
 

@@ -16,9 +16,8 @@ import pandas as pd
 from anyecg.data.own.channels import Channel, Leads, voltage
 from anyecg.types import DataError
 
-UNIT = re.compile(
-    r"^(?P<name>.*?)\s*[\[(/_]\s*(?P<unit>[munµμ]?V)\s*[\])]?$", re.IGNORECASE
-)  # "II (uV)", "II[mV]", "II_mV"
+# "II (uV)", "II[mV]", "II_mV"
+UNIT = re.compile(r"^(?P<name>.*?)\s*[\[(/_]\s*(?P<unit>[munµμ]?V)\s*[\])]?$", re.IGNORECASE)
 UNIT_COMMENT = re.compile(r"\bunits?\s*[:=]\s*(\S+)", re.IGNORECASE)  # "# units: uV"
 SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "milliseconds": 1e-3}
 TIME = {"time", "t", "elapsed"}

@@ -41,9 +41,8 @@ ALIASES = {
 }
 UNNAMED = {"ecg", "ecg1", "ecg2", "ekg", "ekg1", "ekg2"}  # names that say of a lead only that it is one
 BLANKS = re.compile(r"[\s_]+")
-KIND = re.compile(
-    r"^(?:mdc)?(?:ecg|ekg)?(?:lead)?"
-)  # "ECG II", "Lead V1", "MDC_ECG_LEAD_AVR": what comes before the lead's own name
+# "ECG II", "Lead V1", "MDC_ECG_LEAD_AVR": what comes before the lead's own name
+KIND = re.compile(r"^(?:mdc)?(?:ecg|ekg)?(?:lead)?")
 
 
 def lead_rows(leads: tuple[str, ...], assumed: tuple[str, ...] = ()) -> tuple[dict[int, int], list[str]]:

@@ -66,9 +66,8 @@ class Classification(Task):
 
     def agrees(self, sample: ECGSample) -> bool:
         known, held = self.info["labels"][sample.subset], sample.meta["labels"]
-        said = self.parse(sample.answer, sample) is not None or not any(
-            sample.evidence
-        )  # labels may come without a report
+        # labels may come without a report
+        said = self.parse(sample.answer, sample) is not None or not any(sample.evidence)
         return said and any(held.values()) and all(set(names) <= set(known[group]) for group, names in held.items())
 
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[list[str] | None]) -> pd.DataFrame:

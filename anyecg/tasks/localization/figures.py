@@ -79,9 +79,10 @@ def localization_example(example: Mapping[str, Any], target: str | Path) -> list
     if not example["leads"]:
         raise DataError("a localization cannot be drawn on an ECG without leads")
     lanes = {"truth": (example["truth"], TRUE), "answer": (example["answer"], SAID)}
+    # [L, T], mV
     panel = strips(
         np.array(example["signal"]) / UNIT, example["leads"], fs=example["fs"], shaded=example["truth"], lanes=lanes
-    )  # [L, T], mV
+    )
     with rc_context(STYLE):
         figure = Figure(figsize=(PRINT * panel.width / 25.4, PRINT * panel.height / 25.4))
         axes = figure.add_axes((0, 0, 1, 1))

@@ -24,13 +24,8 @@ from anyecg.types import ConfigError
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # what AdamW keeps of a parameter
 OFFLOADS = ("none", "optimizer", "all")
-DERIVED = (
-    "optimizer",
-    "scheduler",
-    "gradient_accumulation_steps",
-    "train_batch_size",
-    "gradient_clipping",
-)  # a stage's own settings
+# a stage's own settings
+DERIVED = ("optimizer", "scheduler", "gradient_accumulation_steps", "train_batch_size", "gradient_clipping")
 MISSING = "deepspeed is not installed; pip install 'anyecg[deepspeed]'"
 
 

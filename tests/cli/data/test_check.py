@@ -130,9 +130,8 @@ def test_what_is_longer_than_the_context_is_told_and_no_failure(everything, caps
     printed = capsys.readouterr().out
     longer = int(printed.rpartition(" longer than")[0].rpartition(" ")[2].replace(",", ""))
     assert 0 < longer < len(open_dataset(everything).questions) and "over 150 tokens" in printed
-    assert (
-        check(everything, "llm=tiny", "llm.context=150", "input.max_ecgs=1", "input.max_seconds=10") == 0
-    )  # as training cuts them
+    # as training cuts them
+    assert check(everything, "llm=tiny", "llm.context=150", "input.max_ecgs=1", "input.max_seconds=10") == 0
     assert int(capsys.readouterr().out.rpartition(" longer than")[0].rpartition(" ")[2].replace(",", "")) < longer
 
 

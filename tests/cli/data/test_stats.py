@@ -156,9 +156,8 @@ def test_the_middle_of_counted_values_is_their_median():
 
 def test_in_proportion_to_one_build(measured, capsys):
     found = stats(capsys, measured("one", 1000, 100.0, 1, 5e6, 1e9, 7e8), "--project", "800000")["projection"]
-    assert (found["time"], found["disk"], found["memory"]) == pytest.approx(
-        (80_000, 4e9, 8e11)
-    )  # one worker is the process itself
+    # one worker is the process itself
+    assert (found["time"], found["disk"], found["memory"]) == pytest.approx((80_000, 4e9, 8e11))
     assert "upper bound" in found["note"] and not any(found["fixed"].values())
 
 

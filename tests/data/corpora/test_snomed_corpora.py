@@ -178,9 +178,8 @@ def test_label_sets(tmp_path):
         len(cpsc.info()["labels"]["cpsc2018"]) == 9
         and cpsc.info()["labels"]["cpsc2018"]["429622005"] == "ST-segment depression"
     )
-    assert (
-        cpsc.published()["429622005"] == "ST depression" == cpsc.info()["statements"]["429622005"]
-    )  # what its reports say
+    # what its reports say
+    assert cpsc.published()["429622005"] == "ST depression" == cpsc.info()["statements"]["429622005"]
     csn = opened("csn", tmp_path)
     assert len(csn.published()) == 55 and len(csn.info()["labels"]["csn"]) == 51
     merl = opened("csn", tmp_path, label_set="merl").info()["labels"]["csn"]

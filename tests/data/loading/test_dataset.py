@@ -196,9 +196,8 @@ def test_a_step_is_the_same_random_mixture_however_it_is_cut(small_data):
     assert steps == steps_of(made[1]) == steps_of(made[2]) and made[1].passes == 4
     pool = small_data.questions.column("pool")
     long = np.array([(pool[rows] == "localization_long").sum() for rows in steps])
-    assert (
-        long.sum() == pytest.approx(640 / 6, abs=1) and (long == 0).mean() < 0.2 and long.max() < 9
-    )  # by chance 5 % of steps have none; in batches of like length most have none and some nothing else
+    # by chance 5 % of steps have none; in batches of like length most have none and some nothing else
+    assert long.sum() == pytest.approx(640 / 6, abs=1) and (long == 0).mean() < 0.2 and long.max() < 9
 
 
 def test_an_encoder_of_another_rate_is_refused_by_key_and_command(small_data):

@@ -137,9 +137,8 @@ def test_a_step_is_cut_only_where_that_saves_work():
         1 < passes <= 8
         and padded(lengths, divide(lengths, passes)).sum() < 0.6 * padded(lengths, divide(lengths, 1)).sum()
     )
-    assert (
-        passes_that_pay(np.array([[20, 30]])) == 1
-    )  # two short samples: a second pass costs more than ten tokens of padding
+    # two short samples: a second pass costs more than ten tokens of padding
+    assert passes_that_pay(np.array([[20, 30]])) == 1
 
 
 def test_a_plan_gives_its_batches_by_number():

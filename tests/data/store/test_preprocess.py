@@ -38,10 +38,8 @@ def test_leads_by_name_in_any_order_and_case():
 
 def test_aliases():
     assert set(ALIASES.values()) <= set(CANONICAL_LEADS)
-    assert lead_rows(("MLIII", "D3", "V7", "Resp")) == (
-        {2: 0},
-        ["V7", "Resp"],
-    )  # the second lead III is not taken again
+    # the second lead III is not taken again
+    assert lead_rows(("MLIII", "D3", "V7", "Resp")) == ({2: 0}, ["V7", "Resp"])
     assert lead_rows(("ECG", "ECG", "ECG"), ("II", "V1")) == ({1: 0, 6: 1}, ["ECG"])
 
 
@@ -154,13 +152,10 @@ def test_a_lead_is_present_where_enough_of_it_is_valid(fs):
     assert broken_where(10, (3, 4), fs=fs) == (False, fs)  # a second
     assert broken_where(10, (3, 4.1), fs=fs) == (True, 0)  # in which a beat could lie
     assert broken_where(10, (0, 1.1), fs=fs)[0] and broken_where(10, (8.9, 10), fs=fs)[0]  # at either end, too
-    assert not broken_where(10, *blinks(0.4), fs=fs)[0] and broken_where(10, *blinks(0.6), fs=fs) == (
-        True,
-        0,
-    )  # short gaps, but more gap than signal
-    assert (
-        not broken_where(600, (100, 125), fs=fs)[0] and broken_where(600, (100, 135), fs=fs)[0]
-    )  # a long record is not given up for one gap
+    # short gaps, but more gap than signal
+    assert not broken_where(10, *blinks(0.4), fs=fs)[0] and broken_where(10, *blinks(0.6), fs=fs) == (True, 0)
+    # a long record is not given up for one gap
+    assert not broken_where(600, (100, 125), fs=fs)[0] and broken_where(600, (100, 135), fs=fs)[0]
 
 
 @pytest.mark.parametrize("source", [128.0, 250.0, 257.0, 360.0, 500.0, 1000.0])

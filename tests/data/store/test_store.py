@@ -266,9 +266,10 @@ def test_more_unusable_recordings_than_allowed_stop_the_build(tmp_path):
     made = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.i2")}
     allowed = MITBIHArrhythmia(MITBIHArrhythmia.Config(root=str(root), max_skipped=0.26), root)
     store = build_store(allowed, tmp_path / "store", progress=False)
+    # no recording was read again
     assert (
         len(store) == 30 and {path.name: path.stat().st_mtime_ns for path in (tmp_path / "store").glob("*.i2")} == made
-    )  # no recording was read again
+    )
     with pytest.raises(DataError, match="more than max_skipped allows"):
         build_store(corpus(root), tmp_path / "store", progress=False)  # nor does a store that is there lie about it
 

@@ -123,9 +123,8 @@ def test_localization():
     assert sample.meta == {"name": PVC, "symbol": "V", "seconds": 10.0, "intervals": [[0.4, 3.7], [4.6, 9.3]]}
     assert sample.conversation[0].text == f"<ecg>\n{LOCATION['question']}" and sample.patient == "mit_bih_arrhythmia/p0"
     assert once(LOCATION | {"ecg_start": 1893 * 360, "ecg_end": 1903 * 360}).evidence == ("2.0s N, 3.5s V",)
-    assert (
-        once(LOCATION | {"ecg_start": 4442, "ecg_end": 4442 + 3600}).records[0].start == 12.34
-    )  # the hundredth whose nearest sample it is
+    # the hundredth whose nearest sample it is
+    assert once(LOCATION | {"ecg_start": 4442, "ecg_end": 4442 + 3600}).records[0].start == 12.34
     assert once(LOCATION | {"answer": "Duration: 0.9s-3.7s, 10.0s-10.0s"}).meta["intervals"] == [[0.9, 3.7]]
     assert once(LOCATION | {"answer": f"No {PVC} Found"}).meta["intervals"] == []
 

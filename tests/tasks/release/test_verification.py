@@ -205,9 +205,8 @@ def test_neighbours_that_touch_within_a_tenth():
         and agreement([], [(9.9, 10.0)]) == ""
         and agreement([(5.0, 5.1)], [(5.1, 5.2)]) == "rounding"
     )
-    assert (
-        agreement([(0.0, 1.8), (1.8, 3.0)], [(0.0, 1.7), (1.9, 3.0)]) == "rounding"
-    )  # no time is off by more than a tenth
+    # no time is off by more than a tenth
+    assert agreement([(0.0, 1.8), (1.8, 3.0)], [(0.0, 1.7), (1.9, 3.0)]) == "rounding"
     assert (
         agreement([(0.0, 1.0), (1.0, 2.0), (2.0, 2.1)], [(0.0, 2.0)]) == "rounding"
         and agreement([(0.0, 1.0)] * 3000, [(0.0, 1.0)]) == ""

@@ -88,9 +88,8 @@ def test_the_recipe_at_scale_paper_asks_for_zero_2():
 
 def test_the_engine_is_in_no_key():
     def keys(*overrides):
-        return [
-            stage.key for stage in plan(config.load(RECIPE, [*SMALL, *overrides], trained=False), "data")
-        ]  # 16 devices are too many for SMALL's batches
+        # 16 devices are too many for SMALL's batches
+        return [stage.key for stage in plan(config.load(RECIPE, [*SMALL, *overrides], trained=False), "data")]
 
     assert keys() == keys(
         "trainer.strategy=deepspeed",
