@@ -183,7 +183,7 @@ def test_what_a_build_took_is_measured(few, tmp_path):
         == 0
     )
     took = json.loads((tmp_path / "set" / "measured.json").read_text())
-    assert took["workers"] == 2 and 2**24 < took["peak_bytes_worker"] < 2**30
+    assert took["workers"] == 2 and 2**24 < took["peak_bytes_worker"] < 2**36  # a forked worker counts its parent's
     shutil.rmtree(tmp_path / "set" / "stores" / "mit_bih_arrhythmia")
     assert (
         build(tmp_path / "set", "--root", f"mit_bih_arrhythmia={root}", "tasks.localization.windows_per_record=1") == 0
