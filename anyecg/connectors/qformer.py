@@ -20,12 +20,12 @@ class QFormerConfig:
     """Sizes of the transformer that holds the queries; None: its width is the encoder's, its MLP four times as wide."""
 
     queries: int = 32  # tokens that come out for each clip of 10 s
-    layers: int = 2
-    heads: int = 8
-    dim: int | None = None
-    mlp: int | None = None
+    layers: int = 2  # transformer blocks
+    heads: int = 8  # of an attention
+    dim: int | None = None  # size of a query (None: the encoder's)
+    mlp: int | None = None  # width of the hidden layer of an MLP (None: four times `dim`)
     cross_every: int = 1  # layers from one that looks at the ECG to the next (BLIP-2 has 2)
-    dropout: float = 0.0
+    dropout: float = 0.0  # after the attention and the MLP
 
     def __post_init__(self) -> None:
         with Checks(self) as check:

@@ -19,10 +19,10 @@ class ResamplerConfig:
     """Sizes of the resampler; None: its width is the encoder's, its MLP four times as wide."""
 
     latents: int = 32  # tokens that come out for each record
-    layers: int = 2
-    heads: int = 8
-    dim: int | None = None
-    mlp: int | None = None
+    layers: int = 2  # blocks of cross-attention and MLP
+    heads: int = 8  # of an attention
+    dim: int | None = None  # size of a query (None: the encoder's)
+    mlp: int | None = None  # width of the hidden layer of an MLP (None: four times `dim`)
 
     def __post_init__(self) -> None:
         with Checks(self) as check:

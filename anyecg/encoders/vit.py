@@ -26,8 +26,8 @@ class ViTConfig(PatchConfig):
     mask_absent: bool = False  # hide the patches of absent leads from attention (the paper does not)
     dropout: float = 0.1  # after the embedding, the attention and the MLP
     dim: int | None = None  # size of a token; None here and below: as `size` says
-    layers: int | None = None
-    heads: int | None = None
+    layers: int | None = None  # transformer blocks
+    heads: int | None = None  # of an attention
     mlp: int | None = None  # width of the hidden layer of an MLP
 
     def check(self, check: Checks) -> None:

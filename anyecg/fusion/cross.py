@@ -26,8 +26,8 @@ class CrossConfig:
     """Which layers get a block, and its sizes."""
 
     every: int = 1  # a block before every n-th layer of the LLM, the n-th first
-    heads: int = 8
-    head_dim: int = 64
+    heads: int = 8  # of the cross-attention
+    head_dim: int = 64  # size of each
     mlp: int | None = None  # width of a block's MLP (None: four times the LLM's)
     attends: str = "all"  # what a token sees: all ECGs before it, or the last one only (Flamingo)
     ecgs: int = 16  # ECGs of a question that have a number of their own (attends: all)

@@ -32,8 +32,8 @@ SMALLEST = 256 + 5  # vocabulary: every byte, and the special tokens
 @dataclass(frozen=True)
 class TinyConfig(LLMConfig):
     dim: int = 192  # size of an embedding
-    layers: int = 4
-    heads: int = 4
+    layers: int = 4  # transformer blocks
+    heads: int = 4  # of an attention
     mlp: int = 512  # width of the hidden layer of an MLP
     vocab: int = 2048  # tokens at most
     context: int = 1024  # tokens it can attend to

@@ -38,8 +38,8 @@ class MaskedConfig:
 
     hidden: float = 0.75  # share of a clip's patches that the encoder does not see
     width: int = 256  # of the decoder
-    layers: int = 4
-    heads: int = 4
+    layers: int = 4  # of the decoder: transformer blocks
+    heads: int = 4  # of an attention
 
     def __post_init__(self) -> None:
         with Checks(self) as check:

@@ -70,7 +70,7 @@ class WandB(CSV):
     class Config:
         """Of the run."""
 
-        project: str = "anyecg"
+        project: str = "anyecg"  # that the runs stand under
         offline: bool = False  # write to the stage's folder only; `wandb sync --append` sends it later
 
     needs = "wandb"

@@ -83,3 +83,9 @@ def test_a_scale_without_profiles_is_refused(tmp_path):
         config.load(path, ["scale=huge"])
     with pytest.raises(ConfigError, match="did you mean paper"):
         config.load(RECIPE, ["scale=papr"])
+
+
+@pytest.mark.parametrize("override", ["stages.language.tasks={report:1}", "stages={language: {lr:1e-4}}"])
+def test_a_missing_blank_after_a_colon_is_named(override):
+    with pytest.raises(ConfigError, match=r"YAML wants a blank after the colon: '(report: 1|lr: 1e-4)'"):
+        config.override_layer(override)

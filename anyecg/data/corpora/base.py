@@ -85,10 +85,10 @@ class Corpus:
 
     @dataclass(frozen=True)
     class Config:
-        """root: folder of the downloaded corpus, None to simulate one of `patients` patients, `seconds` long, with
-        `seed`;
-        limit: only the first recordings of the index; max_skipped: share of the recordings that may be unusable, more
-        stop the build."""
+        """root: folder of the downloaded corpus, None to simulate one; patients: how many are simulated; seconds: of a
+        simulated recording (None: as the source's own); seed: of the simulation; limit: only the first recordings of
+        the index; max_skipped: share of the recordings that may be unusable, more stop the build.
+        """
 
         root: str | None = None
         patients: int = 200
