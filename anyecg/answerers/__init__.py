@@ -5,4 +5,5 @@ from anyecg.registry import Registry
 answerers = Registry("answerer", {
     "language_model": "anyecg.answerers.language_model:LanguageModel",
     "prior": "anyecg.answerers.prior:Prior",
+    "segmenter": "anyecg.answerers.segmenter:Segmenter",
 })  # fmt: skip

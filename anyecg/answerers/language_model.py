@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from anyecg.answerers.base import Answerer, Fitting
+from anyecg.answerers.learned import view_of
 from anyecg.config.fingerprint import fingerprint
 from anyecg.config.schema import Experiment, InputConfig, Slot
 from anyecg.data.loading.collate import Collator
@@ -27,7 +28,6 @@ from anyecg.types import ECGSample, Prediction
 log = logging.getLogger(__name__)
 
 GROUP = 4  # batches' worth of questions that are sorted by length together
-WITHHELD = ("blind", *MASKED_LEADS)  # views in which the dataset withholds something
 APART = ("text_encoder", "answerer")  # slots of the experiment that the model is not made of
 
 
@@ -161,15 +161,7 @@ class LanguageModel(Answerer):
         """
         known = (view, list(samples))
         if self._planned[0] != known:
-            dataset = QuestionDataset(
-                samples,
-                range(len(samples)),
-                self.stores,
-                self.limits,
-                view if view in WITHHELD else "signal",
-                self.seed,
-                self.model.encoder.input,
-            )
+            dataset = view_of(samples, view, self.stores, self.limits, self.model.encoder.input, self.seed)
             shown = [dataset.sample(place) for place in range(len(samples))]
             lengths = [self.collate.length(sample, dataset.clip_counts(sample)) for sample in shown]
             long = [
