@@ -5,5 +5,6 @@ from anyecg.registry import Registry
 answerers = Registry("answerer", {
     "language_model": "anyecg.answerers.language_model:LanguageModel",
     "prior": "anyecg.answerers.prior:Prior",
+    "probe": "anyecg.answerers.probe:Probe",
     "segmenter": "anyecg.answerers.segmenter:Segmenter",
 })  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from anyecg.config.schema import Experiment
 from anyecg.data.dataset.data import Data
-from anyecg.data.store.store import Stores
+from anyecg.data.store.store import Store, Stores
 from anyecg.model import ECGLanguageModel
 from anyecg.tasks.base import Task
 from anyecg.training.planning import PlannedStage
@@ -36,6 +36,13 @@ class TrainingQuestions:
             raise DataError(f"an answerer learns from the splits {' and '.join(LEARNT_FROM)}, not from {split}")
         questions = self._data.questions
         return (questions[int(row)] for row in questions.select(split=split, task=task))
+
+
+def recordings(store: Store, columns: Sequence[str], split: str = "train") -> Iterator[tuple]:
+    """Columns of a store's recordings that an answerer may learn from; DataError for the test split."""
+    if split not in LEARNT_FROM:
+        raise DataError(f"an answerer learns from the splits {' and '.join(LEARNT_FROM)}, not from {split}")
+    return (row[1:] for row in store.rows(["split", *columns]) if row[0] == split)
 
 
 @dataclass(frozen=True)

@@ -2,4 +2,11 @@
 
 from anyecg.registry import Registry
 
-encoders = Registry("encoder", {"vit": "anyecg.encoders.vit:ViT", "timm": "anyecg.encoders.timm:TimmViT"})
+encoders = Registry(
+    "encoder",
+    {
+        "vit": "anyecg.encoders.vit:ViT",
+        "timm": "anyecg.encoders.timm:TimmViT",
+        "xresnet1d": "anyecg.encoders.xresnet1d:XResNet1d",
+    },
+)

@@ -205,21 +205,31 @@ class Task(ABC):
     def score(self, samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> pd.DataFrame:
         """One row a sample, in the order of `samples`: id, patient, subset, parsed, endless and the task's own columns.
 
-        An answer beyond `LONGEST` characters is endless and read as far as that. Raises DataError unless every sample
-        has exactly one prediction. A sample without a patient is its own.
+        An answer beyond `LONGEST` characters is endless and read as far as that. A prediction with scores is parsed
+        whatever its text. Raises DataError unless every sample has exactly one prediction. A sample without a patient
+        is its own.
         """
-        texts = _texts(samples, predictions)
+        predictions = list(predictions)
+        texts, scores = _texts(samples, predictions), {one.id: one.scores for one in predictions}
         answers = [self.parse(texts[sample.id][:LONGEST], sample) for sample in samples]
         head = pd.DataFrame(
             {
                 "id": [sample.id for sample in samples],
                 "patient": [sample.patient or sample.id for sample in samples],
                 "subset": [sample.subset for sample in samples],
-                "parsed": [answer is not None for answer in answers],
+                "parsed": [
+                    answer is not None or scores[sample.id] is not None for sample, answer in zip(samples, answers)
+                ],
                 "endless": [len(texts[sample.id]) > LONGEST for sample in samples],
             }
         )
-        return pd.concat([head, self.measure(samples, answers)], axis=1)
+        rows = pd.concat([head, self.measure(samples, answers)], axis=1)
+        given = [scores[sample.id] for sample in samples]
+        return self.ranked_by(rows, given) if any(one is not None for one in given) else rows
+
+    def ranked_by(self, rows: pd.DataFrame, scores: Sequence[Mapping[str, float] | None]) -> pd.DataFrame:
+        """The rows with what the predictions' own scores say in place of what their texts do (`Prediction.scores`)."""
+        return rows
 
     def reduce(self, rows: pd.DataFrame) -> dict[str, float]:
         """Metric -> value over rows of `score` or a resample of them; finite, raises DataError without rows."""

@@ -9,7 +9,7 @@ from anyecg.encoders import encoders
 from anyecg.encoders.vit import ViT, ViTConfig
 from anyecg.types import ConfigError, InputSpec
 
-SMALL = {"vit": {"size": "tiny"}, "timm": {"model": "vit_tiny_patch16_224"}}
+SMALL = {"vit": {"size": "tiny"}, "xresnet1d": {"depth": 50, "width": 8}, "timm": {"model": "vit_tiny_patch16_224"}}
 
 
 def build_config(name, **changes):
@@ -171,3 +171,12 @@ def test_sizes_are_overridable():
 def test_bad_settings_name_their_key(name, changes, message):
     with pytest.raises(ConfigError, match=message):
         build(name, **changes)
+
+
+def test_xresnet1d101_has_the_benchmarks_shape():
+    with torch.device("meta"):
+        encoder = build("xresnet1d", depth=101, width=64)
+    layers = [module for module in encoder.modules() if isinstance(module, torch.nn.Conv1d)]
+    assert (encoder.dim, encoder.patches) == (256, 32)
+    assert len(layers) == 3 + 3 * 33 + 1  # stem, blocks, and the one shortcut that changes the width
+    assert sum(p.numel() for p in encoder.parameters()) == 1_804_672

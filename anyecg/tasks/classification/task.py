@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any
@@ -16,6 +17,8 @@ from anyecg.tasks.classification.labels import LabelReader
 from anyecg.tasks.metrics import auc, finding_columns, finding_metrics, finding_notes, matrix
 from anyecg.tasks.report.parser import phrases
 from anyecg.types import ConfigError, DataError, ECGSample
+
+OWN = "own_scores"  # column: 1 where labels are ranked by the answerer's scores
 
 
 class Classification(Task):
@@ -95,6 +98,15 @@ class Classification(Task):
             [pd.DataFrame(columns), finding_columns(said, [reference_findings(s) for s in samples])], axis=1
         )
 
+    def ranked_by(self, rows: pd.DataFrame, scores: Sequence[Mapping[str, float] | None]) -> pd.DataFrame:
+        """Labels ranked by "CORPUS.SET:LABEL" -> score in place of cosines; a label without a score is left out."""
+        columns = [name for name in rows if name.startswith("score:")]
+        given = {
+            name: [math.nan if one is None else one.get(name.removeprefix("score:"), math.nan) for one in scores]
+            for name in columns
+        }
+        return rows.assign(**{OWN: 1.0}, **given)
+
     def compute(self, rows: pd.DataFrame) -> dict[str, float]:
         return self._averaged(rows, {})
 
@@ -153,13 +165,15 @@ class Classification(Task):
         return blocks
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
-        notes = []
+        own = OWN in rows and rows[OWN].eq(1).any()
+        notes = ["labels are ranked by the answerer's own scores, not by likeness of texts"] if own else []
         for group, (areas, *_) in _measured(rows).items():
             labels = _groups(tuple(rows.columns))[group]
             left_out = [label for label, area in zip(labels, areas) if np.isnan(area)]
             if left_out:
                 notes.append(
-                    f"auc({group}) leaves out labels without positives or without negatives: {', '.join(left_out)}"
+                    f"auc({group}) leaves out labels without positives, negatives or scores: "
+                    f"{', '.join(left_out)}"
                 )
         return notes + finding_notes(rows)
 
@@ -254,5 +268,8 @@ def _measured(rows: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray, np.
         f1 = np.where(
             positives > 0, 2 * (said & true).sum(axis=0) / np.maximum(said.sum(axis=0) + positives, 1), np.nan
         )
-        measured[group] = auc(scores, true), f1, positives, len(true)
+        area = np.full(len(positives), np.nan)
+        ranked = ~np.isnan(scores).any(axis=0)  # a label without scores has no area
+        area[ranked] = auc(scores[:, ranked], true[:, ranked])
+        measured[group] = area, f1, positives, len(true)
     return measured
