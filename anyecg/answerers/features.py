@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 TOGETHER = 32  # recordings of a store, one after the other, that are encoded in one pass
 
 
-def encoder_of(fitting: Fitting) -> tuple[Encoder, str]:
+def encoder_of(fitting: Fitting) -> tuple[Any, str]:
     """The experiment's encoder at the end of its stages, and a fingerprint of all that determines its weights."""
     if fitting.model is None:
         raise ConfigError("answerer: needs an encoder, and there is no model; set encoder and curriculum")

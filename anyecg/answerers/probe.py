@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,17 +83,17 @@ class Probe(Answerer):
         code = Code([Probe, Head, Features]).fingerprint
         self.key = fingerprint("probe", cfg, known, experiment.seed, fitting.stores.fingerprint, self.labels, code)
         torch.manual_seed(seed_of("probe", experiment.seed))
-        head = Head(encoder.dim, len(self.labels), cfg.head).to(next(encoder.parameters()).device)
+        self.head = head = Head(encoder.dim, len(self.labels), cfg.head).to(next(encoder.parameters()).device)
         if cfg.encoder == "frozen":
-            self.net, features = head, Features(encoder, known, fitting, pooled=cfg.head == "linear")
+            features = Features(encoder, known, fitting, pooled=cfg.head == "linear")
             facts = learn_once(
                 head, experiment.cache, "probe", self.key, lambda: self._learn(features, train, val, experiment.seed)
             )
         else:
             encoder.requires_grad_(True)
-            self.net = nn.ModuleDict({"encoder": encoder, "head": head})
+            net = nn.ModuleDict({"encoder": encoder, "head": head})
             facts = learn_once(
-                self.net, experiment.cache, "probe", self.key, lambda: self._tune(fitting, train, val, experiment.seed)
+                net, experiment.cache, "probe", self.key, lambda: self._tune(net, fitting, train, val, experiment.seed)
             )
             features = Features(encoder, self.key, fitting, pooled=cfg.head == "linear")
         self.features, self.thresholds = features, np.array(facts["thresholds"])
@@ -100,10 +101,9 @@ class Probe(Answerer):
     def answer(
         self, samples: Sequence[ECGSample], view: str, answered: Collection[str] = frozenset()
     ) -> Iterator[Prediction]:
-        head = self.net["head"] if isinstance(self.net, nn.ModuleDict) else self.net
         for sample in samples:
             if sample.id not in answered:
-                likely = self._likely(head, self.features(sample.records[:1], blind=view == "blind"))[0]
+                likely = self._likely(self.features(sample.records[:1], blind=view == "blind"))[0]
                 own = [place for place, name in enumerate(self.labels) if name.startswith(f"{sample.subset}.")]
                 said = [place for place in own if likely[place] >= self.thresholds[place]]
                 names = [self.labels[place].partition(":")[2] for place in said or [max(own, key=likely.__getitem__)]]
@@ -111,24 +111,26 @@ class Probe(Answerer):
                 yield Prediction(sample.id, "Report: " + ", ".join(dict.fromkeys(names)), scores)
 
     @torch.inference_mode()
-    def _likely(self, head: nn.Module, tokens: Tensor) -> np.ndarray:
-        return head(tokens.to(next(head.parameters()).device)).sigmoid().double().cpu().numpy()
+    def _likely(self, tokens: Tensor) -> np.ndarray:
+        return self.head(tokens.to(self.head.out.weight.device)).sigmoid().double().cpu().numpy()
 
     def _learn(self, features: Features, train: Labelled, val: Labelled, seed: int) -> Mapping:
         tokens, cfg = features(train[0]), self.cfg
         steps = -(-cfg.epochs * len(tokens) // cfg.batch_size)
 
         def losses() -> Iterator[Tensor]:
-            self.net.train()
+            self.head.train()
             for places in visits(len(tokens), cfg.batch_size, steps, np.random.default_rng(seed)):
-                yield known_loss(self.net(tokens[places]), train[1][places])
+                yield known_loss(self.head(tokens[places].to(self.head.out.weight.device)), train[1][places])
 
-        loss = descend(self.net, losses(), steps, cfg.lr, cfg.weight_decay)
-        likely = self._likely(self.net.eval(), features(val[0]))
+        loss = descend(self.head, losses(), steps, cfg.lr, cfg.weight_decay)
+        self.head.eval()
+        likely = self._likely(features(val[0]))
         return {"loss": loss, "records": len(tokens), "thresholds": thresholds(likely, val[1].numpy())}
 
-    def _tune(self, fitting: Fitting, train: Labelled, val: Labelled, seed: int) -> Mapping:
-        encoder, head, cfg = self.net["encoder"], self.net["head"], self.cfg
+    def _tune(self, net: nn.ModuleDict, fitting: Fitting, train: Labelled, val: Labelled, seed: int) -> Mapping:
+        encoder: Any = net["encoder"]
+        head, cfg = self.head, self.cfg
         made, device = clips(encoder.input), next(encoder.parameters()).device
         steps = -(-cfg.epochs * len(train[0]) // cfg.batch_size)
 
@@ -138,12 +140,12 @@ class Probe(Answerer):
             return head(encoder.pooled(tokens)[:, None] if cfg.head == "linear" else tokens).cpu()
 
         def losses() -> Iterator[Tensor]:
-            self.net.train()
+            net.train()
             for places in visits(len(train[0]), cfg.batch_size, steps, np.random.default_rng(seed)):
                 yield known_loss(logits([train[0][place] for place in places]), train[1][places])
 
-        loss = descend(self.net, losses(), steps, cfg.lr, cfg.weight_decay)
-        self.net.eval()
+        loss = descend(net, losses(), steps, cfg.lr, cfg.weight_decay)
+        net.eval()
         with torch.inference_mode():
             parts = [logits(val[0][start : start + cfg.batch_size]) for start in range(0, len(val[0]), cfg.batch_size)]
         likely = torch.cat(parts).sigmoid().numpy()

@@ -88,6 +88,6 @@ class Block(nn.Module):
         return (self.layers(x) + self.shortcut(beside)).relu()
 
 
-def normed(into: int, out: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+def normed(into: int, out: int, kernel: int, stride: int = 1) -> tuple[nn.Conv1d, nn.BatchNorm1d]:
     """A convolution and its batch norm."""
-    return [nn.Conv1d(into, out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm1d(out)]
+    return nn.Conv1d(into, out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm1d(out)
