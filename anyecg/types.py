@@ -180,8 +180,8 @@ class ECGBatch(Batch):
     clips: `[N, *shape]`, as the encoder's InputSpec says; lead_mask: bool `[N, 12]`, False where a canonical lead is
     absent;
     owner: int64 `[N]`, the record of each clip, counted over the batch in the order of the text; rows: int64 `[R]`, the
-    sample of each record; clip_counts: of each sample, the clips of each of its records (B tuples of ints, on the
-    host);
+    sample of each record; clip_counts: of each sample, the clips of each of its records (B tuples of ints), lengths:
+    its tokens (B ints), both on the host;
     input_ids: int64 `[B, T]`, a tokenizer's ids or one of ECG_ID, START_ID, END_ID;
     labels: `[B, T]`, IGNORED_LABEL outside answers; attention_mask: bool `[B, T]`; ids: B strings.
     places, answers: int64 `[P]` and `[A]`, positions in the `B * T` tokens: of ECG tokens, and of those that an answer
@@ -205,6 +205,7 @@ class ECGBatch(Batch):
     passes: Tensor
     ids: tuple[str, ...]
     clip_counts: tuple[tuple[int, ...], ...]
+    lengths: tuple[int, ...]
 
     @property
     def ecg_mask(self) -> Tensor:

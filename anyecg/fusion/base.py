@@ -73,7 +73,7 @@ class Fusion(nn.Module):
         """
         embeds = self.embed(llm, batch, tokens)
         with self.beside(llm, batch, tokens) as beside:
-            return llm.hidden(embeds, beside=beside)
+            return llm.hidden(embeds, beside=beside, lengths=batch.lengths)
 
     def generate(self, llm: Any, batch: ECGBatch, tokens: Tensor, max_new_tokens: int) -> list[str]:
         """B greedy answers to a left-padded batch of questions; tokens as in `embed`."""

@@ -25,6 +25,10 @@ class Tokens(Fusion):
 
     Config = TokensConfig
 
+    def __init__(self, cfg: TokensConfig, llm: Any, record: int, clip: int) -> None:
+        super().__init__(cfg, llm, record, clip)
+        llm.pack()
+
     @classmethod
     def places_of(cls, cfg: TokensConfig, record: int, clip: int) -> Places:
         return Places(record, clip, cls.marked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from anyecg.llms.chat import TEMPLATES, Chat
 from anyecg.llms.decoding import greedy
 from anyecg.llms.fit import check_model, check_template, filler
 from anyecg.llms.lora import LoRAConfig, add_lora
+from anyecg.llms.packed import ATTENTION, Rows, packs
 from anyecg.llms.recompute import recompute_layers
 from anyecg.llms.shards import gathered, shape_of
 from anyecg.types import Beside, CheckpointError, ConfigError, DataError
@@ -64,6 +65,7 @@ class LanguageModel(nn.Module):
 
     trained_in_run = False
     fused_loss = False
+    packs = False  # whether `hidden` can do without padding, see `pack`
 
     def __init__(
         self, cfg: LLMConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str
@@ -160,15 +162,32 @@ class LanguageModel(nn.Module):
             )
         return list(alike[0]), config.hidden_size
 
+    def pack(self) -> None:
+        """Let `hidden` do without padding on a CPU where it is given lengths, if this architecture allows it."""
+        self.packs = self._positions and self._no_cache and packs(self.lm)
+        if self.packs:
+            self.lm.set_attn_implementation(ATTENTION)
+
     def hidden(
-        self, inputs_embeds: Tensor, attention_mask: Tensor | None = None, beside: Beside | None = None
+        self,
+        inputs_embeds: Tensor,
+        attention_mask: Tensor | None = None,
+        beside: Beside | None = None,
+        lengths: Sequence[int] | None = None,
     ) -> Tensor:
         """Embeddings `[B, T, dim]`, mask `[B, T]` (padded on either side) -> last hidden states `[B, T, dim]`.
 
         Without a mask, padding must be on the right: causal attention never looks there, and needs no mask to skip it.
+        lengths: tokens of each row, on the host. On a CPU an LLM that `packs` then computes nothing for the padding,
+        whose states are zeros; on a GPU their indices would have to travel in every pass.
         Raises DataError if T exceeds the context: nothing is cut here.
         """
         self._check_length(inputs_embeds.shape[1])
+        if lengths is not None and self.packs and beside is None and inputs_embeds.device.type == "cpu":
+            states = self._packed(inputs_embeds, lengths)
+            if states is not None:
+                return states
+            self.packs = False
         keywords = beside.keywords() if beside else {}
         if attention_mask is not None:
             return self._states(inputs_embeds, attention_mask.long(), use_cache=False, **keywords).last_hidden_state
@@ -177,6 +196,23 @@ class LanguageModel(nn.Module):
         return self.lm.base_model(
             inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False, **keywords
         ).last_hidden_state
+
+    def _packed(self, inputs_embeds: Tensor, lengths: Sequence[int]) -> Tensor | None:
+        """What `hidden` gives, without padding; None where a layer has not attended row by row."""
+        batch, width, _ = inputs_embeds.shape
+        rows = Rows(lengths, width, inputs_embeds.device)
+        states = self.lm.base_model(
+            inputs_embeds=inputs_embeds.to(self.lm.dtype).flatten(0, 1).index_select(0, rows.indices)[None],
+            position_ids=rows.positions,
+            past_key_values=NoCache(),
+            use_cache=False,
+            rows=rows,
+        ).last_hidden_state[0]
+        if rows.layers < self.lm.config.get_text_config().num_hidden_layers:
+            return None
+        return states.new_zeros(batch * width, states.shape[-1]).index_copy(0, rows.indices, states).view(
+            batch, width, -1
+        )
 
     def head(self, hidden: Tensor) -> Tensor:
         """Hidden states `[M, dim]` -> logits `[M, V]`, the library's own (scaled or capped where the family does

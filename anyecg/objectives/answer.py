@@ -15,6 +15,7 @@ from anyecg.model import ECGLanguageModel
 from anyecg.objectives.base import Objective, clip_code
 from anyecg.training.flops import answering_flops, recomputed_flops
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
+from anyecg.training.machine import on_cpu
 from anyecg.training.plan_lengths import shares
 from anyecg.training.stage import Stage
 from anyecg.types import ECGBatch
@@ -68,6 +69,7 @@ class Answer(Objective):
             devices=experiment.trainer.processes,
             workers=experiment.trainer.workers,
             spec=model.encoder.input,
+            packs=model.llm.packs and on_cpu(experiment.trainer) and not experiment.trainer.compile,
         )
 
     def module(self, job: StageJob, steps: int) -> AnsweringStage:

@@ -14,8 +14,10 @@ def compiled(model: ECGLanguageModel, on: bool = True) -> Iterator[None]:
     (`trainer.compile`).
 
     Afterwards both run as they did: an evaluation, whose shapes are others at every token, would be compiled again and
-    again.
+    again. Rows are not packed: every mixture of lengths would be a graph of its own.
     """
+    packs = model.llm.packs
+    model.llm.packs = packs and not on
     parts = [model.encoder, model.llm.lm.base_model] if on else []
     for part in parts:
         part.compile(dynamic=True)
@@ -24,3 +26,4 @@ def compiled(model: ECGLanguageModel, on: bool = True) -> Iterator[None]:
     finally:
         for part in parts:
             part._compiled_call_impl = None
+        model.llm.packs = packs

@@ -1,6 +1,8 @@
-"""Whether this machine can train as `trainer` says, before any data is built."""
+"""What this machine is and whether it can train as `trainer` says, before any data is built."""
 
 from __future__ import annotations
+
+import torch
 
 from anyecg.config.schema import TrainerConfig
 from anyecg.training.matmul import has_onednn
@@ -14,3 +16,8 @@ def check_machine(trainer: TrainerConfig) -> None:
         wrong.append("trainer.matmul: this torch was built without oneDNN; choose torch or auto")
     if wrong:
         raise ConfigError("\n".join(wrong))
+
+
+def on_cpu(trainer: TrainerConfig) -> bool:
+    """Whether a stage trains on the CPU, by choice or because there is nothing else."""
+    return trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and not torch.accelerator.is_available())

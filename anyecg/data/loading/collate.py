@@ -115,4 +115,5 @@ class Collator:
             passes=torch.tensor(1),
             ids=tuple(item.sample.id for item in items),
             clip_counts=clip_counts,
+            lengths=tuple(len(ids) for ids, _ in rows),
         )

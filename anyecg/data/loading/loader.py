@@ -20,7 +20,7 @@ from anyecg.config.trainable import samples_a_pass
 from anyecg.data.dataset.data import Data
 from anyecg.data.loading.dataset import QuestionDataset
 from anyecg.data.loading.lengths import UNKNOWN, Lengths
-from anyecg.data.loading.sampling import Plan, Turns, cut, divide, evenly, passes_that_pay, visits
+from anyecg.data.loading.sampling import Plan, Turns, cut, divide, evenly, passes_of_packed, passes_that_pay, visits
 from anyecg.data.store.store import digest
 from anyecg.types import ECGBatch, InputSpec
 
@@ -99,10 +99,11 @@ class StageData(Batches):
     collate: items to an ECGBatch; measure: `(sample, clip counts) -> (tokens, learned tokens)`, to pad little and to
     weigh what is accumulated; context: questions with more tokens are passed over, and counted; lengths: a folder that
     keeps what was measured, with `reader`, a fingerprint of `measure`, in its file's name; spec: what the encoder
-    takes. Only questions that are drawn are read.
+    takes; packs: whether the model computes nothing for padding. Only questions that are drawn are read.
 
     The loss of a step is the mean over its answer tokens (`learned`), however it is cut into passes: `tokens` or
-    `micro_batch` of the stage say how, and where neither does, as many as cost least (`passes_that_pay`).
+    `micro_batch` of the stage say how, and where neither does, as many as cost least (`passes_that_pay`,
+    `passes_of_packed`).
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class StageData(Batches):
         lengths: Path | None = None,
         reader: str = "",
         spec: InputSpec = InputSpec(),  # noqa: B008
+        packs: bool = False,
     ) -> None:
         samples_a_pass(stage, devices)
         dataset = QuestionDataset(
@@ -160,7 +162,7 @@ class StageData(Batches):
             "fits into the LLM's context; lower input.max_seconds or choose another LLM",
             split,
         )
-        plan, passes = planned(order, measured(order)[:, 0], stage, devices)
+        plan, passes = planned(order, measured(order)[:, 0], stage, devices, packs)
         super().__init__(dataset, plan, passes, collate, counts, devices=devices, workers=workers)
         self.learned = plan.sums(measured.known[plan.rows, 1]).reshape(-1, passes).sum(1, dtype=np.int64)
         if too_long := int((measured.known[asked, 0] > context).sum()):
@@ -215,9 +217,11 @@ def draw(
     return order, {pool: count for pool, count in zip(pools, counts, strict=True) if count}
 
 
-def planned(order: np.ndarray, lengths: np.ndarray, stage: StageConfig, devices: int = 1) -> tuple[Plan, int]:
+def planned(
+    order: np.ndarray, lengths: np.ndarray, stage: StageConfig, devices: int = 1, packs: bool = False
+) -> tuple[Plan, int]:
     """The visits `[n]`, step after step, in batches, and how many batches over all devices make a step; lengths
-    `[n]`: their tokens.
+    `[n]`: their tokens; packs: whether padding costs nothing.
     """
     lengths = lengths.reshape(-1, stage.batch_size)
     if stage.tokens is not None:
@@ -226,7 +230,7 @@ def planned(order: np.ndarray, lengths: np.ndarray, stage: StageConfig, devices:
         micro = samples_a_pass(stage, devices)
         assigned, passes = evenly(lengths, micro), stage.batch_size // micro
     else:
-        passes = passes_that_pay(lengths, devices)
+        passes = (passes_of_packed if packs else passes_that_pay)(lengths, devices)
         assigned = divide(lengths, passes)
     numbers = (assigned + passes * np.arange(len(assigned))[:, None]).ravel()
     return Plan(order[np.argsort(numbers, kind="stable")], np.bincount(numbers)), passes

@@ -13,6 +13,7 @@ PASS_COST = (
 )
 MOST_PASSES = 8  # a device, where nothing says how a step is cut
 LOOKED_AT = 256  # steps from which the number of passes is chosen
+PACKED = 4096  # tokens a pass, on average over the steps, where rows are packed and padding costs nothing
 
 
 def visits(
@@ -128,6 +129,14 @@ def passes_that_pay(lengths: np.ndarray, ranks: int = 1) -> int:
     some = lengths[:LOOKED_AT]
     choices = range(ranks, min(some.shape[1], MOST_PASSES * ranks) + 1, ranks)
     return min(choices, key=lambda passes: padded(some, divide(some, passes)).mean() + passes * PASS_COST)
+
+
+def passes_of_packed(lengths: np.ndarray, ranks: int = 1) -> int:
+    """How many passes of a step, a multiple of `ranks`, where rows are packed: padding costs nothing, so as few as
+    memory allows (`PACKED`). lengths as in `passes_that_pay`.
+    """
+    wanted = -(-int(lengths[:LOOKED_AT].sum(1).mean()) // (PACKED * ranks)) * ranks
+    return min(wanted, lengths.shape[1] // ranks * ranks)
 
 
 def padded(lengths: np.ndarray, assigned: np.ndarray) -> np.ndarray:
