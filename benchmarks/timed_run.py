@@ -1,9 +1,10 @@
-"""Any checkout's training, timed from outside: what Lightning's Trainer does between two optimizer steps of a stage.
+"""A checkout's training, whichever it is, timed from outside: started by `benchmarks.checkouts`, in that checkout's
+folder, it trains in turn with another.
 
-Started by `benchmarks.training_step --against FOLDER` with that folder as its working directory, so it imports nothing
-of this package, and of the checkout only what `python -m anyecg.run` imports.
+It imports nothing of this package, and of the checkout only what `python -m anyecg.run` imports. A line on standard
+input lets it go on; a line of JSON on standard output, after `MARK`, says what it did until it stopped to wait.
 
-    python timed_run.py EXPERIMENT [key=value ...]
+    python timed_run.py LAST_STAGE EXPERIMENT [key=value ...]
 """
 
 from __future__ import annotations
@@ -17,54 +18,57 @@ import time
 
 import lightning as L
 
-WARM = 0.2  # share of a stage's steps that are not counted: kernels are made, the first batches are drawn
+MARK = "@timed "
+EVERY = 5  # optimizer steps between two stops
+
+
+def pause(**event: object) -> None:
+    """Say what happened, and wait."""
+    print(MARK + json.dumps(event), flush=True)
+    if not sys.stdin.readline():
+        os._exit(1)  # the other side has ended
 
 
 class Clock(L.Callback):
-    """Wall and process seconds of every optimizer step after the warm ones, the loader's work included.
+    """Wall and process seconds of every few optimizer steps, with the loader's and every other callback's work."""
 
-    What other callbacks do between two steps is counted too; so is each stage's share of logging and checkpoints.
-    """
+    def __init__(self, stage: str) -> None:
+        self.stage, self.done = stage, 0
 
-    def __init__(self) -> None:
-        self.at: list[tuple[float, float]] = []
-        self.done = 0
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        pause(stage=self.stage, passes=trainer.accumulate_grad_batches)
+        self._start()
 
-    def on_train_batch_end(self, trainer: L.Trainer, *_) -> None:
-        if trainer.global_step > self.done:
-            self.done = trainer.global_step
-            self.at.append((time.perf_counter(), time.process_time()))
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, *_) -> None:
+        step = trainer.global_step
+        if step == self.done or step % EVERY:
+            return
+        self.done = step
+        wall, processor = time.perf_counter() - self.wall, time.process_time() - self.processor
+        pause(stage=self.stage, samples=EVERY * module.cfg.batch_size, wall=wall, processor=processor)
+        self._start()
+
+    def _start(self) -> None:
+        self.wall, self.processor = time.perf_counter(), time.process_time()
 
 
-def main(experiment: str, overrides: list[str]) -> None:
-    rows: dict[str, dict] = {}
+def main(last: str, experiment: str, *overrides: str) -> None:
     fit = L.Trainer.fit
 
-    def timed(trainer: L.Trainer, module: L.LightningModule, datamodule=None, **given) -> None:
-        clock = Clock()
-        trainer.callbacks.append(clock)
-        fit(trainer, module, datamodule, **given)
-        at = clock.at[int(WARM * len(clock.at)) :]
-        (wall, processor), count = [end - begin for begin, end in zip(at[0], at[-1])], len(at) - 1
-        name = trainer.callbacks and next(c.stage for c in trainer.callbacks if hasattr(c, "stage"))
-        rows[name] = {
-            "samples": count * module.cfg.batch_size,
-            "wall": wall,
-            "processor": processor,
-            "passes": trainer.accumulate_grad_batches,
-            "median": sorted(b[1] - a[1] for a, b in zip(at, at[1:]))[count // 2],
-        }
+    def timed(trainer: L.Trainer, *args, **given) -> None:
+        stage = next(c.stage for c in trainer.callbacks if isinstance(getattr(c, "stage", None), str))
+        trainer.callbacks.append(Clock(stage))
+        fit(trainer, *args, **given)
+        if stage == last:
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            print(MARK + json.dumps({"peak": peak}), flush=True)
+            os._exit(0)  # nothing is evaluated
 
     L.Trainer.fit = timed
     sys.argv = ["anyecg.run", experiment, *overrides]
     sys.path.insert(0, os.getcwd())
-    try:
-        runpy.run_module("anyecg.run", run_name="__main__")
-    except SystemExit as ended:
-        if ended.code:
-            raise
-    print(json.dumps({"stages": rows, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+    runpy.run_module("anyecg.run", run_name="__main__")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(*sys.argv[1:])

@@ -8,6 +8,12 @@ machine that does other things too, only the ratio of processor seconds says som
 
     python -m benchmarks.training_step [--llm smollm2] [--size base] [--mixture stage2] [--also
     torch_matmul,random,plain_adamw,fused_loss,bf16,compile]
+
+With --against FOLDER, another checkout of this repository: every stage of the recipe at scale=cpu as Lightning trains
+it, loader and callbacks included, five optimizer steps of one checkout and five of the other in turn; prints the
+ratio of samples a second (above 1: this checkout is faster).
+
+    python -m benchmarks.training_step --against ../before [--steps 60] [--cache FOLDER] [--set key=value ...]
 """
 
 from __future__ import annotations
@@ -15,6 +21,7 @@ from __future__ import annotations
 import argparse
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +30,7 @@ from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.sampling import cut, divide, passes_that_pay
 from anyecg.training.compiled import compiled
 from anyecg.training.matmul import matmul_by
+from benchmarks.checkouts import compare
 from benchmarks.mixture import EVERY, MIXTURES, build, items
 from benchmarks.plain import plain_attention, plain_loss
 from benchmarks.side import machine, report, run
@@ -116,7 +124,13 @@ def main(arguments: list[str] | None = None) -> dict:
         help="further sides, with commas: " + "; ".join(f"{name}: {what}" for name, what in list(SIDES.items())[2:]),
     )
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout, to compare whole stages with")
+    parser.add_argument("--steps", type=int, default=60, help="with --against: of each stage (default 60)")
+    parser.add_argument("--cache", type=Path, help="with --against: keeps the data of both for another time")
+    parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="with --against: settings of both")
     options = parser.parse_args(arguments)
+    if options.against:
+        return compare(options.against, options.steps, options.cache, options.set)
     if options.side:
         measure(options.side, options.llm, options.size, options.mixture)
         return {}
