@@ -86,8 +86,9 @@ class ECGLanguageModel(nn.Module):
         return self.fusion.embed(self.llm, batch, self.encode(batch) if tokens is None else tokens)
 
     def forward(self, batch: ECGBatch) -> Tensor:
-        """Cross-entropy of a right-padded batch, summed over its answer tokens and divided by `batch.divisor` (as
-        collated: their mean); no logit is computed anywhere else, and nothing waits for the device."""
+        """Cross-entropy of a right-padded or packed batch, summed over its answer tokens and divided by
+        `batch.divisor` (as collated: their mean); no logit is computed anywhere else, and nothing waits for the
+        device."""
         if not len(batch.answers):
             raise DataError(f"batch of {', '.join(batch.ids[:3])}: no answer token to learn from")
         tokens = self.encode(batch)
@@ -178,4 +179,5 @@ def _naming_the_longest(batch: ECGBatch) -> Iterator[None]:
     try:
         yield
     except DataError as error:
-        raise DataError(f"question {batch.ids[int(batch.attention_mask.sum(1).argmax())]}: {error}") from error
+        longest = max(zip(batch.lengths, batch.ids, strict=True))[1]
+        raise DataError(f"question {longest}: {error}") from error

@@ -181,7 +181,7 @@ class ECGBatch(Batch):
     absent;
     owner: int64 `[N]`, the record of each clip, counted over the batch in the order of the text; rows: int64 `[R]`, the
     sample of each record; clip_counts: of each sample, the clips of each of its records (B tuples of ints), lengths:
-    its tokens (B ints), both on the host;
+    its tokens (B ints), both on the host; in a `packed` batch `[B, T]` below is `[1, sum(lengths)]`, sample by sample;
     input_ids: int64 `[B, T]`, a tokenizer's ids or one of ECG_ID, START_ID, END_ID;
     labels: `[B, T]`, IGNORED_LABEL outside answers; attention_mask: bool `[B, T]`; ids: B strings.
     places, answers: int64 `[P]` and `[A]`, positions in the `B * T` tokens: of ECG tokens, and of those that an answer
@@ -206,6 +206,11 @@ class ECGBatch(Batch):
     ids: tuple[str, ...]
     clip_counts: tuple[tuple[int, ...], ...]
     lengths: tuple[int, ...]
+
+    @property
+    def packed(self) -> bool:
+        """Whether the tokens of the samples stand one after the other, `[1, P]` in place of `[B, T]`."""
+        return len(self.input_ids) < len(self.lengths)
 
     @property
     def ecg_mask(self) -> Tensor:

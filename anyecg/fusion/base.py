@@ -68,12 +68,14 @@ class Fusion(nn.Module):
         yield None
 
     def forward(self, llm: Any, batch: ECGBatch, tokens: Tensor) -> Tensor:
-        """Last hidden states `[B, T, d]` of a right-padded batch; tokens as in `embed`. Nothing waits for the
-        device.
+        """Last hidden states `[B, T, d]` of a right-padded batch, `[1, P, d]` of a packed one; tokens as in `embed`.
+        Nothing waits for the device.
         """
         embeds = self.embed(llm, batch, tokens)
+        if batch.packed:  # by a fusion that brings nothing in beside the text
+            return llm.hidden_of_packed(embeds, batch.lengths)
         with self.beside(llm, batch, tokens) as beside:
-            return llm.hidden(embeds, beside=beside, lengths=batch.lengths)
+            return llm.hidden(embeds, beside=beside)
 
     def generate(self, llm: Any, batch: ECGBatch, tokens: Tensor, max_new_tokens: int) -> list[str]:
         """B greedy answers to a left-padded batch of questions; tokens as in `embed`."""

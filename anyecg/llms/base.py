@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 from transformers import (
     AutoModelForCausalLM,
     Cache,
@@ -65,7 +66,7 @@ class LanguageModel(nn.Module):
 
     trained_in_run = False
     fused_loss = False
-    packs = False  # whether `hidden` can do without padding, see `pack`
+    packs = False  # whether `hidden_of_packed` computes nothing for padding, see `pack`
 
     def __init__(
         self, cfg: LLMConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, name: str
@@ -163,31 +164,20 @@ class LanguageModel(nn.Module):
         return list(alike[0]), config.hidden_size
 
     def pack(self) -> None:
-        """Let `hidden` do without padding on a CPU where it is given lengths, if this architecture allows it."""
+        """Let `hidden` take rows without padding, if this architecture allows it (`packs`)."""
         self.packs = self._positions and self._no_cache and packs(self.lm)
         if self.packs:
             self.lm.set_attn_implementation(ATTENTION)
 
     def hidden(
-        self,
-        inputs_embeds: Tensor,
-        attention_mask: Tensor | None = None,
-        beside: Beside | None = None,
-        lengths: Sequence[int] | None = None,
+        self, inputs_embeds: Tensor, attention_mask: Tensor | None = None, beside: Beside | None = None
     ) -> Tensor:
         """Embeddings `[B, T, dim]`, mask `[B, T]` (padded on either side) -> last hidden states `[B, T, dim]`.
 
         Without a mask, padding must be on the right: causal attention never looks there, and needs no mask to skip it.
-        lengths: tokens of each row, on the host. On a CPU an LLM that `packs` then computes nothing for the padding,
-        whose states are zeros; on a GPU their indices would have to travel in every pass.
         Raises DataError if T exceeds the context: nothing is cut here.
         """
         self._check_length(inputs_embeds.shape[1])
-        if lengths is not None and self.packs and beside is None and inputs_embeds.device.type == "cpu":
-            states = self._packed(inputs_embeds, lengths)
-            if states is not None:
-                return states
-            self.packs = False
         keywords = beside.keywords() if beside else {}
         if attention_mask is not None:
             return self._states(inputs_embeds, attention_mask.long(), use_cache=False, **keywords).last_hidden_state
@@ -197,22 +187,25 @@ class LanguageModel(nn.Module):
             inputs_embeds=inputs_embeds.to(self.lm.dtype), use_cache=False, **keywords
         ).last_hidden_state
 
-    def _packed(self, inputs_embeds: Tensor, lengths: Sequence[int]) -> Tensor | None:
-        """What `hidden` gives, without padding; None where a layer has not attended row by row."""
-        batch, width, _ = inputs_embeds.shape
-        rows = Rows(lengths, width, inputs_embeds.device)
-        states = self.lm.base_model(
-            inputs_embeds=inputs_embeds.to(self.lm.dtype).flatten(0, 1).index_select(0, rows.indices)[None],
-            position_ids=rows.positions,
-            past_key_values=NoCache(),
-            use_cache=False,
-            rows=rows,
-        ).last_hidden_state[0]
-        if rows.layers < self.lm.config.get_text_config().num_hidden_layers:
-            return None
-        return states.new_zeros(batch * width, states.shape[-1]).index_copy(0, rows.indices, states).view(
-            batch, width, -1
-        )
+    def hidden_of_packed(self, inputs_embeds: Tensor, lengths: Sequence[int]) -> Tensor:
+        """Embeddings `[1, P, dim]` of rows one after the other, of so many tokens each -> last hidden states
+        `[1, P, dim]`, each row's as if it were alone. Where the LLM does not pack, rows are padded in here.
+        """
+        self._check_length(max(lengths))
+        if self.packs:
+            rows = Rows(lengths)
+            states = self.lm.base_model(
+                inputs_embeds=inputs_embeds.to(self.lm.dtype),
+                position_ids=rows.positions.to(inputs_embeds.device),
+                past_key_values=NoCache(),
+                use_cache=False,
+                rows=rows,
+            ).last_hidden_state
+            if rows.layers >= self.lm.config.get_text_config().num_hidden_layers:
+                return states
+            self.packs = False  # a layer has not attended row by row
+        padded = self.hidden(pad_sequence(inputs_embeds[0].split(list(lengths)), batch_first=True))
+        return torch.cat([row[:length] for row, length in zip(padded, lengths, strict=True)])[None]
 
     def head(self, hidden: Tensor) -> Tensor:
         """Hidden states `[M, dim]` -> logits `[M, V]`, the library's own (scaled or capped where the family does

@@ -16,18 +16,15 @@ FULL = "full_attention"
 
 
 class Rows:
-    """Where the rows of a right-padded batch `[B, T]` are when they are packed, the shortest first.
+    """Rows that stand one after the other in a sequence of P tokens.
 
-    lengths: tokens of each row; indices int64 `[P]`: of the B * T places, those that are tokens, in the order in which
-    they are packed; positions int64 `[1, P]`: of each in its row; runs: (rows, tokens of each) of neighbours of one
-    length. `layers`: how many layers have attended by it.
+    lengths: tokens of each; positions int64 `[1, P]`: of each token in its row; runs: (rows, tokens of each) of
+    neighbours of one length. `layers`: how many layers have attended by it.
     """
 
-    def __init__(self, lengths: Sequence[int], width: int, device: torch.device) -> None:
-        order = sorted(range(len(lengths)), key=lengths.__getitem__)
-        self.runs = [(len(list(rows)), length) for length, rows in groupby(lengths[row] for row in order)]
-        self.indices = torch.cat([torch.arange(row * width, row * width + lengths[row]) for row in order]).to(device)
-        self.positions = (self.indices % width)[None]
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self.runs = [(len(list(rows)), length) for length, rows in groupby(lengths)]
+        self.positions = torch.cat([torch.arange(length) for length in lengths])[None]
         self.layers = 0
 
 

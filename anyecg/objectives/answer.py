@@ -53,7 +53,8 @@ class Answer(Objective):
 
     def batches(self, job: StageJob) -> StageData:
         model, experiment = job.model, job.experiment
-        collate = Collator(model.llm.chat, model.places, model.llm.context, spec=model.encoder.input)
+        packs = model.llm.packs and on_cpu(experiment.trainer) and not experiment.trainer.compile
+        collate = Collator(model.llm.chat, model.places, model.llm.context, spec=model.encoder.input, pack=packs)
         return StageData(
             job.data,
             job.cfg,
@@ -69,7 +70,7 @@ class Answer(Objective):
             devices=experiment.trainer.processes,
             workers=experiment.trainer.workers,
             spec=model.encoder.input,
-            packs=model.llm.packs and on_cpu(experiment.trainer) and not experiment.trainer.compile,
+            packs=packs,
         )
 
     def module(self, job: StageJob, steps: int) -> AnsweringStage:

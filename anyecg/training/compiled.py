@@ -14,10 +14,8 @@ def compiled(model: ECGLanguageModel, on: bool = True) -> Iterator[None]:
     (`trainer.compile`).
 
     Afterwards both run as they did: an evaluation, whose shapes are others at every token, would be compiled again and
-    again. Rows are not packed: every mixture of lengths would be a graph of its own.
+    again.
     """
-    packs = model.llm.packs
-    model.llm.packs = packs and not on
     parts = [model.encoder, model.llm.lm.base_model] if on else []
     for part in parts:
         part.compile(dynamic=True)
@@ -26,4 +24,3 @@ def compiled(model: ECGLanguageModel, on: bool = True) -> Iterator[None]:
     finally:
         for part in parts:
             part._compiled_call_impl = None
-        model.llm.packs = packs

@@ -18,8 +18,8 @@ class Collator:
 
     chat: turns a conversation into pieces of token ids and ECG slots; places: positions that an ECG takes in the text
     (`model.places`); context: the longest sequence the LLM takes; generate: stop before the last answer and pad on the
-    left;
-    spec: what the encoder takes.
+    left; spec: what the encoder takes; pack: no padding, the samples' tokens stand one after the other, the shortest
+    sample first.
     """
 
     def __init__(
@@ -29,8 +29,9 @@ class Collator:
         context: int,
         generate: bool = False,
         spec: InputSpec = InputSpec(),  # noqa: B008
+        pack: bool = False,
     ) -> None:
-        self.chat, self.places, self.context, self.generate = chat, places, context, generate
+        self.chat, self.places, self.context, self.generate, self.pack = chat, places, context, generate, pack
         self.none = clips(spec).blank(0)  # of a batch without ECGs
 
     def tokens(self, sample: ECGSample, clip_counts: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -82,16 +83,25 @@ class Collator:
                 )
             if not self.generate and all(label == IGNORED_LABEL for label in labels):
                 raise DataError(f"question {item.sample.id}: has no answer to learn from")
-            rows.append((ids, labels))
-        width = max(len(ids) for ids, _ in rows)
-        input_ids = torch.zeros(len(rows), width, dtype=torch.long)
-        labels_out = torch.full((len(rows), width), IGNORED_LABEL)
-        attention = torch.zeros(len(rows), width, dtype=torch.bool)
-        for row, (ids, labels) in enumerate(rows):
-            where = slice(width - len(ids), None) if self.generate else slice(len(ids))
-            input_ids[row, where] = torch.tensor(ids)
-            labels_out[row, where] = torch.tensor(labels)
-            attention[row, where] = True
+            rows.append((item, ids, labels))
+        if self.pack:
+            rows.sort(key=lambda row: len(row[1]))
+            items = [item for item, _, _ in rows]
+        lengths = tuple(len(ids) for _, ids, _ in rows)
+        lines, width = (1, sum(lengths)) if self.pack else (len(rows), max(lengths))
+        input_ids = torch.zeros(lines, width, dtype=torch.long)
+        labels_out = torch.full((lines, width), IGNORED_LABEL)
+        attention = torch.zeros(lines, width, dtype=torch.bool)
+        at = 0
+        for row, (_, ids, labels) in enumerate(rows):
+            if self.pack:
+                line, where, at = 0, slice(at, at + len(ids)), at + len(ids)
+                labels = [IGNORED_LABEL, *labels[1:]]  # nothing before it in its own row
+            else:
+                line, where = row, slice(width - len(ids), None) if self.generate else slice(len(ids))
+            input_ids[line, where] = torch.tensor(ids)
+            labels_out[line, where] = torch.tensor(labels)
+            attention[line, where] = True
         learned = labels_out[:, 1:] != IGNORED_LABEL
         sample, token = learned.nonzero(as_tuple=True)
         shown = [record for item in items for record in item.clips]
@@ -115,5 +125,5 @@ class Collator:
             passes=torch.tensor(1),
             ids=tuple(item.sample.id for item in items),
             clip_counts=clip_counts,
-            lengths=tuple(len(ids) for ids, _ in rows),
+            lengths=lengths,
         )
