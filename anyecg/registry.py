@@ -19,6 +19,7 @@ KINDS = {
     "llm": "anyecg.llms:llms",
     "text_encoder": "anyecg.text_encoders:text_encoders",
     "corpus": "anyecg.data.corpora:corpora",
+    "file_format": "anyecg.data.own.formats:file_formats",
     "task": "anyecg.tasks:tasks",
     "answerer": "anyecg.answerers:answerers",
     "clip": "anyecg.data.clips.base:makers",

@@ -79,7 +79,8 @@ class ECGRecord:
     """One recording as its source stores it.
 
     signal: float32 `[L, T]`, mV (NaN where the source marks a sample invalid); fs: Hz; leads: L names; assumed:
-    canonical leads that those called "ECG" and no more are taken for, in order, where the reader takes it upon itself.
+    canonical leads that those called "ECG" and no more are taken for, in order, where the reader takes it upon itself;
+    notes: what its reader assumed, mended or left out. DataError where signal and leads do not fit.
     """
 
     signal: np.ndarray
@@ -88,6 +89,15 @@ class ECGRecord:
     id: str
     patient: str
     assumed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.leads, str):
+            raise DataError(f"record {self.id}: leads={self.leads!r} is one text; give a tuple, ({self.leads!r},)")
+        if np.ndim(self.signal) != 2 or len(self.signal) != len(self.leads):
+            raise DataError(
+                f"record {self.id}: a signal of shape {np.shape(self.signal)} is not [L, T] for {len(self.leads)} leads"
+            )
 
 
 @dataclass(frozen=True)

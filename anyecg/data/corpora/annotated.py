@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 
 import wfdb
 
-from anyecg.data.corpora.base import BROKEN, Corpus, Entry, log, split_by_patient
+from anyecg.data.corpora.base import Corpus, Entry, log, split_by_patient
+from anyecg.data.corpora.waveform import BROKEN
 from anyecg.files import SIMULATED
 from anyecg.types import DataError
 

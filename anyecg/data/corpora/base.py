@@ -16,22 +16,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import wfdb
 
 from anyecg.config.checks import Checks
-from anyecg.data.corpora import header
 from anyecg.data.corpora.lines import sound
+from anyecg.data.corpora.waveform import read_signals, voltage
 from anyecg.types import DataError, ECGRecord
 
 log = logging.getLogger(__name__)
 
 BEATS = frozenset("NLRBAaJSVrFejnE/fQ?")  # the WFDB symbols that mark one beat (a flutter wave "!" does not)
-MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}  # one of a header's unit, in mV
-
-
-# What wfdb raises on a broken file: each of them was met on headers, signals and annotations spoilt at random, but the
-# last two.
-BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, MemoryError, ArithmeticError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,23 +164,19 @@ class Corpus:
         other error is taken for a fault of the reader and stops the build.
         """
         path = self.root / entry.path
-        try:
-            record = wfdb.rdrecord(str(path), return_res=32)
-        except BROKEN as error:
-            raise DataError(
-                f"{path}: signal missing, cut short or broken (wfdb says {type(error).__name__}: {error})"
-            ) from error
-        if record.p_signal is None or record.p_signal.size == 0:
-            raise DataError(f"{path}: holds no signal")
-        header.check(path, record, self.rate)
-        scale = np.array([MILLIVOLTS.get(unit.strip().lower(), np.nan) for unit in record.units], np.float32)
-        if np.isnan(scale).any():
-            raise DataError(f"{path}: unit {record.units[int(np.isnan(scale).argmax())]!r} is no voltage")
-        signal = np.ascontiguousarray(record.p_signal.T, dtype=np.float32) * scale[:, None]
+        signals, _ = read_signals(path, rate=self.rate)
+        scales = [voltage(signal.unit) for signal in signals]
+        if None in scales:
+            raise DataError(f"{path}: unit {signals[scales.index(None)].unit!r} is no voltage")
+        fs = min(signal.fs for signal in signals)
+        rows = [
+            _averaged(signal.values, round(signal.fs / fs)) * np.float32(scale or 0)
+            for signal, scale in zip(signals, scales)
+        ]
         return ECGRecord(
-            signal,
-            float(record.fs),
-            tuple(name or "" for name in record.sig_name),
+            np.stack(rows),
+            fs,
+            tuple(signal.name for signal in signals),
             f"{self.key}/{entry.id}",
             f"{self.key}/{entry.patient}",
             self.assumed,
@@ -272,6 +261,11 @@ class Corpus:
         for line in wrong:
             self.reject(f"{file}, {line}", path=file)
         return table
+
+
+def _averaged(values: np.ndarray, frame: int) -> np.ndarray:
+    """`[T * frame]` -> `[T]`: the mean of each frame's samples."""
+    return values if frame == 1 else values.reshape(-1, frame).mean(axis=1)
 
 
 def in_order(annotations: Iterable[tuple[float, str]]) -> list[tuple[float, str]]:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from anyecg.data.corpora.base import Corpus, Entry, log, split_by_patient
-from anyecg.types import DataError, ECGRecord
 
 DIAGNOSES = re.compile(r"^#\s*dx\s*:(.*)$", re.IGNORECASE | re.MULTILINE)
 SEPARATORS = re.compile(r"[\s,;]+")
 UNSAID = {"", "unknown", "nan", "none"}  # what stands in a header that names no diagnosis
-# a v4 file begins with its type, rows, columns, whether it is complex, the length of its name
-MATLAB = struct.Struct("<5i")
-INT16 = 30  # the type: little-endian int16
 
 
 class Snomed(Corpus):
@@ -110,23 +105,6 @@ class Snomed(Corpus):
 
     def files(self, entry: Entry) -> list[Path]:
         return [Path(f"{self.root / entry.path}{suffix}") for suffix in (".hea", ".mat")]
-
-    def read(self, entry: Entry) -> ECGRecord:
-        """As `Corpus.read`; DataError also where header and signal file disagree on how many leads or samples there
-        are.
-        """
-        record = super().read(entry)
-        path = self.root / f"{entry.path}.mat"
-        with path.open("rb") as file:
-            kind, leads, samples, _, _ = MATLAB.unpack(file.read(MATLAB.size))
-        if kind != INT16:
-            raise DataError(f"{path}: is no MATLAB v4 file of 16-bit samples; download it again")
-        if (leads, samples) != (said := record.signal.shape):
-            raise DataError(
-                f"{path}: holds {leads} leads of {samples} samples, its header says {said[0]} of {said[1]}; download "
-                f"both again"
-            )
-        return record
 
 
 def _diagnoses(header: Path) -> str:

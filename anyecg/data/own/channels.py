@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections import Counter
@@ -10,24 +9,37 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anyecg.data.corpora.base import MILLIVOLTS
+from anyecg.data.corpora.waveform import voltage
 from anyecg.data.store.preprocess import UNNAMED, lead_rows
 from anyecg.types import CANONICAL_LEADS, DataError
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from anyecg.data.own.formats import Request
 
 Leads = Sequence[str] | Mapping[str, str] | None  # one name a channel, or {a channel's name in its file: lead}
 
-# What formats and devices write around a lead's name: "ECG II", "EKG-V1", "ECG_lead_II", "MDC_ECG_LEAD_V1".
-PREFIX = re.compile(r"^(mdc_ecg_(lead|elec_potl)_|((ecg|ekg)(-|[\s_:]*))?(lead[\s_]*)?)", re.IGNORECASE)
-SUFFIX = re.compile(r"\s*(\(.*\)|, augmented voltage.*)$")  # "Lead I (Einthoven)", "aVR, augmented voltage, right"
-WORDS = {"microvolt": "uv", "millivolt": "mv", "volt": "v", "nanovolt": "nv"}
+# What formats and devices write around a lead's name: "ECG II", "EKG-V1", "ECG_lead_II", "MDC_ECG_LEAD_V1",
+# "Ableitung I".
+PREFIX = re.compile(
+    r"^(mdc_ecg_(lead|elec_potl)_|((ecg|ekg)(-|[\s_:]*))?((lead|ableitung|d[ée]rivation|derivaci[óo]n|channel)[\s_]*)?)",
+    re.IGNORECASE,
+)
+BRACKETS = re.compile(r"\s*[(\[]([^)\]]*)[)\]]\s*$")
+SUFFIX = re.compile(r"\s*, augmented voltage.*$")  # "aVR, augmented voltage, right"
+# What in a name says that the channel is not the lead, but made of it.
+MADE = re.compile(
+    r"\b(invert\w*|revers\w*|negativ\w*|turned|flipped|deriv(?!aci|atio)\w*|diff\w*|median|average|avg|mean|minus|"
+    r"std|sd|quality|flag)\b",
+    re.IGNORECASE,
+)
+NUMBERED = {"1": "I", "2": "II", "3": "III"}  # "Lead 1", "Ableitung 1"
 ASSUMED = ("II", "V1")  # what leads called "ECG" and no more are taken for, in order, unless leads= says otherwise
 CLOSE = 1e-3  # relative: two words for a sampling rate that differ by less agree
-SPAN = 50.0  # mV: no heart swings so far; a signal that does is in another unit
+MOST = 12  # names in a message
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,8 @@ class Channel:
     """One signal as its file describes it; "" or None where the file does not say.
 
     name, unit: in the file's words; fs: Hz; values: gives float `[T]` in that unit, NaN where invalid;
-    assumed: the unit where neither the file nor the caller says one.
+    assumed: the unit where neither the file nor the caller says one; certain: whether the name is the file's own (a
+    name that a program gave, such as R's V1, yields to the caller's).
     """
 
     name: str
@@ -43,30 +56,54 @@ class Channel:
     fs: float | None
     values: Callable[[], np.ndarray]
     assumed: str = ""
+    certain: bool = True
 
 
 def lead_name(text: str) -> str | None:
     """A channel's name without what a format writes around it, as `preprocess.lead_rows` knows it; None if it does
-    not.
+    not, or if it says that the channel is made of the lead ("aVR (inverted)").
     """
     text = text.strip().strip("'\"")
-    bare = PREFIX.sub("", SUFFIX.sub("", text))
+    if MADE.search(text):
+        return None
+    text = SUFFIX.sub("", text)
+    inside = BRACKETS.search(text)
+    if inside:
+        outer, inner = _bare(text[: inside.start()]), _bare(inside[1])
+        if inner is None or inner.lower() in UNNAMED:
+            return outer
+        if outer is None or outer.lower() in UNNAMED or _same(outer, inner):
+            return inner
+        return None  # "II (V5)": two leads
+    return _bare(text)
+
+
+def _bare(text: str) -> str | None:
+    bare = PREFIX.sub("", text)
+    if bare != text and bare.strip() in NUMBERED and not text.lower().startswith(("ecg", "ekg", "channel")):
+        return NUMBERED[bare.strip()]
     unnamed = f"ECG{bare}" if text.lower().startswith(("ecg", "ekg")) else bare
     return next((name for name in (bare, unnamed, text) if lead_rows((name,), ASSUMED)[0]), None)
 
 
-def named(path: Path, channels: Sequence[Channel], leads: Leads) -> list[tuple[str, Channel]]:
-    """The channels that are leads, each with its name; the others are named in a warning.
+def _same(one: str, other: str) -> bool:
+    return lead_rows((one,))[0].keys() == lead_rows((other,))[0].keys()
+
+
+def named(path: Path, channels: Sequence[Channel], request: Request) -> list[tuple[str, Channel]]:
+    """The channels that are leads, each with its name; the others are named in a note.
 
     DataError where `leads` does not fit the file or says otherwise, and where no name is known.
     """
-    found = ", ".join(channel.name or "unnamed" for channel in channels)
+    leads = request.leads
+    found = short([channel.name or "unnamed" for channel in channels])
     kept, left = [], []
     for channel, word in zip(channels, _words(path, channels, leads, found)):
         own, name = lead_name(channel.name), lead_name(word or channel.name)
         if (
             word
             and own
+            and channel.certain
             and own.lower() not in UNNAMED
             and (name is None or lead_rows((own,))[0].keys() != lead_rows((name,), ASSUMED)[0].keys())
         ):
@@ -74,30 +111,34 @@ def named(path: Path, channels: Sequence[Channel], leads: Leads) -> list[tuple[s
                 f"{path}: the file calls a channel {channel.name!r}, leads= calls it {word!r}; mend leads= or leave "
                 f"it out"
             )
-        if name is None:
+        if name is None or (leads is not None and not word and not channel.certain):
             left.append(word or channel.name or "unnamed")
         else:
             kept.append((name, channel))
     if not kept:
         raise DataError(
-            f"{path}: none of its channels is a lead by its name ({', '.join(left) or 'it has none'}); "
+            f"{path}: none of its channels is a lead by its name ({short(left) or 'it has none'}); "
             "pass leads=, one name a channel or {channel: lead}"
         )
-    _once(path, kept, leads)
+    _once(path, kept, request)
     if assumed := [channel.name or name for name, channel in kept if name.lower() in UNNAMED]:
-        log.warning(
-            "%s: %s taken for lead %s (leads= can say otherwise)",
-            path,
-            " and ".join(assumed[: len(ASSUMED)]),
-            " and ".join(ASSUMED[: len(assumed)]),
+        request.note(
+            f"{' and '.join(assumed[: len(ASSUMED)])} taken for lead {' and '.join(ASSUMED[: len(assumed)])} "
+            "(leads= can say otherwise)"
         )
     if left:
-        log.warning("%s: left out %s: no lead has such a name (leads= can give it one)", path, ", ".join(left))
+        request.note(f"left out {short(left)}: no lead has such a name (leads= can give it one)")
     return kept
 
 
-def _once(path: Path, kept: Sequence[tuple[str, Channel]], leads: Leads) -> None:
-    """DataError where `leads` names a lead twice; a warning where the file does, of which the first channel is then
+def short(names: Sequence[str]) -> str:
+    """Names with commas between them, the twelfth and those after it counted, the long ones cut."""
+    shown = [name if len(name) <= 40 else f"{name[:37]}..." for name in names[:MOST]]
+    return ", ".join(shown) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
+
+
+def _once(path: Path, kept: Sequence[tuple[str, Channel]], request: Request) -> None:
+    """DataError where `leads` names a lead twice; a note where the file does, of which the first channel is then
     used.
     """
     first: dict[int, str] = {}
@@ -105,19 +146,13 @@ def _once(path: Path, kept: Sequence[tuple[str, Channel]], leads: Leads) -> None
         lead = next(iter(lead_rows((name,), ASSUMED)[0]))
         if name.lower() in UNNAMED or lead not in first:
             first.setdefault(lead, channel.name or name)
-        elif leads is not None:
+        elif request.leads is not None:
             raise DataError(
                 f"{path}: leads= makes two channels lead {CANONICAL_LEADS[lead]} "
-                f"({', '.join(name for name, _ in kept)}); name each lead once"
+                f"({short([name for name, _ in kept])}); name each lead once"
             )
         else:
-            log.warning(
-                "%s: %s and %s are both lead %s; the first is used",
-                path,
-                first[lead],
-                channel.name,
-                CANONICAL_LEADS[lead],
-            )
+            request.note(f"{first[lead]} and {channel.name} are both lead {CANONICAL_LEADS[lead]}; the first is used")
 
 
 def _words(path: Path, channels: Sequence[Channel], leads: Leads, found: str) -> Sequence[str]:
@@ -127,24 +162,23 @@ def _words(path: Path, channels: Sequence[Channel], leads: Leads, found: str) ->
     if isinstance(leads, Mapping):
         absent = set(leads) - {channel.name for channel in channels}
         if absent:
-            raise DataError(f"{path}: leads= names {', '.join(sorted(absent))}; its channels are {found}")
+            raise DataError(f"{path}: leads= names {short(sorted(absent))}; its channels are {found}")
         return [leads.get(channel.name, "") for channel in channels]
     if len(leads) != len(channels):
         raise DataError(
-            f"{path}: leads= gives {len(leads)} names ({', '.join(leads)}) to {len(channels)} channels ({found})"
+            f"{path}: leads= gives {len(leads)} names ({short(leads)}) to {len(channels)} channels ({found})"
         )
     return leads
 
 
 def of_one_rate(
-    path: Path, kept: Sequence[tuple[str, Channel]], fs: float | None
+    path: Path, kept: Sequence[tuple[str, Channel]], request: Request
 ) -> tuple[float, list[tuple[str, Channel]]]:
-    """The sampling rate that most channels share, Hz, and those channels; the others are named in a warning.
+    """The sampling rate that most channels share, Hz, and those channels; the others are named in a note.
 
     DataError where neither the file nor `fs` says a rate, or they differ.
     """
-    if fs is not None and (isinstance(fs, bool) or not isinstance(fs, Real)):
-        raise DataError(f"{path}: fs={fs!r} is no number of Hz; pass one such as fs=500")
+    fs = request.fs
     told = Counter(channel.fs for _, channel in kept).most_common(1)[0][0]
     if told is not None and fs is not None and not math.isclose(told, fs, rel_tol=CLOSE):
         raise DataError(f"{path}: the file is sampled at {told:g} Hz, fs= says {fs:g} Hz; mend fs= or leave it out")
@@ -153,40 +187,54 @@ def of_one_rate(
         raise DataError(f"{path}: does not say its sampling rate; pass fs= (Hz)")
     if not (rate > 0 and math.isfinite(rate)):
         raise DataError(f"{path}: a sampling rate of {rate:g} Hz is none")
-    others = [f"{name} ({channel.fs:g} Hz)" for name, channel in kept if channel.fs != told]
+    others = [f"{name} ({channel.fs:g} Hz)" for name, channel in kept if channel.fs is not None and channel.fs != told]
     if others:
-        log.warning("%s: left out %s: most leads are sampled at %g Hz", path, ", ".join(others), told)
+        request.note(f"left out {short(others)}: most leads are sampled at {rate:g} Hz")
     return float(rate), [(name, channel) for name, channel in kept if channel.fs == told]
 
 
-def millivolts(path: Path, name: str, channel: Channel, units: str | None) -> float:
-    """One of the channel's unit in mV; DataError where nobody says the unit, it is no voltage, or file and `units`
-    differ.
+def hertz(path: Path, fs: object) -> float | None:
+    """`fs` as a number of Hz or None; DataError where it is none."""
+    if fs is None or (isinstance(fs, Real) and not isinstance(fs, bool)):
+        return fs if fs is None else float(fs)
+    raise DataError(f"{path}: fs={fs!r} is no number of Hz; pass one such as fs=500")
+
+
+def scales(path: Path, kept: Sequence[tuple[str, Channel]], request: Request) -> list[float]:
+    """One of each channel's unit in mV.
+
+    DataError where nobody says the unit of a channel, where it is no voltage, or where file and `units` differ. A word
+    of the file that is no known unit yields to `units`, with a note.
     """
-    scale = None if units is None else voltage(units)
-    if units is not None and scale is None:
-        raise DataError(f"{path}: units={units!r} is no voltage; mV, uV, µV and V are")
+    said = [name for name, channel in kept if channel.unit]
+    silent = [name for name, channel in kept if not channel.unit]
+    if said and silent and request.units is None:
+        units = sorted({channel.unit for _, channel in kept if channel.unit})
+        raise DataError(
+            f"{path}: says the unit of {short(said)} ({', '.join(units)}), does not say the unit of {short(silent)}; "
+            f"pass units= or leads= without {'it' if len(silent) == 1 else 'them'}"
+        )
+    return [_millivolts(path, name, channel, request) for name, channel in kept]
+
+
+def _millivolts(path: Path, name: str, channel: Channel, request: Request) -> float:
+    units = request.units
+    given = None if units is None else voltage(units)
+    if units is not None and given is None:
+        raise DataError(f"{path}: units={units!r} is no voltage; mV, uV, µV, nV and V are")
     if not channel.unit:
-        if units is None and not channel.assumed:
-            raise DataError(f"{path}: does not say the unit of {name}; pass units= (mV, uV, µV or V)")
-        return scale or voltage(channel.assumed)
+        assumed = given or voltage(channel.assumed)
+        if assumed is None:
+            raise DataError(f"{path}: does not say the unit of {name}; pass units= (mV, uV, µV, nV or V)")
+        return assumed
     own = voltage(channel.unit)
+    if own is None and given is None:
+        raise DataError(
+            f"{path}: the unit of {name}, {channel.unit!r}, is no voltage; is it an ECG? units= says what it means"
+        )
     if own is None:
-        raise DataError(f"{path}: the unit of {name}, {channel.unit!r}, is no voltage; is it an ECG?")
-    if scale not in (None, own):
+        request.note(f"the file's unit of {name}, {channel.unit!r}, is no voltage; units={units} is taken")
+        return given or 0.0
+    if given not in (None, own):
         raise DataError(f"{path}: {name} is in {channel.unit}, units= says {units}; mend units= or leave it out")
     return own
-
-
-def voltage(unit: str) -> float | None:
-    """One of the unit in mV; None where it is no voltage."""
-    word = unit.strip().lower().replace("μ", "µ")  # Greek mu and the micro sign look alike
-    return MILLIVOLTS.get(WORDS.get(word.removesuffix("s"), word))
-
-
-def warn_of_unit(path: Path, signal: np.ndarray) -> None:
-    """A warning where a signal `[L, T]` whose unit nobody said cannot be in mV."""
-    valid = signal[np.isfinite(signal)]
-    span = np.ptp(np.percentile(valid, (1, 99))) if valid.size else 0.0
-    if span > SPAN:
-        log.warning("%s: taken as mV, its leads span %.0f mV; pass units= (uV?)", path, span)

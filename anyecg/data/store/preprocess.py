@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from scipy.signal import resample_poly
 
 from anyecg.types import CANONICAL_LEADS, DataError, ECGRecord, InputSpec
 
+SLOWEST = 0.01  # Hz: what is sampled more slowly is no signal
 VALID = 0.5  # share of a lead's samples that are valid where it is present
 GAP = 1.0  # s: a longer gap may hide a beat, and the line drawn through it would say that there is none ...
 GAP_SHARE = 0.05  # ... but of a long record no more is given up for a gap of less than this share of it
@@ -79,7 +81,7 @@ def canonical(record: ECGRecord, fs: float = InputSpec.fs) -> tuple[np.ndarray, 
             f"({', '.join(name or 'one without a name' for name in unknown) or 'it has none'})"
         )
     samples = record.signal.shape[1]
-    if samples == 0 or not record.fs > 0:
+    if samples == 0 or not SLOWEST <= record.fs < math.inf:
         raise DataError(f"record {record.id}: {samples} samples at {record.fs} Hz hold no signal")
     ratio = Fraction(fs).limit_denominator(1000) / Fraction(record.fs).limit_denominator(1000)
     length = round(samples * ratio)

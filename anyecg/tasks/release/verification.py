@@ -16,7 +16,8 @@ import wfdb
 
 from anyecg.data.corpora import corpora
 from anyecg.data.corpora.annotated import Annotated
-from anyecg.data.corpora.base import BROKEN, Entry
+from anyecg.data.corpora.base import Entry
+from anyecg.data.corpora.waveform import BROKEN
 from anyecg.tasks.localization.build import answer_text, clipped, spans
 from anyecg.tasks.release.rows import CLASSES, abnormality, corpus_of, fault, intervals, is_localization, named, paths
 from anyecg.types import DataError

@@ -1,6 +1,7 @@
 """A user's own ECG: every format gives back the signal that was written."""
 
 import logging
+import struct
 
 import edfio
 import numpy as np
@@ -26,7 +27,9 @@ def test_wfdb_by_header_signal_file_and_name(tmp_path):
 def test_wfdb_matlab_file(tmp_path):
     write_wfdb(tmp_path)
     header = tmp_path / "own.hea"
-    (tmp_path / "own.mat").write_bytes(bytes(24) + (tmp_path / "own.dat").read_bytes())
+    samples = (tmp_path / "own.dat").read_bytes()
+    matlab = struct.pack("<5i4s", 30, 12, SIGNAL.shape[1], 0, 4, b"val\0")
+    (tmp_path / "own.mat").write_bytes(matlab + samples)
     (tmp_path / "own.dat").unlink()
     header.write_text(header.read_text().replace("own.dat 16", "own.mat 16+24"))
     assert equals(read_ecg(tmp_path / "own.mat"), 0.001)
