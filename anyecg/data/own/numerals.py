@@ -91,6 +91,8 @@ class Numerals:
             raise DataError(
                 f"{path}: has decimal commas ({mixed}) and decimal points ({other}); write it with one of them"
             )
+        if grouped:
+            _check_columns(path, text, separator)
         return cls(",", "." if grouped else None)
 
     def cleaned(self, text: str) -> str:
@@ -107,6 +109,22 @@ class Numerals:
             words = words.map(lambda cell: cell.replace(",", ".") if _is_text_number(cell) else cell)
         made = pd.to_numeric(words, errors="coerce")
         return made if not (made.isna() & words.notna()).any() else words
+
+
+def _check_columns(path: Path, text: str, separator: str) -> None:
+    """DataError where one column has "0,8" and "12.800": decimals would follow its thousands too."""
+    kinds: dict[int, dict[str, str]] = {}
+    for line in text.splitlines():
+        for index, cell in enumerate(line.split(None if separator == " " else separator)):
+            cell = cell.strip(" \"'")
+            if ("," in cell) != ("." in cell) and NUMBER.fullmatch(cell):
+                kinds.setdefault(index, {}).setdefault("," if "," in cell else ".", cell)
+    for column, found in kinds.items():
+        if len(found) == 2:
+            raise DataError(
+                f"{path}: column {column + 1} has {found[',']} with a decimal comma and {found['.']} with a point; write "
+                f"it with one of them"
+            )
 
 
 def _is_float(token: str) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from anyecg.data.own.channels import ASSUMED, Leads, hertz, lead_name, named, of_one_rate, scales
+from anyecg.data.own.channels import ASSUMED, Leads, hertz, named, of_one_rate, scales
 from anyecg.data.own.formats import HEAD, FileFormat, Request, file_formats
 from anyecg.data.own.magnitude import look, without_fill
+from anyecg.data.store.preprocess import lead_rows
 from anyecg.types import CANONICAL_LEADS, AnyECGError, ConfigError, DataError, ECGRecord
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,8 @@ def read_ecg(
 
 def derived(signal: np.ndarray, names: Sequence[str], request: Request) -> tuple[np.ndarray, list[str]]:
     """The signal `[L, T]` with III, aVR, aVL and aVF where only I and II were stored, in the order of the twelve."""
-    rows = {lead_name(name): row for name, row in zip(names, signal)}
+    places, _ = lead_rows(tuple(names))
+    rows = {CANONICAL_LEADS[lead]: signal[row] for lead, row in places.items()}
     absent = [lead for lead in CANONICAL_LEADS[2:6] if lead not in rows]
     if not absent or not {"I", "II"} <= rows.keys():
         return signal, list(names)
@@ -92,7 +94,6 @@ def derived(signal: np.ndarray, names: Sequence[str], request: Request) -> tuple
     request.note(f"{', '.join(absent)}: computed from I and II, which the device stored")
     rows |= {lead: made[lead] for lead in absent}
     order = [lead for lead in CANONICAL_LEADS if lead in rows]
-    order += [name for name in rows if name not in order and name is not None]
     return np.stack([rows[lead] for lead in order]).astype(np.float32), order
 
 

@@ -167,7 +167,7 @@ def _sheet(path: Path, text: str, request: Request) -> Sheet:
         cells = _header_cells(bare, separator, sheet.width)
         if cells is not None:
             sheet.before.append(cells)
-        pair = re.split(r"[:=]" if re.match(r"[^,;\t]*[:=]", bare) else re.escape(separator), bare, maxsplit=1)
+        pair = re.split(r"[:=]" if re.match(r"[^,;\t|]*[:=]", bare) else r"[,;\t|]", bare, maxsplit=1)
         if len(pair) == 2:
             sheet.said[pair[0].strip(" \"'")] = pair[1].strip(" \"';,\t")
     return sheet
@@ -185,27 +185,33 @@ def _separator(lines: Sequence[str]) -> str:
         return points, -SEPARATORS.index(mark)
 
     best = max(SEPARATORS, key=score)
-    if best == "," and _is_decimal_comma(sample):
+    if best == "," and _is_decimal_comma(sample, lines[:SAMPLE]):
         return " "
     return best
 
 
-def _is_decimal_comma(lines: Sequence[str]) -> bool:
-    """Whether "0,05" in each line is one number: two cells, the second of digits alone, at times led by a 0."""
-    pairs = [re.fullmatch(r"\s*[-+]?(\d+),(\d+)\s*", line) for line in lines]
-    found = [pair for pair in pairs if pair]
-    whole = {pair[1] for pair in found}
-    return (
-        len(found) > max(2, 0.9 * len(pairs) - 15)
-        and (any(pair[2].startswith("0") and len(pair[2]) > 1 for pair in found) or "0" in whole)
-        and (len({len(pair[2]) for pair in found}) == 1 or any(line.lstrip().startswith("-0,") for line in lines))
-    )
+def _is_decimal_comma(lines: Sequence[str], before: Sequence[str]) -> bool:
+    """Whether "12,8" in each line is one number: its second half is never signed, as a second column would be.
+
+    before: the first lines of the file, of which none may name two columns.
+    """
+    pairs = [re.fullmatch(r"\s*([-+]?\d+)(?:,(\d+))?\s*", line) for line in lines]
+    found = [pair for pair in pairs if pair and pair[2]]
+    if len(found) < max(2, 0.8 * len(pairs) - 15):
+        return False
+    names = [_cells(line, ",") for line in before if not re.fullmatch(r"[\s\d,+-]*", line)]
+    if names and len(names[-1]) == 2 and voltage(names[-1][1]) is None and _kinds(names[-1]) == "ww":
+        return False
+    decimals = {pair[2] for pair in found}
+    padded = any(len(text) > 1 and text.startswith("0") for text in decimals)
+    signed = any(pair[1].startswith("-") for pair in found)
+    return padded or (signed and (len(decimals) >= 8 or any(pair[1] == "-0" for pair in found)))
 
 
 def _cells(line: str, separator: str) -> list[str]:
     """One line's cells; "II (uV)" stays one where blanks separate."""
     if separator == " ":
-        return [cell.strip("'\"") for cell in re.sub(r"\s+(?=[\[(][^\d])", "", line).split()]
+        return [cell.strip("'\"") for cell in re.split(r"[ \t]+", re.sub(r"\s+(?=[\[(][^\d])", "", line).strip())]
     return [cell.strip(" '") for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])]
 
 
@@ -311,7 +317,7 @@ def _named(sheet: Sheet) -> list[tuple[str, str]]:
             lead_name(cell) or UNIT.match(cell) for cell in cells if cell and voltage(cell) is None
         ):
             units = bare
-        elif any(not is_number(cell) for cell in cells if cell):
+        elif any(not is_number(cell) for cell in cells if cell) and _leads_in(cells) >= _leads_in(names):
             names, units = list(cells), [""] * sheet.width
     split = [UNIT.match(name) for name in names]
     named = [
@@ -321,6 +327,10 @@ def _named(sheet: Sheet) -> list[tuple[str, str]]:
         lead = next((value for key, value in sheet.said.items() if LEAD_KEY.match(key)), "")
         named = [(lead, named[0][1])]
     return named
+
+
+def _leads_in(cells: Sequence[str]) -> int:
+    return sum(lead_name(cell) is not None for cell in cells)
 
 
 def _said_rate(sheet: Sheet) -> float | None:
