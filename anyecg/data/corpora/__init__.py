@@ -11,6 +11,7 @@ corpora = Registry(
         "csn": "anyecg.data.corpora.csn:CSN",
         "mit_bih_arrhythmia": "anyecg.data.corpora.annotated:MITBIHArrhythmia",
         "mit_bih_st": "anyecg.data.corpora.annotated:MITBIHSTChange",
+        "table": "anyecg.data.own.corpus:TableCorpus",
         "european_st_t": "anyecg.data.corpora.annotated:EuropeanSTT",
     },
 )

@@ -87,8 +87,8 @@ def _picked(path: Path, item, request: Request, names: np.ndarray | None = None)
         raise DataError(f"{path}: holds {count:,} recordings; pass record=, a name of them or a number from 0")
     if names is not None and str(which) in (words := [str(name) for name in names]):
         index = words.index(str(which))
-    elif isinstance(which, int) and 0 <= which < count and (names is None or which not in names):
-        index = which
+    elif str(which).isdigit() and int(which) < count:
+        index = int(which)
     else:
         raise DataError(f"{path}: has no recording {which!r}; it holds {count:,}")
     if item[index : index + 1].nbytes > LARGEST:

@@ -122,8 +122,8 @@ def _check_columns(path: Path, text: str, separator: str) -> None:
     for column, found in kinds.items():
         if len(found) == 2:
             raise DataError(
-                f"{path}: column {column + 1} has {found[',']} with a decimal comma and {found['.']} with a point; write "
-                f"it with one of them"
+                f"{path}: column {column + 1} has {found[',']} with a decimal comma and {found['.']} with a point; "
+                f"write it with one of them"
             )
 
 

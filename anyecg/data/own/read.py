@@ -51,6 +51,24 @@ def read_ecg(
         DataError: the file is missing, cut short or broken; something it needs is not said; or the file says otherwise.
         AnyECGError: the format needs a library that is not installed.
     """
+    found = read_record(path, fs=fs, leads=leads, units=units, id=id, patient=patient, format=format, record=record)
+    for note in found.notes:
+        log.warning("%s: %s", path, note)
+    return found
+
+
+def read_record(
+    path: Path | str,
+    *,
+    fs: float | None = None,
+    leads: Leads = None,
+    units: str | None = None,
+    id: str | None = None,
+    patient: str = "",
+    format: str | None = None,
+    record: str | int | None = None,
+) -> ECGRecord:
+    """As `read_ecg`, with nothing logged."""
     path = _path(path)
     request = Request(_lead_names(path, leads), hertz(path, fs), _word(path, "units", units), record)
     reader = _format(path, format)
@@ -74,8 +92,6 @@ def read_ecg(
     if reader.derives:
         signal, names = derived(signal, names, request)
     look(signal, names, request, said=units is not None or any(channel.unit for _, channel in kept))
-    for note in request.notes:
-        log.warning("%s: %s", path, note)
     stem = path.stem if path.suffix.lower() in _suffixes() else path.name
     return ECGRecord(
         signal, rate, tuple(names), stem if id is None else id, patient, ASSUMED, notes=tuple(request.notes)

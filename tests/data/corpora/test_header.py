@@ -70,7 +70,7 @@ def test_every_format_is_measured(tmp_path, form):
         header.check(header.Header.read(tmp_path / "a"))
 
 
-@pytest.mark.parametrize("name", corpora.table())
+@pytest.mark.parametrize("name", [name for name in corpora.table() if corpora[name].layout])
 def test_the_simulated_sources_tell_the_truth(tmp_path, name):
     kind = corpora[name]
     assert kind.layout in simulators.table()
