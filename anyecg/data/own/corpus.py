@@ -36,8 +36,8 @@ class TableCorpus(Corpus):
     @dataclass(frozen=True)
     class Config(Corpus.Config):
         """table: the file below root, comma, semicolon or tab between cells; path, patient, report, split, time, id:
-        names of its columns; labels: of those that hold labels, several in a cell apart by ; or |; record: of the column that
-        says which recording of a file; fs (Hz), leads, units: what the files do not say, as for `read_ecg`.
+        names of its columns; labels: of those that hold labels, several in a cell apart by ; or |; record: of the
+        column that says which recording of a file; fs (Hz), leads, units: what the files do not say, as for `read_ecg`.
 
         A column that is not named and not there is left out; only `path` is needed.
         """

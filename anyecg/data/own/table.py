@@ -243,9 +243,11 @@ def _kinds(cells: Sequence[str]) -> str:
 
 
 def _start(kinds: Sequence[str]) -> int | None:
-    """The first row: it has a number, and the rows after it are like it."""
+    """The first row: it has a number, and no word or the rows after it are like it."""
     for index, kind in enumerate(kinds):
         after = kinds[index + 1 : index + 1 + ALIKE]
+        if "n" in kind and "w" not in kind and sum(len(other) == len(kind) for other in after) * 2 >= len(after):
+            return index
         if ("n" in kind or (kind and set(kind) <= {"a"} and any("n" in other for other in after))) and all(
             len(other) == len(kind) and all(_alike(*pair) for pair in zip(kind, other)) for other in after
         ):
