@@ -60,6 +60,8 @@ class TableCorpus(Corpus):
             with Checks(self) as check:
                 check.number("fs", above=0)
 
+    cfg: Config
+
     def __init__(self, cfg: Config, root: Path | str, key: str | None = None) -> None:
         super().__init__(cfg, root, key)
         self._told = 0

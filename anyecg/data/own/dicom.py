@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,12 @@ class DICOM(FileFormat):
         return head[128:132] == b"DICM"
 
     def read(self, path: Path, request: Request) -> list[Channel]:
+        """As `_read`; what pydicom warns of is not shown, since it quotes the values of a patient's elements."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._read(path, request)
+
+    def _read(self, path: Path, request: Request) -> list[Channel]:
         """The channels of the group labelled RHYTHM, else of the longest that holds leads, and those of the other
         groups that go with it; DataError where there is no waveform.
         """
