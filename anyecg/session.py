@@ -120,4 +120,4 @@ def _clips(record: ECGRecord, reading: Reading, spec: InputSpec) -> tuple[np.nda
         log.warning("record %s: %s left out: mostly invalid, or with a long gap", record.id, ", ".join(lost))
     if broken:
         log.warning("record %s: %d invalid samples are interpolated", record.id, broken)
-    return clips(spec).make(signal[:, :longest], mask), mask
+    return clips(spec).make(signal[:, :longest], mask, record.id), mask

@@ -51,7 +51,8 @@ class InputSpec:
     kind: how clips are made, a name that `anyecg.data.clips` knows ("signal") or "module:Class"; fs: Hz of the signal
     they are made from; seconds: of a clip; scaling: of the signal of a window, a name of `anyecg.data.clips.scaling` or
     "module:function"; leads: which of the twelve canonical leads, in this order; shape: of one clip, `(leads, samples)`
-    unless given (an image: `(3, H, W)`). ConfigError for what no signal can be.
+    unless given (an image: `(3, H, W)`); settings: what else its clip maker has to know, a frozen dataclass of that
+    maker's (how pages look). ConfigError for what no signal can be.
     """
 
     kind: str = "signal"
@@ -60,6 +61,7 @@ class InputSpec:
     scaling: str = "lead"
     leads: tuple[str, ...] = CANONICAL_LEADS
     shape: tuple[int, ...] = ()
+    settings: Any = None
 
     def __post_init__(self) -> None:
         unknown = [lead for lead in self.leads if lead not in CANONICAL_LEADS]

@@ -118,11 +118,15 @@ def with_profiles(files: Sequence[Layer], above: Sequence[Layer]) -> tuple[str, 
     """The scale, and all layers in their order: the root of the chain, the scale's profiles, the other files, those
     `above`.
 
-    A profile says nothing of a slot that the root fills with another component than the profile means.
+    A profile says nothing of a slot that the root fills with another component than the profile means. A recipe may
+    bring profiles of its own in `scale/NAME/`, NAME being its file's: they take the place of the general ones, and may
+    fill any slot otherwise.
     """
     root, own = Path(files[0][0]), files[0][1]
     scale = _scale([*files, *above])
     folder = root.parent / "scale"
+    if (folder / root.stem).is_dir():
+        folder, own = folder / root.stem, {}
     if not folder.is_dir():
         if any("scale" in values for _, values in above) and scale != _scale(files):
             raise ConfigError(

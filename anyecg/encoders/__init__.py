@@ -8,5 +8,9 @@ encoders = Registry(
         "vit": "anyecg.encoders.vit:ViT",
         "timm": "anyecg.encoders.timm:TimmViT",
         "xresnet1d": "anyecg.encoders.xresnet1d:XResNet1d",
+        "page_vit": "anyecg.encoders.page_vit:PageViT",
+        "timm_image": "anyecg.encoders.timm_image:TimmImage",
+        "clip": "anyecg.encoders.timm_image:CLIP",
+        "siglip2": "anyecg.encoders.timm_image:SigLIP2",
     },
 )

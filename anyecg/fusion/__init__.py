@@ -2,4 +2,11 @@
 
 from anyecg.registry import Registry
 
-fusions = Registry("fusion", {"tokens": "anyecg.fusion.tokens:Tokens", "cross": "anyecg.fusion.cross:Cross"})
+fusions = Registry(
+    "fusion",
+    {
+        "tokens": "anyecg.fusion.tokens:Tokens",
+        "llava": "anyecg.fusion.llava:LLaVA",
+        "cross": "anyecg.fusion.cross:Cross",
+    },
+)

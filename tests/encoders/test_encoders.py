@@ -9,7 +9,16 @@ from anyecg.encoders import encoders
 from anyecg.encoders.vit import ViT, ViTConfig
 from anyecg.types import ConfigError, InputSpec
 
-SMALL = {"vit": {"size": "tiny"}, "xresnet1d": {"depth": 50, "width": 8}, "timm": {"model": "vit_tiny_patch16_224"}}
+TINY = {"model": "vit_tiny_patch16_224", "height": 64, "width": 64, "dropout": 0.1}
+SMALL = {
+    "vit": {"size": "tiny"},
+    "xresnet1d": {"depth": 50, "width": 8},
+    "timm": {"model": "vit_tiny_patch16_224"},
+    "page_vit": {"height": 64, "width": 96, "dim": 32},
+    "timm_image": TINY,
+    "clip": TINY,
+    "siglip2": TINY,
+}
 
 
 def build_config(name, **changes):

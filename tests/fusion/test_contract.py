@@ -16,6 +16,7 @@ from tests.conftest import MIXED, collator, fuse, make_item, make_model
 OUTSIDE = "tests.fusion.kv_outside:KeyValue"
 FITS = {
     "tokens": ["mlp", "resampler"],
+    "llava": ["mlp"],
     "cross": ["resampler", "mlp"],
     OUTSIDE: ["tests.fusion.kv_outside:PooledConnector"],
 }

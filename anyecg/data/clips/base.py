@@ -11,7 +11,14 @@ from anyecg.types import InputSpec
 
 TOLERANCE = 0.1  # s beyond a full clip that make no clip of their own
 
-makers = Registry("clip", {"signal": "anyecg.data.clips.trace:TraceClips"})
+makers = Registry(
+    "clip",
+    {
+        "signal": "anyecg.data.clips.trace:TraceClips",
+        "page": "anyecg.data.clips.page.maker:PageClips",
+        "tiles": "anyecg.data.clips.page.maker:TileClips",
+    },
+)
 
 
 class Clips(ABC):
@@ -34,11 +41,13 @@ class Clips(ABC):
         return max(1, -(-(samples - over) // clip))
 
     @abstractmethod
-    def make(self, signal: np.ndarray, lead_mask: np.ndarray) -> np.ndarray:
-        """float32 `[S, *shape]` with S = `count(seconds)`, from mV `[12, T]` at `spec.fs` and bool `[12]`, False
-        where a lead is absent.
+    def make(self, signal: np.ndarray, lead_mask: np.ndarray, key: str = "") -> np.ndarray:
+        """`[S, *shape]` with S = `count(seconds)`, from mV `[12, T]` at `spec.fs` and bool `[12]`, False where a lead
+        is absent.
+
+        key: a name of the window, of which a maker that draws anything at random (how a page looks) makes its seed.
         """
 
     def blank(self, count: int) -> np.ndarray:
-        """`count` clips without an ECG, as the blind control shows them: float32 `[count, *shape]`."""
+        """`count` clips without an ECG, as the blind control shows them: `[count, *shape]`."""
         return np.zeros((count, *self.spec.shape), np.float32)

@@ -26,7 +26,7 @@ class TraceClips(Clips):
                 "leave the shape of its InputSpec out"
             )
 
-    def make(self, signal: np.ndarray, lead_mask: np.ndarray) -> np.ndarray:
+    def make(self, signal: np.ndarray, lead_mask: np.ndarray, key: str = "") -> np.ndarray:
         count, mask = self.count(signal.shape[1] / self.spec.fs), lead_mask[self.rows]
         # whatever the scaling, an absent lead is zero
         scaled = np.where(mask[:, None], self.scale(signal[self.rows], mask), 0.0)

@@ -111,7 +111,7 @@ class QuestionDataset(Dataset):
             if self.view in MASKED_LEADS:
                 withheld = self._masked(sample.id, len(masks), mask)
                 signal[withheld], mask[withheld] = 0.0, False
-            made.append(self.clips.make(signal, mask))
+            made.append(self.clips.make(signal, mask, f"{window.record}@{window.start:g}"))
             masks.append(mask)
         return Item(sample, tuple(made), tuple(masks))
 

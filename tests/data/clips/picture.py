@@ -17,7 +17,7 @@ SHAPE = (3, 24, 40)
 class PictureClips(Clips):
     """The leads as rows of brightness, uint8 `[3, 24, 40]`; without an ECG, white paper."""
 
-    def make(self, signal, lead_mask):
+    def make(self, signal, lead_mask, key=""):
         count = self.count(signal.shape[1] / self.spec.fs)
         width = round(self.spec.fs * self.spec.seconds)
         padded = np.zeros((12, count * width), np.float32)

@@ -1,0 +1,1 @@
+"""Pages of ECG paper from millivolts: ink, font, layouts, distortions, tiles, and the clip maker over them."""
