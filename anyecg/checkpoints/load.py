@@ -1,4 +1,4 @@
-"""A model from a folder: one that `python -m anyecg.export` wrote, or a published checkpoint of anyECG-chat."""
+"""A model from a folder: one that `python -m anyecg.export` wrote, or a published one of anyECG-chat or PULSE."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from anyecg import config
 from anyecg.checkpoints.anyecg_chat import CONNECTOR, MARKERS, READING, read_released
+from anyecg.checkpoints.llava import is_llava, read_llava
 from anyecg.config.schema import GROUPS, Slot, slot
 from anyecg.llms.base import LanguageModel, LLMConfig
 from anyecg.model import ECGLanguageModel
@@ -90,6 +91,8 @@ def open_folder(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Par
     where a tensor does not fit, and where the LLM it was trained with cannot be found.
     """
     folder = Path(folder)
+    if (folder / CONFIG).exists() and is_llava(_values(folder / CONFIG)):
+        return _llava(folder, llm or {})
     if (folder / CONFIG).exists():
         return _exported(folder, llm or {})
     if (folder / CONNECTOR).exists():
@@ -148,6 +151,32 @@ def _released(folder: Path, changes: Mapping[str, Any]) -> Parts:
     if found.adapter:
         load_adapter(llm, found.adapter, folder)
     return Parts(encoder, connector, fusion, llm, found.state | {"fusion.markers": _markers(llm)}, READING, str(folder))
+
+
+def _values(path: Path) -> Mapping[str, Any]:
+    """What a JSON file says, as far as it says something by name."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _llava(folder: Path, changes: Mapping[str, Any]) -> Parts:
+    """PULSE-7B and others of LLaVA's layout: pages in tiles, no markers, an ECG a line before its question."""
+    settings, state = read_llava(folder)
+    values = {
+        "encoder": {"name": "clip", **settings},
+        "connector": "mlp",
+        "fusion": "llava",
+        "llm": {"name": "llava", "path": str(folder), "tuning": "none", **changes},
+        "reading": {"max_seconds": 10.0, "max_ecgs": 1},
+    }
+    parts = config.build(Architecture, values, str(folder))
+    encoder, llm = parts.encoder.build(), parts.llm.build()
+    connector = parts.connector.build(encoder.dim, llm.dim)
+    fusion = parts.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches))
+    return Parts(encoder, connector, fusion, llm, state, parts.reading, str(folder))
 
 
 def _changed(told: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

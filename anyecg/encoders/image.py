@@ -31,9 +31,7 @@ class ImageConfig:
 
     def spec(self, height: int, width: int, kind: str = "page") -> InputSpec:
         """Clips of so many pixels, whole pages or tiles."""
-        return InputSpec(
-            kind=kind, fs=self.fs, scaling="millivolt", shape=(3, height, width), settings=self.page
-        )
+        return InputSpec(kind=kind, fs=self.fs, scaling="millivolt", shape=(3, height, width), settings=self.page)
 
 
 class ImageEncoder(Encoder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ STRIDE = 16  # pixels of a step of the convolutions' features
 class PageViTConfig(ImageConfig):
     height: int = 384  # pixels of a page; a letter page of 512 x 396 has 1.8 pixels a mm
     width: int = 512
-    channels: int = 16  # of the first convolution; each of the three others has twice as many as the one before
+    channels: int = 24  # of the first convolution; the two others have twice as many each as the one before
     merge_rows: int = 2  # features of so many rows and columns make a token
     merge_columns: int = 2
     dim: int = 128
@@ -52,12 +53,13 @@ class PageViT(ImageEncoder):
 
     def __init__(self, cfg: PageViTConfig) -> None:
         super().__init__()
-        width = [cfg.channels * 2**step for step in range(4)]
-        convolutions = [nn.Conv2d(3, width[0], 5, stride=2, padding=2)]
-        convolutions += [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(width, width[1:])]
+        width = [cfg.channels * 2**step for step in range(3)]
+        convolutions = [nn.Conv2d(3, width[0], 7, stride=4, padding=2)]
+        convolutions += [nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in pairwise(width)]
         for layer in convolutions:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
         self.stem = nn.Sequential(*(part for layer in convolutions for part in (layer, nn.ReLU())))
         self.rows, self.columns = cfg.height // STRIDE // cfg.merge_rows, cfg.width // STRIDE // cfg.merge_columns
         self.merge = cfg.merge_rows, cfg.merge_columns

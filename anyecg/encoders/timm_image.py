@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 from safetensors import SafetensorError
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
 from anyecg.config.checks import Checks
@@ -25,6 +28,8 @@ class TimmImageConfig(ImageConfig):
     tiled: bool = False  # a page in an overview and square tiles (AnyRes), else squeezed to its pixels as a whole
     height: int | None = None  # pixels of a clip (None: what the model is made for)
     width: int | None = None
+    # sizes that are others than the model's: embed_dim, depth, num_heads, patch_size
+    sizes: dict[str, int] = field(default_factory=dict)
     pretrained: bool = False  # start from timm's published weights (needs the hub)
     weights: str | None = None  # instead: a file of a timm model's weights, or "hf-hub:OWNER/NAME"
     dropout: float = 0.0  # of the model's projections, where it has any
@@ -81,7 +86,8 @@ class TimmImage(ImageEncoder):
 
     def __init__(self, cfg: TimmImageConfig) -> None:
         hub = cfg.weights if cfg.weights and cfg.weights.startswith(HUB) else None
-        own = {"img_size": cfg.size} if cfg.height or cfg.width else {}
+        own: dict[str, Any] = {"img_size": cfg.size} if cfg.height or cfg.width else {}
+        own |= cfg.sizes
         own |= {"proj_drop_rate": cfg.dropout} if cfg.dropout else {}
         try:
             model = timm.create_model(hub or cfg.model, pretrained=cfg.pretrained or bool(hub), num_classes=0, **own)
@@ -96,11 +102,9 @@ class TimmImage(ImageEncoder):
         usual = model.pretrained_cfg
         super().__init__(tuple(usual.get("mean") or self.MEAN), tuple(usual.get("std") or self.STD))
         self.layer, self.final = cfg.layer, cfg.layer == -1
-        try:
+        with contextlib.suppress(AttributeError):
             # what comes after the layer would be dead weight
             model.prune_intermediate_layers([cfg.layer], prune_norm=not self.final, prune_head=True)
-        except AttributeError:
-            pass
         self.model = model
         # after pruning, the layer is the last that there is
         self.layer = -1
@@ -109,7 +113,9 @@ class TimmImage(ImageEncoder):
         self.prefix = 0
 
     def _shape(self, cfg: TimmImageConfig) -> tuple[int, int]:
-        """Tokens of a clip and their size, from one pass."""
+        """Tokens of a clip and their size: of a transformer over patches by its grid, else from one pass."""
+        if isinstance(self.model, VisionTransformer) and self.model.patch_embed.img_size == cfg.size:
+            return self.model.patch_embed.num_patches, self.model.embed_dim
         was = self.model.training
         probe = self.model.eval()
         given = torch.zeros(1, 3, *cfg.size, device=next(probe.parameters()).device)

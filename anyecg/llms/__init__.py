@@ -6,6 +6,7 @@ llms = Registry(
     "llm",
     {
         "hf": "anyecg.llms.hf:HFLanguageModel",
+        "llava": "anyecg.llms.llava:LlavaLlama",
         "smollm2": "anyecg.llms.smollm2:SmolLM2",
         "tiny": "anyecg.llms.tiny:TinyLlama",
     },

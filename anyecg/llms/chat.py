@@ -10,13 +10,22 @@ from transformers import PreTrainedTokenizerBase
 
 from anyecg.types import MARKER, ConfigError, Turn
 
-TEMPLATES = ("auto", "plain")
 PLAIN = (
     "{{ bos_token }}{% for message in messages %}"
     "{% if message.role == 'user' %}User: {{ message.content }}\n"
     "{% else %}Assistant: {{ message.content }}{{ eos_token }}\n{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
 )
+# Vicuna's, whose tokenizer brings none: LLaVA's conversation "v1", with which PULSE was trained
+VICUNA = (
+    "{{ bos_token }}A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the user's questions. {% for message in messages %}"
+    "{% if message.role == 'user' %}USER: {{ message.content }} "
+    "{% else %}ASSISTANT: {{ message.content }}{{ eos_token }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
+)
+GIVEN = {"plain": PLAIN, "vicuna": VICUNA}
+TEMPLATES = ("auto", *GIVEN)
 
 
 @dataclass(frozen=True)
@@ -32,12 +41,16 @@ class Chat:
     """Conversations in the form an LLM was trained on.
 
     template: "auto" takes the tokenizer's chat template, or a plain one where it has none; "plain" always the plain
-    one. `stop`: the ids that end an answer. ConfigError if the template cannot be taken apart turn by turn.
+    one; "vicuna" Vicuna's. `stop`: the ids that end an answer. ConfigError if the template cannot be taken apart turn
+    by turn.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str = "auto") -> None:
         self.tokenizer = tokenizer
-        self.template = PLAIN if template == "plain" or not tokenizer.chat_template else tokenizer.get_chat_template()
+        if template in GIVEN:
+            self.template = GIVEN[template]
+        else:
+            self.template = tokenizer.get_chat_template() if tokenizer.chat_template else PLAIN
         self._special = {id for id, token in tokenizer.added_tokens_decoder.items() if token.special}
         self._frames: dict[tuple[str, ...], list[_Frame]] = {}
         ending = [segment for segment in self.segments([Turn("user", "a"), Turn("assistant", "b")]) if segment.answer][

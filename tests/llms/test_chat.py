@@ -47,12 +47,12 @@ def tokenizer():
     return train_tokenizer(TEXTS, 500, 256)
 
 
-@pytest.fixture(params=["own", "plain", "chatml", "llama2", "llama3", "endless"])
+@pytest.fixture(params=["own", "plain", "vicuna", "chatml", "llama2", "llama3", "endless"])
 def chat(request, tokenizer):
     tokenizer = pickle.loads(pickle.dumps(tokenizer))
     templates = {"chatml": CHATML, "llama2": LLAMA2, "llama3": LLAMA3, "endless": ENDLESS}
     tokenizer.chat_template = templates.get(request.param, tokenizer.chat_template)
-    return Chat(tokenizer, "plain" if request.param == "plain" else "auto")
+    return Chat(tokenizer, request.param if request.param in ("plain", "vicuna") else "auto")
 
 
 def spell(chat, segments):

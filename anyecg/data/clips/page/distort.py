@@ -95,7 +95,7 @@ def bend(image: Image.Image, rng: random.Random, strength: float) -> Image.Image
 def yellowing(image: Image.Image, rng: random.Random, strength: float) -> Image.Image:
     """Old or coloured paper: less blue, a little less green."""
     blue, green = strength * rng.uniform(0.05, 0.3), strength * rng.uniform(0.01, 0.08)
-    lit = np.array([1.0, 1 - green, 1 - blue], np.float32)
+    lit = np.array([1.0, 1 - green, 1 - blue])
     if rng.random() < 0.2:  # a cold lamp
         lit = 1 - (1 - lit[::-1]) / 2
     return _lit(image, np.broadcast_to(lit, (1, 1, 3)))

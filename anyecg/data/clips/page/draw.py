@@ -13,7 +13,8 @@ from anyecg.data.clips.page.ink import COLUMNS, FULL, UNITS, Ink, blend, lines
 from anyecg.types import CANONICAL_LEADS, ConfigError
 
 PAPERS = {"letter": (27940, 21590), "a4": (29700, 21000)}  # width and height, in 1/100 mm
-GRIDS = {  # colour of the fine and of the bold lines, and of the paper
+Colour = tuple[int, int, int]
+GRIDS: dict[str, tuple[Colour | None, Colour | None, Colour]] = {  # of the fine and the bold lines, of the paper
     "red": ((248, 205, 201), (235, 158, 152), (255, 252, 251)),
     "pink": ((250, 216, 228), (240, 170, 196), (255, 251, 253)),
     "orange": ((250, 220, 196), (238, 180, 134), (255, 252, 247)),
@@ -27,7 +28,9 @@ BLACK = (24, 24, 28)
 INKS = {"black": BLACK, "blue": (26, 40, 110), "grey": (78, 78, 82)}
 LIMBS, CHEST = CANONICAL_LEADS[:6], CANONICAL_LEADS[6:]
 COLUMNS_OF_THREE = [CANONICAL_LEADS[start : start + 3] for start in range(0, 12, 3)]
-LAYOUTS = {  # columns of leads, each shown for its share of the time, and full-length leads below
+LAYOUTS: dict[
+    str, tuple[list[tuple[str, ...]], int]
+] = {  # columns of leads, each shown for its share of the time, and full-length leads below
     "3x4": (COLUMNS_OF_THREE, 0),
     "3x4+1": (COLUMNS_OF_THREE, 1),
     "3x4+3": (COLUMNS_OF_THREE, 3),
@@ -168,7 +171,7 @@ def _paper(paper: str, grid: str, scale: int) -> np.ndarray:
     fine, bold, ground = GRIDS[grid]
     picture = np.empty((height, width, 3), np.uint8)
     picture[:] = ground
-    if fine is None:
+    if fine is None or bold is None:
         return picture
     left = (PAPERS[paper][0] - RIGHT - TRACE) * scale // 100 % (5 * scale)  # a bold line where traces begin
     for colour, step, thick in ((fine, scale, FINE), (bold, 5 * scale, BOLD)):

@@ -18,7 +18,12 @@ from anyecg.data.clips.page.tiles import canvas, padded, scaled, tiles
 from anyecg.types import ConfigError, InputSpec
 
 PENS = (22, 42)  # 1/100 mm: the range of pens that are drawn
-KEYS = {"papers": draw.PAPERS, "layouts": draw.LAYOUTS, "grids": draw.GRIDS, "inks": draw.INKS}
+KEYS: dict[str, Mapping[str, object]] = {
+    "papers": draw.PAPERS,
+    "layouts": draw.LAYOUTS,
+    "grids": draw.GRIDS,
+    "inks": draw.INKS,
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,9 @@ class PageConfig:
     strength: float = 1.0  # of distortions: 0 none, 1 as in `distort`
     scales: bool = True  # whether speed and gain are printed
     header: bool = False  # whether rate and axis, as measured, are printed: text that an answer can be read off
-    dpi: int | None = None  # scanned at so many dots an inch before it is made to fit (None: as fine as the encoder sees)
+    dpi: int | None = (
+        None  # scanned at so many dots an inch before it is made to fit (None: as fine as the encoder sees)
+    )
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -134,7 +141,7 @@ class PageClips(Clips):
 
 
 class TileClips(PageClips):
-    """Pages in AnyRes's overview and square tiles (PULSE, LLaVA-1.6), the pages drawn at the resolution of the tiles."""
+    """Pages in AnyRes's overview and square tiles (PULSE, LLaVA-1.6), drawn at the tiles' resolution."""
 
     def __init__(self, spec: InputSpec) -> None:
         super().__init__(spec)

@@ -43,7 +43,8 @@ def scaled(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def padded(picture: np.ndarray, down: int, across: int, ground: int) -> np.ndarray:
     """A picture uint8 `[H, W, 3]` scaled to fit a canvas, in its middle, the rest of it `ground`."""
-    size = fitted(*picture.shape[:2], down, across)
+    height, width, _ = picture.shape
+    size = fitted(height, width, down, across)
     out = np.full((down, across, 3), ground, np.uint8)
     top, left = (down - size[0]) // 2, (across - size[1]) // 2
     out[top : top + size[0], left : left + size[1]] = scaled(picture, size)
@@ -56,7 +57,8 @@ def tiles(picture: np.ndarray, tile: int) -> np.ndarray:
     The overview is the picture squashed to a square; the tiles are cut row by row from the canvas, which is black where
     the picture does not reach.
     """
-    down, across = canvas(*picture.shape[:2], tile)
+    height, width, _ = picture.shape
+    down, across = canvas(height, width, tile)
     filled = padded(picture, down, across, ground=0)
     cut = filled.reshape(down // tile, tile, across // tile, tile, 3).transpose(0, 2, 4, 1, 3)
     overview = scaled(picture, (tile, tile)).transpose(2, 0, 1)
