@@ -89,6 +89,7 @@ class TimmImage(ImageEncoder):
         own: dict[str, Any] = {"img_size": cfg.size} if cfg.height or cfg.width else {}
         own |= cfg.sizes
         own |= {"proj_drop_rate": cfg.dropout} if cfg.dropout else {}
+        model: Any
         try:
             model = timm.create_model(hub or cfg.model, pretrained=cfg.pretrained or bool(hub), num_classes=0, **own)
             if cfg.weights and not hub:
@@ -105,7 +106,7 @@ class TimmImage(ImageEncoder):
         with contextlib.suppress(AttributeError):
             # what comes after the layer would be dead weight
             model.prune_intermediate_layers([cfg.layer], prune_norm=not self.final, prune_head=True)
-        self.model = model
+        self.model: Any = model
         # after pruning, the layer is the last that there is
         self.layer = -1
         with torch.no_grad():
