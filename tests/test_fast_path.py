@@ -16,6 +16,7 @@ from anyecg.connectors import connectors
 from anyecg.connectors.base import Connector
 from anyecg.data.loading.loader import StageData
 from anyecg.objectives.answer import AnsweringStage
+from anyecg.objectives.augment import Augmentation
 from anyecg.objectives.contrastive import ContrastiveStage, PairBatch
 from anyecg.training.engines.base import Engine
 from anyecg.training.guard import Guard
@@ -122,7 +123,7 @@ def test_a_step_of_training_waits_for_nothing(tmp_path, objective):
         batches = [collator(model)(questions("mixed", seed)) for seed in range(8)]
     else:
         stage = ContrastiveStage(
-            model, StageConfig(objective="contrastive", trains=["encoder"]), 4, 16, lead_dropout=0.4
+            model, StageConfig(objective="contrastive", trains=["encoder"]), 4, 16, Augmentation(lead_dropout=0.4)
         )
         batches = [
             PairBatch(

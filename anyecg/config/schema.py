@@ -307,6 +307,8 @@ class Experiment:
     llm: Slot = slot("llm", "tiny")  # the language model, with its tuning
     text_encoder: Slot = slot("text_encoder", "sentence")  # embeds reports for the contrastive stage and retrieval
     answerer: Slot = slot("answerer", "language_model")  # who answers the evaluation's questions
+    # folders that other keys of a file are made of, such as `root: ${data.open}/mitdb`: one key moves them all
+    data: dict[str, str] = field(default_factory=dict)
     dataset: str | None = None  # a folder that `python -m anyecg.data build` made; corpora and tasks are then not read
     corpora: dict[str, Slot] = slots("corpus")  # sources of ECGs; a source without a `root` is simulated
     tasks: dict[str, Slot] = slots("task", TASKS)  # what is asked of the corpora; a stage draws from their pools

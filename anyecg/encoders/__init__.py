@@ -12,5 +12,6 @@ encoders = Registry(
         "timm_image": "anyecg.encoders.timm_image:TimmImage",
         "clip": "anyecg.encoders.timm_image:CLIP",
         "siglip2": "anyecg.encoders.timm_image:SigLIP2",
+        "conv": "anyecg.encoders.conv:ConvNet",
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
@@ -12,6 +12,7 @@ from anyecg.config.schema import Experiment, InputConfig, StageConfig, to_dict
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
 from anyecg.model import ECGLanguageModel
+from anyecg.objectives.augment import Augmentation
 from anyecg.objectives.base import Objective, clip_code
 from anyecg.training.flops import answering_flops, recomputed_flops
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
@@ -22,8 +23,8 @@ from anyecg.types import ECGBatch
 
 
 @dataclass(frozen=True)
-class AnswerConfig:
-    """No settings of its own."""
+class AnswerConfig(Augmentation):
+    """As every augmentation; none of it moves a clip in time, as answers name seconds."""
 
 
 class Answer(Objective):
@@ -53,6 +54,7 @@ class Answer(Objective):
 
     def batches(self, job: StageJob) -> StageData:
         model, experiment = job.model, job.experiment
+        self.cfg.require(model.encoder.input)
         packs = model.llm.packs and on_cpu(experiment.trainer) and not experiment.trainer.compile
         collate = Collator(model.llm.chat, model.places, model.llm.context, spec=model.encoder.input, pack=packs)
         return StageData(
@@ -74,7 +76,7 @@ class Answer(Objective):
         )
 
     def module(self, job: StageJob, steps: int) -> AnsweringStage:
-        return AnsweringStage(job.model, job.cfg, steps)
+        return AnsweringStage(job.model, job.cfg, steps, self.cfg)
 
     def cost(self, outlook: Outlook) -> Cost:
         mixed = []
@@ -101,7 +103,20 @@ class Answer(Objective):
 class AnsweringStage(Stage):
     """Language warm-up and Stages 1 to 3 (the paper's Training section): the same loss, other data and trainables."""
 
+    def __init__(
+        self,
+        model: ECGLanguageModel,
+        cfg: StageConfig,
+        steps: int,
+        augmentation: Augmentation = Augmentation(),  # noqa: B008
+    ) -> None:
+        super().__init__(model, cfg, steps)
+        self.augmentation = augmentation
+
     def loss(self, batch: ECGBatch) -> Tensor:
+        if self.training and self.augmentation.any:
+            clips, lead_mask = self.augmentation(batch.clips, batch.lead_mask, self.model.encoder.input.fs)
+            batch = replace(batch, clips=clips, lead_mask=lead_mask)
         return self.model(batch)
 
 

@@ -26,12 +26,13 @@ from anyecg.data.loading.sampling import Plan
 from anyecg.data.store.shards import locked
 from anyecg.data.store.store import digest
 from anyecg.model import ECGLanguageModel
+from anyecg.objectives.augment import Augmentation, shift
 from anyecg.objectives.base import Objective, clip_code
 from anyecg.text_encoders.base import TextEncoder
 from anyecg.training.flops import Forward
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
-from anyecg.types import CANONICAL_LEADS, AnyECGError, Batch, ConfigError, ECGSample, InputSpec
+from anyecg.types import AnyECGError, Batch, ECGSample, InputSpec
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +42,21 @@ PAPERS_HEAD = 512  # outputs of the head that the published encoder of 85.6 M pa
 
 
 @dataclass(frozen=True)
-class ContrastiveConfig:
-    lead_dropout: float = 0.0  # share of ECGs shown in two random leads, so that an encoder reads any leads
+class ContrastiveConfig(Augmentation):
+    """As every augmentation; shift: s by which a clip is moved in time at most, its end coming in at its beginning."""
 
-    def __post_init__(self) -> None:
-        with Checks(self) as check:
-            check.number("lead_dropout", least=0, most=1)
+    shift: float = 0.0
+
+    def checks(self, check: Checks) -> None:
+        super().checks(check)
+        check.number("shift", least=0)
+
+    @property
+    def any(self) -> bool:
+        return super().any or self.shift > 0
+
+    def __call__(self, clips: Tensor, lead_mask: Tensor, fs: float) -> tuple[Tensor, Tensor]:
+        return super().__call__(shift(clips, fs, self.shift), lead_mask, fs)
 
 
 class Contrastive(Objective):
@@ -80,11 +90,7 @@ class Contrastive(Objective):
 
     def batches(self, job: StageJob) -> PairData:
         experiment, spec = job.experiment, job.model.encoder.input
-        if self.cfg.lead_dropout and (spec.kind, spec.leads) != ("signal", CANONICAL_LEADS):
-            raise ConfigError(
-                "stages: a contrastive stage's lead_dropout needs an encoder that takes the signal of all twelve "
-                "leads; set it to 0"
-            )
+        self.cfg.require(spec)
         return PairData(
             job.data,
             job.cfg,
@@ -100,7 +106,7 @@ class Contrastive(Objective):
         )
 
     def module(self, job: StageJob, steps: int) -> ContrastiveStage:
-        return ContrastiveStage(job.model, job.cfg, steps, job.text_encoder.dim, self.cfg.lead_dropout)
+        return ContrastiveStage(job.model, job.cfg, steps, job.text_encoder.dim, self.cfg)
 
     def trains(self, outlook: Outlook) -> dict[str, int]:
         text = outlook.experiment.text_encoder.component.outline(outlook.experiment.text_encoder.config)
@@ -299,17 +305,24 @@ class ContrastiveStage(Stage):
     """
 
     def __init__(
-        self, model: ECGLanguageModel, cfg: StageConfig, steps: int, text_dim: int, lead_dropout: float = 0.0
+        self,
+        model: ECGLanguageModel,
+        cfg: StageConfig,
+        steps: int,
+        text_dim: int,
+        augmentation: Augmentation = Augmentation(),  # noqa: B008
     ) -> None:
         super().__init__(model, cfg, steps)
-        self.lead_dropout = lead_dropout
+        self.augmentation = augmentation
         self.ecg_head = nn.Linear(model.encoder.dim, text_dim)
         self.text_head = nn.Linear(text_dim, text_dim)
         self.scale = nn.Parameter(torch.tensor(10.0).log())
         self.bias = nn.Parameter(torch.tensor(-10.0))
 
     def loss(self, batch: PairBatch) -> Tensor:
-        signal, lead_mask = drop_leads(batch.signal, batch.lead_mask, self.lead_dropout if self.training else 0.0)
+        signal, lead_mask = batch.signal, batch.lead_mask
+        if self.training and self.augmentation.any:
+            signal, lead_mask = self.augmentation(signal, lead_mask, self.model.encoder.input.fs)
         ecg = self.ecg_head(self.model.encoder.pooled(self.model.encoder(signal, lead_mask)))
         text, report = batch.text, batch.report
         if (
@@ -317,16 +330,6 @@ class ContrastiveStage(Stage):
         ):  # embeddings are frozen: no gradient has to travel
             text, report = (self.all_gather(value).flatten(0, 1) for value in (text, report))
         return sigmoid_loss(ecg, self.text_head(text), batch.report, self.scale.exp(), self.bias, report)
-
-
-def drop_leads(signal: Tensor, lead_mask: Tensor, share: float, kept: int = 2) -> tuple[Tensor, Tensor]:
-    """About `share` of the clips with all but `kept` random leads absent; signal `[N, 12, T]`, lead_mask `[N, 12]`."""
-    if not share:
-        return signal, lead_mask
-    rank = torch.rand(lead_mask.shape, device=signal.device).argsort(1).argsort(1)
-    whole = torch.rand(len(signal), 1, device=signal.device) >= share
-    seen = whole | (rank < kept)
-    return signal * seen[..., None], lead_mask & seen
 
 
 def sigmoid_loss(

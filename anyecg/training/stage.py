@@ -69,8 +69,10 @@ class Stage(L.LightningModule):
                 chosen = [p for p, found in zip(parameters, matrices, strict=True) if found == is_matrix]
                 if chosen:
                     settings.append({"params": chosen, "lr": lr, "weight_decay": decay})
-        # fused leaves a step out on the device where the guard says so; float16's loss scaler does not go with it
+        # fused leaves a step out on the device where the guard says so; neither float16's loss scaler nor Lightning's
+        # clipping under any mixed precision goes with it
         fused = self._trainer is None or not self.trainer.precision.startswith("16")
+        fused = fused and not (self._trainer and self.trainer.precision.endswith("-mixed"))
         optimizer = torch.optim.AdamW(settings, betas=(0.9, 0.999), fused=fused)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step, self.steps, self.cfg.warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from anyecg.config.schema import StageConfig
 from anyecg.data.dataset.data import Data
 from anyecg.objectives import contrastive
-from anyecg.objectives.contrastive import PairCollator, PairData, drop_leads, sigmoid_loss
+from anyecg.objectives.augment import drop_leads
+from anyecg.objectives.contrastive import PairCollator, PairData, sigmoid_loss
 from anyecg.text_encoders.lexical import LexicalEncoder
 from anyecg.types import AnyECGError, ConfigError
 from tests.conftest import make_item

@@ -2,8 +2,8 @@
 
 Which of an ECG's facts survive depends on the scaling. `lead` and `lead_minmax` (and `lead_zscore`) bring every lead to
 the same range: voltages, ratios between leads and with them the electrical axis are gone. `gain`, `minmax` and `zscore`
-treat the present leads alike, so ratios between leads survive; `millivolt` leaves the voltages themselves. Absent leads
-are not looked at.
+treat the present leads alike, so ratios between leads survive; `millivolt` leaves the voltages themselves, `centred`
+all but each lead's offset. Absent leads are not looked at.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import numpy as np
 
 from anyecg.registry import Registry
 
+MOST = 5.0  # mV from the median that `centred` lets through: no heart gives more
 FLAT = 1e-6  # mV: a lead that never leaves its median by more is flat
 
 scalings = Registry(
     "scaling",
     {
         name: f"anyecg.data.clips.scaling:{name}"
-        for name in ("lead", "lead_minmax", "lead_zscore", "gain", "minmax", "zscore", "millivolt")
+        for name in ("lead", "lead_minmax", "lead_zscore", "gain", "minmax", "zscore", "millivolt", "centred")
     },
 )
 
@@ -74,6 +75,11 @@ def zscore(signal: np.ndarray, present: np.ndarray) -> np.ndarray:
 def millivolt(signal: np.ndarray, present: np.ndarray) -> np.ndarray:
     """As recorded, in mV."""
     return signal.astype(np.float32)
+
+
+def centred(signal: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Each lead less its median, in mV, between -5 and 5: voltages without the amplifier's offset."""
+    return np.clip(_centred(signal), -MOST, MOST).astype(np.float32)
 
 
 def _centred(signal: np.ndarray) -> np.ndarray:

@@ -13,5 +13,6 @@ corpora = Registry(
         "mit_bih_st": "anyecg.data.corpora.annotated:MITBIHSTChange",
         "table": "anyecg.data.own.corpus:TableCorpus",
         "european_st_t": "anyecg.data.corpora.annotated:EuropeanSTT",
+        "qtdb": "anyecg.data.corpora.annotated:QTDB",
     },
 )

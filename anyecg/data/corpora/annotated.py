@@ -1,8 +1,11 @@
-"""The three sources whose beats are annotated one by one: MIT-BIH Arrhythmia, MIT-BIH ST Change, European ST-T."""
+"""The sources whose beats are annotated one by one: MIT-BIH Arrhythmia, MIT-BIH ST Change, European ST-T and its
+excerpts in the QT Database.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -17,6 +20,10 @@ from anyecg.types import DataError
 # The two halves of the Arrhythmia Database of de Chazal, O'Dwyer and Reilly (2004).
 DS1 = frozenset("101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230".split())
 DS2 = frozenset("100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234".split())
+
+# The note at the begin "(ST0-" or the end "ST0-)" of an episode in a lead of the European ST-T Database: ST or T, up or
+# down (twice for a part of one that goes further).
+EPISODE = re.compile(r"(\()?(ST|T)(\d)([+-]{1,2})(?(1)|\))")
 
 # Records of one subject of the European ST-T Database, by agreement of age, sex, findings, medication and recorder:
 # together with
@@ -77,6 +84,10 @@ class Annotated(Corpus):
 
     def recorded(self, entry: Entry) -> list[tuple[float, str]]:
         """Every annotation, in the file's order; DataError where `.atr` is unusable."""
+        return self.read_annotations(entry, lambda symbol, note: symbol)
+
+    def read_annotations(self, entry: Entry, named: Callable[[str, str], str]) -> list[tuple[float, str]]:
+        """(seconds, name) of each annotation of `.atr`; named: of its symbol and its note."""
         path = self.root / entry.path
         try:
             annotation = wfdb.rdann(str(path), "atr")
@@ -85,7 +96,11 @@ class Annotated(Corpus):
             raise DataError(
                 f"{path}.atr: cannot be read as WFDB annotations ({type(error).__name__}: {error})"
             ) from error
-        return [(float(sample) / rate, symbol) for sample, symbol in zip(annotation.sample, annotation.symbol)]
+        notes = annotation.aux_note or [""] * len(annotation.sample)
+        return [
+            (float(sample) / rate, named(symbol, note.rstrip("\0 ")))
+            for sample, symbol, note in zip(annotation.sample, annotation.symbol, notes)
+        ]
 
 
 class MITBIHArrhythmia(Annotated):
@@ -151,3 +166,34 @@ class EuropeanSTT(Annotated):
     layout: ClassVar[str] = "european_st_t"
     same_patient: ClassVar[Mapping[str, str]] = {name: names[0] for names in SUBJECTS for name in names[1:]}
     simulated_too: ClassVar[bool] = False
+
+    @dataclass(frozen=True)
+    class Config(Annotated.Config):
+        """episodes: whether the begin and the end of each ST and T episode are annotations of their own, "(ST0-" and
+        "ST0-)", of which localization asks; as the paper has it, only beats are asked of."""
+
+        episodes: bool = False
+
+    def recorded(self, entry: Entry) -> list[tuple[float, str]]:
+        if not self.cfg.episodes:
+            return super().recorded(entry)
+        return self.read_annotations(entry, lambda symbol, note: note if EPISODE.fullmatch(note) else symbol)
+
+
+class QTDB(EuropeanSTT):
+    """The QT Database's 33 excerpts of European ST-T records: 15 minutes, 250 Hz, beats, ST and T episodes.
+
+    An excerpt is called after its record, `sele0104` after e0104, so those of one subject are told as there.
+    """
+
+    name: ClassVar[str] = "qtdb"
+    same_patient: ClassVar[Mapping[str, str]] = {
+        **EuropeanSTT.same_patient,
+        **{f"sel{name}": f"sel{first}" for name, first in EuropeanSTT.same_patient.items()},
+    }
+
+    @dataclass(frozen=True)
+    class Config(EuropeanSTT.Config):
+        """As the European ST-T Database's, with its episodes."""
+
+        episodes: bool = True

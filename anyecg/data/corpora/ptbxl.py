@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import ast
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
+from pathlib import Path
 from typing import ClassVar, Literal
 
+import numpy as np
 import pandas as pd
 
+from anyecg.data.corpora import glossary
 from anyecg.data.corpora.base import Corpus, Entry, log, shared
-from anyecg.types import DataError
+from anyecg.data.corpora.ptbxl_packs import FS, LEADS, pack_name, read_pack
+from anyecg.types import DataError, ECGRecord
 
 SUPERCLASSES = {
     "NORM": "normal ECG",
@@ -31,12 +37,26 @@ SUBCLASSES = {
     "ISCI": "ischemic in inferior leads",
 }
 INDEX = "ptbxl_database.csv"
+ROLES = ("diagnostic", "form", "rhythm")  # of a statement
+SURE = ((100.0, ""), (50.0, "probable "), (0.0, "possible "))  # likelihood (%) from which on -> how it is worded
+
+
+@dataclass(frozen=True)
+class Code:
+    """An SCP code: its row in scp_statements.csv, what it says, its role (a place in `ROLES`, or behind them), and of
+    a diagnosis its superclass, else ""."""
+
+    place: int
+    description: str
+    role: int
+    superclass: str
 
 
 class PTBXL(Corpus):
     """PTB-XL 1.0.3: 21,799 twelve-lead ECGs of ten seconds with SCP-ECG statements.
 
-    As downloaded: ptbxl_database.csv, scp_statements.csv, records100/ or records500/.
+    As downloaded: ptbxl_database.csv, scp_statements.csv, records100/ or records500/. Where the folder has lossless
+    packs (`foldNN.npz`) in place of records100/, they are read instead, fold by fold.
     """
 
     name: ClassVar[str] = "ptbxl"
@@ -46,10 +66,16 @@ class PTBXL(Corpus):
     @dataclass(frozen=True)
     class Config(Corpus.Config):
         """records: which sampling rate to read; report: "scp" for English descriptions of the codes, "text" for the
-        report as written (German in most of the real corpus)."""
+        report as written (German in most of the real corpus), "english" for its phrases by the glossary; likelihoods:
+        whether a description says "probable" or "possible" where its code has a likelihood of less than 100 % (0 is
+        "unknown" and says nothing), the diagnoses first and the likelier before the others; superclasses: whether a
+        report of the codes begins with the superclasses of its diagnoses, each once ("Myocardial infarction"), as
+        sure as the surest of them."""
 
         records: Literal["records100", "records500"] = "records100"
-        report: Literal["scp", "text"] = "scp"
+        report: Literal["scp", "text", "english"] = "scp"
+        likelihoods: bool = False
+        superclasses: bool = False
 
     @property
     def rate(self) -> float:
@@ -57,7 +83,36 @@ class PTBXL(Corpus):
 
     @property
     def reports(self) -> str:
-        return "written" if self.cfg.report == "text" else "codes"
+        return "codes" if self.cfg.report == "scp" else "written"
+
+    @cached_property
+    def packed(self) -> bool:
+        """Whether the folder has packs in place of the records."""
+        return not (self.root / self.cfg.records).is_dir() and any(self.root.glob(pack_name(0).replace("00", "*")))
+
+    @cached_property
+    def _folds(self) -> dict[str, int]:
+        """ecg_id -> fold, for packs."""
+        index = self.table(INDEX, ["ecg_id", "strat_fold"])
+        folds = pd.to_numeric(index["strat_fold"], errors="coerce").fillna(0).astype(int)
+        return dict(zip(index["ecg_id"], folds))
+
+    def files(self, entry: Entry) -> list[Path]:
+        """The record's own files, or the pack that holds it."""
+        return [self.root / pack_name(self._folds.get(entry.id, 0))] if self.packed else super().files(entry)
+
+    def read(self, entry: Entry) -> ECGRecord:
+        """As every corpus's; from a pack exactly what the record's own files would give."""
+        if not self.packed:
+            return super().read(entry)
+        if self.cfg.records != "records100":
+            raise DataError(f"corpus {self.key}: packs hold 100 Hz; set corpora.{self.key}.records to records100")
+        path = self.root / pack_name(self._folds.get(entry.id, 0))
+        rows, signal = read_pack(path)
+        if int(entry.id) not in rows:
+            raise DataError(f"{path}: does not hold record {entry.id}")
+        millivolts = signal[rows[int(entry.id)]].astype(np.float32) / 1000
+        return ECGRecord(millivolts, FS, LEADS, f"{self.key}/{entry.id}", f"{self.key}/{entry.patient}", self.assumed)
 
     def _statements(self) -> pd.DataFrame:
         """scp_statements.csv by code, without rows that lack the code or its description."""
@@ -78,7 +133,7 @@ class PTBXL(Corpus):
         column = {"records100": "filename_lr", "records500": "filename_hr"}.get(self.cfg.records)
         if column is None:
             raise DataError(f"corpus {self.key}: records is 'records100' or 'records500', not {self.cfg.records!r}")
-        text = self.cfg.report == "text"
+        text = self.cfg.report != "scp"
         index = self.table(
             INDEX,
             [
@@ -100,16 +155,24 @@ class PTBXL(Corpus):
                 self.root,
             )
         split = {test: "test", test - 1: "val"}
-        codes = self._statements()
-        described = {code: shared(text[:1].upper() + text[1:]) for code, text in codes["description"].items()}
+        if self.packed:  # so that each pack is decoded once
+            index = index.sort_values("strat_fold", kind="stable")
+        codes = self._codes()
+        covered = Counter()
 
         def entry(row) -> Entry:
             _check(row, column)
-            labels = tuple(map(shared, _likelihood(row.scp_codes)))  # every likelihood: 0 is "unknown"
-            if text:
-                statements = (row.report.strip(),) if isinstance(row.report, str) and row.report.strip() else ()
+            likelihood = _likelihood(row.scp_codes)
+            labels = tuple(map(shared, likelihood))  # every likelihood: 0 is "unknown"
+            written = row.report.strip() if text and isinstance(row.report, str) else ""
+            if self.cfg.report == "english":
+                found = glossary.english(written)
+                covered.update(words=found.words, covered=found.covered)
+                statements = tuple(shared(_capital(phrase)) for phrase in found.phrases)
+            elif text:
+                statements = (written,) if written else ()
             else:
-                statements = tuple(described[code] for code in labels if code in described)
+                statements = tuple(map(shared, self._described(likelihood, codes)))
             patient = f"{float(row.patient_id):.0f}"
             return Entry(
                 row.ecg_id,
@@ -128,8 +191,45 @@ class PTBXL(Corpus):
                 except DataError as error:
                     id, path = row.ecg_id, getattr(row, column)
                     self.reject(f"{INDEX}: {error}", id=id if _said(id) else "?", path=path if _said(path) else INDEX)
+            if covered["words"]:
+                log.info(
+                    "corpus %s: the glossary reads %.1f %% of the %d words of the written reports",
+                    self.key,
+                    100 * covered["covered"] / covered["words"],
+                    covered["words"],
+                )
 
         return self.limited(usable())
+
+    def _codes(self) -> dict[str, Code]:
+        """SCP code -> what it stands for, in the order of scp_statements.csv."""
+        table = self._statements()
+        roles = table[list(ROLES)].eq(1).to_numpy()
+        return {
+            code: Code(
+                place,
+                description,
+                int(role.argmax()) if role.any() else len(ROLES),
+                family if role[0] and family in SUPERCLASSES else "",
+            )
+            for place, (code, description, family, role) in enumerate(
+                zip(table.index, table["description"], table["diagnostic_class"], roles, strict=True)
+            )
+        }
+
+    def _described(self, likelihood: Mapping[str, float], codes: Mapping[str, Code]) -> list[str]:
+        """The report of a record's codes, statement by statement."""
+        known = [code for code in likelihood if code in codes]
+        if self.cfg.likelihoods:
+            known.sort(key=lambda code: (codes[code].role, -likelihood[code], codes[code].place))
+        sure = {code: likelihood[code] if self.cfg.likelihoods else 0.0 for code in known}
+        classes: dict[str, float] = {}
+        for code in known if self.cfg.superclasses else ():
+            if name := codes[code].superclass:
+                # a likelihood that is unknown takes nothing from the class
+                classes[name] = max(classes.get(name, 0.0), sure[code] or 100.0)
+        named = [_worded(SUPERCLASSES[name], classes[name]) for name in SUPERCLASSES if name in classes]
+        return list(dict.fromkeys([*named, *(_worded(codes[code].description, sure[code]) for code in known)]))
 
     def info(self) -> Mapping:
         """Label sets (5, 23, 19 and 12 labels), of the first two which diagnostic code is of which class, code ->
@@ -161,6 +261,16 @@ class PTBXL(Corpus):
             },
             "statements": codes["description"].dropna().to_dict(),
         }
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _worded(statement: str, likelihood: float) -> str:
+    """A description with how sure its code is; a likelihood of 0 is "unknown" and adds nothing."""
+    how = next(word for least, word in SURE if likelihood >= least) if likelihood > 0 else ""
+    return _capital(how + statement)
 
 
 def _said(cell: object) -> bool:

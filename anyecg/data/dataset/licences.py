@@ -125,6 +125,20 @@ SOURCES = {  # by the name of the corpus that reads it
             PHYSIONET,
         ),
     ),
+    "qtdb": Source(
+        "QT Database, its excerpts of the European ST-T Database",
+        "qtdb",
+        "1.0.0",
+        0.1,
+        "ODC-By 1.0",
+        (
+            "Laguna et al. A database for evaluation of algorithms for measurement of QT and other waveform intervals "
+            "in the ECG. Computers in Cardiology 24:673-676, 1997. doi:10.13026/C24K53",
+            "Taddei et al. The European ST-T database: standard for evaluating systems for the analysis of ST-T "
+            "changes in ambulatory electrocardiography. European Heart Journal 13:1164-1172, 1992.",
+            PHYSIONET,
+        ),
+    ),
     "mit_bih_st": Source(
         "MIT-BIH ST Change Database",
         "stdb",

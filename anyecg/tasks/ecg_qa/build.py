@@ -38,14 +38,18 @@ ECGS = {
 @dataclass(frozen=True)
 class ECGQAConfig:
     """folders: corpus (its key) -> its folder of the ECG-QA release (such as ecgqa/ptbxl), or "simulated"; share: how
-    much of it is asked (the paper takes a tenth); form: in which wording, "paraphrased" or "template"."""
+    much of it is asked (the paper takes a tenth); form: in which wording, "paraphrased" or "template"; types: of which
+    question types, empty for all; pool: what stages call its questions, so that two tasks can ask of two releases."""
 
     folders: dict[str, str] = field(default_factory=dict)
     share: float = 0.1
     form: str = "paraphrased"
+    types: list[str] = field(default_factory=list)
+    pool: str = "ecg_qa"
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
+            check.among("types", ECGS)
             check.number("share", above=0, most=1)
             check.among("form", FORMS)
 
@@ -63,7 +67,7 @@ def ecg_qa_questions(stores: Stores, cfg: ECGQAConfig, seed: int, dropped: Count
         release = Release(corpus, root, cfg.form)
         recordings = Recordings(stores[corpus])
         ranks: dict[tuple, array] = defaultdict(lambda: array("d"))
-        for split, question in _askable(release, recordings, dropped):
+        for split, question in _askable(release, recordings, cfg, dropped):
             ranks[split, question.type, question.template].append(_rank(question, corpus, seed))
         last = {}
         for stratum, values in ranks.items():
@@ -78,9 +82,9 @@ def ecg_qa_questions(stores: Stores, cfg: ECGQAConfig, seed: int, dropped: Count
                 corpus,
                 release.root,
             )
-        for split, question in _askable(release, recordings, Counter()):
+        for split, question in _askable(release, recordings, cfg, Counter()):
             if _rank(question, corpus, seed) <= last[split, question.type, question.template]:
-                yield split, _sample(question, release, recordings)
+                yield split, _sample(question, release, recordings, cfg.pool)
 
 
 def ecg_qa_answers(cfg: ECGQAConfig) -> dict[str, list[str]]:
@@ -225,10 +229,15 @@ def prompt(text: str, ecgs: int) -> str:
     return "\n".join([*(f"{name}{MARKER}" for name in names), f"{text} {BRIEFLY}"])
 
 
-def _askable(release: Release, recordings: Recordings, dropped: Counter) -> Iterator[tuple[str, Question]]:
+def _askable(
+    release: Release, recordings: Recordings, cfg: ECGQAConfig, dropped: Counter
+) -> Iterator[tuple[str, Question]]:
     """(split, question) for each row that can be asked; the others are counted."""
     seen: dict[str, set[int]] = defaultdict(set)
     for question in release.questions(dropped):
+        if cfg.types and question.type not in cfg.types:
+            dropped["ecg_qa", "question type that is not asked for"] += 1
+            continue
         twice = question.number in seen[question.split]
         seen[question.split].add(question.number)
         splits = recordings.splits(question)
@@ -276,15 +285,15 @@ def _content(path: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
-def _sample(question: Question, release: Release, recordings: Recordings) -> ECGSample:
+def _sample(question: Question, release: Release, recordings: Recordings, pool: str) -> ECGSample:
     records, patients, seconds, statements = zip(*(recordings.columns(ecg) for ecg in question.ecgs))
     meta = {"question_type": question.type, "template_id": question.template, "answers": list(question.answers)}
     if not question.type.endswith("query"):
         meta["options"] = release.options.get(question.template, [])
     return ECGSample(
-        id=f"ecg_qa/{release.corpus}/{release.form}/{question.split}/{question.number}",
+        id=f"{pool}/{release.corpus}/{release.form}/{question.split}/{question.number}",
         task="ecg_qa",
-        pool="ecg_qa",
+        pool=pool,
         subset=question.type,
         patient=patients[0],
         records=tuple(Window(record, 0.0, length) for record, length in zip(records, seconds)),

@@ -67,8 +67,13 @@ class ECGQA(Task):
         self, cfg: ECGQAConfig | None = None, info: Mapping[str, Any] | None = None, text_encoder: Any = None
     ) -> None:
         super().__init__(cfg, info, text_encoder)
+        self.pools = self.makes(self.cfg)
         corpora = self.info.get("ecg_qa_answers", {})
         self._vocabulary = frozenset(plain(answer) for answers in corpora.values() for answer in answers) - {*VERIFY}
+
+    @classmethod
+    def makes(cls, cfg: ECGQAConfig) -> tuple[str, ...]:
+        return (cfg.pool,)
 
     def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
         known = [*corpora]

@@ -13,6 +13,7 @@ import numpy as np
 
 from anyecg.config.checks import Checks, meant
 from anyecg.data.chance import chance
+from anyecg.data.corpora.annotated import EPISODE
 from anyecg.data.corpora.base import BEATS
 from anyecg.data.store.store import Store, Stores
 from anyecg.tasks.phrasings import LOCALIZATION
@@ -39,6 +40,13 @@ NAMES = {
     "/": "Paced beat",
     "f": "Fusion of paced and normal beat",
 }
+# Episodes that a source annotates by their begin and end ("(ST0-", "ST0-)"): ST or T, and which way.
+EPISODES = {
+    "ST+": "Episode of ST segment elevation",
+    "ST-": "Episode of ST segment depression",
+    "T+": "Episode of T wave elevation",
+    "T-": "Episode of T wave depression",
+}
 SHORT, LONG = POOLS = ("localization_short", "localization_long")
 TRIES = 30  # random windows looked at before a record is said to have none without the class
 
@@ -50,7 +58,8 @@ class LocalizationConfig:
     questions; short_seconds,
     long_seconds:
     window lengths in s; sizes: subset (a corpus's key, or that with "_long") -> at most so many questions over all
-    splits, all where it is not named (Table 2)."""
+    splits, all where it is not named (Table 2); classes: the beats and episodes that are asked for, keys of `NAMES`
+    and `EPISODES` ("V", "ST-"), empty for all."""
 
     pools: list[str] = field(default_factory=lambda: list(POOLS))
     windows_per_record: int = 10
@@ -58,10 +67,12 @@ class LocalizationConfig:
     short_seconds: float = 10.0
     long_seconds: list[float] = field(default_factory=lambda: [10.0, 60.0])
     sizes: dict[str, int] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
             check.among("pools", POOLS)
+            check.among("classes", (*NAMES, *EPISODES))
             check.number("windows_per_record", "negatives_per_positive", "sizes", least=0)
             check.number("short_seconds", above=0)
             if len(self.long_seconds) != 2 or not 0 < self.long_seconds[0] <= self.long_seconds[1]:
@@ -108,6 +119,40 @@ def spans(times: np.ndarray, symbols: np.ndarray, symbol: str, seconds: float) -
     return np.array(merged, dtype=np.float64).reshape(-1, 2)
 
 
+def episodes(times: np.ndarray, symbols: np.ndarray, kind: str, seconds: float) -> np.ndarray:
+    """Where the episodes of a kind of `EPISODES` lie, in any lead: float64 `[n, 2]`, s.
+
+    One without a begin or an end in the record reaches to its edge; those that overlap (of two leads, or one within
+    another) are one.
+    """
+    open_since: dict[tuple[str, str], float] = {}
+    found: list[tuple[float, float]] = []
+    for time, symbol in zip(times, symbols):
+        match = EPISODE.fullmatch(symbol)
+        if match is None or match[2] + match[4][0] != kind:
+            continue
+        key = (match[3], match[4])
+        if match[1]:
+            open_since.setdefault(key, float(time))
+        else:
+            found.append((open_since.pop(key, 0.0), float(time)))
+    found += [(begin, seconds) for begin in open_since.values()]
+    merged: list[list[float]] = []
+    for begin, end in sorted(found):
+        if merged and begin <= merged[-1][1]:
+            merged[-1][1] = max(end, merged[-1][1])
+        else:
+            merged.append([begin, end])
+    return np.array(merged, dtype=np.float64).reshape(-1, 2)
+
+
+def anchors(strip: Strip, symbol: str, where: np.ndarray) -> list[float]:
+    """The times (s) around which positive windows are drawn: the beats of a class; where an episode begins or ends."""
+    if symbol not in EPISODES:
+        return strip.times[strip.symbols == symbol].tolist()
+    return [time for time in where.ravel().tolist() if 0 < time < strip.seconds]
+
+
 def clipped(spans: np.ndarray, start: float, end: float) -> list[tuple[float, float]]:
     """The spans inside a window, in seconds from its start to one decimal; none that rounds to nothing, and those that
     touch once rounded (a rhythm label lies a few hundredths before its beat) are one."""
@@ -139,6 +184,11 @@ def answer_text(name: str, intervals: list[tuple[float, float]]) -> str:
     if not intervals:
         return f"No {name} Found"
     return "Duration: " + ", ".join(f"{a:.1f}s-{b:.1f}s" for a, b in intervals)
+
+
+def name_of(symbol: str) -> str:
+    """What a question calls a beat class or a kind of episode."""
+    return NAMES[symbol] if symbol in NAMES else EPISODES[symbol]
 
 
 def localization_questions(
@@ -174,8 +224,11 @@ def _windows(stores: Stores, cfg: LocalizationConfig, seed: int, dropped: Counte
         for split in SPLITS:
             strips = list(_strips(store, split))
             present = {symbol for strip in strips for symbol in set(strip.symbols)}
-            for symbol in (symbol for symbol in NAMES if symbol in present):
-                where = [spans(strip.times, strip.symbols, symbol, strip.seconds) for strip in strips]
+            present |= {match[2] + match[4][0] for symbol in present if (match := EPISODE.fullmatch(symbol))}
+            asked = cfg.classes or (*NAMES, *EPISODES)
+            for symbol in (symbol for symbol in (*NAMES, *EPISODES) if symbol in present and symbol in asked):
+                find = spans if symbol in NAMES else episodes
+                where = [find(strip.times, strip.symbols, symbol, strip.seconds) for strip in strips]
                 for pool in POOLS:
                     if pool in cfg.pools:
                         subset = corpus if pool == SHORT else f"{corpus}_long"
@@ -205,7 +258,8 @@ def _class_questions(
     """The positives of one class in one split, each followed by its negatives, half of them from records with the
     class.
     """
-    have = [n for n, found in enumerate(where) if len(found)]
+    around = [anchors(strip, symbol, found) for strip, found in zip(strips, where, strict=True)]
+    have = [n for n, times in enumerate(around) if times]
     lack = [n for n, found in enumerate(where) if not len(found)]
     bounds = [(found[:, 0].tolist(), found[:, 1].tolist()) for found in where]
     debt, taken = 0.0, Counter()
@@ -217,7 +271,7 @@ def _class_questions(
             if seconds is None:
                 dropped[pool, "record shorter than a window"] += 1
                 continue
-            start = _around(strips[n], symbol, seconds, rng)
+            start = _around(around[n], strips[n].seconds, seconds, rng)
             yield _question(strips[n], where[n], symbol, start, seconds, key, pool, subset, rng)
             debt += cfg.negatives_per_positive
             while debt >= 1:
@@ -225,7 +279,7 @@ def _class_questions(
                 order = [rng.sample(have, len(have)), rng.sample(lack, len(lack))]
                 found = _without(strips, bounds, sum(order if rng.random() < 0.5 else order[::-1], []), seconds, rng)  # noqa: RUF017
                 if found is None:
-                    dropped[pool, f"no window without {NAMES[symbol]} for a positive one"] += 1
+                    dropped[pool, f"no window without {name_of(symbol)} for a positive one"] += 1
                     continue
                 m, start = found
                 taken[m] += 1
@@ -244,10 +298,10 @@ def _length(record_seconds: float, pool: str, cfg: LocalizationConfig, rng: rand
     return math.floor(10 * rng.uniform(low, min(high, record_seconds))) / 10
 
 
-def _around(strip: Strip, symbol: str, seconds: float, rng: random.Random) -> float:
-    """Where a window starts that has a beat of the class anywhere inside; no place of the window is likelier."""
-    beat = rng.choice(strip.times[strip.symbols == symbol].tolist())
-    return _fitted(beat - rng.random() * seconds, strip.seconds, seconds)
+def _around(times: list[float], record_seconds: float, seconds: float, rng: random.Random) -> float:
+    """Where a window starts that has one of the times anywhere inside; no place of the window is likelier."""
+    beat = rng.choice(times)
+    return _fitted(beat - rng.random() * seconds, record_seconds, seconds)
 
 
 def _without(
@@ -283,7 +337,7 @@ def _question(
     subset: str,
     rng: random.Random,
 ) -> ECGSample:
-    name, end = NAMES[symbol], round(start + seconds, 2)
+    name, end = name_of(symbol), round(start + seconds, 2)
     intervals = clipped(where, start, end)
     question = rng.choice(LOCALIZATION).format(name=name)
     return ECGSample(
