@@ -49,11 +49,9 @@ def untrainable(experiment: Experiment) -> Iterator[Problem]:
 def known_pools(experiment: Experiment) -> list[str]:
     """The pools of the experiment's tasks and of those that anyecg has, whether they are made or not."""
     tasks = registry("task")
-    components = [
-        *(slot.component for slot in (experiment.tasks or {}).values()),
-        *(tasks[name] for name in tasks.builtin),
-    ]
-    return list(dict.fromkeys(pool for component in components for pool in component.pools))
+    pools = [experiment.pools(), *(slot.component.pools for slot in (experiment.tasks or {}).values())]
+    pools += [tasks[name].pools for name in tasks.builtin]
+    return list(dict.fromkeys(pool for some in pools for pool in some))
 
 
 def _of_stage(experiment: Experiment, stage: StageConfig) -> Iterator[Problem]:

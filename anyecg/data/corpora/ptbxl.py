@@ -69,8 +69,7 @@ class PTBXL(Corpus):
         report as written (German in most of the real corpus), "english" for its phrases by the glossary; likelihoods:
         whether a description says "probable" or "possible" where its code has a likelihood of less than 100 % (0 is
         "unknown" and says nothing), the diagnoses first and the likelier before the others; superclasses: whether a
-        report of the codes begins with the superclasses of its diagnoses, each once ("Myocardial infarction"), as
-        sure as the surest of them."""
+        report of the codes begins with the superclasses of its diagnoses, each once ("Myocardial infarction")."""
 
         records: Literal["records100", "records500"] = "records100"
         report: Literal["scp", "text", "english"] = "scp"
@@ -223,12 +222,8 @@ class PTBXL(Corpus):
         if self.cfg.likelihoods:
             known.sort(key=lambda code: (codes[code].role, -likelihood[code], codes[code].place))
         sure = {code: likelihood[code] if self.cfg.likelihoods else 0.0 for code in known}
-        classes: dict[str, float] = {}
-        for code in known if self.cfg.superclasses else ():
-            if name := codes[code].superclass:
-                # a likelihood that is unknown takes nothing from the class
-                classes[name] = max(classes.get(name, 0.0), sure[code] or 100.0)
-        named = [_worded(SUPERCLASSES[name], classes[name]) for name in SUPERCLASSES if name in classes]
+        classes = {codes[code].superclass for code in known} if self.cfg.superclasses else set()
+        named = [_capital(SUPERCLASSES[name]) for name in SUPERCLASSES if name in classes]
         return list(dict.fromkeys([*named, *(_worded(codes[code].description, sure[code]) for code in known)]))
 
     def info(self) -> Mapping:

@@ -16,14 +16,16 @@ from anyecg.types import MARKER, ECGSample, Turn, Window
 @dataclass(frozen=True)
 class ReportConfig:
     """corpora: whose reports are asked for, empty for every corpus with written reports or, where none has any, with
-    reports made of its codes; per_record: questions an ECG."""
+    reports made of its codes; per_record: questions an ECG; repeats: statement -> questions of an ECG whose report
+    has it, where that is more, so that what is rare is seen as often as what is common."""
 
     corpora: list[str] = field(default_factory=list)
     per_record: int = 1
+    repeats: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
-            check.number("per_record", least=0)
+            check.number("per_record", "repeats", least=0)
 
 
 def report_text(statements) -> str:
@@ -54,7 +56,8 @@ def report_questions(stores: Stores, cfg: ReportConfig, seed: int, dropped: Coun
                 dropped["report", "record without a usable statement"] += 1
                 continue
             report = report_text(statements)
-            asked = chance(seed, "report", record).sample(REPORT, min(cfg.per_record, len(REPORT)))
+            count = max([cfg.per_record, *(cfg.repeats.get(statement, 0) for statement in statements)])
+            asked = chance(seed, "report", record).sample(REPORT, min(count, len(REPORT)))
             for number, question in enumerate(asked):
                 yield (
                     split,
