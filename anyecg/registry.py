@@ -22,6 +22,7 @@ KINDS = {
     "file_format": "anyecg.data.own.formats:file_formats",
     "task": "anyecg.tasks:tasks",
     "answerer": "anyecg.answerers:answerers",
+    "view": "anyecg.evaluation.views:views",
     "clip": "anyecg.data.clips.base:makers",
     "scaling": "anyecg.data.clips.scaling:scalings",
     "simulator": "anyecg.simulate:simulators",

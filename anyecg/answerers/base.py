@@ -11,6 +11,7 @@ from anyecg.config.schema import Experiment
 from anyecg.data.dataset.data import Data
 from anyecg.data.store.store import Store, Stores
 from anyecg.model import ECGLanguageModel
+from anyecg.registry import registry
 from anyecg.tasks.base import Task
 from anyecg.training.planning import PlannedStage
 from anyecg.types import DataError, ECGSample, Prediction
@@ -71,9 +72,11 @@ class Answerer(ABC):
         tasks: names of the tasks that it can answer; None: any.
         knows: what it knows of the answers beforehand: "nothing", "options", "label names" or "training labels".
         converses: whether it can hold the scripted conversations.
+        reads_text: whether it answers questions that come without any ECG (the view "text_only").
         uses: parts of the experiment that it answers with, of `config.schema.GROUPS`; stages that train none of them,
         and nothing
             that these were trained with, do not run. None: all, and every stage runs.
+        seed: of what a view draws, where the answerer reads recordings itself; set by `fit`.
         key: a fingerprint of all that determines its predictions beside the question, the view and `company`; set by
         `fit`.
     """
@@ -82,8 +85,10 @@ class Answerer(ABC):
     tasks: ClassVar[frozenset[str] | None] = None
     knows: ClassVar[str] = "nothing"
     converses: ClassVar[bool] = False
+    reads_text: ClassVar[bool] = False
     uses: ClassVar[frozenset[str] | None] = frozenset()
     key: str = ""
+    seed: int = 0
 
     @dataclass(frozen=True)
     class Config:
@@ -109,8 +114,8 @@ class Answerer(ABC):
         return {}
 
     def variant(self, view: str) -> str:
-        """A view, with whatever is drawn in it."""
-        return view
+        """A view, with the seed of what is drawn in it."""
+        return f"{view}, seed {self.seed}" if registry("view")[view].seeded else view
 
     @abstractmethod
     def answer(
@@ -118,9 +123,8 @@ class Answerer(ABC):
     ) -> Iterator[Prediction]:
         """A prediction for each sample but those whose ids are `answered`, in any order, each as soon as it is there.
 
-        samples: all questions of a task and view. In the view "shuffled" they come with other patients' ECGs, to be
-        read as they are; in every other view but "signal" the answerer withholds what the view says
-        (`data.loading.dataset.QuestionDataset`).
+        samples: all questions of a task and view, as the view puts them, such as with other patients' ECGs. What a view
+        changes in the recordings is done where they are read (`data.loading.dataset.QuestionDataset` with its name).
         """
 
     def conversing(self) -> Answerer:

@@ -9,7 +9,7 @@ import copy
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from anyecg.answerers.learned import view_of
 from anyecg.config.fingerprint import fingerprint
 from anyecg.config.schema import Experiment, InputConfig, Slot
 from anyecg.data.loading.collate import Collator
-from anyecg.data.loading.dataset import MASKED_LEADS, QuestionDataset
+from anyecg.data.loading.dataset import QuestionDataset
 from anyecg.data.store.store import Stores
 from anyecg.model import ECGLanguageModel
 from anyecg.training.planning import PlannedStage
@@ -46,7 +46,8 @@ class LanguageModel(Answerer):
     """
 
     converses = True
-    uses = None
+    reads_text = True
+    uses: ClassVar[frozenset[str] | None] = None
 
     @dataclass(frozen=True)
     class Config:
@@ -104,9 +105,6 @@ class LanguageModel(Answerer):
         other = copy.copy(self)
         other.keep, other._kept, other._planned = True, (None, {}), (None, None)
         return other
-
-    def variant(self, view: str) -> str:
-        return f"{view}, seed {self.seed}" if MASKED_LEADS.get(view, 0) is None else view
 
     def company(self, samples: Sequence[ECGSample], view: str) -> dict[str, Sequence[str]]:
         if self.keep:  # the ECGs of all are encoded together

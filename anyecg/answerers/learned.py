@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from anyecg.config.fingerprint import fingerprint
 from anyecg.config.schema import InputConfig
-from anyecg.data.loading.dataset import MASKED_LEADS, QuestionDataset
+from anyecg.data.loading.dataset import QuestionDataset
 from anyecg.data.store.shards import locked
 from anyecg.data.store.store import Stores
 from anyecg.files import atomic_write
@@ -23,7 +23,6 @@ from anyecg.types import ECGSample, InputSpec
 
 log = logging.getLogger(__name__)
 
-WITHHELD = ("blind", *MASKED_LEADS)  # views in which the dataset withholds something
 WEIGHTS, FACTS = "weights.safetensors", "facts.json"  # in a kept folder; the second is written last
 WARMUP = 0.1  # share of the steps before the cosine
 
@@ -31,10 +30,8 @@ WARMUP = 0.1  # share of the steps before the cosine
 def view_of(
     samples: Sequence[ECGSample], view: str, stores: Stores, limits: InputConfig, spec: InputSpec, seed: int = 0
 ) -> QuestionDataset:
-    """Questions as a view of the evaluation shows them: shuffled ones come with the other patient's ECG already."""
-    return QuestionDataset(
-        samples, range(len(samples)), stores, limits, view if view in WITHHELD else "signal", seed, spec
-    )
+    """Questions, as a view of the evaluation puts them, with what it shows in place of their recordings."""
+    return QuestionDataset(samples, range(len(samples)), stores, limits, view, seed, spec)
 
 
 def learn_once(module: nn.Module, cache: str | Path, name: str, key: str, learn: Callable[[], Mapping]) -> dict:

@@ -23,6 +23,7 @@ class Prior(Answerer):
     """
 
     label = "prior (commonest training answer)"
+    reads_text = True
     knows = "training labels"
 
     @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Any
 from anyecg.config.schema import Experiment
 from anyecg.data.dataset.provenance import origin, told
 from anyecg.evaluation.controls import BLIND, SHUFFLED
-from anyecg.evaluation.tables import LABELS, Grid
+from anyecg.evaluation.tables import Grid
+from anyecg.plots.views import label
 
 SIMULATED = "**It was trained and tested on simulated ECGs. What it says of a real one means nothing.**"
 LIMITS = (
@@ -39,7 +40,7 @@ def card(
     folder.
     """
     simulated = not experiment.dataset and any(slot.config.root is None for slot in experiment.corpora.values())
-    unasked = [LABELS[view] for view in (BLIND, SHUFFLED) if view not in metrics["views"]]
+    unasked = [label(view) for view in (BLIND, SHUFFLED) if view not in metrics["views"]]
     return "\n".join(
         [
             *_front(llm, inside),

@@ -69,8 +69,13 @@ def load_session(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Se
     """A new dialogue with the model in a folder, which gets its ECGs as it was trained on; arguments and errors as
     for `load_model`.
     """
+    return Session(*open_model(folder, llm))
+
+
+def open_model(folder: Path | str, llm: Mapping[str, Any] | None = None) -> tuple[ECGLanguageModel, Reading]:
+    """The model in a folder and how it wants its ECGs; arguments and errors as for `load_model`."""
     parts = open_folder(folder, llm)
-    return Session(_assembled(parts), parts.reading)
+    return _assembled(parts), parts.reading
 
 
 def _assembled(parts: Parts) -> ECGLanguageModel:

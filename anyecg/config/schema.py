@@ -22,8 +22,8 @@ LANGUAGE = "language"  # the stage that teaches an LLM without weights of its ow
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 MATMULS = ("auto", "torch", "onednn")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true", "32", "16", "bf16", "64")
-# `evaluation.controls` says what they are
-VIEWS = ("signal", "blind", "shuffled", "first_lead_masked", "second_lead_masked", "random_lead_masked")
+SIGNAL = "signal"  # the view that all others are controls of
+STRICT = "strict"  # among `evaluation.views`: every registered view with `strict`
 # whose questions are built where nothing else is said
 TASKS = ("report", "localization", "multi_ecg", "classification", "ecg_qa")
 KEY = re.compile(r"\w[\w.+-]*")  # of a corpus or a task
@@ -229,8 +229,9 @@ class EvaluationConfig:
 
     # keys of `tasks`, names, or "module:Class"
     tasks: list[str] = field(default_factory=lambda: ["classification", "localization", "multi_ecg"])
-    # what the model is given: the signal, and controls with part or all of it taken away or exchanged
-    views: list[str] = field(default_factory=lambda: list(VIEWS[:3]))
+    # what the model is given: the signal, and controls with part or all of it taken away or exchanged; names of views, or
+    # "module:Class"; strict: all that are meant for it
+    views: list[str] = field(default_factory=lambda: [SIGNAL, "blind", "shuffled"])
     # answerers that stand beside the experiment's own in its tables
     references: list[str] = names("answerer", ["prior"])
     split: str = "test"  # train, val, test
@@ -254,9 +255,19 @@ class EvaluationConfig:
             wrong += [
                 f"{name}: '{word}' is there twice" for word in sorted({word for word in given if given.count(word) > 1})
             ]
-        wrong += [f"views: '{view}' is unknown{meant(view, VIEWS)}" for view in self.views if view not in VIEWS]
-        if self.views and VIEWS[0] not in self.views:
-            wrong.append(f"views: the others are controls of '{VIEWS[0]}'; add it")
+        known = registry("view")
+        names = [*known.table(), STRICT]
+        wrong += [
+            f"views: '{view}' is unknown{meant(view, names)}"
+            for view in self.views
+            if ":" not in view and view not in names
+        ]
+        if STRICT in self.views:
+            strict = [name for name in known.table() if known[name].strict]
+            given = [view for view in self.views if view not in (STRICT, *strict)]
+            object.__setattr__(self, "views", strict + given)
+        if self.views and SIGNAL not in self.views:
+            wrong.append(f"views: the others are controls of '{SIGNAL}'; add it")
         if self.split not in SPLITS:
             wrong.append(f"split: '{self.split}' is unknown{meant(self.split, SPLITS)}")
         numbers = {"limit": 1, "batch_size": 1, "max_new_tokens": 1, "bootstrap": 0}  # and the least that each can be

@@ -13,8 +13,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from anyecg.evaluation.figures import loss_curves
-from anyecg.plots.charts import STYLE, colour, in_order, save
-from anyecg.plots.views import short
+from anyecg.plots.charts import STYLE, colour, save
+from anyecg.plots.views import in_order, short
 from anyecg.tasks import tasks
 from anyecg.tasks.base import Task
 from anyecg.types import DataError

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
 
 from anyecg.types import DataError
 
+ALPHA, POWER = 0.05, 0.80  # of `detectable`
 FEWEST = 20  # patients of an interval; of fewer, percentiles over resampled patients are too narrow
 
 Reduce = Callable[[pd.DataFrame], dict[str, float]]
@@ -76,6 +78,22 @@ def paired_bounds(
     """`bounds` of the difference a - b, over the metrics that both have."""
     difference = {metric: values_a[metric] - values_b[metric] for metric in values_a if metric in values_b}
     return bounds(difference, drawn_a.sub(drawn_b), level)
+
+
+def detectable(drawn_a: pd.DataFrame, drawn_b: pd.DataFrame) -> dict[str, float]:
+    """Metric -> the smallest true difference a - b that a test set like this one shows, two-sided at `ALPHA`, with the
+    power `POWER`: (z of 1 - alpha / 2 + z of power) standard errors of the paired bootstrap difference.
+
+    A smaller difference is mostly called undecided, whether it is there or not.
+    """
+    spread = drawn_a.sub(drawn_b).std(ddof=1).dropna()
+    return {str(metric): smallest(float(error)) for metric, error in spread.items()}
+
+
+def smallest(error: float) -> float:
+    """The smallest difference that is detected with power `POWER` where its standard error is `error`."""
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - ALPHA / 2) + normal.inv_cdf(POWER)) * error
 
 
 def require_same_ids(

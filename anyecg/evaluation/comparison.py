@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 
 from anyecg.evaluation.controls import SIGNAL
-from anyecg.evaluation.differences import Setting, changes_grid, controls_grid, measure
+from anyecg.evaluation.differences import Setting, changes_grid, controls_grid, measure, views_grids
 from anyecg.evaluation.published import load as load_published
 from anyecg.evaluation.scores import read_scores
 from anyecg.evaluation.tables import MISSING, Grid
@@ -77,7 +77,7 @@ def compare(runs: Sequence[Results], resamples: int = 1000, seed: int = 0) -> li
     for task in common:
         there = [setting for setting in settings if setting.answered(task)]
         cells = list(measure(there, task, load_published(), n=resamples, seed=seed))
-        grids += [changes_grid(cells), controls_grid(cells), *highest_grids(there, task)]
+        grids += [changes_grid(cells), controls_grid(cells), *views_grids(cells), *highest_grids(there, task)]
     return (
         [*grids, Grid("Tasks that not every run evaluated", ["task"], [[task] for task in alone])] if alone else grids
     )

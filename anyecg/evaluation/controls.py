@@ -1,6 +1,4 @@
-"""Views: the same questions with their ECGs, without them, with those of another patient, and with one lead
-withheld.
-"""
+"""Which views an evaluation asks of a task, and who lends ECGs to whom where they are shuffled."""
 
 from __future__ import annotations
 
@@ -14,17 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from anyecg.data.loading.dataset import MASKED_LEADS
+from anyecg.config.schema import SIGNAL
 from anyecg.data.store.store import Stores
+from anyecg.registry import registry
 from anyecg.tasks.base import Task
 from anyecg.types import DataError, ECGSample, Window
 
-SIGNAL = "signal"  # every question with its own ECGs
-BLIND = "blind"  # every ECG withheld: zeros with all leads absent, the question's words unchanged
-SHUFFLED = "shuffled"  # every question with the ECGs of another patient's question of the same kind
+BLIND, SHUFFLED = "blind", "shuffled"  # the names of two views that every table has
 CONTROLLED = (SIGNAL, BLIND, SHUFFLED)
-# the first, the second or a drawn lead withheld: asked of localization, whose ECGs have two
-SINGLE_LEAD = tuple(MASKED_LEADS)
 
 ALIKE = 1.25  # windows are of one class of length where they differ by less than about this factor
 
@@ -38,8 +33,8 @@ _LIKENESS = (
 
 
 def asked_in(task: type[Task] | Task, views: Sequence[str]) -> list[str]:
-    """Those of `views` that a task is asked in: a lead is withheld only where the task says so."""
-    return [view for view in views if task.single_lead or view not in SINGLE_LEAD]
+    """Those of `views` that a task is asked in."""
+    return [view for view in views if registry("view")[view]().asked(task)]
 
 
 def patients_of(samples: Sequence[ECGSample], stores: Stores) -> dict[str, str]:

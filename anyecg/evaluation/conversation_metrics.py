@@ -11,7 +11,8 @@ import pandas as pd
 
 from anyecg.evaluation.bootstrap import FEWEST, paired_interval
 from anyecg.evaluation.controls import SIGNAL
-from anyecg.evaluation.tables import LABELS, MISSING, Grid, number, with_interval
+from anyecg.evaluation.tables import MISSING, Grid, number, with_interval
+from anyecg.plots.views import label
 from anyecg.tasks.ecg_qa.parser import plain
 
 
@@ -64,14 +65,14 @@ def grid(report: Mapping[str, Any]) -> Grid:
         "",
         "answers",
         "yes/no",
-        *(f"accuracy {LABELS[view]}" for view in views),
+        *(f"accuracy {label(view)}" for view in views),
         *("ECG − this [95 %]" for view in views if view != SIGNAL),
         "unread",
         "empty",
     ]
     notes = [
         f"each turn is asked with the model's own answers before it; unread, empty: "
-        f"{' / '.join(LABELS[view] for view in views)}"
+        f"{' / '.join(label(view) for view in views)}"
     ]
     return Grid("Conversations: follow-up questions", header, rows, notes)
 

@@ -10,13 +10,21 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from anyecg.config.schema import VIEWS
 from anyecg.evaluation.bootstrap import FEWEST, require_same_ids
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
 from anyecg.evaluation.published import PublishedTable
 from anyecg.evaluation.seeds import Pooled, pool
-from anyecg.evaluation.tables import LABELS, MISSING, PAPER, TRAINED_BLIND, Grid, number, with_interval
-from anyecg.plots.views import short
+from anyecg.evaluation.tables import (
+    BLIND_STAGES,
+    DETECTABLE,
+    MISSING,
+    PAPER,
+    TRAINED_BLIND,
+    Grid,
+    number,
+    with_interval,
+)
+from anyecg.plots.views import in_order, is_view, label, short
 from anyecg.tasks import tasks
 from anyecg.tasks.base import Task
 from anyecg.types import DataError
@@ -75,6 +83,7 @@ class Cell:
     views: Mapping[str, Spread]
     controls: Mapping[str, Spread]
     change: Spread | None
+    detectable: float | None  # the smallest change that these questions show (`bootstrap.smallest`)
     by_seed: tuple[float, ...]
     paper: float | None
     paper_change: float | None
@@ -122,17 +131,23 @@ def measure(
     others = [
         view
         for view in dict.fromkeys(view for setting in settings for rows in setting.rows.values() for view in rows[task])
-        if view not in VIEWS
+        if view not in (SIGNAL, BLIND, SHUFFLED)
     ]
 
     @cache
-    def pooled(place: int, view: str, seeds: tuple[int, ...]) -> Pooled | None:
+    def pooled(place: int, view: str, seeds: tuple[int, ...], of: str = "") -> Pooled | None:
+        """A view over seeds, on the questions of the view `of`."""
         if not all(number in settings[place].rows for number in seeds):
             return None
         rows = {number: settings[place].rows[number][task] for number in seeds}
-        if not all(view in views for views in rows.values()):
+        if not all(view in views and (not of or of in views) for views in rows.values()):
             return None
-        return pool({number: views[view] for number, views in rows.items()}, scorer.reducer, metric, n=n, seed=seed)
+        parts = {number: views[view] for number, views in rows.items()}
+        if of:
+            if all(len(views[of]) == len(parts[number]) for number, views in rows.items()):
+                return pooled(place, view, seeds)
+            parts = {number: part[part["id"].isin(set(rows[number][of]["id"]))] for number, part in parts.items()}
+        return pool(parts, scorer.reducer, metric, n=n, seed=seed)
 
     def minus(one: Pooled | None, other: Pooled | None) -> Pooled | None:
         return one - other if one and other else None
@@ -144,7 +159,11 @@ def measure(
         if blind is not None:
             views[TRAINED_BLIND] = pooled(blind, BLIND, seeds)
         views |= {view: pooled(place, view, seeds) for view in others}
-        controls = {view: minus(views[SIGNAL], found) for view, found in views.items() if view != SIGNAL}
+        controls = {
+            view: minus(pooled(place, SIGNAL, seeds, of="" if view == TRAINED_BLIND else view), found)
+            for view, found in views.items()
+            if view != SIGNAL and found
+        }
         change = minus(views[SIGNAL], pooled(0, SIGNAL, seeds)) if place else None
         paper = _figure(published, setting, task)
         rows = [setting.rows[number][task] for number in seeds]
@@ -164,6 +183,7 @@ def measure(
             _spreads(views),
             _spreads(controls),
             _spreads({"": change}).get(""),
+            change.detectable() if change else None,
             tuple(change.values.values()) if change else (),
             paper,
             None if paper is None or reference is None or not place else paper - reference,
@@ -208,6 +228,7 @@ def changes_grid(cells: Sequence[Cell]) -> Grid:
                 cell.setting,
                 shown(cell.views.get(SIGNAL), few=cell.few),
                 shown(cell.change, sign=True, few=cell.few),
+                number(cell.detectable),
                 *seeds,
                 number(cell.paper),
                 paper,
@@ -218,18 +239,20 @@ def changes_grid(cells: Sequence[Cell]) -> Grid:
         "run",
         f"{head.metric} [95 %]",
         "− first [95 %]",
+        "detectable",
         *(["− first, by seed"] if several else []),
         "paper",
         "paper: − first",
         "sign",
     ]
-    return Grid(f"{head.task}: {head.meaning}", header, rows, [*_asked(cells), PAPER, MEANING])
+    return Grid(f"{head.task}: {head.meaning}", header, rows, [*_asked(cells), DETECTABLE, PAPER, MEANING])
 
 
 def controls_grid(cells: Sequence[Cell]) -> Grid:
     """One task: each setting with the ECG and in every control, and how sure the differences are."""
     asked = (SIGNAL, BLIND, SHUFFLED)
-    views = [*asked, *dict.fromkeys(view for cell in cells for view in cell.views if view not in asked)]
+    others = dict.fromkeys(row for cell in cells for row in cell.views if row not in asked and not is_view(row))
+    views = [*asked, *others]
     rows = [
         [
             cell.setting,
@@ -241,11 +264,37 @@ def controls_grid(cells: Sequence[Cell]) -> Grid:
     ]
     header = [
         "run",
-        *(f"{LABELS.get(view, view)} [95 %]" for view in views),
+        *(f"{_label(view)} [95 %]" for view in views),
         *(f"ECG − {short(view)} [95 %]" for view in views[1:]),
         "unparsed (ECG / blind / shuffled)",
     ]
     return Grid(f"{cells[0].task}: {cells[0].metric} and its controls", header, rows, _asked(cells))
+
+
+def views_grids(cells: Sequence[Cell]) -> list[Grid]:
+    """A table of the views beside blind and shuffled, a row a setting and view; none where there are no others."""
+    rows = []
+    for cell in cells:
+        others = [view for view in in_order(cell.views) if is_view(view) and view not in (SIGNAL, BLIND, SHUFFLED)]
+        rows += [
+            [
+                cell.setting if place == 0 else "",
+                label(view),
+                shown(cell.views.get(view), few=cell.few),
+                shown(cell.controls.get(view), sign=True, few=cell.few),
+                number(cell.unparsed.get(view)),
+            ]
+            for place, view in enumerate(others)
+        ]
+    if not rows:
+        return []
+    head, notes = cells[0], ["a view of some of the questions only is compared with the ECG on these"]
+    header = ["run", "view", f"{head.metric} [95 %]", "ECG − this [95 %]", "unparsed"]
+    return [Grid(f"{head.task}: {head.metric} in further views", header, rows, notes)]
+
+
+def _label(row: str) -> str:
+    return BLIND_STAGES if row == TRAINED_BLIND else label(row) if is_view(row) else row
 
 
 def signs_grid(cells: Sequence[Cell], title: str) -> Grid:

@@ -7,9 +7,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,27 @@ import pandas as pd
 
 from anyecg.answerers.base import Answerer
 from anyecg.config.fingerprint import fingerprint
-from anyecg.config.schema import VIEWS
-from anyecg.evaluation.bootstrap import FEWEST, bounds, paired_bounds, replicates
+from anyecg.data.store.store import Stores
+from anyecg.evaluation.bootstrap import FEWEST, bounds, detectable, paired_bounds, replicates
 from anyecg.evaluation.breakdowns import MOST, block_bounds
-from anyecg.evaluation.controls import CONTROLLED, SHUFFLED, SIGNAL, asked_in, donors
+from anyecg.evaluation.controls import CONTROLLED, SIGNAL, asked_in
 from anyecg.evaluation.figure_data import compared
 from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.predictions import Key, PredictionStore, write_predictions
 from anyecg.evaluation.scores import asked, write_scores
+from anyecg.evaluation.views.base import Pair, Setup, View
+from anyecg.evaluation.views.shuffled import SAME
 from anyecg.evaluation.wins import best
 from anyecg.files import atomic_write
 from anyecg.progress_bar import progress_bar
+from anyecg.registry import registry
 from anyecg.tasks.base import Task
-from anyecg.types import DataError, ECGSample, Prediction, Window
+from anyecg.types import ConfigError, DataError, ECGSample, Prediction, Window
 
 log = logging.getLogger(__name__)
 
 LEVEL = 0.95
-UNCHANGED, SAME = "unchanged", "donor_same"  # columns of the rows of a view
+UNCHANGED = "unchanged"  # a column of the rows of a view: whether the answer is word by word the one with the ECG
 _NUMBERS = re.compile(r"\[\n([-+\d.eE,\snul]+)\]")  # a list of numbers and nulls, a line each
 
 
@@ -52,6 +55,7 @@ def evaluate(
     references: Mapping[str, Answerer] | None = None,
     patients: Mapping[str, str] | None = None,
     seconds: Callable[[Window], float] | None = None,
+    stores: Stores | None = None,
     judge: Judge | None = None,
     more: Callable[[Mapping[Key, Prediction]], Mapping[str, Any]] = lambda predictions: {},
     progress: bool = True,
@@ -61,7 +65,8 @@ def evaluate(
     Args:
         answerer: fitted.
         samples_by_task, tasks: task name -> its questions, and the task itself.
-        views: some of `controls.VIEWS`; those that withhold a lead are asked of tasks with `single_lead` only.
+        views: names of the registry "view" or "module:Class"; each is asked of the tasks, and of those of their
+        questions, that it can be asked of.
         bootstrap: resamples of patients for the 95 % intervals; 0 for none.
         seed: of the shuffle and of the bootstrap (the answerer draws a lead to withhold by the same).
         store: of predictions, shared with other runs; None: one in `folder/kept`.
@@ -70,6 +75,7 @@ def evaluate(
             that it answers.
         patients: record -> patient, for questions over ECGs of two patients (`controls.patients_of`).
         seconds: of a window, for donors of like length (`Stores.seconds`).
+        stores: the recordings, for views that have to know what is in them (other leads, other windows).
         judge: an LLM that scores the answers to tasks with `judged`, in every view, by the reports of the question's
         own ECGs.
         more: further top-level entries of `metrics.json`, from the predictions.
@@ -84,20 +90,26 @@ def evaluate(
          "n_patients": int,
             "views": {VIEW or REFERENCE: {"metrics": {METRIC: value}, "intervals": {METRIC: [low, high]}, "unparsed":
             int, "endless": int,
-                             "unchanged": share, "donors": {"same" | "other": {"n", "n_patients", "metric", "value",
-                             "signal", "difference"}},
+                             "n": int, "n_patients": int, "signal": {METRIC: value},
+                             "unchanged": share, "measures": {NAME: [mean, low, high]},
+                             "against": {"view": VIEW, "difference": [that - this, low, high]},
+                             "donors": {"same" | "other": {"n", "n_patients", "metric", "value", "signal",
+                             "difference"}},
                              "label": str, "notes": [str],
                              "blocks": {TITLE: {GROUP: {METRIC: value, "n": int, "n_patients": int, "n_unparsed":
                              int}}},
                              "block_intervals": {TITLE: {GROUP: {METRIC: [low, high]}}}, "best": {COLUMN: int},
                              "unjudged": {REASON: int}}},
-            "differences": {CONTROL: {METRIC: [signal - control, low, high]}},
+            "differences": {CONTROL: {METRIC: [signal - control, low, high]}}, "detectable": {CONTROL: {METRIC: value}},
             "block_differences": {CONTROL: {TITLE: {GROUP: [signal - control, low, high]}}},
             "questions": fingerprint, "replicates": {METRIC: [value]}}}}
 
     `intervals` and `differences` are empty without a bootstrap and over fewer than `bootstrap.FEWEST` patients. A
-    metric that the rows leave undefined is absent. `unchanged`: share of the answers that are word by word those with
-    the ECG, of the answerer's own views.
+    metric that the rows leave undefined is absent. A view that is asked of some of the questions only is compared with
+    the signal on these, and has no breakdowns. `unchanged`: share of the answers that are word by word those with
+    the ECG, of the answerer's own views; with its interval among `measures`, beside those of `View.measures`.
+    `signal`: with the ECG on the questions of a view that is asked of some only.
+    `against`: of a view with `View.against`. `detectable`: see `bootstrap.detectable`.
     `donors`: of the view "shuffled", see `_by_donor`, with the ECG on the same questions and the paired difference.
     `label`: of a reference. `best`: for each of `Task.ranked`, the questions on which no other view scores higher.
     `block_*`: see `breakdowns.block_bounds`; `questions`, `replicates`: what a figure of the differences between runs
@@ -110,9 +122,12 @@ def evaluate(
     store = store or PredictionStore(folder / "kept")
     if not tasks:
         raise DataError("evaluation.tasks: empty; name at least one task")
-    unknown = [view for view in views if view not in VIEWS]
-    if unknown or not views:
-        raise DataError(f"evaluation.views: {', '.join(unknown) or 'empty'}; known: {', '.join(VIEWS)}")
+    if not views:
+        raise DataError("evaluation.views: empty; name at least one")
+    try:
+        known = {view: registry("view")[view] for view in views}
+    except ConfigError as error:
+        raise DataError(f"evaluation.views: {error}") from error
     for name, task in tasks.items():
         if not asked_in(task, views):
             raise DataError(
@@ -122,23 +137,26 @@ def evaluate(
             raise DataError(f"task {name}: there are no questions to evaluate; choose another split or more corpora")
     folder.mkdir(parents=True, exist_ok=True)
 
-    lent = {name: donors(samples_by_task[name], seed, patients, seconds) for name in tasks} if SHUFFLED in views else {}
     predictions: dict[Key, Prediction] = {}
+    shown: dict[str, dict[str, Shown]] = defaultdict(dict)  # task -> view -> its questions
     with progress_bar(progress) as bar:
         for name, task in tasks.items():
             samples = list(samples_by_task[name])
-            own = [(view, answerer, view) for view in asked_in(task, views)]
+            setup = Setup(task, stores, patients or {}, seconds, seed)
+            for view in asked_in(task, views):
+                if known[view].without_ecg and not answerer.reads_text:
+                    log.info("%s: the answerer reads no question without an ECG; the view %s is left out", name, view)
+                    continue
+                one = known[view]()
+                if found := one.put(samples, setup):
+                    shown[name][view] = Shown(one, found)
+                else:
+                    log.info("%s: no question can be asked in the view %s", name, view)
+            own = [(view, answerer, view) for view in shown[name]]
             others = [(other, reference, SIGNAL) for other, reference in references.items() if reference.answers(name)]
             for row, who, view in [*own, *others]:
-                put = (
-                    [
-                        replace(one, records=lent[name][one.id].records, evidence=lent[name][one.id].evidence)
-                        for one in samples
-                    ]
-                    if view == SHUFFLED
-                    else samples
-                )
-                step = bar.add_task(f"{name} ({row})", total=len(samples))
+                put = list(shown[name][view].questions.values()) if who is answerer else samples
+                step = bar.add_task(f"{name} ({row})", total=len(put))
                 try:
                     found = store.predict(who, put, view, partial(bar.advance, step))
                 except DataError as error:
@@ -157,22 +175,17 @@ def evaluate(
     }
     for name, task in tasks.items():
         samples = samples_by_task[name]
-        asked_views = asked_in(task, views)
-        rows = {
-            row: task.score(samples, [predictions[name, row, s.id] for s in samples])
-            for row in [*asked_views, *references]
-            if (name, row, samples[0].id) in predictions
+        given = {key[1:]: prediction for key, prediction in predictions.items() if key[0] == name}
+        rows = {view: _scored(task, view, part, samples, given) for view, part in shown[name].items()}
+        rows |= {
+            row: task.score(samples, [given[row, s.id] for s in samples])
+            for row in references
+            if (row, samples[0].id) in given
         }
-        rows = _changes(
-            rows,
-            asked_views,
-            samples,
-            {key[1:]: p.text for key, p in predictions.items() if key[0] == name},
-            lent.get(name, {}),
-        )
         if judge is not None and task.judged:
-            rows |= _judged(judge, task, samples, {view: rows[view] for view in asked_views}, predictions)
+            rows |= _judged(judge, task, samples, {view: rows[view] for view in shown[name]}, predictions)
         write_scores(folder / "scores" / f"{name}.parquet", samples, rows)
+        asked_views = {view: part.view for view, part in shown[name].items()}
         report["tasks"][name] = _summary(task, samples, rows, asked_views, bootstrap, seed)
         for row in report["tasks"][name]["views"].keys() & references.keys():
             report["tasks"][name]["views"][row]["label"] = references[row].label or row
@@ -181,25 +194,31 @@ def evaluate(
     return report
 
 
-def _changes(
-    rows: Mapping[str, pd.DataFrame],
-    views: Sequence[str],
-    samples: Sequence[ECGSample],
-    texts: Mapping[tuple[str, str], str],
-    lent: Mapping[str, ECGSample],
-) -> dict[str, pd.DataFrame]:
-    """The rows with what a control changed: `unchanged`, whether the answer is word by word the one with the ECG;
-    `donor_same`, in the view "shuffled", whether the donor's true answer is the question's own."""
-    found = dict(rows)
-    for view in (view for view in views if view != SIGNAL and SIGNAL in views):
-        found[view] = found[view].assign(
-            **{UNCHANGED: [float(texts[view, s.id].strip() == texts[SIGNAL, s.id].strip()) for s in samples]}
-        )
-    if SHUFFLED in views:
-        found[SHUFFLED] = found[SHUFFLED].assign(
-            **{SAME: [float(lent[s.id].answer.strip() == s.answer.strip()) for s in samples]}
-        )
-    return found
+@dataclass(frozen=True)
+class Shown:
+    """A view of a task, and its questions by id as the view puts them."""
+
+    view: View
+    questions: Mapping[str, ECGSample]
+
+
+def _scored(
+    task: Task, name: str, shown: Shown, samples: Sequence[ECGSample], given: Mapping[tuple[str, str], Prediction]
+) -> pd.DataFrame:
+    """The rows of a view's questions, in the order of the samples, with what the view changed: `unchanged`, whether the
+    answer is word by word the one with the ECG, and the view's own columns; given: (view, id) -> prediction.
+    """
+    there = [sample for sample in samples if sample.id in shown.questions]
+    truths = [shown.view.truth(sample, shown.questions[sample.id]) for sample in there]
+    rows = task.score(truths, [given[name, sample.id] for sample in there])
+    if name == SIGNAL or (SIGNAL, there[0].id) not in given:
+        return rows
+    pairs = [
+        Pair(sample, shown.questions[sample.id], given[SIGNAL, sample.id].text, given[name, sample.id].text)
+        for sample in there
+    ]
+    unchanged = [float(pair.text.strip() == pair.shown_text.strip()) for pair in pairs]
+    return rows.assign(**{UNCHANGED: unchanged}, **shown.view.columns(task, pairs))
 
 
 def _judged(
@@ -210,7 +229,12 @@ def _judged(
     predictions: Mapping[Key, Prediction],
 ) -> dict[str, pd.DataFrame]:
     """The rows of each view with the judge's columns."""
-    cases = {(view, s.id): task.judging(s, predictions[task.name, view, s.id].text) for view in rows for s in samples}
+    cases = {
+        (view, s.id): task.judging(s, predictions[task.name, view, s.id].text)
+        for view in rows
+        for s in samples
+        if (task.name, view, s.id) in predictions
+    }
     log.info("%s: %d answers to be scored by %s", task.name, len(cases), judge.cfg.model)
     found = judge(cases)
     return {
@@ -226,62 +250,136 @@ def _summary(
     task: Task,
     samples: Sequence[ECGSample],
     rows: Mapping[str, pd.DataFrame],
-    views: Sequence[str],
+    views: Mapping[str, View],
     bootstrap: int,
     seed: int,
 ) -> dict[str, Any]:
-    first = next(iter(rows.values()))
-    values = {view: task.reduce(part) for view, part in rows.items()}
+    drawing = _Drawing(task, rows, bootstrap, seed)
+    first = rows.get(SIGNAL, next(iter(rows.values())))
+    every = {view: part for view, part in rows.items() if len(part) == len(samples)}  # of the views over all questions
     spread = bootstrap > 0 and first["patient"].nunique() >= FEWEST
-    drawn = (
-        {view: replicates(part, task.reducer(part), n=bootstrap, seed=seed) for view, part in rows.items()}
-        if spread
-        else {}
-    )
-    highest = best({view: rows[view] for view in views}, task.ranked)
+    highest = best({view: part for view, part in every.items() if view in views}, task.ranked)
     summary = {
         "component": f"{type(task).__module__}:{type(task).__qualname__}",
         "primary": task.headline(first),
         "judged": task.judged,
         "meanings": dict(task.metrics)
-        | {metric: task.meaning(metric) for found in values.values() for metric in found},
+        | {metric: task.meaning(metric) for view in rows for metric in drawing.values(view)}
+        | {name: meaning for view in views.values() for name, meaning in view.measures.items()},
         "shown": list(task.shown),
-        "n": len(first),
+        "n": len(samples),
         "n_patients": int(first["patient"].nunique()),
         "questions": fingerprint(sorted((sample.id, sample.patient, asked(sample)) for sample in samples)),
         "views": {},
         "differences": {},
+        "detectable": {},
     }
-    if SIGNAL in drawn:
-        summary["replicates"] = compared(task, task.headline(first), drawn[SIGNAL])
-    blocks = {view: task.blocks(part) for view, part in rows.items()}
+    if spread and SIGNAL in rows:
+        summary["replicates"] = compared(task, task.headline(first), drawing.drawn(SIGNAL))
+    blocks = {view: task.blocks(part) for view, part in every.items()}
     within, summary["block_differences"] = (
-        block_bounds(task, rows, blocks, n=bootstrap, seed=seed, level=LEVEL) if spread else ({}, {})
+        block_bounds(task, every, blocks, n=bootstrap, seed=seed, level=LEVEL) if spread and every else ({}, {})
     )
     for view, part in rows.items():
-        summary["views"][view] = {
-            "metrics": values[view],
-            "intervals": {metric: ends for metric, (_, *ends) in bounds(values[view], drawn[view], LEVEL).items()}
-            if spread
-            else {},
+        summary["views"][view] = found = {
+            "n": len(part),
+            "n_patients": int(part["patient"].nunique()),
+            "metrics": drawing.values(view),
+            "intervals": drawing.ends(view),
             "unparsed": int((~part["parsed"]).sum()),
             "endless": int(part["endless"].sum()),
-            "notes": task.notes(part),
-            "blocks": blocks[view],
+            "notes": task.notes(part) if view in every else [],
+            "blocks": blocks.get(view, {}),
             "block_intervals": within.get(view, {}),
             "best": highest.get(view, {}),
         }
         if UNCHANGED in part:
-            summary["views"][view]["unchanged"] = float(part[UNCHANGED].mean())
+            found["unchanged"] = float(part[UNCHANGED].mean())
+            found["measures"] = {
+                name: _mean(part, name, bootstrap, seed) for name in (UNCHANGED, *views[view].measures) if name in part
+            }
         if SAME in part and SIGNAL in rows:
-            summary["views"][view]["donors"] = _by_donor(task, rows[SIGNAL], part, bootstrap, seed)
+            found["donors"] = _by_donor(task, rows[SIGNAL], part, bootstrap, seed)
+        if view in views and (other := views[view].against) in rows:
+            found["against"] = {"view": other, "difference": drawing.difference(other, view).get(task.headline(first))}
         if "unjudged" in part:
-            summary["views"][view]["unjudged"] = dict(Counter(reason for reason in part["unjudged"] if reason))
-        if spread and view != SIGNAL and SIGNAL in rows:
-            summary["differences"][view] = paired_bounds(
-                values[SIGNAL], values[view], drawn[SIGNAL], drawn[view], LEVEL
-            )
+            found["unjudged"] = dict(Counter(reason for reason in part["unjudged"] if reason))
+        if view != SIGNAL and SIGNAL in rows:
+            if view not in every:
+                found["signal"] = drawing.values(SIGNAL, of=view)
+            if drawing.spread(view):
+                summary["differences"][view] = drawing.difference(SIGNAL, view)
+                summary["detectable"][view] = detectable(drawing.drawn(SIGNAL, of=view), drawing.drawn(view))
     return summary
+
+
+class _Drawing:
+    """The metrics of each view's rows and their bootstrap, of another view's on the same questions too; each drawn
+    once.
+    """
+
+    def __init__(self, task: Task, rows: Mapping[str, pd.DataFrame], bootstrap: int, seed: int) -> None:
+        self.task, self.rows, self.n, self.seed = task, rows, bootstrap, seed
+        self._values: dict[tuple[str, str], dict[str, float]] = {}
+        self._drawn: dict[tuple[str, str], pd.DataFrame] = {}
+
+    def part(self, view: str, of: str) -> pd.DataFrame:
+        """A view's rows of the questions that another is asked."""
+        rows, others = self.rows[view], self.rows[of]
+        return rows if len(rows) == len(others) else rows[rows["id"].isin(set(others["id"]))].reset_index(drop=True)
+
+    def key(self, view: str, of: str) -> tuple[str, str]:
+        of = of or view
+        return (view, view if len(self.rows[view]) == len(self.rows[of]) else of)
+
+    def spread(self, view: str) -> bool:
+        """Whether there are intervals over the questions of a view."""
+        return self.n > 0 and self.rows[view]["patient"].nunique() >= FEWEST
+
+    def values(self, view: str, of: str = "") -> dict[str, float]:
+        """Metrics of a view, on the questions of another."""
+        key = self.key(view, of)
+        if key not in self._values:
+            self._values[key] = self.task.reduce(self.part(*key))
+        return self._values[key]
+
+    def drawn(self, view: str, of: str = "") -> pd.DataFrame:
+        """Their resamples."""
+        key = self.key(view, of)
+        if key not in self._drawn:
+            part = self.part(*key)
+            self._drawn[key] = replicates(part, self.task.reducer(part), n=self.n, seed=self.seed)
+        return self._drawn[key]
+
+    def ends(self, view: str) -> dict[str, list[float]]:
+        """Their intervals."""
+        if not self.spread(view):
+            return {}
+        found = bounds(self.values(view), self.drawn(view), LEVEL)
+        return {metric: list(ends) for metric, (_, *ends) in found.items()}
+
+    def difference(self, one: str, view: str) -> dict[str, Any]:
+        """What another view has more on the questions of a view: metric -> [difference, low, high], without the ends
+        where there are no intervals.
+        """
+        values = self.values(one, of=view), self.values(view)
+        if self.spread(view):
+            return paired_bounds(*values, self.drawn(one, of=view), self.drawn(view), LEVEL)
+        return {metric: [value - values[1][metric]] for metric, value in values[0].items() if metric in values[1]}
+
+
+def _mean(rows: pd.DataFrame, column: str, bootstrap: int, seed: int) -> list[float] | None:
+    """[mean, low, high] of a column over the rows that have it, by patient; the mean alone where there are too few,
+    None where no row has it.
+    """
+    held = rows[rows[column].notna()][["id", "patient", column]]
+    if held.empty:
+        return None
+    mean = float(held[column].mean())
+    if not bootstrap or held["patient"].nunique() < FEWEST:
+        return [mean]
+    drawn = replicates(held, lambda part: {column: float(part[column].to_numpy().mean())}, n=bootstrap, seed=seed)
+    return list(bounds({column: mean}, drawn, LEVEL)[column])
 
 
 def _by_donor(task: Task, signal: pd.DataFrame, control: pd.DataFrame, bootstrap: int, seed: int) -> dict[str, Any]:

@@ -240,6 +240,7 @@ class Run:
             references=references,
             patients=patients_of([sample for part in self.samples.values() for sample in part], stores),
             seconds=stores.seconds,
+            stores=stores,
             judge=judge,
             more=lambda found: facts | figure_data(experiment, self.stages, self.samples, self.tasks, stores, found),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from anyecg.evaluation.bootstrap import FEWEST, Reduce, bounds
+from anyecg.evaluation.bootstrap import FEWEST, Reduce, bounds, smallest
 
 METHOD = (
     "With one seed, 95 % intervals are percentiles over resampled patients. With S seeds a value is the mean over "
@@ -39,6 +39,13 @@ class Pooled:
             self.drawn - other.drawn,
             min(self.patients, other.patients),
         )
+
+    def detectable(self) -> float | None:
+        """The smallest value that a paired difference must have to be shown (`bootstrap.smallest`); None without an
+        interval.
+        """
+        found = self.drawn[~np.isnan(self.drawn)]
+        return smallest(float(found.std(ddof=1))) if self.patients >= FEWEST and len(found) > 1 else None
 
     def ends(self, level: float = 0.95) -> tuple[float, float] | None:
         """The percentile interval of `level`; None where no resample defines the metric, and over fewer than

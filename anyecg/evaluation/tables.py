@@ -9,23 +9,21 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from anyecg.evaluation.bootstrap import FEWEST
+from anyecg.evaluation.bootstrap import ALPHA, FEWEST, POWER
 from anyecg.evaluation.breakdowns import COUNTS, MOST
-from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL, SINGLE_LEAD
+from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.published import PublishedTable
-from anyecg.plots.views import short
+from anyecg.plots.views import is_view, label, short
 
 MISSING = "–"
 UNDEFINED = "undefined"  # by the rows at hand
 DONORS = {"same": "the donor's true answer the same", "other": "the donor's true answer another"}
 TRAINED_BLIND = "trained blind"  # a row of another run: blind answers of a model whose stages saw no ECG
-LABELS = {
-    TRAINED_BLIND: "trained blind (stages without ECG, asked without)",
-    SIGNAL: "with the ECG",
-    BLIND: "blind (no ECG)",
-    SHUFFLED: "shuffled (another patient's ECG)",
-    **{view: view.replace("_", " ") for view in SINGLE_LEAD},
-}
+BLIND_STAGES = f"{TRAINED_BLIND} (stages without ECG, asked without)"
+DETECTABLE = (
+    f"detectable: the smallest true difference that these questions show with {POWER:.0%} power (two-sided "
+    f"{ALPHA:.0%}, paired by patient); a smaller one is mostly undecided"
+)
 CELLS = 100  # groups times metrics that a breakdown's table has room for
 PAPER = "paper (other data and weights)"
 
@@ -112,10 +110,16 @@ def _headline(name: str, task: Mapping[str, Any], published: Beside | None) -> G
     """A row a view and reference, those of the shuffled view split by the donor's true answer, and the paper's."""
     primary, notes, rows = task["primary"], [], []
     for view, found in task["views"].items():
-        counts = [str(task["n"]), str(task["n_patients"]), str(found["unparsed"])]
-        unchanged = f"{found['unchanged']:.0%}" if "unchanged" in found else MISSING
+        counts = [str(found["n"]), str(found["n_patients"]), str(found["unparsed"])]
         rows.append(
-            [label(view, found), _value(task, found, primary), _difference(task, view, primary), unchanged, *counts]
+            [
+                row_label(view, found),
+                _value(task, found, primary),
+                _difference(task, view, primary),
+                number(task.get("detectable", {}).get(view, {}).get(primary)),
+                _percent(found.get("measures", {}).get("unchanged")),
+                *counts,
+            ]
         )
         for same, words in DONORS.items():
             if part := found.get("donors", {}).get(same):
@@ -127,28 +131,60 @@ def _headline(name: str, task: Mapping[str, Any], published: Beside | None) -> G
                         f"… {words}{of}",
                         number(part.get("value"), UNDEFINED),
                         change,
-                        MISSING,
+                        *[MISSING] * 2,
                         str(part["n"]),
                         str(part["n_patients"]),
                         MISSING,
                     ]
                 )
+        for measure, spread in found.get("measures", {}).items():
+            if spread is not None and measure != "unchanged":
+                rows.append([f"… {measure}", with_interval(spread[0], spread[1:]), *[MISSING] * 6])
+                notes.append(f"{label(view)}, {measure}: {task['meanings'].get(measure, measure)}")
+        if (against := found.get("against")) and against["difference"] is not None:
+            value, *ends = against["difference"]
+            difference = with_interval(value, ends, sign=True)
+            rows.append([f"… {label(against['view'])} − this", MISSING, difference, *[MISSING] * 5])
+        if "signal" in found:
+            notes.append(
+                f"{label(view)}: of {found['n']} questions, on which the answers with the ECG have "
+                f"{number(found['signal'].get(primary), UNDEFINED)}"
+            )
     if published is not None:
         metric, figure = published.get(name, (primary, None))
-        rows.append([PAPER, number(figure if metric == primary else None), *[MISSING] * 5])
+        rows.append([PAPER, number(figure if metric == primary else None), *[MISSING] * 6])
         if metric != primary and figure is not None:
             notes.append(f"the paper's {number(figure)} is of {metric}, beside ours in the table of all metrics")
     if any("unchanged" in found for found in task["views"].values()):
         notes.append("unchanged: share of the answers that are word by word those given with the ECG")
+    if task.get("detectable"):
+        notes.append(DETECTABLE)
     if task["n_patients"] < FEWEST:
         notes.append(f"no interval is taken from fewer than {FEWEST} patients")
-    header = ["", f"{primary} [95 %]", "ECG − this [95 %]", "unchanged", "questions", "patients", "unparsed"]
+    header = [
+        "",
+        f"{primary} [95 %]",
+        "ECG − this [95 %]",
+        "detectable",
+        "unchanged",
+        "questions",
+        "patients",
+        "unparsed",
+    ]
     return Grid(f"{name}: {task['meanings'].get(primary, primary)}", header, rows, notes)
 
 
-def label(view: str, found: Mapping[str, Any]) -> str:
+def row_label(row: str, found: Mapping[str, Any]) -> str:
     """What a row of a view or of a reference is called."""
-    return found.get("label") or LABELS.get(view, view)
+    return found.get("label") or (label(row) if is_view(row) else row)
+
+
+def _percent(spread: Sequence[float] | None) -> str:
+    """ "50 % [41, 59]" of a share and its interval."""
+    if spread is None:
+        return MISSING
+    value, *ends = (100 * one for one in spread)
+    return f"{value:.0f} %" + (f" [{ends[0]:.0f}, {ends[1]:.0f}]" if ends else "")
 
 
 def _value(task: Mapping[str, Any], found: Mapping[str, Any], metric: str) -> str:
@@ -166,7 +202,9 @@ def _difference(task: Mapping[str, Any], view: str, metric: str) -> str:
     if (
         values is None
     ):  # without a bootstrap or with too few patients there are no intervals, and the difference is the values' own
-        pair = [task["views"].get(one, {"metrics": {}})["metrics"].get(metric) for one in (SIGNAL, view)]
+        found = task["views"].get(view, {"metrics": {}})
+        signal = found.get("signal", task["views"].get(SIGNAL, {"metrics": {}})["metrics"])
+        pair = [signal.get(metric), found["metrics"].get(metric)]
         if view == SIGNAL or None in pair:
             return MISSING
         return with_interval(pair[0] - pair[1], None, sign=True, patients=task["n_patients"])
@@ -190,7 +228,7 @@ def beside_published(task: Mapping[str, Any], published: PublishedTable) -> Grid
         for view, found in task["views"].items():
             cells = [_figure(task, found, column) for column in columns]
             if any(cell != MISSING for cell in cells):
-                rows.append([label(view, found) + told, *cells, *asked, str(found["unparsed"])])
+                rows.append([row_label(view, found) + told, *cells, *asked, str(found["unparsed"])])
         for view in task["differences"]:
             cells = [_figure_difference(task, view, column) for column in columns]
             if any(cell != MISSING for cell in cells):

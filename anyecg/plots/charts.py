@@ -4,17 +4,17 @@ saved.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anyecg.config.schema import VIEWS
 from anyecg.files import atomic_write
-from anyecg.plots.views import short
+from anyecg.plots.views import component, is_view, short
+from anyecg.types import ConfigError
 
 STYLE = {
     "font.size": 9,
@@ -28,18 +28,16 @@ STYLE = {
     "savefig.dpi": 200,
     "savefig.bbox": "tight",
 }
-COLOURS = dict(zip(VIEWS, ("#2b5c8a", "#c9c9c9", "#8f9fb0", "#e6a14c", "#d9792b", "#f2c99a"), strict=True))
-OTHER = "#7a6a9c"  # of a view that has no colour of its own
+OTHER = "#7a6a9c"  # of a row that is no view's
 WRAP = 34  # characters of a group's name on a line
 
 
-def in_order(views: Mapping[str, Any] | Sequence[str]) -> list[str]:
-    """The views as the evaluation asks them, any others after them; a file has them by name."""
-    return sorted(views, key=lambda view: (VIEWS.index(view) if view in VIEWS else len(VIEWS), view))
-
-
 def colour(view: str) -> str:
-    return COLOURS.get(view, OTHER)
+    """Of a view's bars and of others."""
+    with contextlib.suppress(ConfigError):
+        if is_view(view):
+            return component(view).colour
+    return OTHER
 
 
 def grouped(

@@ -12,6 +12,7 @@ simulators = Registry("simulator", {  # by layout, as a corpus says it
     "csn": "anyecg.simulate.csn:CSN",
     "mit_bih_arrhythmia": "anyecg.simulate.holter:MITBIHArrhythmia",
     "european_st_t": "anyecg.simulate.holter:EuropeanSTT",
+    "twins": "anyecg.simulate.twins:Twins",
     "mit_bih_st_change": "anyecg.simulate.holter:MITBIHSTChange",
 })  # fmt: skip
 

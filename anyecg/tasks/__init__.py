@@ -9,6 +9,7 @@ tasks = Registry(
         "localization": "anyecg.tasks.localization.task:Localization",
         "multi_ecg": "anyecg.tasks.multi_ecg.task:MultiECG",
         "ecg_qa": "anyecg.tasks.ecg_qa.task:ECGQA",
+        "twins": "anyecg.tasks.twins.task:Twins",
         "classification": "anyecg.tasks.classification.task:Classification",
     },
 )

@@ -85,6 +85,7 @@ class Task(ABC):
         judged: whether an LLM judge can score the answers (`judging`). Rows then have two columns more: `judge`, its
         score
             from 0 to 5 (NaN without one), and `unjudged`, why there is none.
+        stated: kinds of metadata (`tasks.leaks.METADATA`) that its prompts hold by its rule.
         info: what the questions of this task share, `Questions.info`: the label universes of classification are its
         `labels`.
         text_encoder: `encode(list[str]) -> Tensor [n, d]`, L2-normalised; None where the task needs none.
@@ -107,6 +108,7 @@ class Task(ABC):
     single_lead: ClassVar[bool] = False
     ranked: ClassVar[Sequence[str]] = ()
     judged: ClassVar[bool] = False
+    stated: ClassVar[frozenset[str]] = frozenset()
 
     @dataclass(frozen=True)
     class Config:
@@ -187,6 +189,28 @@ class Task(ABC):
         be.
         """
         return self.parse(sample.answer, sample) is not None
+
+    def secrets(self, sample: ECGSample) -> Sequence[str]:
+        """Texts that the prompt of a question must not hold, since they are its answer or a part of it."""
+        return (sample.answer,)
+
+    def wordings(self, sample: ECGSample) -> Sequence[str]:
+        """Texts that ask a sample's last question in any of the task's own wordings, without markers; none where it has
+        but one.
+        """
+        return ()
+
+    def shifted(self, samples: Sequence[ECGSample], seconds: float, stores: Stores) -> Mapping[str, ECGSample]:
+        """Id -> the question over a window of the same record that begins so much later (earlier, near the record's
+        end), with what is true there; none where time has no part in the answers.
+        """
+        return {}
+
+    def followed(self, sample: ECGSample, text: str, shifted: ECGSample, shifted_text: str) -> tuple[float, float]:
+        """How far the answer to a shifted question is the same as the first one in the record's own time, and how far
+        in the window's time, 0 to 1 each; NaN where neither answer tells.
+        """
+        return float("nan"), float("nan")
 
     def judging(self, sample: ECGSample, text: str) -> tuple[str, str] | None:
         """The two turns that ask an LLM judge for a score of `text` from 0 to 5; None where it has nothing to judge

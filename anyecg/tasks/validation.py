@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from anyecg.data.dataset.data import Data
 from anyecg.tasks.base import Task
+from anyecg.tasks.leaks import Wordings, leaks
 from anyecg.types import AnyECGError, DataError, ECGSample, Window
 
 EXAMPLES = 3  # ids kept of each kind of failure
@@ -48,12 +49,13 @@ def validate(
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> ValidationReport:
     """Look at every question: one marker an ECG, windows inside their records, question and answer in turn, an answer
-    that its task's own parser reads as the reference, an id of its own; and at all: no patient and no record in two
-    splits.
+    that its task's own parser reads as the reference, an id of its own, a prompt that names neither its answer nor the
+    patient's data; and at all: no patient and no record in two splits, no wording that goes with one kind of answer.
 
     length: the tokens of a question by its row; only sound questions are counted.
     """
     report, ids, splits = ValidationReport(), set(), data.questions.column("split")
+    wordings = Wordings()
     homes: dict[str, str] = {}  # patients and records -> the split they are in
     owners = {record: patient for store in data.stores for record, patient in store.rows(["id", "patient"])}
     for row in progress(range(len(data.questions))):
@@ -68,6 +70,8 @@ def validate(
         if sample.id in ids:
             faults.append("id of another question")
         ids.add(sample.id)
+        if not faults:
+            wordings.add(tasks[sample.task], sample)
         if not faults:
             try:
                 tokens = length(row)
@@ -85,6 +89,8 @@ def validate(
                     report.fail(
                         pool, f"{what} of the {homes[f'{what} {key}']} split in {splits[row]}", f"{sample.id} ({key})"
                     )
+    for pool, kind, count, example in wordings.found():
+        report.fail(pool, f"wording that goes with {kind} answers only", f"{example} and {count - 1} more")
     return report
 
 
@@ -108,6 +114,8 @@ def _faults(sample: ECGSample, data: Data, tasks: Mapping[str, Task], owners: Ma
         yield f"task '{sample.task}', which nobody knows"
     elif not _agrees(tasks[sample.task], sample):
         yield "answer that its task's parser does not read as the reference"
+    else:
+        yield from leaks(tasks[sample.task], sample)
 
 
 def _inside(window: Window, data: Data) -> bool:

@@ -58,7 +58,10 @@ def test_own_scores_rank_labels_and_a_label_without_one_is_left_out():
     rows = task.score(samples, predictions)
     assert rows["parsed"].all() and task.reduce(rows)["auc(c.s)"] == 1.0
     notes = " ".join(task.notes(rows))
-    assert "own scores" in notes and "auc(c.s) leaves out labels without positives, negatives or scores: infarction" in notes
+    assert (
+        "own scores" in notes
+        and "auc(c.s) leaves out labels without positives, negatives or scores: infarction" in notes
+    )
     written = task.score(samples, [Prediction(one.id, "block") for one in samples])
     assert "own scores" not in " ".join(task.notes(written))
 

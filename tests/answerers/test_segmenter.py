@@ -117,8 +117,19 @@ def test_without_training_questions_of_its_pools_it_says_so(tmp_path):
 
 def test_a_run_of_it_trains_no_stage(small_cache, tmp_path, monkeypatch):
     monkeypatch.setattr("anyecg.training.pipeline.train", lambda *_: pytest.fail("trained"))
-    few = ["answerer.steps=4", "answerer.batch_size=4", "answerer.tune=20", "answerer.channels=[4,8]", "evaluation.limit=12"]
-    command = ["experiments/baselines/unet_lead_dropout.yaml", *SMALL, *few, "evaluation.views=[signal,blind,shuffled,random_lead_masked]"]
+    few = [
+        "answerer.steps=4",
+        "answerer.batch_size=4",
+        "answerer.tune=20",
+        "answerer.channels=[4,8]",
+        "evaluation.limit=12",
+    ]
+    command = [
+        "experiments/baselines/unet_lead_dropout.yaml",
+        *SMALL,
+        *few,
+        "evaluation.views=[signal,blind,shuffled,random_lead_masked]",
+    ]
     assert main([*command, f"cache={small_cache}", f"output={tmp_path}"]) == 0
     (run,) = tmp_path.iterdir()
     metrics = json.loads((run / "metrics.json").read_text())

@@ -18,8 +18,9 @@ from anyecg.checkpoints.anyecg_chat import MARKERS, connector_state, encoder_sta
 from anyecg.data.clips.scaling import lead_minmax
 from anyecg.encoders.vit import ViT
 from anyecg.llms.tiny import train_tokenizer
+from anyecg.run import main
 from anyecg.types import CANONICAL_LEADS, CheckpointError, ECGRecord
-from tests.conftest import TEXTS, collator, make_item
+from tests.conftest import SMALL, TEXTS, collator, make_item
 
 
 def published_state(dim, layers, mlp, seed=0, patch=200):
@@ -325,3 +326,33 @@ def test_a_damaged_file_is_named(damage, release):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(CheckpointError, match="ecg_model.pth: "):
         encoder_state(path)
+
+
+FEW = (
+    "corpora.cpsc2018.patients=12",
+    "corpora.csn.patients=12",
+    "limit=12",
+    "bootstrap=20",
+    "max_new_tokens=4",
+    "conversations=null",
+)
+
+
+def test_the_released_checkpoint_goes_through_every_control_in_one_command(
+    release, llama, small_cache, tmp_path, monkeypatch
+):
+    folder, _ = release
+    monkeypatch.setattr("anyecg.training.pipeline.train", lambda *_: pytest.fail("trained"))
+    command = ["experiments/published_weights.yaml", *SMALL, f"cache={small_cache}", f"output={tmp_path / 'runs'}", f"answerer.folder={folder}",
+               f"answerer.llm={{path: {llama}, dtype: float32}}", *(f"evaluation.{one}" for one in FEW)]  # fmt: skip
+    assert main(command) == 0
+    (run,) = (tmp_path / "runs").iterdir()
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["answerer"]["name"] == "checkpoint" and not (run / "stages").exists()
+    assert set(metrics["tasks"]) == {"report", "classification", "localization", "multi_ecg", "ecg_qa"}
+    for name, task in metrics["tasks"].items():
+        asked = {"signal", "blind", "text_only", "noise", "flat_line", "shuffled", "prior"}
+        asked |= {"first_lead_masked", "time_shift", "paraphrase"} if name == "localization" else set()
+        assert asked <= set(task["views"]), name
+    assert "text only (no positions of an ECG)" in (run / "table.md").read_text()
+    assert main(command) == 0  # again, from what is kept

@@ -20,8 +20,7 @@ from anyecg.evaluation.differences import Setting, measure
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.figures import ablation_differences, panel
 from anyecg.evaluation.published import load
-from anyecg.plots.charts import in_order
-from anyecg.plots.views import short
+from anyecg.plots.views import in_order, short
 from anyecg.tasks.localization.figures import chosen, iou_bars
 from anyecg.types import DataError, Prediction
 from tests.conftest import Answering

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from anyecg import config
+from anyecg.registry import registry
 from anyecg.types import ConfigError
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -245,16 +246,13 @@ def test_every_wrong_key_of_the_evaluation_is_told_at_once():
 
 
 def test_what_can_be_evaluated_is_what_the_evaluation_knows():
-    from anyecg.config.schema import VIEWS
-    from anyecg.evaluation.controls import CONTROLLED, SINGLE_LEAD
-
-    assert (*CONTROLLED, *SINGLE_LEAD) == VIEWS
+    known = list(registry("view").table())
     good = config.load(
         RECIPE,
         [
             "evaluation.limit=null",
             "evaluation.bootstrap=0",
-            f"evaluation.views=[{','.join(VIEWS)}]",
+            f"evaluation.views=[{','.join(known)},my_view:Mine]",
             "evaluation.tasks=[my_task:Mine]",
         ],
     )

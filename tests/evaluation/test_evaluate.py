@@ -387,7 +387,7 @@ def test_what_each_control_changes_is_counted(tmp_path):
         )
     assert (rows.loc[rows["donor_same"] == 1.0, "unchanged"] == 1).all()  # the reader reads what it is shown
     text = tables.table(json.loads((tmp_path / "metrics.json").read_text()))
-    assert "… the donor's true answer another" in text and "| blind (no ECG) | 0.500" in text and "| 50% |" in text
+    assert "… the donor's true answer another" in text and "| blind (no ECG) | 0.500" in text and "| 50 % [" in text
 
 
 @pytest.mark.parametrize(("patients", "few"), [(19, True), (20, False)])

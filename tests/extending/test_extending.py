@@ -65,7 +65,7 @@ def test_every_kind_of_part_runs_to_a_table(project):
     assert accuracy(folder) >= 0.9  # 48 questions about 24 patients; a constant answer gets 0.5
     assert abs(accuracy(folder, "shuffled") - 0.5) <= 0.2
     table = (folder / "table.md").read_text()
-    assert "rhythm" in table and "balanced_accuracy" in table
+    assert "rhythm" in table and "balanced_accuracy" in table and "| played backwards |" in table
     steps = [int(line.split(",")[0]) for line in (project / "seconds.csv").read_text().splitlines()]
     assert steps == [40, 60, 120]  # the engine saw the language stage, the objective of ours, and the answers
 

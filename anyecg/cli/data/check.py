@@ -4,8 +4,9 @@
     python -m anyecg.data check data/anyecg llm=hf llm.path=/models/Meta-Llama-3-8B-Instruct encoder.size=base
 
 One marker an ECG, windows inside their records, answers that their task's own parser reads as the reference, ids of
-their own, no patient and no record in two splits, and how many questions are longer than the LLM's context at its
-tokenizer. Exit status 1 where anything fails.
+their own, no patient and no record in two splits, prompts that name neither their answer nor the patient's data (age,
+sex, ids, dates, device), no wording that goes with one kind of answer only, and how many questions are longer than the
+LLM's context at its tokenizer. Exit status 1 where anything fails.
 """
 
 from __future__ import annotations

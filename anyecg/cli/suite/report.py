@@ -16,7 +16,16 @@ from anyecg.cli.suite.plan import Step, totals
 from anyecg.evaluation import figures, published
 from anyecg.evaluation.comparison import Results, answerers_grid, config_diff, read_run, shared_tasks
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
-from anyecg.evaluation.differences import Cell, Setting, Spread, changes_grid, controls_grid, measure, signs_grid
+from anyecg.evaluation.differences import (
+    Cell,
+    Setting,
+    Spread,
+    changes_grid,
+    controls_grid,
+    measure,
+    signs_grid,
+    views_grids,
+)
 from anyecg.evaluation.seeds import METHOD
 from anyecg.evaluation.tables import Grid
 from anyecg.evaluation.wins import highest_grids
@@ -65,7 +74,12 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
         *(
             grid
             for task, found in measured.items()
-            for grid in (changes_grid(found), controls_grid(found), *highest_grids(there[task], task))
+            for grid in (
+                changes_grid(found),
+                controls_grid(found),
+                *views_grids(found),
+                *highest_grids(there[task], task),
+            )
         ),
         answerers_grid(list(runs.values())),
         changed_keys(runs),

@@ -12,6 +12,7 @@ corpora = Registry(
         "mit_bih_arrhythmia": "anyecg.data.corpora.annotated:MITBIHArrhythmia",
         "mit_bih_st": "anyecg.data.corpora.annotated:MITBIHSTChange",
         "table": "anyecg.data.own.corpus:TableCorpus",
+        "twins": "anyecg.data.corpora.twins:Twins",
         "european_st_t": "anyecg.data.corpora.annotated:EuropeanSTT",
         "qtdb": "anyecg.data.corpora.annotated:QTDB",
     },

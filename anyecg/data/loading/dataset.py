@@ -9,24 +9,19 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from anyecg.config.schema import InputConfig
-from anyecg.data.chance import chance
 from anyecg.data.clips import clips
 from anyecg.data.dataset.questions_file import Questions
 from anyecg.data.store.store import Stores, rate_mismatch
-from anyecg.types import MARKER, ConfigError, ECGSample, InputSpec, Turn, Window
-
-# The paper's zero-shot single lead (Figure 2): view -> which of the leads that are there is withheld, None for a drawn
-# one.
-MASKED_LEADS = {"first_lead_masked": 0, "second_lead_masked": 1, "random_lead_masked": None}
-VIEWS = ("signal", "blind", "text", *MASKED_LEADS)
+from anyecg.registry import registry
+from anyecg.types import MARKER, ECGSample, InputSpec, Turn, Window
 
 
 @dataclass(frozen=True)
 class Item:
     """A question ready to collate.
 
-    clips: an array `[S, *shape]` a record, as the encoder's InputSpec says; lead_masks: bool `[12]` a record; in the
-    "text" view both are empty and `sample.evidence` stands for the ECGs.
+    clips: an array `[S, *shape]` a record, as the encoder's InputSpec says; lead_masks: bool `[12]` a record; in a view
+    that shows the evidence in words both are empty and `sample.evidence` stands for the ECGs.
     """
 
     sample: ECGSample
@@ -55,10 +50,10 @@ class QuestionDataset(Dataset):
 
     spec: what the encoder takes; ConfigError where the stores have another rate.
 
-    view: "signal" as recorded; "blind" every ECG withheld, as blank clips with every lead absent, in places of the same
-    number; "text" the evidence in words in each ECG's place; "first_lead_masked", "second_lead_masked",
-    "random_lead_masked" as recorded but for one lead, zeros and absent: of the leads that are there, in canonical
-    order, the first, the second, or one drawn by the seed and the question's id. An ECG of one lead keeps it.
+    view: what is read in place of each ECG, a name of the registry "view" or "module:Class": "signal" as recorded;
+    "blind" withheld, as blank clips with every lead absent, in positions of the same number; "text" its evidence in
+    words; others change the millivolts or withhold leads. What a view changes in the question itself
+    (`evaluation.views.base.View.put`) is done before. seed: of what a view draws.
     """
 
     def __init__(
@@ -71,10 +66,9 @@ class QuestionDataset(Dataset):
         seed: int = 0,
         spec: InputSpec = InputSpec(),  # noqa: B008
     ) -> None:
-        if view not in VIEWS:
-            raise ConfigError(f"view '{view}' is unknown (known: {', '.join(VIEWS)})")
+        self.view = registry("view")[view]()
         self.samples, self.rows, self.stores, self.limits = samples, rows, stores, limits
-        self.view, self.seed, self.spec = view, seed, spec
+        self.seed, self.spec = seed, spec
         if stores.fs != spec.fs:
             raise rate_mismatch(spec.fs, stores.fs)
         self.clips = clips(spec)
@@ -89,7 +83,7 @@ class QuestionDataset(Dataset):
 
     def clip_counts(self, sample: ECGSample) -> list[int]:
         """Clips of each of the sample's records, without reading a signal."""
-        if self.view == "text":
+        if self.view.shows == "evidence":
             return []
         return [self.clips.count(self.stores.seconds(window)) for window in sample.records]
 
@@ -99,27 +93,16 @@ class QuestionDataset(Dataset):
 
     def __getitem__(self, index: int) -> Item:
         sample = self.sample(index)
-        if self.view == "text":
+        if self.view.shows == "evidence":
             return Item(sample)
         made, masks = [], []
         for window, count in zip(sample.records, self.clip_counts(sample), strict=True):
-            if self.view == "blind":
+            if self.view.shows == "blank":
                 made.append(self.clips.blank(count))
                 masks.append(np.zeros(12, bool))
                 continue
             signal, mask = self.stores.read(window)
-            if self.view in MASKED_LEADS:
-                withheld = self._masked(sample.id, len(masks), mask)
-                signal[withheld], mask[withheld] = 0.0, False
+            signal, mask = self.view.see(signal, mask, sample, len(masks), self.seed)
             made.append(self.clips.make(signal, mask, f"{window.record}@{window.start:g}"))
             masks.append(mask)
         return Item(sample, tuple(made), tuple(masks))
-
-    def _masked(self, id: str, record: int, mask: np.ndarray) -> np.ndarray:
-        """Which lead of a question's record the view withholds: its index in an array, empty where there is but one
-        lead.
-        """
-        leads, place = np.flatnonzero(mask), MASKED_LEADS[self.view]
-        if place is None:
-            place = chance(self.seed, "masked lead", id, record).randrange(max(1, len(leads)))
-        return leads[place : place + 1] if len(leads) > 1 else leads[:0]

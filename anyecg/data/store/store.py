@@ -84,6 +84,10 @@ class Store:
         """The length of a record."""
         return float(self._samples[self._find(record)] / self.fs)
 
+    def leads(self, record: str) -> np.ndarray:
+        """Bool `[12]`, the canonical leads that a record has."""
+        return self._mask[self._find(record)].copy()
+
     def read(self, record: str, start: float = 0.0, end: float | None = None) -> tuple[np.ndarray, np.ndarray]:
         """float32 `[12, T]` in mV from `start` to `end` seconds, and bool `[12]`, False where a lead is absent.
 
@@ -167,6 +171,10 @@ class Stores:
             return self._stores[corpus]
         except KeyError:
             raise DataError(f"no store of corpus '{corpus}' is open (open: {', '.join(self._stores)})") from None
+
+    def leads(self, record: str) -> np.ndarray:
+        """Bool `[12]`, the canonical leads that a record has."""
+        return self[record.partition("/")[0]].leads(record)
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """float32 `[12, T]` in mV and bool `[12]` of a window; DataError where it leaves its record."""

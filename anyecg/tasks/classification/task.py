@@ -15,6 +15,7 @@ from anyecg.tasks.base import Sources, Task, counts
 from anyecg.tasks.classification.build import classification_questions, label_statements, label_universe
 from anyecg.tasks.classification.labels import LabelReader
 from anyecg.tasks.metrics import auc, finding_columns, finding_metrics, finding_notes, matrix
+from anyecg.tasks.phrasings import REPORT
 from anyecg.tasks.report.parser import phrases
 from anyecg.types import ConfigError, DataError, ECGSample
 
@@ -72,6 +73,12 @@ class Classification(Task):
         # labels may come without a report
         said = self.parse(sample.answer, sample) is not None or not any(sample.evidence)
         return said and any(held.values()) and all(set(names) <= set(known[group]) for group, names in held.items())
+
+    def secrets(self, sample: ECGSample) -> Sequence[str]:
+        return [*phrases(sample.answer), *(name for names in sample.meta["labels"].values() for name in names)]
+
+    def wordings(self, sample: ECGSample) -> Sequence[str]:
+        return REPORT
 
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[list[str] | None]) -> pd.DataFrame:
         """`score:GROUP:LABEL` (cosine, 0 for an empty report), `label:GROUP:LABEL` (1, 0, NaN outside the set),
@@ -172,8 +179,7 @@ class Classification(Task):
             left_out = [label for label, area in zip(labels, areas) if np.isnan(area)]
             if left_out:
                 notes.append(
-                    f"auc({group}) leaves out labels without positives, negatives or scores: "
-                    f"{', '.join(left_out)}"
+                    f"auc({group}) leaves out labels without positives, negatives or scores: {', '.join(left_out)}"
                 )
         return notes + finding_notes(rows)
 

@@ -11,8 +11,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from anyecg.data.store.store import Stores
-from anyecg.plots.charts import STYLE, grouped, in_order, save
+from anyecg.plots.charts import STYLE, grouped, save
 from anyecg.plots.trace import TRUE, rhythm_leads, strips
+from anyecg.plots.views import in_order
 from anyecg.tasks.base import Task
 from anyecg.types import CANONICAL_LEADS, DataError, ECGSample
 

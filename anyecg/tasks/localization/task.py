@@ -23,6 +23,8 @@ from anyecg.tasks.localization.build import (
 )
 from anyecg.tasks.localization.intervals import iou, overlap, union
 from anyecg.tasks.localization.parser import read_intervals
+from anyecg.tasks.localization.shift import followed, shifted
+from anyecg.tasks.phrasings import LOCALIZATION
 from anyecg.types import ECGSample
 
 PLANNED = 11  # lengths that stand for all between the shortest and the longest in a plan
@@ -133,6 +135,20 @@ class Localization(Task):
             and said is not None
             and np.array_equal(said, np.asarray(sample.meta["intervals"], float).reshape(-1, 2))
         )
+
+    def secrets(self, sample: ECGSample) -> Sequence[str]:
+        return [f"{begin:.1f}s-{end:.1f}s" for begin, end in sample.meta["intervals"]] or [sample.answer]
+
+    def wordings(self, sample: ECGSample) -> Sequence[str]:
+        return [text.format(name=sample.meta["name"]) for text in LOCALIZATION]
+
+    def shifted(self, samples: Sequence[ECGSample], seconds: float, stores: Stores) -> Mapping[str, ECGSample]:
+        return shifted(samples, seconds, stores)
+
+    def followed(self, sample: ECGSample, text: str, shifted: ECGSample, shifted_text: str) -> tuple[float, float]:
+        said, then = self.parse(text, sample), self.parse(shifted_text, shifted)
+        starts = sample.records[0].start, shifted.records[0].start
+        return followed(said, then, starts, float(sample.meta["seconds"]))
 
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[np.ndarray | None]) -> pd.DataFrame:
         return pd.DataFrame([_measure(sample, answer) for sample, answer in zip(samples, answers)])

@@ -11,8 +11,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anyecg.plots.charts import STYLE, colour, in_order, save
-from anyecg.plots.views import short
+from anyecg.plots.charts import STYLE, colour, save
+from anyecg.plots.views import in_order, short
 from anyecg.tasks.multi_ecg.task import BINS, ECGS, SCORES
 from anyecg.types import DataError
 

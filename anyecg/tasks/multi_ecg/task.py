@@ -82,6 +82,7 @@ class MultiECG(Task):
     shown = ("highest", "judge_score", "judge_highest")
     ranked = tuple(SCORES)
     judged = True
+    stated = frozenset({"date"})  # of each ECG, since questions ask what came when
     kinds = ("kind",)
 
     def settings(self, sources: Sources) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from anyecg.tasks.base import Sources, Task, Words
 from anyecg.tasks.bertscore import bert_f1
 from anyecg.tasks.metrics import finding_columns, finding_metrics, finding_notes
 from anyecg.tasks.ngram_metrics import ORDER, ROUGE, bleu, cider, overlap_columns
+from anyecg.tasks.phrasings import REPORT
 from anyecg.tasks.report.build import ReportConfig, report_questions
-from anyecg.tasks.report.parser import plain
+from anyecg.tasks.report.parser import phrases, plain
 from anyecg.types import ECGSample
 
 ORDERS = range(1, ORDER + 1)
@@ -80,6 +81,12 @@ class Report(Task):
         """The report in lower case without its "Report:"; None if no word is left."""
         report = plain(text).lower()
         return report if re.search(r"\w", report) else None
+
+    def secrets(self, sample: ECGSample) -> Sequence[str]:
+        return phrases(sample.answer)
+
+    def wordings(self, sample: ECGSample) -> Sequence[str]:
+        return REPORT
 
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[str | None]) -> pd.DataFrame:
         """Counts and scores of each report, NaN or no column where a library that a metric needs is not there."""
