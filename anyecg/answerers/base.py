@@ -115,7 +115,8 @@ class Answerer(ABC):
 
     def variant(self, view: str) -> str:
         """A view, with the seed of what is drawn in it."""
-        return f"{view}, seed {self.seed}" if registry("view")[view].seeded else view
+        kind: Any = registry("view")[view]
+        return f"{view}, seed {self.seed}" if kind.seeded else view
 
     @abstractmethod
     def answer(

@@ -229,8 +229,8 @@ class EvaluationConfig:
 
     # keys of `tasks`, names, or "module:Class"
     tasks: list[str] = field(default_factory=lambda: ["classification", "localization", "multi_ecg"])
-    # what the model is given: the signal, and controls with part or all of it taken away or exchanged; names of views, or
-    # "module:Class"; strict: all that are meant for it
+    # what the model is given: the signal, and controls with part or all of it taken away or exchanged; names of views,
+    # or "module:Class"; strict: all that are meant for it
     views: list[str] = field(default_factory=lambda: [SIGNAL, "blind", "shuffled"])
     # answerers that stand beside the experiment's own in its tables
     references: list[str] = names("answerer", ["prior"])
