@@ -4,7 +4,6 @@ from anyecg.registry import Registry
 
 answerers = Registry("answerer", {
     "language_model": "anyecg.answerers.language_model:LanguageModel",
-    "checkpoint": "anyecg.checkpoints.answerer:Checkpoint",
     "prior": "anyecg.answerers.prior:Prior",
     "probe": "anyecg.answerers.probe:Probe",
     "segmenter": "anyecg.answerers.segmenter:Segmenter",

@@ -49,8 +49,8 @@ def untrainable(experiment: Experiment) -> Iterator[Problem]:
 def known_pools(experiment: Experiment) -> list[str]:
     """The pools of the experiment's tasks and of those that anyecg has, whether they are made or not."""
     tasks = registry("task")
-    pools = [experiment.pools(), *(slot.component.pools for slot in (experiment.tasks or {}).values())]
-    pools += [tasks[name].pools for name in tasks.builtin]
+    pools: list = [experiment.pools(), *(slot.component.pools for slot in (experiment.tasks or {}).values())]
+    pools += [getattr(tasks[name], "pools") for name in tasks.builtin]  # noqa: B009
     return list(dict.fromkeys(pool for some in pools for pool in some))
 
 

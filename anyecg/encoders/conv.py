@@ -75,14 +75,15 @@ class Block(nn.Module):
 
     def __init__(self, into: int, out: int, kernel: int, stride: int) -> None:
         super().__init__()
+        last = nn.GroupNorm(GROUPS, out)
+        nn.init.zeros_(last.weight)
         self.layers = nn.Sequential(
             nn.Conv1d(into, out, kernel, stride, kernel // 2),
             nn.GroupNorm(GROUPS, out),
             nn.ReLU(),
             nn.Conv1d(out, out, kernel, 1, kernel // 2),
-            nn.GroupNorm(GROUPS, out),
+            last,
         )
-        nn.init.zeros_(self.layers[-1].weight)
         self.stride = stride
         self.shortcut = nn.Conv1d(into, out, 1) if into != out else nn.Identity()
 

@@ -348,7 +348,7 @@ def test_the_released_checkpoint_goes_through_every_control_in_one_command(
     assert main(command) == 0
     (run,) = (tmp_path / "runs").iterdir()
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["answerer"]["name"] == "checkpoint" and not (run / "stages").exists()
+    assert metrics["answerer"]["name"] == "anyecg.checkpoints.answerer:Checkpoint" and not (run / "stages").exists()
     assert set(metrics["tasks"]) == {"report", "classification", "localization", "multi_ecg", "ecg_qa"}
     for name, task in metrics["tasks"].items():
         asked = {"signal", "blind", "text_only", "noise", "flat_line", "shuffled", "prior"}

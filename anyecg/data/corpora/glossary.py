@@ -56,8 +56,8 @@ def glossary() -> Glossary:
             ):
                 phrases[tuple(form.replace("<region>", region).split())] = meaning.replace("<region>", name)
     first: dict[str, list[tuple[tuple[str, ...], str]]] = {}
-    for form, meaning in sorted(phrases.items(), key=lambda item: -len(item[0])):
-        first.setdefault(form[0], []).append((form, meaning))
+    for spoken, meaning in sorted(phrases.items(), key=lambda item: -len(item[0])):
+        first.setdefault(spoken[0], []).append((spoken, meaning))
     return Glossary(first, frozenset(words))
 
 

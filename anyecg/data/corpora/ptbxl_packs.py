@@ -52,7 +52,7 @@ def write_pack(path: Path, ids: np.ndarray, signal: np.ndarray) -> None:
     derived = np.stack([ii - i, -((i + ii) >> 1), (2 * i - ii) >> 1, (2 * ii - i) >> 1], axis=1)
     independent = np.concatenate([wide[:, :2], wide[:, 6:]], axis=1)
     planes = {**_planes("", np.diff(independent, axis=2, prepend=0)), **_planes("rest_", wide[:, 2:6] - derived)}
-    np.savez(path, ids=np.asarray(ids), **planes)
+    np.savez(path, ids=np.asarray(ids), **planes)  # type: ignore[arg-type]
 
 
 def _numbers(file, kind: str, shape: tuple[int, ...]) -> np.ndarray:
