@@ -29,7 +29,7 @@ OUTSIDE, OTHER_SCALE, IN_PROSE = (
 
 _N = (
     r"(?:(?<![\w.)])-)?(?<![\w.,^±])\d{1,9}(?:\.\d{1,9})?(?![\w,]{0,9}\d|\.{1,3}\d|\^)(?!(?!pts?\b|points?\b"
-    r"|stars?\b|分)[^\W\d_])"
+    r"|stars?\b|分|点)[^\W\d_])"
 )
 _SCORE = (
     r"(?:scores?|ratings?|grades?|marks?|evaluation|verdict|评分|分数|得分|打分|スコア|点数|punktzahl|bewertung|note"
@@ -46,7 +46,14 @@ _IN_WORDS = re.compile(
     rf"|\A\W*(?:a\s+)?(?:{_WORD})(?=\W*\Z|\s*[(:;.,\n-])",
     re.IGNORECASE,
 )  # fmt: skip
+_UNITS = r"(?:points?|pts?|stars?|marks?|分|点|punkte?n?|puntos?|punti|pontos?|балл(?:а|ов)?)"
 _HALF = re.compile(r"(\d)\s*(?:½|\s1/2\b(?!\s*/))")
+_AND_HALF = re.compile(rf"\b(\d|{_WORD})\s+and\s+(?:a\s+half|one\s+half|1/2)\b", re.IGNORECASE)
+_ENDS_OF_SCALE = re.compile(  # "(0 = worst, 5 = best)", "from 0 (wrong) to 5 (right)"
+    r"\([^()\d]*\b0\b[^()\d]*\b5\b[^()\d]*\)|\bfrom\s+0\s*(?:\([^()\d]*\)\s*)?(?:to|-)\s*5\s*(?:\([^()\d]*\))?",
+    re.IGNORECASE,
+)
+_NEGATIVE = re.compile(rf"(?:^|[:=\s])-\d+(?:\.\d+)?(?!\s*(?:=|{_UNITS}|for|because|due|since)\b)\s*(?:[.,;!?)\n]|$)")
 _ZERO_TO_FIVE = re.compile(
     r"[(\[]?\s*\b(?:(?:from|between|of|on\s+a\s+scale\s+(?:of|from))\s+)?(?<![\d.])0(?:\.0)?\s*(?:-|to|and"
     r"|~)\s*5(?:\.0)?\b(?!\s*=|\.\d)(?:[\s-]*(?:scale|points?))?\s*[)\]]?",
@@ -68,8 +75,8 @@ _CONFIDENCE = re.compile(
     re.IGNORECASE,
 )
 _SUM = re.compile(
-    rf"(?<![\w./])[(\d][\d\s().]{{0,12}}(?:[+*x×/-][\d\s().]{{0,12}}){{1,4}}=\s*({_N})(?!\s*%)|{_N}\s+(?:minus|plus"
-    rf"|less)\s+{_N}\s+(?:is|equals|gives|makes|=)\s+({_N})",
+    rf"(?<![\w./])[(\d][\d\s().]{{0,12}}(?:[+*x×/-][\d\s().]{{0,12}}){{1,4}}=\s*({_N})(?!\s*%)"
+    rf"|{_N}(?:\s+{_UNITS})?\s+(?:minus|plus|less)\s+{_N}(?:\s+{_UNITS})?\s+(?:is|equals|gives|makes|=)\s+({_N})",
     re.IGNORECASE,
 )
 _OF_FIVE_IS = re.compile(rf"({_N}\s*/\s*5)\s*=\s*(?:0?\.\d+|{_N})(?!\s*/)")
@@ -82,7 +89,6 @@ _THING = (
 )
 _NAMED = re.compile(rf"\b(?:{_THING})\s*{_LIST}(?:\s*(?:'s\s+score|score)?\s*[:=]\s*{_N}(?:\s*/\s*5)?)?", re.IGNORECASE)
 _ECG_OF = re.compile(r"\b(?:ECGs?|EKGs?)\s+\d\s*/\s*\d\b", re.IGNORECASE)
-_UNITS = r"(?:points?|pts?|stars?|marks?)"
 _PROSE = (
     rf"(?:or|and|but|because|since|as|if|at|for|to|overall|would|is|was|in|on|out|of|with|given|due|though"
     rf"|although|however|instead|rather|from|here|seems?|should|appears?|only|not|it|the|a|an|this|that|my|score"
@@ -106,10 +112,11 @@ _DEDUCTION = re.compile(
     rf"|{_N}\s+{_UNITS}\s+(?:off|deducted|lost|less|down|taken|are\s+deducted"
     rf"|is\s+deducted)\b)", re.IGNORECASE)  # fmt: skip
 _PAST = re.compile(
-    rf"\(\s*(?:was|were|previously|originally|initially|formerly)\s+{_N}\s*\)|\b(?:initially|originally|previously"
+    rf"{_N}(?:{_OUT_OF})?\s*(?:->|→|=>)(?=.{{0,30}}\d)|\(\s*(?:was|were|previously|originally|initially|formerly)\s+{_N}\s*\)|\b(?:initially|originally|previously"
     rf"|at\s+first|first\s+thought|i\s+thought|earlier)\b[^.;\n\d]{{0,40}}{_N}(?:{_OUT_OF})?",
     re.IGNORECASE,
 )
+_ASKED_BACK = re.compile(rf"{_N}\s*(?:{_OUT_OF})?\?\s*(?:hmm,?\s*)?no[,:.]?\s+(?={_N})", re.IGNORECASE)  # "4? No, 3."
 _BOUND = re.compile(
     r"(?:(?<![-=<>])[<>≤≥±]=?|\b(?:at\s+(?:most|least)|(?:no\s+)?(?:more|less|higher|lower|greater|better"
     r"|worse)\s+than|above|below|under|over|up\s+to|maximum(?:\s+(?:score|of|is))*|minimum(?:\s+(?:score|of|is))*"
@@ -122,7 +129,7 @@ _NEGATED = re.compile(r"\b(?:not|never|cannot|hardly|nor|without)\b|n['’]t\b",
 _SUPPOSED = re.compile(
     r"\b(?:if|unless|had|were|otherwise|instead|needs?|requires?|means?)\b"
     r"|(?<!score )(?<!rating )(?<!grade )\bwould(?!\s+(?:\w+\s+)?(?:give|rate|score|say|assign|award|be\s+my|put|grade"
-    r"|mark))\b|\bcould\b",
+    r"|mark)\b)\b|\bcould\b",
     re.IGNORECASE,
 )
 _AFTER_SUPPOSED = re.compile(
@@ -131,16 +138,18 @@ _AFTER_SUPPOSED = re.compile(
     re.IGNORECASE,
 )
 _BE = (
-    r"(?:\s*(?:is|was|are|of|be|would\s+be|should\s+be|will\s+be|comes?\s+to|becomes?|remains?|stands?\s+at"
+    r"(?:\s*(?:is|was|are|est|ist|es|è|为|是|of|be|would\s+be|should\s+be|will\s+be|comes?\s+to|becomes?|remains?|stands?\s+at"
     r"|for\s+(?:this|the)\s+answer|now|[:=\"'|*-]|\(\s*\)|therefore|thus|hence|a|an|the|about|around|approximately"
     r"|~|≈|>)){0,6}\s*"
 )
 _OWN = (
     r"(?:^|[^\w\s]|\n|\b(?:the|my|a|final|overall|total|this|answer's|its|and|so|is|of|assigned|suggested|proposed"
-    r"|resulting|judge's|with|numeric|numerical|response|give|giving|assign|i|as|quality|answer|llm)\s)\s*"
+    r"|resulting|appropriate|proper|right|correct|fair|le|la|die|der|das|el|judge's|with|numeric|numerical|response|give|giving|assign|i|as|quality|answer|llm)\s)\s*"
 )
 _FINAL = re.compile(
-    rf"\b(?:final|overall|total|in\s+total|altogether)\b\s*(?:{_SCORE}|answer|result)?{_BE}(?P<n>{_N})", re.IGNORECASE
+    rf"\b(?:final|overall|total|in\s+total|altogether|corrected|revised|adjusted|updated)\b\s*"
+    rf"(?:{_SCORE}|answer|result)?{_BE}(?P<n>{_N})",
+    re.IGNORECASE,
 )
 _LABELLED = re.compile(rf"(?:(?<=\")|(?P<own>{_OWN}))(?:final_|overall_)?{_SCORE}{_BE}(?P<n>{_N})", re.IGNORECASE)
 _DISSENT = re.compile(
@@ -148,7 +157,9 @@ _DISSENT = re.compile(
     re.IGNORECASE,
 )
 _IS_SCORE = re.compile(
-    rf"(?P<n>{_N})(?:{_OUT_OF})?\s+(?:is|would\s+be|as)\s+(?:my|the)\s+(?:final\s+)?{_SCORE}\b", re.IGNORECASE
+    rf"(?P<n>{_N})(?:{_OUT_OF})?\s+(?:(?:is|would\s+be|as)\s+(?:my|the)\s+(?:final\s+)?{_SCORE}"
+    rf"|(?:seems|feels|sounds)\s+(?:fair|right|appropriate|reasonable|justified))\b",
+    re.IGNORECASE,
 )
 _FRACTION = re.compile(rf"{_N}\s*(?:/|\bout\s+of\b)\s*\d", re.IGNORECASE)
 _OTHER_FRACTION = re.compile(rf"{_N}\s*(?:/|\bout\s+of\b)\s*(?!{_FIVE})\d+(?:\.\d+)?", re.IGNORECASE)
@@ -156,7 +167,7 @@ _LABELLED_FRACTION = re.compile(
     rf"(?:{_SCORE}|\b(?:final|overall|total)\b){_BE}{_N}\s*(?:/|\bout\s+of\b)\s*\d", re.IGNORECASE
 )
 _GIVEN = re.compile(
-    rf"\b(?:merits?|deserves?|earns?|receives?|gets?|worth|(?:would|'d|will|'ll)\s+(?:give|say|go\s+with|award|assign"
+    rf"\b(?:settle\s+(?:on|for)|put\s+(?:it|this|the\s+answer)\s+at|merits?|deserves?|earns?|receives?|gets?|worth|(?:would|'d|will|'ll)\s+(?:give|say|go\s+with|award|assign"
     rf"|settle\s+on)|(?:rate|grade|mark|score)\s+(?:it|this))\b"
     rf"(?:\s+(?:it|this|that|an?|the|answer|response|only|just|about|around|of|at|as|with|strong"
     rf"|solid)){{0,4}}\s+(?P<n>{_N})", re.IGNORECASE)  # fmt: skip
@@ -179,6 +190,8 @@ _GLUE = _GIVING | frozenset(
     "a an and answer as at be d for i in is it its my number of on out point points pts response s scale star stars "
     "that the this to would about around approximately roughly maybe perhaps probably think "
     "believe solid strong just only clear honest verdict judgement judgment evaluation assessment result assistant "
+    "barely sum up summary mine from me perfect excellent full fair decent weak poor mediocre generous "
+    "borderline quality accuracy overall "
     "conclusion value ll m my ok okay sure here with you your let me conclude reply grade level-headed".split()
 )  # fmt: skip
 _LINE = re.compile(rf"[\W_]*(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*")
@@ -187,8 +200,18 @@ _LEADING = re.compile(
     rf"|\b(?:because|since|as|due|given|for|but)\b))",
     re.IGNORECASE,
 )
+_EXPLAINED = re.compile(  # a number that begins a reply, and what explains it
+    rf"\A[\s\"'(\[#~≈=>]*(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[)\]\"']?\s*(?:\((?!\s*\d)|:\s*(?=[^\W\d_])"
+    rf"|-\s+(?=[^\W\d_])|;\s*(?=[^\W\d_])|\n\s*(?=[^\W\d_])|,?\s*\b(?:because|since|as|due|given)\b)",
+    re.IGNORECASE,
+)
+_CONTESTED = re.compile(
+    rf"\n\s*{_N}\s*[-.):]|\b(?:between|from|or|to|maybe|perhaps|possibly|rather|actually|but|so|hence|no|not|final|overall|total|{_SCORE})\b\W*"
+    rf"(?:\w+\W+){{0,2}}{_N}|(?:^|[.!?\n])\s*{_N}\s*(?:{_OUT_OF})?\s*(?:$|[.!\n])",
+    re.IGNORECASE,
+)
 _TRAILING = re.compile(
-    rf"(?:[:.;!?\n=]|->|\s-|,\s*so|\b(?:so|hence|therefore|thus|but))\s+(?:(?:a|an|i|say|give|it|about|around"
+    rf"(?:[:.;!?\n=]|->|\s-|,\s*so|\bas\s+it\s+(?:stands|is),?|\b(?:so|hence|therefore|thus|but))\s+(?:(?:a|an|i|say|give|it|about|around"
     rf"|maybe)\s+){{0,3}}(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*\Z",
     re.IGNORECASE,
 )
@@ -219,7 +242,10 @@ def read_score(text: str, cut: bool = False) -> tuple[float | None, str]:
     text = _IN_WORDS.sub(
         lambda word: re.sub(_WORD, lambda found: _WORDS[found[0].lower()], word[0], flags=re.IGNORECASE), text
     )
-    text = _HALF.sub(r"\1.5", text)
+    text = _AND_HALF.sub(lambda found: f"{_WORDS.get(found[1].lower(), found[1])}.5", text)
+    text = _HALF.sub(r"\1.5", _ENDS_OF_SCALE.sub(" ", text))
+    if _NEGATIVE.search(text) and not re.search(rf"\d\s*$|{_SUM.pattern}", text[: _NEGATIVE.search(text).start()]):
+        return None, OUTSIDE
     text = re.sub(r"[ ]{2,}", " ", _ZERO_TO_FIVE.sub(" ", re.sub(r"\d{12,}", "_", text)))
     if cut and re.search(r"\d\W*\Z", re.sub(_OUT_OF, " ", text)):
         return None, CUT
@@ -277,7 +303,7 @@ def _without_others(text: str) -> str:
     marks = [int(found[1]) for found in _ENUMERATED.finditer(text)]
     if len(marks) > 1 and marks == list(range(marks[0], marks[0] + len(marks))) and marks[0] < 2:
         text = _ENUMERATED.sub("- ", text)
-    for pattern in (_DATE, _PAST, _DEDUCTION, _ECG_OF, _NAMED, _CRITERION, _FRACTION_OF):
+    for pattern in (_DATE, _ASKED_BACK, _PAST, _DEDUCTION, _ECG_OF, _NAMED, _CRITERION, _FRACTION_OF):
         text = pattern.sub(" _ ", text)
     return _COUNTED.sub("_", _OF_FIVE.sub(r"\g<n>/5", text))
 
@@ -302,6 +328,11 @@ def _decided(text: str) -> float | tuple[None, str] | None:
     if stated:
         told = stated | {number for number in free if LOWEST <= number <= HIGHEST}
         return told.pop() if len(told) == 1 else (None, SEVERAL)
+    if re.search(rf"\(\s*{_N}\s+at\s+(?:most|best|least)\s*\)", text):
+        return None, SEVERAL
+    led = _EXPLAINED.match(text)
+    if led and float(led["n"]) in free and not _CONTESTED.search(text, led.end("n")):
+        return float(led["n"])
     if len(free) != 1:
         return (None, SEVERAL) if free else None
     alone = _LEADING.match(text) or _TRAILING.search(text) or any(_LINE.fullmatch(line) for line in text.split("\n"))

@@ -10,6 +10,7 @@ simulators = Registry("simulator", {  # by layout, as a corpus says it
     "ptbxl": "anyecg.simulate.ptbxl:PTBXL",
     "cpsc2018": "anyecg.simulate.cpsc2018:CPSC2018",
     "csn": "anyecg.simulate.csn:CSN",
+    "ludb": "anyecg.simulate.ludb:LUDB",
     "mit_bih_arrhythmia": "anyecg.simulate.holter:MITBIHArrhythmia",
     "european_st_t": "anyecg.simulate.holter:EuropeanSTT",
     "twins": "anyecg.simulate.twins:Twins",

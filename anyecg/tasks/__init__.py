@@ -10,6 +10,7 @@ tasks = Registry(
         "multi_ecg": "anyecg.tasks.multi_ecg.task:MultiECG",
         "ecg_qa": "anyecg.tasks.ecg_qa.task:ECGQA",
         "twins": "anyecg.tasks.twins.task:Twins",
+        "measure": "anyecg.tasks.measure.task:Measure",
         "classification": "anyecg.tasks.classification.task:Classification",
     },
 )

@@ -57,7 +57,9 @@ _MATH_SPACE = re.compile(r"\\[,;! ]|\\(?:quad|qquad)\b|\$\$?")
 _ESCAPE = re.compile(r"\\([\[\]()*_`#~|>-])")
 _BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]++|\{[^{}]*+\})*+)\}")
 _ANSWER_TAG = re.compile(
-    r"<(answer|final_?answer|solution|result|output|response)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE
+    r"<(answer|final_?answer|solution|result|output|response|(?:final_?)?(?:score|rating|grade)|verdict)>"
+    r"(.*?)(?:</\1>|\Z)",
+    re.DOTALL | re.IGNORECASE,
 )
 _ANSWER = re.compile(
     r"(?:^|(?<=[\s.;!?)\]\"']))(?:[-*•][ \t]+)?"
@@ -68,17 +70,25 @@ _ANSWER = re.compile(
 )
 _CORRECTION = re.compile(
     r"\b(?:wait|hold\s+on|hang\s+on|correction|scratch\s+that|strike\s+that|on\s+second\s+thoughts?|oops|my\s+mistake"
-    r"|i\s+mean|or\s+rather|no,?\s+actually|actually,?\s+no"
+    r"|i\s+meant?|or\s+rather|no,?\s+actually|actually,?\s+no"
     r"|let\s+me\s+(?:re-?consider|correct|re-?check|re-?think|revise|double[- ]check)(?:\s+(?:that|this|it|myself))?"
     r"|i\s+(?:was|am)\s+(?:wrong|mistaken)|i\s+made\s+(?:a\s+mistake|an\s+error)"
-    r"|(?:i\s+)?(?:correct|revise|change)\s+(?:myself|my\s+answer))\b",
+    r"|(?<=[.!?;]\s)actually(?=\s*,|\s+(?:it|i|the|my)\b)|(?<=\.\.)\s*no(?=\s*,\s*\S)"
+    r"|(?:i\s+)?(?:correct|revise|change)\s+(?:myself|my\s+answer)"
+    r"|i\s+(?:was\s+going\s+to|wanted\s+to)\s+(?:say|give|answer)\b[^;\n]{0,80}?\bbut(?=\s+(?:it|this|the|that|i|my)\b)"
+    r"|(?:i\s+)?(?:(?:at\s+)?first|initially|originally)\s*,?\s*(?:i\s+)?(?:thought|believed|said|assumed|considered|read"
+    r"|would\s+have\s+said|guessed|was\s+going\s+to\s+(?:say|give))\b[^;\n]{0,80}?\bbut(?:\s+(?:then|now|actually|in\s+fact|on\s+review|looking\s+again))?"
+    r"(?=\s+(?:it|this|the|that|i|my)\b))\b",
     re.IGNORECASE,
 )
 # of a correction
 _LEFT_OVER = re.compile(
-    r"^[\s,.:;!-]*(?:(?:actually|that\s+should\s+be|it\s+should\s+be|make\s+that|it\s+is|it's)\b)?[\s,:]+",
+    r"^[\s,.:;!-]*(?:(?:rather|actually|that\s+should\s+be|it\s+should\s+be|make\s+that|it\s+is|it's)\b)?[\s,:]+",
     re.IGNORECASE,
 )
+
+
+_NO_THEN = re.compile(r"^no(?=\s*[,:]\s*\w)[\s,:]+", re.IGNORECASE)  # "wait, no, it is ..."
 
 
 def without_thoughts(text: str) -> str:
@@ -130,7 +140,8 @@ def last_answer(text: str) -> str:
 
 def corrected(text: str) -> str:
     """What follows the last self-correction of a plain text, else the text."""
-    return _tail(_CORRECTION, text).strip()
+    tail = _tail(_CORRECTION, text).strip()
+    return tail if tail == text.strip() else _NO_THEN.sub("", tail)
 
 
 def _tail(pattern: re.Pattern[str], text: str) -> str:

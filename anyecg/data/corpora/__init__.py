@@ -9,6 +9,7 @@ corpora = Registry(
         "ptbxl": "anyecg.data.corpora.ptbxl:PTBXL",
         "cpsc2018": "anyecg.data.corpora.cpsc2018:CPSC2018",
         "csn": "anyecg.data.corpora.csn:CSN",
+        "ludb": "anyecg.data.corpora.ludb:LUDB",
         "mit_bih_arrhythmia": "anyecg.data.corpora.annotated:MITBIHArrhythmia",
         "mit_bih_st": "anyecg.data.corpora.annotated:MITBIHSTChange",
         "table": "anyecg.data.own.corpus:TableCorpus",

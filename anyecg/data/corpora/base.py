@@ -7,7 +7,7 @@ import io
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import ClassVar
@@ -33,7 +33,9 @@ class Entry:
 
     id: unique in the corpus; path: of the WFDB record, relative to the corpus root, without extension;
     split: one of SPLITS; time: ISO date and time, or "";
-    statements: the cleaned lines of the report, in English; labels: the source's codes.
+    statements: the cleaned lines of the report, in English; labels: the source's codes;
+    measurements: (quantity of `quantities`, value) as the source's index has them, NaN where it says that there is none
+    to be had.
     """
 
     id: str
@@ -43,6 +45,8 @@ class Entry:
     time: str = ""
     statements: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    # not in its text: the fingerprint of a corpus without measurements stays what it was
+    measurements: tuple[tuple[str, float], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class Corpus:
     key: what a user calls this corpus, and with it its store, record ids and subset; rate: Hz that every recording has,
     None where they may differ;
     assumed: canonical leads that its leads called "ECG" and no more are taken for, in order (a choice that its store
-    records);
+    records); quantities: those of `anyecg.data.corpora.quantities` that it measures;
     rejected: the bad rows that were met so far while `entries` was read, each once, in their order.
     """
 
@@ -75,6 +79,7 @@ class Corpus:
     shard_records: ClassVar[int] = 128
     rate: float | None = None
     assumed: ClassVar[tuple[str, ...]] = ()
+    quantities: ClassVar[tuple[str, ...]] = ()
 
     @dataclass(frozen=True)
     class Config:
@@ -134,6 +139,14 @@ class Corpus:
         """The annotations that mark a beat (not a rhythm change, noise or an ST episode)."""
         return [(time, symbol) for time, symbol in self.annotations(entry) if symbol in BEATS]
 
+    def measurements(self, entry: Entry, record: ECGRecord) -> Mapping[str, float]:
+        """Quantity of `quantities` -> its value in the unit of `quantities.unit`; NaN where it cannot be measured on
+        this recording. A quantity that nobody tried to measure is left out.
+
+        record: the recording as `read` gives it. Raises DataError where a file of measurements is unusable.
+        """
+        return dict(entry.measurements)
+
     @property
     def reports(self) -> str:
         """Where the statements of its entries come from: "written" as a report, or "codes", the names of codes; ""
@@ -150,8 +163,11 @@ class Corpus:
         return {}
 
     def has(self) -> Mapping:
-        """What a task can ask the whole corpus for: `info`, `reports`, `reserved`; kept with the store."""
-        return {**self.info(), "reports": self.reports, "reserved": list(self.reserved)}
+        """What a task can ask the whole corpus for: `info`, `reports`, `reserved`, and `quantities` where it measures
+        any; kept with the store.
+        """
+        measured = {"quantities": list(self.quantities)} if self.quantities else {}
+        return {**self.info(), "reports": self.reports, "reserved": list(self.reserved), **measured}
 
     def files(self, entry: Entry) -> list[Path]:
         """The files that hold a recording; their sizes are part of the store's fingerprint."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anyecg.data.corpora.base import Corpus, Entry, log, split_by_patient
+from anyecg.data.corpora.quantities import GLOBAL, from_marks
 from anyecg.types import DataError
 
 # What the cart says about itself or the recording, not about the heart.
@@ -24,6 +25,12 @@ REMARK = re.compile(
     r"|misplace).*",
     re.IGNORECASE,
 )
+
+# Columns of machine_measurements.csv: ms, ms from the start of the cart's representative beat, degrees.
+RR, TIMES = "rr_interval", ("p_onset", "qrs_onset", "qrs_end", "t_end")
+AXES = ("p_axis", "qrs_axis", "t_axis")
+MACHINE = (RR, *TIMES, *AXES)
+UNMEASURED = 29999  # what the carts write where they measure nothing
 
 NEEDED = ("subject_id", "study_id", "path")  # of a row of record_list.csv
 SWALLOWED = re.compile(r"\n\d{5,},(\d{5,}),")  # the beginning of a row: subject, study
@@ -52,15 +59,18 @@ def whole(statement: str) -> str:
 
 
 class Reports:
-    """The cleaned statements of every study, as numbers into a vocabulary: the carts say few different things."""
+    """The cleaned statements of every study, as numbers into a vocabulary: the carts say few different things; and
+    what the cart measured.
+    """
 
     def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         self._words: list[str | None] = []
         numbers: dict[str, int] = {}
         studies, codes, lengths = [pa.array([], pa.string())], [np.array([], np.int32)], [np.array([], np.int32)]
+        measured = [np.empty((0, len(MACHINE)), np.int16)]
         for batch in batches:
             columns = sorted(
-                (name for name in batch.schema.names if name != "study_id"),
+                (name for name in batch.schema.names if name.startswith("report_")),
                 key=lambda name: int(name.removeprefix("report_")),
             )
             lines = [[text for text in row if text] for row in zip(*(batch[name].to_pylist() for name in columns))]
@@ -68,10 +78,12 @@ class Reports:
                 numbers[text] = len(self._words)
                 self._words.append(clean(whole(text)))
             studies.append(batch["study_id"])
+            measured.append(np.stack([_whole_numbers(batch[name]) for name in MACHINE], axis=1))
             lengths.append(np.array([len(row) for row in lines], np.int32))
             codes.append(np.array([numbers[text] for row in lines for text in row], np.int32))
         self.studies = pa.chunked_array(studies)
         self._codes, self._ends = np.concatenate(codes), np.cumsum(np.concatenate(lengths), dtype=np.int64)
+        self._measured = np.concatenate(measured)
 
     def __getitem__(self, row: int) -> tuple[str, ...]:
         """The statements of a study, by its row in `studies`; none below 0."""
@@ -79,6 +91,23 @@ class Reports:
             return ()
         said = self._codes[self._ends[row - 1] if row else 0 : self._ends[row]]
         return tuple(self._words[code] for code in said if self._words[code])
+
+    def measurements(self, row: int) -> tuple[tuple[str, float], ...]:
+        """What the cart measured of a study, by its row in `studies`; none below 0."""
+        if row < 0:
+            return ()
+        found = dict(zip(MACHINE, self._measured[row].astype(float)))
+        angles = {name: value if -360 <= value <= 360 else np.nan for name, value in found.items() if name in AXES}
+        times = {
+            name: value if 0 <= value < UNMEASURED else np.nan for name, value in found.items() if name not in AXES
+        }
+        return tuple((from_marks(rr=times[RR], **{name: times[name] for name in TIMES}) | angles).items())
+
+
+def _whole_numbers(column: pa.Array) -> np.ndarray:
+    """int16 `[n]` of a column of text; `UNMEASURED` where it holds no whole number of that size."""
+    numbers = pd.to_numeric(column.to_pandas(), errors="coerce").to_numpy(float)
+    return np.where(np.abs(numbers) <= 32767, numbers, UNMEASURED).astype(np.int16)
 
 
 class MIMIC(Corpus):
@@ -89,6 +118,7 @@ class MIMIC(Corpus):
 
     name: ClassVar[str] = "mimic"
     layout: ClassVar[str] = "mimic"
+    quantities: ClassVar[tuple[str, ...]] = GLOBAL
 
     @dataclass(frozen=True)
     class Config(Corpus.Config):
@@ -97,7 +127,8 @@ class MIMIC(Corpus):
     def entries(self) -> Iterator[Entry]:
         """One entry a study, ordered by patient and time; patients split 80/10/10."""
         index = self._usable(pa.Table.from_batches(self.columns("record_list.csv", list(NEEDED), ["ecg_time"])))
-        reports = Reports(self.columns("machine_measurements.csv", ["study_id"], [f"report_{n}" for n in range(18)]))
+        optional = [*(f"report_{n}" for n in range(18)), *MACHINE]
+        reports = Reports(self.columns("machine_measurements.csv", ["study_id"], optional))
         said = pc.fill_null(pc.index_in(index["study_id"], value_set=reports.studies), -1).to_numpy()
         if unsaid := int((said < 0).sum()):
             log.warning(
@@ -120,7 +151,15 @@ class MIMIC(Corpus):
                 part = index.take(rows)
                 for row, patient, study, path in zip(rows, *(part[name].to_pylist() for name in NEEDED)):
                     time = "" if np.isnat(times[row]) else str(times[row])
-                    yield Entry(study, path, patient, splits[patient], time, reports[said[row]])
+                    yield Entry(
+                        study,
+                        path,
+                        patient,
+                        splits[patient],
+                        time,
+                        reports[said[row]],
+                        measurements=reports.measurements(said[row]),
+                    )
 
         return self.limited(listed_rows())
 

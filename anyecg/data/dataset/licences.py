@@ -99,6 +99,20 @@ SOURCES = {  # by the name of the corpus that reads it
             PHYSIONET,
         ),
     ),
+    "ludb": Source(
+        "Lobachevsky University Electrocardiography Database",
+        "ludb",
+        "1.0.1",
+        0.03,
+        "ODC-By 1.0",
+        (
+            "Kalyakulina et al. LUDB: A New Open-Access Validation Tool for Electrocardiogram Delineation Algorithms. "
+            "IEEE Access 8:186181-186190, 2020.",
+            "Kalyakulina et al. Lobachevsky University Electrocardiography Database (version 1.0.1). PhysioNet, 2021. "
+            "doi:10.13026/eegm-h675",
+            PHYSIONET,
+        ),
+    ),
     "mit_bih_arrhythmia": Source(
         "MIT-BIH Arrhythmia Database",
         "mitdb",

@@ -18,9 +18,8 @@ from anyecg.files import atomic_write
 SAMPLE = 4096  # bytes of either end of a file
 BATCH = 1024  # entries of every record batch but the last, so that a row is found without a search
 LISTS = ("statements", "labels")
-SCHEMA = pa.schema(
-    {field.name: pa.list_(pa.string()) if field.name in LISTS else pa.string() for field in fields(Entry)}
-)
+TYPES = {**dict.fromkeys(LISTS, pa.list_(pa.string())), "measurements": pa.map_(pa.string(), pa.float64())}
+SCHEMA = pa.schema({field.name: TYPES.get(field.name, pa.string()) for field in fields(Entry)})
 
 
 class Index:
@@ -60,6 +59,8 @@ class Index:
                 continue
             seen.add(entry.id)
             yield entry, [self._contents(path) for path in corpus.files(entry)]
+            if entry.measurements:
+                yield entry.measurements
             rows.append(asdict(entry))
             self._length += 1
             if len(rows) == BATCH:
@@ -132,7 +133,7 @@ def entries(path: Path, first: int, last: int) -> list[Entry]:
         batch = reader.get_batch(number)
         rows = batch.slice(max(first - start, 0), min(last - start, batch.num_rows) - max(first - start, 0))
         found += [
-            Entry(**{name: tuple(value) if name in LISTS else value for name, value in row.items()})
+            Entry(**{name: tuple(value) if name in TYPES else value for name, value in row.items()})
             for row in rows.to_pylist()
         ]
     return found

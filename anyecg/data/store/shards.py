@@ -61,6 +61,7 @@ SCHEMA = pa.schema(
         "labels": pa.list_(pa.string()),
         "annotation_times": pa.list_(pa.float64()),
         "annotation_symbols": pa.list_(pa.string()),
+        "measurements": pa.map_(pa.string(), pa.float64()),
     }
 )
 
@@ -205,6 +206,7 @@ def _prepare(corpus: Corpus, entry: Entry, fs: float) -> tuple[dict, np.ndarray]
         "labels": list(entry.labels),
         "annotation_times": [time for time, _ in annotations],
         "annotation_symbols": [symbol for _, symbol in annotations],
+        "measurements": list(corpus.measurements(entry, record).items()),
         "disordered": sum(later[0] < earlier[0] for earlier, later in pairwise(recorded)),
     }
     stored = np.clip(steps, -LIMIT, LIMIT).astype("<i2")

@@ -76,8 +76,8 @@ class Store:
     @functools.cached_property
     def records(self) -> pd.DataFrame:
         """One row a record, by id ("corpus/entry"): corpus, path and fs (Hz) in its source, patient, split, time,
-        seconds, lead_mask, interpolated, statements, labels, annotation_times (s), annotation_symbols, and where its
-        samples lie."""
+        seconds, lead_mask, interpolated, statements, labels, annotation_times (s), annotation_symbols,
+        measurements (pairs of a quantity and its value; of a corpus with `quantities`), and where its samples lie."""
         return pd.read_parquet(self.folder / "records.parquet").set_index("id", drop=False).rename_axis("record")
 
     def seconds(self, record: str) -> float:

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any
 
+from anyecg.findings import find
 from anyecg.tasks.reply import json_value, last_answer, plain_text
 
 VERIFY = ("not sure", "yes", "no")
@@ -40,11 +41,13 @@ _LEAD_IN = re.compile(
     rf"|(?:based\s+on|according\s+to|from|in|looking\s+at|given|after\s+(?:reviewing|analy[sz]ing))\s+(?:the|this"
     rf"|these|my)\s+(?:\w+\s+)?(?:ecgs?|ekgs?|tracings?|recordings?|signals?|analysis|data|image"
     rf"|waveforms?)\s*,\s*(?:there\s+(?:is|are)\s+|(?:i\s+)?(?:see|can\s+see|it\s+is)\s+)?"
-    rf"|i\s+(?:(?:would|can|could)\s+)?(?:think|believe|say|see|choose|pick|select)\s+(?:that\s+)?(?:it\s+is\s+"
+    rf"|i(?:'d|'ll)\s+(?:say|choose|pick|select|go\s+(?:with|for)|answer)\s+"
+    rf"|i\s+(?:(?:would|can|could|will)\s+)?(?:go\s+(?:with|for)|answer|think|believe|say|see|choose|pick|select)\s+(?:that\s+)?(?:it\s+is\s+"
     rf"|it's\s+)?"
     rf"|(?:it|this|that)(?:\s+(?:is|shows?|has|would\s+be|must\s+be|indicates?)|'s)\s+"
     rf"|(?:the|this|these|both)\s+{_ECG}{{1,3}}{_SHOWS}\s+"
-    rf"|there\s+(?:is|are)\s+"
+    rf"|there(?:\s+(?:is|are)|'s)\s+"
+    rf"|(?:the\s+)?(?:[\w-]+\s+){{1,3}}(?:is|are)\s*:\s*"
     rf"|(?:(?:the|my|final|correct|best|ecg|most\s+likely)\s+){{0,4}}answers?\s*(?:is|are|:|=|would\s+be)\s*:?\s*"
     rf"|(?:(?:the|my|main|primary|new|ecg|cardiac|heart|noise|signal|final|identified|detected|observed|key)\s+){{0,3}}"
     rf"(?:rhythm|findings?|diagnos[ie]s|leads?|results?|conclusion|impression|interpretation|symptoms?|noises?"
@@ -53,7 +56,7 @@ _LEAD_IN = re.compile(
     re.IGNORECASE,
 )  # fmt: skip
 _SEPARATOR = (
-    r"[,;&|\n•+/]|\.(?=\s|$)|(?<!\w)(?:and|both|with|plus|as\s+well\s+as|along\s+with|together\s+with"
+    r"[,;&|\n•+/]|\.(?=\s|$)|(?<!\w)(?:first|second|third|fourth|final)(?:ly)?\s*[,:]|(?<!\w)(?:and|both|with|plus|as\s+well\s+as|along\s+with|together\s+with"
     r"|in\s+addition\s+to|also)(?!\w)"
 )
 _BECAUSE = re.compile(r"[\s,.;:(-]{0,4}\b(?:because|since|as\s+(?:the|there|it|shown|seen|evidenced|indicated)"
@@ -62,10 +65,29 @@ _BECAUSE = re.compile(r"[\s,.;:(-]{0,4}\b(?:because|since|as\s+(?:the|there|it|s
                       r"|(?:the\s+)?(?:explanation|reason(?:ing)?|rationale|justification|evidence|note)\s*(?::|is\b)"
                       r"|which\s+is|where\s+the)", re.IGNORECASE)  # fmt: skip
 _INSTEAD = re.compile(r"\s*,?\s*(?:\(\s*)?(?:and\s+|but\s+)?(?:not|rather\s+than|instead\s+of)\s+(?:the\s+)?$")
+_CLOSING = re.compile(  # what may follow an answer and says no more
+    r"\s*\(\s*(?:option|choice|answer|rate|heart\s+rate|hr|confidence|certainty|probability)\b[^()]*\)\s*$"
+    r"|\s+at\s+(?:about\s+|a\s+rate\s+of\s+)?\d+\s*(?:bpm|/\s*min|beats\s+per\s+minute)\s*$"
+    r"|\s+only\s*$|[\s,]+(?:definitely|certainly|for\s+sure|i\s+(?:think|believe|would\s+say)|in\s+my\s+opinion)\s*$"
+    r"|[\s,]+(?:is|are)\s+(?:what\s+(?:this|the)\s+(?:ecg|ekg|tracing|recording)\s+(?:shows?|displays?)"
+    r"|(?:clearly\s+)?(?:present|shown|seen|visible|observed|detected|found|evident)(?:\s+(?:here|in\s+(?:this|the)\s+"
+    r"(?:ecg|ekg|tracing|recording)))?|(?:the|my)\s+(?:correct\s+|final\s+)?answer|correct)\s*$"
+)
+_ADDS = re.compile(
+    r"\b(?:also|additionally|addition|plus|besides|another|both|however|but|although|or|either|maybe|perhaps|possibly"
+    r"|actually|instead|might|may|could|not\s+sure|alternatively|answer|wait|correction|no\W)\b|\?"
+)
+_CONDITIONAL = re.compile(
+    r"\b(?:would|n't|not|without|unlike|rules?\s+out|excludes?|excluded|rather\s+than|in\s+contrast\s+to|absence\s+of)\b"
+)
+_RULE = re.compile(r"[\s|:-]*-{2,}[\s|:-]*")  # the line below the heading of a table
 _BOTH = re.compile(
     r"\W*both(?:\s+(?:of\s+(?:them|these|those)|are\s+(?:present|seen|correct)|findings?|options?|answers?))?\W*"
 )
-_NEITHER = re.compile(r"\W*neither(?:\s+(?:of\s+(?:them|these|those|the\s+two)|is\s+present|are\s+present|one))?\W*")
+_NEITHER = re.compile(
+    r"\W*(?:none(?=\s+of\s+(?:them|these|those|the\s+two))|neither)"
+    r"(?:\s+(?:of\s+(?:them|these|those|the\s+two)|is\s+present|are\s+present|one))?\W*"
+)
 _LEAD = re.compile(rf"(?:lead\s+)?({'|'.join(sorted(LEADS, key=len, reverse=True))})")
 _RANGE = re.compile(r"(?<![\w-])(?:leads?\s+)?v([1-6])\s*(?:-|to|through)\s*(?:lead\s+)?v?([1-6])(?![\w-])")
 
@@ -86,12 +108,38 @@ _SAID = {
     "absent": "no",
     "not present": "no",
     "not really": "no",
+    "definitely not": "no",
+    "certainly not": "no",
+    "absolutely not": "no",
+    "clearly not": "no",
+    "of course not": "no",
+    "not at all": "no",
+    "i think not": "no",
+    "i don't think so": "no",
+    "i do not think so": "no",
+    "i think so": "yes",
+    "definitely": "yes",
+    "certainly": "yes",
+    "absolutely": "yes",
+    "it does": "yes",
+    "it does not": "no",
+    "it doesn't": "no",
+    "it is": "yes",
+    "it is not": "no",
+    "it isn't": "no",
+    "there is": "yes",
+    "there is not": "no",
+    "there isn't": "no",
     "negative": "no",
     "not sure": "not sure",
     "unsure": "not sure",
     "uncertain": "not sure",
     "not certain": "not sure",
 }
+_PLAIN_WORDS = frozenset(  # which lead an answer, whatever follows; the others say it alone only
+    ("yes", "yeah", "yep", "yup", "no", "nope", "nah", "not sure", "unsure", "uncertain", "not certain")
+    + ("not really", "not present")
+)
 _WORD = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(_SAID, key=len, reverse=True))
 _LEADING = re.compile(rf"({_WORD})(?![\w-])")
 _NO_ANSWER = re.compile(
@@ -109,13 +157,20 @@ _GLUE = frozenset(
     "tracing and then overall short brief question given recording signal definitely certainly clearly of course as "
     "shown above summary data provided option choice be must should absolutely lean towards toward".split()
 )  # fmt: skip
+_TURNED = re.compile(r"\A.*\bactually,?\s+(?=(?:no|yes)\b\W*\Z)", re.IGNORECASE | re.DOTALL)
 _EITHER = re.compile(
     r"(?<!\w)(?:yes\s*(?:/|\||\bor\b(?:\s+maybe)?|\band\b)\s*no|no\s*(?:/|\||\bor\b(?:\s+maybe)?|\band\b)\s*yes)(?!\w)"
 )
+_IS_THERE = re.compile(
+    r"(?P<what>[^.,;:!?\n]+?)\s+(?:is|are|can\s+be)(?P<nt>n't|\s+not)?\s+(?:clearly\s+)?"
+    r"(?:(?P<no>absent)|present|seen|visible|observed|detected|found|evident|identified|noted|there)\b"
+)
 _STATES = re.compile(
     r"(?:(?:the|this|these|both|two|first|second|new|recent|latest|given|current)\s+)*(?:ecgs?|ekgs?|tracings?"
-    r"|recordings?|signals?|there)\s+(?P<not>do(?:es)?(?:\s+not|n't)\s+)?"
-    r"(?P<verb>shows?|displays?|reveals?|exhibits?|has|have|contains?|demonstrates?|indicates?|is|are)(?P<nt>n't"
+    r"|recordings?|signals?|i|we|there(?='s|\s))(?:\s+|(?='s))(?P<not>(?:(?:do(?:es)?|can|could)(?:\s+not|n't)|cannot"
+    r"|can't)\s+)?(?:(?:do(?:es)?|can)\s+)?"
+    r"(?P<verb>shows?|displays?|reveals?|exhibits?|has|have|contains?|demonstrates?|indicates?|is|are|'s|sees?|find|detect|notice"
+    r"|observe)(?P<nt>n't"
     r"|\s+not)?\s+(?P<no>no\s+|not\s+any\s+|any\s+)?"
     r"(?:(?:an?|the|any|some|clear|evidence|signs?|symptoms?|presence|of)\s+)*(?P<what>[^.,;:!?\n]+)"
 )  # fmt: skip
@@ -134,6 +189,7 @@ def read_verdict(text: str, allowed: Collection[str] = VERIFY, question: str = "
     """
     said = last_answer(plain_text(text))[:LONGEST]
     value = _unpacked(json_value(said))
+    said = _TURNED.sub("", said) if value is None else said
     if isinstance(value, bool):
         said = "yes" if value else "no"
     elif isinstance(value, list) and len(value) == 1:
@@ -149,6 +205,7 @@ def _verdict(said: str, question: str) -> str | None:
     if _NO_ANSWER.match(said) or _EITHER.search(said):
         return None
     said = re.sub(r"^(?:(?:i\s+am|i'm|it\s+is|it's)\s+)(?=(?:not\s+sure|unsure|uncertain|not\s+certain)\b)", "", said)
+    said = re.sub(r"^(?:that|this|it)(?:\s+is|'s)\s+(?=(?:(?:in)?correct|true|false)\s*(?:$|[.!,]))", "", said)
     leading = _LEADING.match(said)
     words = [_SAID[" ".join(leading[0].split())]] if leading else []
     if leading and leading[0] == "no" and _NO_NOUN.match(said):
@@ -157,7 +214,7 @@ def _verdict(said: str, question: str) -> str | None:
         return None
     if (
         leading
-        and leading[1] in ("present", "correct", "absent", "negative", "true", "false")
+        and (leading[1] not in _PLAIN_WORDS)
         and not re.match(r"\s*(?:$|[.,;:!\n-])", said[leading.end() :])
     ):
         words = []
@@ -181,14 +238,15 @@ def _stated(said: str, question: str) -> str | None:
     """
     found = _STATES.match(said) or re.match(
         r"(?P<no>no)\s+(?:(?:evidence|signs?|symptoms?)\s+of\s+)?(?P<what>[^.,;:!?\n]+)", said
-    )
+    ) or _IS_THERE.match(said)
     if not found:
         return None
     groups = found.groupdict()
     what = [word for word in re.findall(r"[\w/()-]+", found["what"]) if word not in _STOP_WORDS]
     if not what or not set(what) <= set(re.findall(r"[\w/()-]+", question)):
         return None
-    negations = bool(groups.get("not")) + bool(groups.get("nt")) + (groups.get("no") or "").startswith("no")
+    denials = (groups.get("no") or "").startswith(("no", "absent"))
+    negations = bool(groups.get("not")) + bool(groups.get("nt")) + denials
     return None if negations > 1 else "no" if negations else "yes"
 
 
@@ -207,7 +265,7 @@ def read_answers(
         said = "\n".join(value)
     elif isinstance(value, str):
         said = value
-    said = " ".join(said.casefold().split(" ")).strip()
+    said = _CLOSING.sub("", " ".join(_untabled(said).casefold().split(" ")).strip(_AROUND + " "))
     if not vocabulary:
         return _between(plain(said), known) or None
     if _BOTH.fullmatch(said):
@@ -217,7 +275,52 @@ def read_answers(
         return frozenset({"none"}) if "none" in known and len(_offered(question.casefold(), known)) == 2 else None
     if ranges:
         said = _RANGE.sub(_leads, said)
-    return _read(_without_reasons(said, known), known)
+    said = re.sub(r"\(\s*((?:and\s+|but\s+)?(?:not|rather\s+than|instead\s+of)\s[^()]*)\)", r"\1", said)
+    grounds = re.match(r"(?:based\s+on|given|due\s+to|because\s+of)\s+[^,.;\n]{1,80},\s*", said)
+    if grounds and not any(_found(grounds[0], known)):
+        said = said[grounds.end() :]
+    said = _not_but(said, known)
+    found = _read(_without_reasons(said, known), known)
+    return found if found is not None else _explained(said, known)
+
+
+def _not_but(said: str, known: frozenset[str]) -> str:
+    """ "not sinus rhythm but atrial flutter" as "atrial flutter"."""
+    denied = re.match(r"\s*(?:it\s+is\s+|it's\s+)?not\s+(?:an?\s+|the\s+)?", said)
+    if denied:
+        for start, end, _ in _found(said, known):
+            turn = re.compile(r"\s*,?\s*but\s+(?:rather\s+)?").match(said, end)
+            if start == denied.end() and turn:
+                return said[turn.end() :]
+    return said
+
+
+def _explained(said: str, known: frozenset[str]) -> frozenset[str] | None:
+    """The answers of the first sentence, where those that follow explain it: they name no answer and assert no finding,
+    or name one in the conditional or a denial, and add nothing.
+    """
+    first, *others = re.split(r"\.(?=\s)|\n", said.strip(), maxsplit=1)
+    found = _read(first, known) if others else None
+    if found is None:
+        return None
+    for sentence in re.split(r"\.(?=\s|$)|[\n;]", others[0]):
+        if _ADDS.search(sentence):
+            return None
+        named = {answer for _, _, answer in _found(sentence, known)} - found
+        if not any(answer.startswith("lead ") for answer in found):
+            named = {answer for answer in named if not answer.startswith("lead ")}
+        if (named or find(sentence)) and not _CONDITIONAL.search(sentence):
+            return None
+    return found
+
+
+def _untabled(text: str) -> str:
+    """A text whose tables are their cells, a line each, without headings."""
+    lines = text.split("\n")
+    rules = [n for n, line in enumerate(lines) if "|" in line and _RULE.fullmatch(line)]
+    for rule in reversed(rules):
+        del lines[max(rule - 1, 0) : rule + 1]
+    return "\n".join(line.strip().strip("|").replace("|", "\n") for line in lines) if rules else text
 
 
 def plain(text: str) -> str:

@@ -22,10 +22,14 @@ from anyecg.tasks.reply import json_value, last_answer, plain_text
 ASKED, OTHER = "\ue000", "\ue001"  # stand in a text for the name that was asked for, and for that of another class
 
 _NUMBER = r"\d++(?:\.\d*+)?+(?!\.?\d)"
-_SECONDS = r"(?:s(?:ec(?:ond)?s?|egundos?|ekunden?)?|secondes?)\b|秒"
+_SECONDS = r"(?:s(?:ec(?:ond)?s?|egundos?|econdi|ekunden?)?|secondes?)\b|秒"
 _UNIT = rf"(?:\s*(?:{_SECONDS}|ms\b|msecs?\b|milliseconds?\b))"
 _ABOUT = r"(?:(?:about|approximately|approx\.?|around|roughly|ca\.?|circa|t\s*=|time|seconds?|secs?|the|[~≈@])\s*)"
-_SEPARATOR = r"(?:[ ]*(?:-+>?|→|⇒|=>|~|\.{2,}|…|到|至)[ ]*|\s+(?:to|until|till?|through|thru|up\s+to|bis|hasta|a|à)\s+)"
+_SEPARATOR = (
+    r"(?:[ ]*(?:-+>?|→|⇒|=>|~|\.{2,}|…|到|至)[ ]*"
+    r"|\s+(?:to|until|till?|through|thru|up\s+to|bis|hasta|a|à|jusqu['’]à|fino\s+a|alle?|tot)\s+)"
+)
+_BEHIND = r"(?<![A-Za-z\d_.])"  # no letter or number of the same word stands before; a character of Chinese may
 
 
 def _point(name: str) -> str:
@@ -40,15 +44,22 @@ _INTERVALS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern 
               rf"|continu(?:es|ing)\s+(?:until|till?|to)|until|till)(?:_(?:time|s|sec))?\b{_AT}{_point('b')}"),
     ("length", rf"\b(?:start(?:s|ing)?\s+(?:at|from)|begin(?:s|ning)?\s+(?:at|from)|onset\s+(?:at|of)?|at"
                rf"|from)\s*{_point('a')}{_AND}"
-               rf"(?:for|last(?:s|ing)?(?:\s+for)?|with\s+a\s+(?:duration|length)\s+of)\s+{_point('b')}"),
-    ("between", rf"\b(?:between|from)\s+{_point('a')}\s+and\s+{_point('b')}"),
+               rf"(?:(?:for|last(?:s|ing)?(?:\s+for)?|with)(?:\s+a\s+(?:total\s+)?(?:duration|length)\s+of)?)"
+               rf"\s+{_point('b')}"),
+    ("between", rf"\b(?:between|from|zwischen|entre|tra|fra|tussen)\s+{_point('a')}\s+(?:and|und|y|et|e|en)\s+"
+                rf"{_point('b')}"),
+    ("cells", rf"\|\s*{_point('a')}\s*\|\s*{_point('b')}\s*(?=\||\n|$)"),
     ("pair", rf"[\[(]\s*{_point('a')}\s*[,;]\s*{_point('b')}\s*[\])]"),
-    ("range", rf"(?<![\w.]){_point('a')}{_SEPARATOR}{_point('b')}"),
+    ("range", rf"{_BEHIND}{_point('a')}{_SEPARATOR}{_point('b')}"),
 ))  # fmt: skip
 
 _DATE = re.compile(r"\b(?:19|20|21)\d\d-\d\d-\d\d\b(?:[T ]\d\d:\d\d(?::\d\d)?)?|\b\d{1,2}/\d{1,2}/\d{4}\b")
 _CLOCK = re.compile(r"(?<![\w:.])(?:(\d{1,2}):)?(\d{1,2}):(\d\d(?:\.\d+)?)(?![\w:])")
 _ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b(?!\s+(?:degree|ECG|EKG))", re.IGNORECASE)
+_CHINESE = re.compile(r"(?<=[\u4e00-\u9fff])(?=[A-Za-z0-9])|(?<=[A-Za-z0-9])(?=[\u4e00-\u9fff])")  # where words meet
+_EDGE = re.compile(r"\(\s*(?:onset|offset|start|end|begin(?:ning)?)\s*\)", re.IGNORECASE)
+_HASH = re.compile(r"#\s*\d+\b")
+_THOUSAND = re.compile(r"(?<![\d,.])(\d{1,2}),(\d{3})(?=\s*(?:ms|msec|milli))", re.IGNORECASE)
 _COMMA = re.compile(r"(?<![\d,.])(\d+),(\d+)(?![,.]?\d)")
 _FROM_START = re.compile(
     r"\b(?:from\s+)?the\s+(?:very\s+)?(?:beginning|start|onset)(?:\s+of\s+the\s+(?:\w+\s+)?(?:ECG|EKG|recording"
@@ -78,7 +89,8 @@ _ALL = re.compile(
 _MEASURE = re.compile(
     r"(?:\b(?:PR|PQ|QRS|QTc?|R-?R|P-?P|JT|TP|P|T|U|ST|heart|ventricular|atrial|rate|HR|bpm|frequency|filter(?:ed)?"
     r"|bandwidth|axis|amplitude|voltage|(?:normal|reference)\s+(?:range|value|limit)s?"
-    r"|paper\s+speed|age[ds]?|pauses?|cycle|coupling|compensatory)\b"
+    r"|paper\s+speed|age[ds]?|pauses?|cycle|coupling|compensatory|confidence|certainty|probability|score|threshold"
+    r"|prematurity|latency|delay)\b"
     r"(?:[\s-]+(?:waves?|intervals?|durations?|complex(?:es)?|segments?|width|rate|time|lengths?|range|values?|was|is"
     r"|are|s)\b)*)", re.IGNORECASE)  # fmt: skip
 _COUNTED = re.compile(
@@ -110,7 +122,9 @@ _FOLLOWS = re.compile(
     re.IGNORECASE,
 )
 _APART = re.compile(
-    r"\s*(?:after|before|later|earlier|apart|long|in\s+(?:length|duration)|each|intervals?\b|pauses?)\b", re.IGNORECASE
+    r"\s*(?:after|before|later|earlier|early|late|sooner|too|apart|long|wide|broad|thick|in\s+(?:length|duration)|each"
+    r"|intervals?\b|pauses?)\b",
+    re.IGNORECASE,
 )
 _LABEL_AFTER = re.compile(
     rf"\s*(?:[:(\[=|]|\b(?:is|are|was|were|shows?|has|have|contains?|represents?|corresponds?\s+to|indicates?"
@@ -140,6 +154,7 @@ _SUPPOSED = re.compile(
     r"|whether|e\.g\.|for\s+example|for\s+instance|example|format|such\s+as|like\s+this|asked|question)\b",
     re.IGNORECASE,
 )
+_MAYBE_NOT = re.compile(r"\b(?:(?:maybe|perhaps|possibly|or)\s+not|(?:might|may)\s+not\s+be)\b", re.IGNORECASE)
 _OR = re.compile(r"\bor\b|\beither\b", re.IGNORECASE)
 _LOOKED = re.compile(
     r"\b(?:looked|looking|examined|examining|reviewed|reviewing|analy[sz]ed|analy[sz]ing|inspected|checked|checking"
@@ -178,10 +193,14 @@ _ABNORMALITY = (
 )
 _IS = r"(?:(?:is|are|was|were|has\s+been|have\s+been|can\s+be|could\s+be|being)\s+)"
 _DENIAL = re.compile(
-    rf"\b(?:no|zero|0|without|free\s+(?:of|from)|absence\s+of|lack\s+of|lacks?|negative\s+for|devoid\s+of|not\s+any"
+    rf"(?:\b(?:keine?|aucune?|pas\s+d[e'’]|sin|ninguna?|nessuna?|geen"
+    rf"|no\s+se\s+(?:observan?|detectan?|encuentran?|aprecian?|ven?|identifican?)|il\s+n['’]y\s+a\s+pas\s+d[e'’])\s+"
+    rf"|(?:没有|未见|未发现|无)\s*)(?:\w+\s+)?{ASKED}"
+    rf"|\b(?:no|zero|0|without|free\s+(?:of|from)|absence\s+of|lack\s+of|lacks?|negative\s+for|devoid\s+of|not\s+any"
     rf"|not\s+a\s+single)\s+{_ADJECTIVE}(?:{OTHER}\s*(?:,|or|and|/)\s*){{0,4}}(?:{ASKED}|{_ABNORMALITY})"
     rf"|(?:\b(?:cannot|can\s+not|could\s+not|do(?:es)?\s+not|did\s+not|unable\s+to|fail(?:s|ed)?\s+to|never)|\b(?:can"
     rf"|could|do(?:es)?|did)n?['’]t)\s+(?:\w+ly\s+)?{_VERB}\s+{_ADJECTIVE}(?:{ASKED}|{_ABNORMALITY})"
+    rf"|\bnone\s+of\s+(?:the|these|those|its)\s+\w+\s+(?:is|are|was|were|shows?|looks?\s+like)\s+(?:an?\s+)?{ASKED}"
     rf"|\b(?:neither|nor)\s+{_ADJECTIVE}{ASKED}|{ASKED}-free\b"
     rf"|\b(?:is|are|was|were)(?:\s+not|n['’]t)\s+{_ADJECTIVE}{ASKED}"
     rf"|{ASKED}[^.;,\n{ASKED}{OTHER}]{{0,40}}?(?:\b(?:is|are|was|were|has\s+been|have\s+been|can|could|do(?:es)?"
@@ -250,6 +269,31 @@ _OTHERS = (  # beside the findings and the names of beats: what else an ECG's se
 )
 
 
+_LETTERS = re.compile(rf"[^\W\d_{ASKED}{OTHER}]+")
+_FAMILIAR = frozenset(  # words around an interval that leave it an answer where none of its own subject is named
+    "b c runs run into secondi t best fairly quite pretty m d rather sorry meant mean confident sure tell dalle "
+    "alle tussen a abnormal "
+    "abnormality about again all also an and another answer answers any appear appears approximately approx "
+    "are around arrhythmia as asked at avf avl avr be been beat beats because begin beginning begins being "
+    "believe between both but by ca can clearly clip complex complexes conclusion could course detected doubt "
+    "due duration durations each ecg ekg electrocardiogram end ending ends episode episodes estimate "
+    "estimated event events evident exactly example extends fifth finally final finding findings first for "
+    "found fourth from given guess has have here highlighted i identified ii iii in indicated interval "
+    "intervals is it its just last lasting lasts lead leads lie lies like likely locate located location "
+    "locations main marked maybe me ml mlii moment most my namely near no note noted number observed occur "
+    "occurred occurring occurs of offset on one only onset or our part per perhaps period periods place "
+    "places position positions possible possibly present presumably probably put range ranges recorded "
+    "recording region regions requested respectively result results roughly s sample samples say sec second "
+    "seconds section see seen segment segments set shown shows signal since sixth so some span spans start "
+    "starting starts stretch strip that the their them then there therefore these they think third this those "
+    "through thus time times timestamp timestamps to total trace tracing until up v very visible was we were "
+    "when where which whole will ectopic premature ventricular later twice once qrs wide contraction "
+    "contractions window with within would x y yes you zone au bei bis da dal dans das dauer de del der des "
+    "desde die du durata durée duración e el en entre est está et gefunden hay im ist kl la le les liegt "
+    "liegen los se segunden segundos si sind sont sur tiempo un und une van von zeit zwischen à "
+    "从 在 位于 于 持续时间 时间 至 到 秒 答案 起 止 出现在 间 之间".split()
+)
+
 LONGEST = 2000  # characters of an answer, without its thoughts, that are read
 LONGEST_WAVE = 2.5  # s: no wave and no interval between two beats is longer
 
@@ -289,6 +333,8 @@ def read_intervals(text: str, name: str, seconds: float) -> np.ndarray | None:
     if found is None:
         return None
     accepted = [interval for interval in found if interval.verdict == "yes"]
+    if (accepted and any(interval.verdict == "open" for interval in found)) or (found and _MAYBE_NOT.search(text)):
+        return None
     denied = _denied(text, found)
     if not accepted:
         return np.zeros((0, 2)) if denied else None
@@ -308,7 +354,8 @@ def _inside(intervals: list[tuple[float, float]], seconds: float) -> np.ndarray 
 
 def _spelled(text: str, seconds: float) -> str:
     """A text whose clock times, ordinals, decimal commas and ends of the window are seconds in digits."""
-    text = _DATE.sub(" ", text)
+    text = _CHINESE.sub(" ", _EDGE.sub("", _HASH.sub(" ", text)))
+    text = _THOUSAND.sub(r"\1\2", _DATE.sub(" ", text))
     text = _CLOCK.sub(lambda clock: f"{int(clock[1] or 0) * 3600 + int(clock[2]) * 60 + float(clock[3]):g}s", text)
     text = _WORD.sub(lambda word: _WORDS[word[0].lower()], _ORDINAL.sub(r"\1", text))
     if not re.search(r"\d\.\d", text):
@@ -401,16 +448,16 @@ def _number_pair(kind: str, match: re.Match[str], text: str) -> _Interval | bool
     units = [unit and unit.strip().lower() for unit in (match["a_unit"], match["b_unit"])]
     start, end = float(match["a"]), float(match["b"])
     before, after = text[max(0, match.start() - 60) : match.start()], text[match.end() : match.end() + 60]
-    if (match["b_unit"] is None and _OTHER_UNIT.match(after)) or re.match(r"\w", after):
+    if (match["b_unit"] is None and _OTHER_UNIT.match(after)) or re.match(r"[^\W\u4e00-\u9fff]", after):
         return False
     if units[0] is None and units[1] is None:
         decimals = "." in match["a"] or "." in match["b"]
-        if kind == "length" or (kind in ("between", "pair") and not decimals):
+        if kind == "length" or (kind in ("between", "pair", "cells") and not decimals):
             return False
         if _OTHER_LABEL.search(before):
             return False  # "Confidence: 0.7-0.9"
         if (
-            (kind != "pair" and not _FOLLOWS.match(after))
+            (kind not in ("pair", "cells") and not _FOLLOWS.match(after))
             or not (_LEADS_TO.search(before) or decimals)
             or _COUNTED.search(before)
         ):
@@ -420,8 +467,8 @@ def _number_pair(kind: str, match: re.Match[str], text: str) -> _Interval | bool
     if any(unit and unit.startswith("m") for unit in units):
         scale = [0.001 if (unit or units[1] or "").startswith("m") else 1.0 for unit in units]
         start, end = start * scale[0], end * scale[1]
-        if end < 1.0:
-            return False
+        if end < 1.0 and not re.search(r"\bfrom\s*$", before, re.IGNORECASE):
+            return False  # "120-160 ms" is a width
     if kind == "length":
         end += start
     chained = re.match(rf"{_SEPARATOR}\d", after) or re.search(r"\d\s*-\s*$", before) if kind == "range" else None
@@ -432,8 +479,8 @@ def _number_pair(kind: str, match: re.Match[str], text: str) -> _Interval | bool
 
 
 def _verdict(interval: _Interval, prefix: str, suffix: str, text: str) -> tuple[str | None, int]:
-    """Whether an interval is an answer ("yes", "no", "denied", "as before"; None where that is open), and where a
-    label that follows it ends.
+    """Whether an interval is an answer ("yes", "no", "denied", "as before"; "open" where words stand around it that may
+    make it one of something else; None where it contradicts itself), and where a label that follows it ends.
     """
     label = _LABEL_AFTER.match(suffix)
     labelled = interval.span[1] + label.end() if label else 0
@@ -441,8 +488,10 @@ def _verdict(interval: _Interval, prefix: str, suffix: str, text: str) -> tuple[
     clause = _CLAUSE.split(prefix)[-1]
     if _LOOKED.search(sentence) or (interval.start == 0 and _LENGTH.search(sentence)):
         return "no", 0
+    denial = _NEGATION.search(clause)
+    excepted = denial and denial[0].lower().startswith("except") and ASKED in clause[denial.end() :]
     if (
-        _NEGATION.search(clause)
+        (denial and not excepted)
         or _DENIED_AFTER.match(suffix)
         or _SUPPOSED.search(sentence)
         or _LASTING.search(prefix)
@@ -457,7 +506,16 @@ def _verdict(interval: _Interval, prefix: str, suffix: str, text: str) -> tuple[
         return said, labelled
     if _measure_after(suffix):
         return "no", labelled
+    if not subject and _unfamiliar(sentence, suffix):
+        return "open", labelled
     return subject or "as before", labelled
+
+
+def _unfamiliar(sentence: str, suffix: str) -> bool:
+    """Whether words around an interval without a subject may make it one of something else."""
+    near = re.match(r"[^\n.,;:!?()\[\]{}|]*", suffix)
+    words = [*_LETTERS.findall(sentence), *_LETTERS.findall(near[0] if near else "")[:2]]
+    return any(word.lower() not in _FAMILIAR for word in words)
 
 
 def _heading(prefix: str) -> str:
@@ -553,6 +611,8 @@ def _from_json(value: Any) -> list[tuple[float, float]] | None:
         if start is not None and end is not None:
             pair = _seconds(start), _seconds(end)
             return None if None in pair else [pair]
+        if any(plain.get(key) is False for key in ("present", "found", "detected", "exists", "is_present")):
+            return [] if not any(plain.get(key) for key in plain) else None
         lists = [item for item in plain.values() if isinstance(item, (list, dict))]
         return _from_json(lists[0]) if len(lists) == 1 else None
     if isinstance(value, list):

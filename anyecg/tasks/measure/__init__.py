@@ -1,0 +1,1 @@
+"""Measurements of an ECG: heart rate, intervals, axes, amplitudes."""
