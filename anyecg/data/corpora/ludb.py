@@ -10,8 +10,9 @@ from typing import ClassVar
 import numpy as np
 import wfdb
 
-from anyecg.data.corpora.base import BROKEN, Corpus, Entry, split_by_patient
+from anyecg.data.corpora.base import Corpus, Entry, split_by_patient
 from anyecg.data.corpora.quantities import BY_LEAD, GLOBAL, from_marks
+from anyecg.data.corpora.waveform import BROKEN
 from anyecg.types import CANONICAL_LEADS, DataError, ECGRecord
 
 WAVES = {"p": "P", "N": "QRS", "t": "T"}  # the symbol of a wave's peak
