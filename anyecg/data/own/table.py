@@ -53,6 +53,7 @@ RATE_VALUE = re.compile(r"^(\d+(?:[.,]\d+)?)\s*(k?)(hz|hertz|sps|samples?/s\w*)?
 UNIT_KEY = re.compile(r"^(units?|einheit|unit[ée]|unidad|unit[àa])$", re.IGNORECASE)
 LEAD_KEY = re.compile(r"^(lead|ableitung|d[ée]rivation|derivaci[óo]n|derivazione)$", re.IGNORECASE)
 R_NAME = re.compile(r"V\d+")
+DAMAGED = re.compile(r"[-+]?\.?\d")
 SEPARATORS = ("\t", ";", "|", ",", " ")
 SAMPLE = 200  # lines that separator and kinds of columns are found in
 ALIKE = 4  # rows after the first that must be like it
@@ -181,7 +182,7 @@ def _separator(lines: Sequence[str]) -> str:
         points = 0
         for line in sample:
             kinds = _kinds(_cells(line, mark))
-            points += kinds.count("n") + kinds.count("t") - 2 * kinds.count("w")
+            points += kinds.count("n") + kinds.count("t") - 2 * (kinds.count("w") + kinds.count("x"))
         return points, -SEPARATORS.index(mark)
 
     best = max(SEPARATORS, key=score)
@@ -235,15 +236,23 @@ def _header_cells(line: str, separator: str, width: int) -> list[str] | None:
 
 
 def _kinds(cells: Sequence[str]) -> str:
-    """A letter a cell: number, time, absent, word."""
+    """A letter a cell: number, time, absent, word; x for what begins as a number and is none."""
     return "".join(
-        "a" if cell.lower() in ABSENT else "n" if is_number(cell) else "t" if TIME.fullmatch(cell) else "w"
+        "a"
+        if cell.lower() in ABSENT
+        else "n"
+        if is_number(cell)
+        else "t"
+        if TIME.fullmatch(cell)
+        else "x"
+        if DAMAGED.match(cell)
+        else "w"
         for cell in cells
     )
 
 
 def _start(kinds: Sequence[str]) -> int | None:
-    """The first row: it has a number, and no word or the rows after it are like it."""
+    """The first row: it has numbers and no word, or the rows after it are like it."""
     for index, kind in enumerate(kinds):
         after = kinds[index + 1 : index + 1 + ALIKE]
         if "n" in kind and "w" not in kind and sum(len(other) == len(kind) for other in after) * 2 >= len(after):
