@@ -45,10 +45,10 @@ READ = {
     "npz-unit-in-an-array": ("own.npz", {}, CANONICAL_LEADS, 500, 100, 0.1505),
     "wfdb-micro-unit": ("own.hea", {}, ("II",), 250, 500, 0.9756),
     "wfdb-rate-missing": ("own.hea", {"fs": 500}, ("II",), 500, 500, 0.975),
-    "wfdb-segments-absent-lead": ("own.hea", {}, ("II",), 250, 500, 0.965),
-    "wfdb-segments-no-total": ("own.hea", {}, ("II",), 250, 500, 0.965),
-    "wfdb-segments-of-two-units": ("own.hea", {}, ("II",), 250, 500, 0.965),
-    "wfdb-segments-variable-two-units": ("own.hea", {}, ("II",), 250, 500, 0.965),
+    "wfdb-segments-absent-lead": ("own.hea", {}, ("II",), 250, 500, 0.975),
+    "wfdb-segments-no-total": ("own.hea", {}, ("II",), 250, 500, 0.975),
+    "wfdb-segments-of-two-units": ("own.hea", {}, ("II",), 250, 500, 0.975),
+    "wfdb-segments-variable-two-units": ("own.hea", {}, ("II",), 250, 500, 0.975),
 }
 # case -> (file, words, what the refusal says)
 REFUSED = {
