@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from wfdb.io.annotation import ann_labels
 
 from anyecg.tasks.localization.build import NAMES
-from anyecg.types import MARKER, DataError
+from anyecg.types import MARKER, SPLITS, DataError
 
 OWN = "anyecg"  # the one key of a row that the release does not have
+LATEST = 2**53  # samples or seconds: no recording is as long
 TASKS = {
     "report": "report",
     "location": "localization",
@@ -112,6 +114,8 @@ def fault(row) -> str:
         return f"ecg_path: {_told(row, 'ecg_path')}, where a path or a list of paths is needed"
     if not isinstance(row.get(OWN, {}), dict):
         return f"{OWN}: {_told(row, OWN)}, where a JSON object is needed"
+    if why := _own_fault(row.get(OWN, {})):
+        return f"{OWN}.{why}; export the dataset again"
     if row["task"] not in TASKS and OWN not in row:
         return f"task: there is no '{row['task']}' (known: {', '.join(TASKS)})"
     if MARKER in row["question"]:
@@ -119,6 +123,45 @@ def fault(row) -> str:
     if is_localization(row):
         return _location_fault(row)
     return _window_fault(row) if "ecg_start" in row or "ecg_end" in row else ""
+
+
+def _own_fault(own: Mapping) -> str:
+    """Which field of our own key is of another kind than `export` writes; "" if none is."""
+    for key, value in own.items():
+        if key not in OWN_KINDS:
+            return f"{key}: is no field of a question"
+        if not OWN_KINDS[key](value):
+            return f"{key}: {value!r:.60} is no such field of a question"
+    return ""
+
+
+def _is_list_of(kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(kind, value))
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LATEST
+
+
+OWN_KINDS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("id", "task"), lambda value: isinstance(value, str) and value != ""),
+    **dict.fromkeys(("pool", "subset", "patient"), lambda value: isinstance(value, str)),
+    "split": lambda value: value in SPLITS,
+    "records": _is_list_of(
+        lambda window: (
+            isinstance(window, list)
+            and len(window) == 3
+            and isinstance(window[0], str)
+            and _is_seconds(window[1])
+            and (window[2] is None or _is_seconds(window[2]))
+        )
+    ),
+    "conversation": _is_list_of(
+        lambda turn: isinstance(turn, list) and len(turn) == 2 and all(isinstance(word, str) for word in turn)
+    ),
+    "evidence": _is_list_of(lambda text: isinstance(text, str)),
+    "meta": lambda value: isinstance(value, dict),
+}
 
 
 def _location_fault(row: Mapping) -> str:
@@ -138,7 +181,7 @@ def _location_fault(row: Mapping) -> str:
 
 def _window_fault(row: Mapping) -> str:
     for key in ("ecg_start", "ecg_end"):
-        if type(row.get(key)) is not int or row[key] < 0:
+        if type(row.get(key)) is not int or not 0 <= row[key] < LATEST:
             return f"{key}: {_told(row, key)}, where a whole number of samples is needed"
     if row["ecg_end"] <= row["ecg_start"]:
         return f"ecg_end: a window from sample {row['ecg_start']} to {row['ecg_end']} holds no signal"
