@@ -79,9 +79,7 @@ def delineation(drawn: Recording, lead: int) -> tuple[np.ndarray, list[str]]:
     parts = {wave.part for wave in drawn.beat}
     samples, symbols = [], []
     length = drawn.clean.shape[1]
-    spans = [
-        (symbol, onset(drawn.beat, part), end(drawn.beat, part)) for part, symbol in SYMBOLS if part in parts
-    ]
+    spans = [(symbol, onset(drawn.beat, part), end(drawn.beat, part)) for part, symbol in SYMBOLS if part in parts]
     reach = max(stop for _, _, stop in spans)
     for number, (time, kind) in enumerate(zip(drawn.times, drawn.kinds)):
         following = drawn.times[number + 1] if number + 1 < len(drawn.times) else np.inf

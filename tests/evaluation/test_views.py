@@ -12,6 +12,7 @@ from anyecg.answerers.base import Answerer
 from anyecg.config.schema import InputConfig
 from anyecg.data.loading.dataset import QuestionDataset
 from anyecg.evaluation import tables
+from anyecg.evaluation.bars import controls_figure
 from anyecg.evaluation.bootstrap import detectable, smallest
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.views import views
@@ -253,3 +254,23 @@ def test_strict_stands_for_every_view_that_is_meant_for_it():
         "blind",
         "shuffled",
     ]  # what a run does by default
+
+
+def test_many_views_are_drawn_as_rows_and_few_as_upright_bars(tmp_path):
+    def panel(names):
+        found = {name: {"metrics": {"m": 0.5}, "intervals": {"m": [0.4, 0.6]}, "unchanged": 0.25} for name in names}
+        return {"primary": "m", "n": 30, "views": found}
+
+    every, some = panel(views.table()), panel(["blind", "signal"])
+    sizes = []
+    for name, panels in (("few", {"a": some}), ("many", {"a": every, "b": some}), ("one", {"a": every})):
+        png, pdf = controls_figure({"tasks": panels}, tmp_path / name)
+        assert pdf.stat().st_size > 1000
+        sizes.append(plt_size(png))
+    assert sizes[1][0] < 2000 and sizes[1][1] > sizes[0][1] and sizes[2][0] < sizes[1][0]
+
+
+def plt_size(path):
+    from matplotlib.image import imread
+
+    return imread(path).shape[1::-1]

@@ -129,5 +129,7 @@ def test_what_is_no_one_value_is_not_read(text):
 
 def test_not_measurable_is_written_and_read():
     asked = quantity("pr_interval")
-    assert asked.write(math.nan) == "Not measurable" and read_measurement(asked.write(math.nan), asked) == Measured(None)
+    assert asked.write(math.nan) == "Not measurable" and read_measurement(asked.write(math.nan), asked) == Measured(
+        None
+    )
     assert quantity("qrs_axis").write(-0.2) == "0 degrees"

@@ -42,4 +42,9 @@ def test_published_scorers_look_at_no_denial_and_guess_nothing(text, strict, pub
 def test_every_option_reads_back_by_letter_and_by_text():
     for options in (RHYTHMS, LEADS, RANGES, ("Yes", "No", "Further findings are required to confirm the diagnosis")):
         for n, (option, shown) in enumerate(zip(options, lettered(options))):
-            assert read_choice(option, options) == read_choice(shown, options) == read_choice(f"The answer is {shown[0]}.", options) == n
+            assert (
+                read_choice(option, options)
+                == read_choice(shown, options)
+                == read_choice(f"The answer is {shown[0]}.", options)
+                == n
+            )

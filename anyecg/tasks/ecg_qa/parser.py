@@ -212,11 +212,7 @@ def _verdict(said: str, question: str) -> str | None:
         words = []  # "No P waves": it is stated of something
     if words and words[0] == "not sure" and re.search(r"(?<!\w)(?:yes|no)(?![\w-])\s*(?:$|[.,;!?])", said):
         return None
-    if (
-        leading
-        and (leading[1] not in _PLAIN_WORDS)
-        and not re.match(r"\s*(?:$|[.,;:!\n-])", said[leading.end() :])
-    ):
+    if leading and (leading[1] not in _PLAIN_WORDS) and not re.match(r"\s*(?:$|[.,;:!\n-])", said[leading.end() :]):
         words = []
     for found in _LONE.finditer(said):
         if leading and found.start() < leading.end():
@@ -236,9 +232,11 @@ def _stated(said: str, question: str) -> str | None:
     """What the first sentence of an answer states about what the question names; None where it names something else
     or nothing.
     """
-    found = _STATES.match(said) or re.match(
-        r"(?P<no>no)\s+(?:(?:evidence|signs?|symptoms?)\s+of\s+)?(?P<what>[^.,;:!?\n]+)", said
-    ) or _IS_THERE.match(said)
+    found = (
+        _STATES.match(said)
+        or re.match(r"(?P<no>no)\s+(?:(?:evidence|signs?|symptoms?)\s+of\s+)?(?P<what>[^.,;:!?\n]+)", said)
+        or _IS_THERE.match(said)
+    )
     if not found:
         return None
     groups = found.groupdict()

@@ -100,9 +100,7 @@ _NAMES = {  # quantity or wave -> its names; a lead may stand in those of amplit
     r"|frequency))?|paper\s+speed|calibration|gain|filter(?:ed|ing)?|bandwidth|confidence|age[ds]?|score|probability"
     r"|tolerance|uncertainty|error|difference|(?:small|large)\s+(?:box|square)(?:es|s)?",
 }
-_NAME = re.compile(
-    "|".join(rf"(?P<{name}>(?<![\w-])(?:{form})(?!\w))" for name, form in _NAMES.items()), re.IGNORECASE
-)
+_NAME = re.compile("|".join(rf"(?P<{name}>(?<![\w-])(?:{form})(?!\w))" for name, form in _NAMES.items()), re.IGNORECASE)
 _IN_LEAD = re.compile(rf"(?<![\w-])(?:in\s+|of\s+)?(?:the\s+)?(?:lead\s+)?({_LEAD})(?![\w-])")
 
 _NO_NUMBER = re.compile(

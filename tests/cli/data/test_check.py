@@ -26,7 +26,9 @@ def pairs(data: Data) -> list:
 def test_everything_that_is_built_passes(everything, capsys):
     """All pools over all corpora of the registry, and ECG-QA of two of them."""
     data = open_dataset(everything)
-    assert {store.summary["corpus"] for store in data.stores} == {name for name in corpora.table() if corpora[name].layout}
+    assert {store.summary["corpus"] for store in data.stores} == {
+        name for name in corpora.table() if corpora[name].layout
+    }
     assert check(everything) == 0
     printed = capsys.readouterr().out
     for pool in ("report", "localization_short", "localization_long", "multi_ecg", "classification", "ecg_qa"):

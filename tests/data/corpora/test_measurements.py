@@ -138,7 +138,9 @@ def test_mimic_without_machine_columns_measures_nothing(tmp_path):
     simulate("mimic", tmp_path, patients=2, seed=1, workers=1, progress=False)
     path = tmp_path / "machine_measurements.csv"
     table = pd.read_csv(path)
-    table.drop(columns=[name for name in table if name.endswith(("onset", "end", "axis", "interval"))]).to_csv(path, index=False)
+    table.drop(columns=[name for name in table if name.endswith(("onset", "end", "axis", "interval"))]).to_csv(
+        path, index=False
+    )
     assert all(math.isnan(value) for entry in corpus("mimic", tmp_path).entries() for _, value in entry.measurements)
 
 
