@@ -6,5 +6,6 @@ answerers = Registry("answerer", {
     "language_model": "anyecg.answerers.language_model:LanguageModel",
     "prior": "anyecg.answerers.prior:Prior",
     "probe": "anyecg.answerers.probe:Probe",
+    "regression": "anyecg.answerers.regression:Regression",
     "segmenter": "anyecg.answerers.segmenter:Segmenter",
 })  # fmt: skip

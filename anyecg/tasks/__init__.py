@@ -11,6 +11,7 @@ tasks = Registry(
         "ecg_qa": "anyecg.tasks.ecg_qa.task:ECGQA",
         "twins": "anyecg.tasks.twins.task:Twins",
         "measure": "anyecg.tasks.measure.task:Measure",
+        "reasoning": "anyecg.tasks.reasoning.task:Reasoning",
         "classification": "anyecg.tasks.classification.task:Classification",
     },
 )

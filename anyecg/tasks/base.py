@@ -161,6 +161,14 @@ class Task(ABC):
         """What counts of questions tell apart, e.g. "positive" and "negative"; "" for nothing."""
         return ""
 
+    def target(self, sample: ECGSample) -> float | None:
+        """The number that a question asks for, for answerers that predict numbers; None where it asks for none."""
+        return None
+
+    def written(self, sample: ECGSample, value: float) -> str:
+        """A number as an answer to a question that has a `target`."""
+        return f"{value:g}"
+
     def lengths(self, pool: str) -> Sequence[Sequence[float]]:
         """Samples of a pool as a plan without data takes them, equally frequent: the seconds of each ECG."""
         return [[10.0]]

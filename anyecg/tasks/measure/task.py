@@ -53,6 +53,13 @@ class Measure(Task):
     def answer_kind(self, sample: ECGSample) -> str:
         return "measurable" if sample.meta["value"] is not None else "not measurable"
 
+    def target(self, sample: ECGSample) -> float | None:
+        value = sample.meta["value"]
+        return None if value is None else float(value)
+
+    def written(self, sample: ECGSample, value: float) -> str:
+        return self.cfg.quantity(sample.meta["quantity"]).write(value)
+
     def parse(self, text: str, sample: ECGSample) -> Measured | None:
         """The number that a text gives for what was asked, in the quantity's unit, or that it cannot be measured."""
         return read_measurement(text, self.cfg.quantity(sample.meta["quantity"]))

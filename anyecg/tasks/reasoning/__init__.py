@@ -1,0 +1,1 @@
+"""Step-wise reasoning about an ECG."""
