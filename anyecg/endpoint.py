@@ -35,11 +35,13 @@ class EndpointError(AnyECGError):
 
 @dataclass(frozen=True)
 class Request:
-    """One conversation to continue: messages as `{"role": ..., "content": ...}`; about: whatever the asker wants
-    back with the reply.
+    """One conversation to continue.
+
+    messages: as `{"role": ..., "content": text or a list of its parts}`; about: whatever the asker wants back with the
+    reply.
     """
 
-    messages: tuple[Mapping[str, str], ...]
+    messages: tuple[Mapping[str, Any], ...]
     about: Any = None
 
 

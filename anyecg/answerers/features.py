@@ -14,16 +14,19 @@ import torch
 from torch import Tensor
 
 from anyecg.answerers.base import Fitting
+from anyecg.answerers.learned import view_of
 from anyecg.config.code import Code
 from anyecg.config.fingerprint import fingerprint
 from anyecg.config.schema import Experiment
 from anyecg.data.clips import clips
 from anyecg.data.store.shards import locked
 from anyecg.encoders.base import Encoder
-from anyecg.types import ConfigError, Window
+from anyecg.registry import registry
+from anyecg.types import ConfigError, ECGSample, Window
 
 log = logging.getLogger(__name__)
 
+AS_RECORDED = "View.see"  # the name of what a view does to recordings where it leaves them as they are
 TOGETHER = 32  # recordings of a store, one after the other, that are encoded in one pass
 
 
@@ -48,7 +51,8 @@ class Features:
 
     def __init__(self, encoder: Encoder, key: str, fitting: Fitting, pooled: bool) -> None:
         self.encoder, self.stores, self.pooled = encoder.eval().requires_grad_(False), fitting.stores, pooled
-        self.limit = fitting.experiment.input.max_seconds
+        self.limits, self.seed = fitting.experiment.input, fitting.experiment.evaluation.seed
+        self.limit = self.limits.max_seconds
         self.clips = clips(encoder.input)
         self.device = next(encoder.parameters()).device
         self.shape = (1 if pooled else encoder.prefix + encoder.patches, encoder.dim)
@@ -56,15 +60,23 @@ class Features:
         self.folder = Path(fitting.experiment.cache) / "answerers" / f"features-{settings}"
         self._rows: dict[str, dict[str, int]] = {}
         self._ids: dict[str, list[str]] = {}
-        self._blind: Tensor | None = None
+        self._blank: Tensor | None = None
 
-    def __call__(self, windows: Sequence[Window], blind: bool = False) -> Tensor:
-        """float32 `[n, tokens, dim]` on the CPU."""
-        if blind:
-            shown = self._encoded([(self.clips.blank(1), np.zeros(12, bool))]) if self._blind is None else self._blind
-            self._blind = shown
-            return shown.expand(len(windows), -1, -1)
+    def __call__(self, windows: Sequence[Window]) -> Tensor:
+        """float32 `[n, tokens, dim]` on the CPU, as recorded."""
         return torch.stack([self._of(window) for window in windows])
+
+    def question(self, sample: ECGSample, view: str) -> Tensor:
+        """float32 `[n, tokens, dim]` of a question's n ECGs as a view shows them."""
+        kind: Any = registry("view")[view]
+        if kind.shows == "blank":
+            if self._blank is None:
+                self._blank = self._encoded([(self.clips.blank(1), np.zeros(12, bool))])
+            return self._blank.expand(len(sample.records), -1, -1)
+        if kind.see.__qualname__ == AS_RECORDED:
+            return self(sample.records)
+        item = view_of([sample], view, self.stores, self.limits, self.encoder.input, self.seed)[0]
+        return torch.cat([self._encoded([shown]) for shown in zip(item.clips, item.lead_masks)])
 
     def _of(self, window: Window) -> Tensor:
         corpus = window.record.partition("/")[0]
@@ -94,7 +106,7 @@ class Features:
     def _clips(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         end = min(self.stores.seconds(window), self.limit) + window.start
         signal, mask = self.stores.read(Window(window.record, window.start, end))
-        return self.clips.make(signal, mask), mask
+        return self.clips.make(signal, mask, f"{window.record}@{window.start:g}"), mask
 
     @torch.inference_mode()
     def _encoded(self, records: Sequence[tuple[np.ndarray, np.ndarray]]) -> Tensor:

@@ -48,18 +48,16 @@ class Probe(Answerer):
 
     @dataclass(frozen=True)
     class Config:
-        """encoder: "frozen", its features kept, or "tuned" with the head (a supervised model where the curriculum is
-        empty); head: over its pooled vector, "linear", or over its tokens, "attention"; records: of the training
-        split, so many, drawn by the seed (None: all); epochs over them in batches of batch_size at the peak rate lr.
-        """
+        """What learns, and from how much."""
 
+        # "frozen", its features kept, or "tuned" with the head (a supervised model where the curriculum is empty)
         encoder: str = "frozen"
-        head: str = "linear"
-        records: int | None = None
-        epochs: int = 30
-        batch_size: int = 64
-        lr: float = 3e-3
-        weight_decay: float = 0.01
+        head: str = "linear"  # over the pooled vector, "linear", or over the tokens, "attention"
+        records: int | None = None  # of the training split, drawn by the seed (None: all)
+        epochs: int = 30  # passes over them
+        batch_size: int = 64  # recordings a step
+        lr: float = 3e-3  # peak learning rate of AdamW
+        weight_decay: float = 0.01  # of AdamW
 
         def __post_init__(self) -> None:
             with Checks(self) as check:
@@ -72,6 +70,7 @@ class Probe(Answerer):
     def fit(self, fitting: Fitting) -> None:
         experiment, cfg = fitting.experiment, self.cfg
         encoder, known = encoder_of(fitting)
+        self.seed = experiment.evaluation.seed
         universe = label_universe(fitting.stores)
         self.labels = [f"{c}.{s}:{name}" for c, sets in universe.items() for s, names in sets.items() for name in names]
         train, val = (labelled(fitting, split, self.labels) for split in ("train", "val"))
@@ -103,7 +102,7 @@ class Probe(Answerer):
     ) -> Iterator[Prediction]:
         for sample in samples:
             if sample.id not in answered:
-                likely = self._likely(self.features(sample.records[:1], blind=view == "blind"))[0]
+                likely = self._likely(self.features.question(sample, view)[:1])[0]
                 own = [place for place, name in enumerate(self.labels) if name.startswith(f"{sample.subset}.")]
                 said = [place for place in own if likely[place] >= self.thresholds[place]]
                 names = [self.labels[place].partition(":")[2] for place in said or [max(own, key=likely.__getitem__)]]

@@ -69,18 +69,16 @@ class Segmenter(Answerer):
 
     @dataclass(frozen=True)
     class Config:
-        """pools: whose training questions are learnt from; lead_dropout: share of training windows that lose one of
-        their leads; scaling: of a window; steps of batch_size windows at the peak learning rate lr.
-        """
+        """Size of the network and how it learns; the sizes are the publication's."""
 
-        channels: list[int] = field(default_factory=lambda: [4, 8, 16, 32, 64])
-        kernel: int = 9
-        pools: list[str] = field(default_factory=lambda: list(POOLS))
-        lead_dropout: float = 0.0
-        scaling: str = "lead_zscore"
-        steps: int = 1500
-        batch_size: int = 32
-        lr: float = 0.01
+        channels: list[int] = field(default_factory=lambda: [4, 8, 16, 32, 64])  # of each level, from the top
+        kernel: int = 9  # samples of a convolution
+        pools: list[str] = field(default_factory=lambda: list(POOLS))  # whose training questions are learnt from
+        lead_dropout: float = 0.0  # share of training windows that lose one of their leads
+        scaling: str = "lead_zscore"  # of a window
+        steps: int = 1500  # of the optimizer
+        batch_size: int = 32  # windows a step
+        lr: float = 0.01  # peak learning rate of AdamW
         tune: int = 600  # validation questions that level, peak and shortest run are chosen by
 
         def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ encoders = Registry(
     "encoder",
     {
         "vit": "anyecg.encoders.vit:ViT",
+        "merl": "anyecg.encoders.merl:Merl",
         "timm": "anyecg.encoders.timm:TimmViT",
         "xresnet1d": "anyecg.encoders.xresnet1d:XResNet1d",
         "page_vit": "anyecg.encoders.page_vit:PageViT",

@@ -18,10 +18,10 @@ STEM = (32, 32, 64)  # channels
 class XResNet1dConfig(SignalConfig):
     """The defaults are the benchmark's: 100 Hz, depth 101, convolutions of five samples, 64 channels in each stage."""
 
-    scaling: str = "zscore"
+    scaling: str = "zscore"  # of a window's signal
     depth: int = 101  # 18, 34 (two convolutions a block), 50 or 101 (three, tokens of four times the width)
-    width: int = 64
-    kernel: int = 5
+    width: int = 64  # channels of a stage
+    kernel: int = 5  # samples of a convolution
     dropout: float = 0.5  # of the tokens, as ahead of the benchmark's last layer
 
     def check(self, check: Checks) -> None:

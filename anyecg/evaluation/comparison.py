@@ -84,18 +84,16 @@ def compare(runs: Sequence[Results], resamples: int = 1000, seed: int = 0) -> li
 
 
 def shared_tasks(runs: Sequence[Results]) -> tuple[list[str], list[str]]:
-    """The tasks that the first run and another evaluated with the ECG, and those that not every run did; DataError
-    if there are none of the first.
+    """The tasks that any run evaluated with the ECG, those of the first run first, and those that not every run did;
+    DataError if there are none. A task's first run is the one that its others are compared with.
     """
     there = {
         task: [run for run in runs if SIGNAL in run.rows.get(task, {})]
         for task in dict.fromkeys(task for run in runs for task in run.rows)
     }
-    common = [task for task, found in there.items() if runs[0] in found and (len(found) > 1 or len(runs) == 1)]
+    common = [task for task, found in there.items() if found]
     if not common:
-        raise DataError(
-            f"no task was evaluated both in {runs[0].name} and in another of: {', '.join(run.name for run in runs[1:])}"
-        )
+        raise DataError(f"no task was evaluated with the ECG in any of: {', '.join(run.name for run in runs)}")
     return common, sorted(task for task, found in there.items() if len(found) < len(runs))
 
 

@@ -226,7 +226,7 @@ def beside_published(task: Mapping[str, Any], published: PublishedTable) -> Grid
         columns = [column if prefix is None else prefix + column.removeprefix("judge_") for column in published.columns]
         told = f", {judge}" if judge else ""
         for view, found in task["views"].items():
-            cells = [_figure(task, found, column) for column in columns]
+            cells = [figure_of(task, found, column) for column in columns]
             if any(cell != MISSING for cell in cells):
                 rows.append([row_label(view, found) + told, *cells, *asked, str(found["unparsed"])])
         for view in task["differences"]:
@@ -247,7 +247,7 @@ def beside_published(task: Mapping[str, Any], published: PublishedTable) -> Grid
     return Grid(f"{published.task}: {published.caption} [95 %]", header, rows, notes)
 
 
-def _figure(task: Mapping[str, Any], found: Mapping[str, Any], column: str) -> str:
+def figure_of(task: Mapping[str, Any], found: Mapping[str, Any], column: str) -> str:
     """A view's figure by the name of its metric, as BREAKDOWN/GROUP/METRIC, or as the count of the highest ("best",
     "judge_best").
     """

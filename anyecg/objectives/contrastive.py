@@ -299,7 +299,7 @@ def _hash(report: str) -> int:
 class ContrastiveStage(Stage):
     """Sigmoid loss between pooled ECGs and frozen report embeddings (the paper's ECG Encoder section).
 
-    The projections and the scale live here, not in the model: they are not used after this stage.
+    The projections and the scale live here, not in the model: no later stage uses them, a ranker does (they are kept).
     Negatives are the other pairs of a `micro_batch`; without one, of the whole batch, over however many devices it is
     spread: each device meets its own ECGs with the reports of all. So the loss is the same on any number of devices.
     """

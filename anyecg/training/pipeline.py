@@ -34,6 +34,7 @@ from anyecg.types import CheckpointError, ConfigError
 
 log = logging.getLogger(__name__)
 
+HEADS = "heads.safetensors"  # in a stage's folder: what its objective learnt beside the model, where there is any
 SCRATCH = "scratch"  # in a stage's work folder: what its objective needs while it trains
 
 
@@ -219,13 +220,14 @@ def _train(
                 )
                 state, kept = state | best, {"kept": {"step": step, "validation_loss": loss}}
             own = {name.removeprefix("model."): tensor for name, tensor in state.items() if name.startswith("model.")}
+            heads = {name: tensor for name, tensor in state.items() if not name.startswith("model.")}
             facts = {
                 "steps": loader.steps,
                 "samples": loader.counts,
                 "skipped": loader.skipped,
                 "trainable": module.trainable,
             } | kept
-            save_stage(model, stage, work, facts, own)
+            save_stage(model, stage, work, facts, own, heads)
             _finish(work, stage)
 
 
@@ -263,11 +265,17 @@ def _finish(work: Path, stage: PlannedStage) -> None:
 
 
 def save_stage(
-    model: ECGLanguageModel, stage: PlannedStage, folder: Path, facts: dict, state: Mapping[str, Tensor] | None = None
+    model: ECGLanguageModel,
+    stage: PlannedStage,
+    folder: Path,
+    facts: dict,
+    state: Mapping[str, Tensor] | None = None,
+    heads: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write what the stage trained, nothing else: `parts.safetensors`, the adapter or LLM weights, `stage.json` last.
+    """Write what the stage trained, nothing else: `parts.safetensors`, the objective's `heads.safetensors`, the adapter
+    or LLM weights, `stage.json` last.
 
-    state: the model's tensors by name, where an engine holds them elsewhere.
+    state: the model's tensors by name, where an engine holds them elsewhere; heads: the objective's own tensors.
     """
     state = model.state_dict() if state is None else state
     parts = model.part_state(stage.cfg.trains, state)
@@ -275,6 +283,9 @@ def save_stage(
     if parts:
         with atomic_write(folder / "parts.safetensors") as part:
             save_file(parts, part)
+    if heads:
+        with atomic_write(folder / HEADS) as part:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in heads.items()}, part)
     with report_write_errors(folder):
         if "llm" in stage.cfg.trains:
             model.llm.save_tuned(folder, llm)

@@ -25,6 +25,7 @@ class SuiteConfig:
     description: str = ""
     seeds: list[int] = field(default_factory=lambda: [0])
     overrides: dict[str, Any] = field(default_factory=dict)  # keys of an experiment, for every one of them
+    published: bool = False  # whether the published tables are printed, with a row for each run and view above theirs
 
 
 @dataclass(frozen=True, eq=False)

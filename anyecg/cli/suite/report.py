@@ -14,6 +14,7 @@ from anyecg.cli.suite.file import Member, Suite
 from anyecg.cli.suite.members import SuiteError
 from anyecg.cli.suite.plan import Step, totals
 from anyecg.evaluation import figures, published
+from anyecg.evaluation.beside_paper import paper_grids
 from anyecg.evaluation.comparison import Results, answerers_grid, config_diff, read_run, shared_tasks
 from anyecg.evaluation.controls import BLIND, SHUFFLED, SIGNAL
 from anyecg.evaluation.differences import (
@@ -31,7 +32,7 @@ from anyecg.evaluation.tables import Grid
 from anyecg.evaluation.wins import highest_grids
 from anyecg.files import atomic_write
 
-WIDTH = 110  # columns that the table of signs needs
+WIDTH, PUBLISHED = 110, 200  # columns that the table of signs, and the published ones, need
 
 
 def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Member, str], steps: Sequence[Step]) -> None:
@@ -69,7 +70,9 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     }
     cells = [cell for found in measured.values() for cell in found]
     signs = [signs_grid(cells, f"What each changes, and {table.caption}")] if len(settings) > 1 else []
+    beside = paper_grids(list(runs.values())) if suite.cfg.published else []
     grids = [
+        *beside,
         *signs,
         *(
             grid
@@ -132,6 +135,8 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     _write(suite.folder / "table.csv", pd.DataFrame([_record(cell, first.name) for cell in cells]).to_csv(index=False))
     _write(suite.folder / "suite.yaml", suite.dump())
     console = Console()
+    for grid in beside:
+        Console(width=max(console.width, PUBLISHED)).print(grid.rich())
     for grid in signs:
         Console(width=max(console.width, WIDTH)).print(grid.rich())
 

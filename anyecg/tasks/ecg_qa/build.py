@@ -24,6 +24,7 @@ from anyecg.types import MARKER, DataError, ECGSample, Turn, Window
 
 log = logging.getLogger(__name__)
 
+CUTS = ("store", "release")  # whose split a question has: that of its ECGs in their store, or ECG-QA's own
 FORMS = ("paraphrased", "template")  # of ECG-QA: its questions in many wordings, or in one each
 SIMULATED = "simulated"  # in place of a folder
 BRIEFLY = "Please answer briefly."
@@ -39,19 +40,23 @@ ECGS = {
 class ECGQAConfig:
     """folders: corpus (its key) -> its folder of the ECG-QA release (such as ecgqa/ptbxl), or "simulated"; share: how
     much of it is asked (the paper takes a tenth); form: in which wording, "paraphrased" or "template"; types: of which
-    question types, empty for all; pool: what stages call its questions, so that two tasks can ask of two releases."""
+    question types, empty for all; pool: what stages call its questions, so that two tasks can ask of two releases;
+    split: that of the question's ECGs in their "store", so that no patient is in two, or of the "release", as published
+    scores."""
 
     folders: dict[str, str] = field(default_factory=dict)
     share: float = 0.1
     form: str = "paraphrased"
     types: list[str] = field(default_factory=list)
     pool: str = "ecg_qa"
+    split: str = "store"
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
             check.among("types", ECGS)
             check.number("share", above=0, most=1)
             check.among("form", FORMS)
+            check.among("split", CUTS)
 
 
 def ecg_qa_questions(stores: Stores, cfg: ECGQAConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
@@ -60,8 +65,9 @@ def ecg_qa_questions(stores: Stores, cfg: ECGQAConfig, seed: int, dropped: Count
     Taken are `cfg.share` of the questions of each split, question type and template, one at least; which ones
     depends on the seed and their sample ids, not on the files they lie in. The split is that of the question's ECGs in
     their store, not ECG-QA's own, so that no patient is in two splits, whatever other pools ask; a question over ECGs
-    of two splits is dropped. (Scores are therefore not those of ECG-QA's published test files.) The patient of a sample
-    is that of its first ECG: a `comparison_irrelevant` question has ECGs of two patients.
+    of two splits is dropped. (Scores are therefore not those of ECG-QA's published test files; with `cfg.split`
+    "release" it is the release's own, whatever the store's is.) The patient of a sample is that of its first ECG: a
+    `comparison_irrelevant` question has ECGs of two patients.
     """
     for corpus, root in sorted(cfg.folders.items()):
         release = Release(corpus, root, cfg.form)
@@ -92,6 +98,15 @@ def ecg_qa_answers(cfg: ECGQAConfig) -> dict[str, list[str]]:
     return {corpus: Release(corpus, root, cfg.form).answers for corpus, root in sorted(cfg.folders.items())}
 
 
+def ecg_qa_options(cfg: ECGQAConfig) -> dict[str, dict[str, list[str]]]:
+    """corpus -> template id -> the answers that its questions may have (`answers_for_each_template.csv`)."""
+    releases = {corpus: Release(corpus, root, cfg.form) for corpus, root in sorted(cfg.folders.items())}
+    return {
+        corpus: {str(template): options for template, options in release.options.items()}
+        for corpus, release in releases.items()
+    }
+
+
 def ecg_qa_fingerprints(cfg: ECGQAConfig) -> dict[str, str]:
     """corpus -> the content of its ECG-QA files, wherever they lie."""
     return {corpus: Release(corpus, root, cfg.form).fingerprint for corpus, root in sorted(cfg.folders.items())}
@@ -110,6 +125,8 @@ class Question:
     text: str
     answers: tuple[str, ...]
     ecgs: tuple[str, ...]
+    attribute_type: str = ""
+    attributes: tuple[str, ...] = ()
 
 
 class Release:
@@ -178,6 +195,8 @@ class Release:
                         row["question"].strip(),
                         tuple(row["answer"]),
                         tuple(str(ecg) for ecg in row["ecg_id"]),
+                        str(row.get("attribute_type") or ""),
+                        tuple(map(str, row["attribute"])) if isinstance(row.get("attribute"), list) else (),
                     )
 
     def _rows(self, path: Path, dropped: Counter) -> list:
@@ -245,6 +264,8 @@ def _askable(
             dropped["ecg_qa", "sample_id that another question of the split has"] += 1
         elif not splits:
             dropped["ecg_qa", "ECG that is not in the store"] += 1
+        elif cfg.split == "release":
+            yield question.split, question
         elif len(splits) > 1:
             dropped["ecg_qa", "ECGs of patients in two splits"] += 1
         else:
@@ -287,7 +308,13 @@ def _content(path: Path) -> str:
 
 def _sample(question: Question, release: Release, recordings: Recordings, pool: str) -> ECGSample:
     records, patients, seconds, statements = zip(*(recordings.columns(ecg) for ecg in question.ecgs))
-    meta = {"question_type": question.type, "template_id": question.template, "answers": list(question.answers)}
+    meta = {
+        "question_type": question.type,
+        "template_id": question.template,
+        "answers": list(question.answers),
+        "attribute_type": question.attribute_type,
+        "attributes": list(question.attributes),
+    }
     if not question.type.endswith("query"):
         meta["options"] = release.options.get(question.template, [])
     return ECGSample(

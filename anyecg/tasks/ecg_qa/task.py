@@ -15,7 +15,14 @@ from anyecg.data.store.shards import locked
 from anyecg.data.store.store import digest
 from anyecg.simulate import ecgqa
 from anyecg.tasks.base import Sources, Task
-from anyecg.tasks.ecg_qa.build import SIMULATED, ECGQAConfig, ecg_qa_answers, ecg_qa_fingerprints, ecg_qa_questions
+from anyecg.tasks.ecg_qa.build import (
+    SIMULATED,
+    ECGQAConfig,
+    ecg_qa_answers,
+    ecg_qa_fingerprints,
+    ecg_qa_options,
+    ecg_qa_questions,
+)
 from anyecg.tasks.ecg_qa.parser import VERIFY, plain, read_answers, read_verdict
 from anyecg.types import ECGSample
 
@@ -34,7 +41,8 @@ class ECGQA(Task):
     "sinus rhythm, atrial fibrillation" and "atrial fibrillation and sinus rhythm" are the same set and not the same
     string, so the headline is the set's. A set matches whole: an answer too few or too many is wrong.
 
-    info["ecg_qa_answers"]: corpus -> its answer vocabulary, which tells the commas and the "and" within an answer from
+    info["ecg_qa_options"]: corpus -> template id -> legal answers; info["ecg_qa_answers"]: corpus -> its answer
+    vocabulary, which tells the commas and the "and" within an answer from
     those between two. A sample's meta["answers"] are the true ones (without them, `sample.answer` is read), its
     meta["options"] what a yes/no question may be answered with.
     """
@@ -42,7 +50,7 @@ class ECGQA(Task):
     Config = ECGQAConfig
     name = "ecg_qa"
     pools = ("ecg_qa",)
-    version = 7
+    version = 8
     by_content = ("folders",)
     title = "ECG-QA"
     rule = 'the stated share of ECG-QA, stratified by split, question type and template, with "Please answer briefly."'
@@ -59,7 +67,7 @@ class ECGQA(Task):
         "to 1 (Table 7)",
         "exact_match_macro": "mean of the question types' exact_match, 0 to 1",
     }
-    groups = {"question type": "question_type"}
+    groups = {"question type": "question_type", "attribute type": "attribute_type"}
     shown = ("accuracy", "exact_match")
     kinds = ("question_type", "template_id")
 
@@ -115,7 +123,8 @@ class ECGQA(Task):
         }
 
     def shared(self, sources: Sources) -> dict[str, Any]:
-        return {"ecg_qa_answers": ecg_qa_answers(self._resolved(sources))}
+        cfg = self._resolved(sources)
+        return {"ecg_qa_answers": ecg_qa_answers(cfg), "ecg_qa_options": ecg_qa_options(cfg)}
 
     def _resolved(self, sources: Sources) -> ECGQAConfig:
         """The settings with the folder of what was simulated."""
@@ -165,6 +174,7 @@ class ECGQA(Task):
         return pd.DataFrame(
             {
                 "question_type": [_question_type(sample) for sample in samples],
+                "attribute_type": [str(sample.meta.get("attribute_type") or "not said") for sample in samples],
                 "correct": [None not in pair and pair[0].items == pair[1].items for pair in pairs],
                 "exact": [None not in pair and pair[0].text == pair[1].text for pair in pairs],
             }

@@ -1,0 +1,204 @@
+"""Any model behind an OpenAI-compatible endpoint as answerer: ECGs as pages, as numbers, in the machine's words, or not
+at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.signal import find_peaks
+
+from anyecg.answerers.base import Answerer, Fitting
+from anyecg.answerers.learned import view_of
+from anyecg.config.checks import Checks
+from anyecg.config.code import Code
+from anyecg.config.endpoint import EndpointConfig
+from anyecg.config.fingerprint import fingerprint
+from anyecg.data.loading.dataset import QuestionDataset
+from anyecg.endpoint import Endpoint, Request
+from anyecg.plots.sheet import sheet
+from anyecg.plots.trace import Panel, rhythm_leads, strips, twelve_leads
+from anyecg.tasks.phrasings import REPORT
+from anyecg.types import CANONICAL_LEADS, MARKER, ECGSample, InputSpec, Prediction
+
+log = logging.getLogger(__name__)
+
+SHOWS = ("page", "numbers", "statements", "nothing")
+MISSING = "(this ECG is not shown)"
+WIDTH, DPI, PAGE_SECONDS, FEW = (
+    250.0,
+    96,
+    12.0,
+    3,
+)  # mm and dots an inch of a page; s and leads that a clinical page takes
+REFRACTORY = 0.25  # s between two beats, at least
+
+Shown = tuple[np.ndarray, np.ndarray, str]  # float32 `[12, T]` in mV, bool `[12]`, and the ECG in the machine's words
+
+
+class EndpointAnswerer(Answerer):
+    """A model behind an OpenAI-compatible endpoint (LLaVA-Med, GPT, Gemini, Qwen-VL, MedGemma), asked as it is.
+
+    Each ECG stands where its marker is. Every reply is kept under model, sampling and messages: nothing is asked twice,
+    and a request that is refused is answered with "".
+    """
+
+    label, converses, reads_text = "endpoint", True, True
+
+    @dataclass(frozen=True)
+    class Config(EndpointConfig):
+        """The endpoint, and what it is shown of an ECG."""
+
+        # an ECG as the image of a page, as measured numbers, as its statements (the evidence: all that a perfect reader
+        # sees), or nothing of it
+        shows: str = "page"
+        # of several ECGs a report each is asked for first, and stands beside the ECG, as the paper asked its baselines
+        reports_first: bool = False
+        system: str = ""  # the first message ("": none)
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            with Checks(self) as check:
+                check.among("shows", SHOWS)
+
+    def fit(self, fitting: Fitting) -> None:
+        experiment, cfg = fitting.experiment, self.cfg
+        self.stores, self.limits, self.seed = fitting.stores, experiment.input, experiment.evaluation.seed
+        self.spec = InputSpec(fs=fitting.stores.fs, seconds=experiment.input.max_seconds, scaling="millivolt")
+        self.endpoint = Endpoint(cfg, Path(experiment.cache) / "answerers" / "replies.sqlite")
+        asking = (cfg.sampling(), cfg.shows, cfg.reports_first, cfg.system, self.limits)
+        self.key = fingerprint("endpoint", *asking, Code([EndpointAnswerer]).fingerprint)
+
+    def answer(
+        self, samples: Sequence[ECGSample], view: str, answered: Collection[str] = frozenset()
+    ) -> Iterator[Prediction]:
+        left = [one for one in samples if one.id not in answered]
+        dataset = view_of(left, view, self.stores, self.limits, self.spec, self.seed)
+        reports = self._reports(dataset, view) if self.cfg.reports_first else {}
+        requests = (
+            Request(self._messages(dataset.sample(place), self._shown(dataset, place, view), reports), one.id)
+            for place, one in enumerate(left)
+        )
+        yield from (Prediction(id, text) for id, text in self._replies(requests, len(left)))
+
+    def _replies(self, requests: Iterable[Request], total: int) -> Iterator[tuple[Any, str]]:
+        failed = 0
+        for reply in self.endpoint.ask(requests, total):
+            failed += bool(reply.error)
+            if reply.error:
+                log.warning("%s: no answer: %s", reply.request.about, reply.error)
+            yield reply.request.about, reply.text
+        if failed:
+            log.warning("%d of %d questions have no answer; they are asked again in a new evaluation", failed, total)
+
+    def _reports(self, dataset: QuestionDataset, view: str) -> dict[tuple[str, int], str]:
+        """(question, number of its ECG) -> the model's report of that ECG alone, for questions of several."""
+
+        def requests() -> Iterator[Request]:
+            for place in range(len(dataset)):
+                shown = self._shown(dataset, place, view)
+                for number, one in enumerate(shown if len(shown) > 1 else ()):
+                    content = [*self._parts(one), _text(REPORT[0])]
+                    yield Request(
+                        self._headed([{"role": "user", "content": content}]), (dataset.sample(place).id, number)
+                    )
+
+        return dict(self._replies(requests(), 0))
+
+    def _shown(self, dataset: QuestionDataset, place: int, view: str) -> list[Shown | None]:
+        """Each ECG of a question as the view has it; None where it is withheld."""
+        sample = dataset.sample(place)
+        if dataset.view.shows == "blank" or self.cfg.shows == "nothing":
+            return [None] * len(sample.records)
+        item = dataset[place]
+        found: list[Shown | None] = []
+        words = [*sample.evidence, *[""] * len(sample.records)]
+        for window, made, mask, said in zip(sample.records, item.clips, item.lead_masks, words):
+            samples = round(self.stores.seconds(window) * self.spec.fs)
+            found.append((made[0][:, :samples], mask, said))
+        return found
+
+    def _messages(
+        self, sample: ECGSample, shown: Sequence[Shown | None], reports: dict[tuple[str, int], str]
+    ) -> tuple[dict[str, Any], ...]:
+        """The conversation up to the answer, the ECGs in the places of their markers."""
+        turns = list(sample.conversation)
+        if turns and turns[-1].role == "assistant":
+            turns.pop()
+        messages: list[dict[str, Any]] = []
+        number = 0
+        for turn in turns:
+            first, *rest = turn.text.split(MARKER)
+            content = [_text(first)] if first.strip() else []
+            for piece in rest if turn.role == "user" else ():
+                content += self._parts(shown[number])
+                if report := reports.get((sample.id, number)):
+                    content.append(_text(f"(Report of this ECG: {report.strip()})"))
+                content += [_text(piece)] if piece.strip() else []
+                number += 1
+            words = "\n".join(part["text"].strip() for part in content if part["type"] == "text")
+            plain = all(part["type"] == "text" for part in content)
+            messages.append({"role": turn.role, "content": words if plain else content})
+        return self._headed(messages)
+
+    def _headed(self, messages: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+        return tuple([{"role": "system", "content": self.cfg.system}] if self.cfg.system else []) + tuple(messages)
+
+    def _parts(self, shown: Shown | None) -> list[dict[str, Any]]:
+        """An ECG as parts of a message's content."""
+        if shown is None:
+            return [_text(MISSING)]
+        signal, mask, said = shown
+        if self.cfg.shows == "page":
+            image = base64.b64encode(page(signal, mask, self.spec.fs)).decode()
+            return [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}}]
+        return [_text(numbers(signal, mask, self.spec.fs) if self.cfg.shows == "numbers" else said or MISSING)]
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def page(signal: np.ndarray, mask: np.ndarray, fs: float) -> bytes:
+    """A PNG of an ECG on paper, from mV `[12, T]`: the clinical page of ten seconds, or strips of what is there."""
+    few = int(mask.sum()) <= FEW or signal.shape[1] / fs > PAGE_SECONDS
+    if few:
+        leads = [int(lead) for lead in np.flatnonzero(mask)] if mask.sum() <= FEW else rhythm_leads(signal, mask)
+        panel: Panel = strips(signal[leads], [CANONICAL_LEADS[lead] for lead in leads], fs=fs)
+    else:
+        panel = twelve_leads(signal, mask, fs=fs)
+    figure: Figure = sheet([("", panel)], 1, WIDTH)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    return file.getvalue()
+
+
+def numbers(signal: np.ndarray, mask: np.ndarray, fs: float) -> str:
+    """What is measured without a delineation: length, leads, beats and their spacing, and each lead's range in mV."""
+    if not mask.any():
+        return MISSING
+    steep = np.abs(np.gradient(signal[mask], axis=1)).sum(axis=0)
+    smooth = np.convolve(steep, np.ones(max(1, round(0.08 * fs))), "same")
+    peaks, _ = find_peaks(smooth, height=0.4 * np.percentile(smooth, 99), distance=max(1, round(REFRACTORY * fs)))
+    gaps = np.diff(peaks) / fs * 1000
+    rhythm = "too few beats to measure a rate"
+    if len(gaps) > 1:
+        rhythm = (
+            f"{len(peaks)} beats, mean rate {60_000 / gaps.mean():.0f} a minute, RR interval {gaps.mean():.0f} ms "
+            f"(shortest {gaps.min():.0f}, longest {gaps.max():.0f}, standard deviation {gaps.std():.0f})"
+        )
+    centred = signal - np.median(signal, axis=1, keepdims=True)
+    ranges = ", ".join(
+        f"{name} {trace.min():+.2f} to {trace.max():+.2f}"
+        for name, trace, there in zip(CANONICAL_LEADS, centred, mask)
+        if there
+    )
+    return f"(ECG of {signal.shape[1] / fs:.1f} s: {rhythm}; deflections from the median in mV: {ranges})"
