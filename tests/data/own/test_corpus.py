@@ -125,6 +125,7 @@ def write_rhythms(root, patients=30):
     )
 
 
+@pytest.mark.slow
 def test_a_folder_becomes_a_dataset_through_the_command_line(tmp_path, capsys):
     write_rhythms(tmp_path / "ecgs", patients=26)
     slot = f"corpora.mine={{name: table, root: {tmp_path / 'ecgs'}, table: records.csv}}"
