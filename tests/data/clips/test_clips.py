@@ -91,7 +91,7 @@ def test_every_scaling_is_finite_and_leaves_absent_leads_alone(name):
     assert np.array_equal(scaled(name, other, mask), shown)
     flat = np.zeros((12, 1000), np.float32)
     assert not scaled(name, flat, EVERY).any() and not scaled(name, flat, np.zeros(12, bool)).any()
-    if name != "millivolt":
+    if name not in ("millivolt", "centred"):
         np.testing.assert_allclose(scaled(name, *ecg(0.01)), shown, atol=2e-4)  # the amplifier's gain is not seen
 
 
