@@ -56,7 +56,7 @@ def make_model(
         ),
         texts=lambda: TEXTS,
     )
-    joint = connectors[connector](connectors[connector].Config(), eye.dim, llm.dim)
+    joint = connectors[connector].of(connectors[connector].Config(), eye, llm)
     return ECGLanguageModel(eye, joint, fuse(eye, joint, llm, fusion, **fusion_settings or {}), llm)
 
 

@@ -136,7 +136,7 @@ def _exported(folder: Path, changes: Mapping[str, Any]) -> Parts:
         state = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
-    connector = parts.connector.build(encoder.dim, llm.dim)
+    connector = parts.connector.component.of(parts.connector.config, encoder, llm)
     fusion = parts.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches))
     return Parts(encoder, connector, fusion, llm, state, parts.reading, str(folder / WEIGHTS))
 
@@ -151,7 +151,7 @@ def _released(folder: Path, changes: Mapping[str, Any]) -> Parts:
         )
     parts = config.build(Architecture, {"encoder": "vit", "connector": "mlp", "llm": values}, str(folder))
     encoder, llm = parts.encoder.component(found.encoder), parts.llm.build()
-    connector = parts.connector.build(encoder.dim, llm.dim)
+    connector = parts.connector.component.of(parts.connector.config, encoder, llm)
     fusion = parts.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches))
     if found.adapter:
         load_adapter(llm, found.adapter, folder)
@@ -179,7 +179,7 @@ def _llava(folder: Path, changes: Mapping[str, Any]) -> Parts:
     }
     parts = config.build(Architecture, values, str(folder))
     encoder, llm = parts.encoder.build(), parts.llm.build()
-    connector = parts.connector.build(encoder.dim, llm.dim)
+    connector = parts.connector.component.of(parts.connector.config, encoder, llm)
     fusion = parts.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches))
     return Parts(encoder, connector, fusion, llm, state, parts.reading, str(folder))
 

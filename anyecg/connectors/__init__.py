@@ -9,5 +9,6 @@ connectors = Registry(
         "linear": "anyecg.connectors.linear:Linear",
         "qformer": "anyecg.connectors.qformer:QFormer",
         "resampler": "anyecg.connectors.resampler:Resampler",
+        "kv": "anyecg.connectors.kv:KV",
     },
 )

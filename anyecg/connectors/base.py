@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,11 @@ class Connector(nn.Module):
     """
 
     enters = "tokens"
+
+    @classmethod
+    def of(cls, cfg: Any, encoder: Any, llm: Any) -> Connector:
+        """The connector between an encoder and a `LanguageModel`. Here: from a token's width to an embedding's."""
+        return cls(cfg, encoder.dim, llm.dim)
 
     def tokens(self, prefix: int, patches: int) -> tuple[int, int]:
         """Tokens out for an encoder's [CLS] and patch tokens of a clip: (a record, more for each of its clips).

@@ -14,5 +14,6 @@ encoders = Registry(
         "clip": "anyecg.encoders.timm_image:CLIP",
         "siglip2": "anyecg.encoders.timm_image:SigLIP2",
         "conv": "anyecg.encoders.conv:ConvNet",
+        "resnet1d": "anyecg.encoders.resnet1d:ResNet1d",
     },
 )

@@ -8,5 +8,6 @@ fusions = Registry(
         "tokens": "anyecg.fusion.tokens:Tokens",
         "llava": "anyecg.fusion.llava:LLaVA",
         "cross": "anyecg.fusion.cross:Cross",
+        "kv": "anyecg.fusion.kv:KV",
     },
 )

@@ -169,6 +169,11 @@ class LanguageModel(nn.Module):
         if self.packs:
             self.lm.set_attn_implementation(ATTENTION)
 
+    def head_size(self) -> int:
+        """Numbers of a query of one attention head."""
+        config = self.lm.config.get_text_config()
+        return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
     def hidden(
         self, inputs_embeds: Tensor, attention_mask: Tensor | None = None, beside: Beside | None = None
     ) -> Tensor:

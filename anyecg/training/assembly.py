@@ -27,7 +27,8 @@ def build_model(experiment: Experiment, data: Data) -> ECGLanguageModel:
 
     encoder = seeded("encoder", experiment.encoder.build)
     llm = seeded("llm", lambda: experiment.llm.build(texts=lambda: training_texts(data), cache=Path(experiment.cache)))
-    connector = seeded("connector", lambda: experiment.connector.build(encoder.dim, llm.dim))
+    joint = experiment.connector
+    connector = seeded("connector", lambda: joint.component.of(joint.config, encoder, llm))
     fusion = seeded("fusion", lambda: experiment.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches)))
     return ECGLanguageModel(encoder, connector, fusion, llm)
 

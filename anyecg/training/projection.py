@@ -81,7 +81,7 @@ def outline(experiment: Experiment) -> ECGLanguageModel:
     try:
         with torch.device("meta"):
             encoder = experiment.encoder.build()
-            connector = experiment.connector.build(encoder.dim, llm.dim)
+            connector = experiment.connector.component.of(experiment.connector.config, encoder, llm)
             fusion = experiment.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches))
             return ECGLanguageModel(encoder, connector, fusion, llm)
     except (NotImplementedError, RuntimeError) as error:

@@ -18,6 +18,7 @@ SMALL = {
     "timm_image": TINY,
     "clip": TINY,
     "siglip2": TINY,
+    "resnet1d": {"depth": 18, "width": 8},
 }
 
 
@@ -45,7 +46,8 @@ def of(encoder, n, requires_grad=False):
 @pytest.mark.parametrize("name", sorted(encoders.table()))
 def test_contract(name):
     encoder = build(name).eval()
-    assert encoder.input == encoder.input_spec(build_config(name)) and encoder.prefix in (0, 1) and encoder.patches > 0
+    assert encoder.input == encoder.input_spec(build_config(name)) and encoder.prefix in (0, 1)
+    assert encoder.prefix + encoder.patches > 0
     data.clips(encoder.input)  # which data can make
     for n in (0, 3):
         signal, lead_mask = of(encoder, n, requires_grad=True)

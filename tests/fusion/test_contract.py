@@ -18,6 +18,7 @@ FITS = {
     "tokens": ["mlp", "resampler"],
     "llava": ["mlp"],
     "cross": ["resampler", "mlp"],
+    "kv": ["kv"],
     OUTSIDE: ["tests.fusion.kv_outside:PooledConnector"],
 }
 EACH = [(fusion, connector) for fusion in [*sorted(fusions.table()), OUTSIDE] for connector in FITS[fusion]]

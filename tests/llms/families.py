@@ -37,6 +37,17 @@ FAMILIES = {
     "GPT2": dict(n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=128),
     "GPTNeoX": NEOX,
     "Bloom": dict(hidden_size=WIDTH, n_layer=LAYERS, n_head=HEADS),
+    "Gemma": LLAMA,
+    "Phi": NEOX,
+    "GPTJ": dict(n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=128, rotary_dim=4),
+    "GPTNeo": dict(
+        hidden_size=WIDTH,
+        num_layers=LAYERS,
+        num_heads=HEADS,
+        attention_types=[[["global", "local"], 1]],
+        window_size=6,
+        max_position_embeddings=128,
+    ),
     "Falcon": dict(hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS),
 }
 KNOWN = [family for family in FAMILIES if family != "Falcon"]  # families whose query and key projections are found

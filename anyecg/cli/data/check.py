@@ -65,9 +65,10 @@ def counting(experiment: Experiment, data: Data) -> tuple[Length, int]:
     chat, context = experiment.llm.component.reader(
         experiment.llm.config, lambda: training_texts(data), Path(experiment.cache)
     )
+    llm = experiment.llm.component.outline(experiment.llm.config, Path(experiment.cache))
     with torch.device("meta"):
         encoder = experiment.encoder.build()
-        connector = experiment.connector.build(encoder.dim, 8)
+        connector = experiment.connector.component.of(experiment.connector.config, encoder, llm)
     fusion = experiment.fusion
     collator = Collator(
         chat, fusion.component.places_of(fusion.config, *connector.tokens(encoder.prefix, encoder.patches)), context
