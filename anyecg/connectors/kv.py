@@ -61,9 +61,7 @@ class KV(Connector):
         """Between these two: as wide as the LLM's layers. ConfigError for a `width` that is not its head size."""
         (_, width), size = llm.layers(), llm.head_size()
         if cfg.width not in (None, size):
-            raise ConfigError(
-                f"connector.width: {cfg.width}, but a head of {llm.config_name} has {size}; leave it out, or write {size}"
-            )
+            raise ConfigError(f"connector.width: {cfg.width}, but a head of {llm.config_name} has {size}; leave it out")
         return cls(KVConfig(size, cfg.norm), encoder.dim, width)
 
     def tokens(self, prefix: int, patches: int) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -96,7 +97,8 @@ class KV(Fusion):
         family = FAMILIES.get(config.model_type)
         if family is None:
             raise ConfigError(
-                f"fusion: kv knows no key and value projections of the family '{config.model_type}' ({llm.config_name}); "
+                f"fusion: kv knows no key and value projections of the family '{config.model_type}' "
+                f"({llm.config_name}); "
                 f"choose fusion=tokens, or an LLM of {', '.join(sorted(FAMILIES))}"
             )
         if clip or not record:
@@ -191,7 +193,7 @@ class KV(Fusion):
             self._seen = None
             for module, mode in modes.items():
                 module.training = mode
-        same = any(torch.equal(one, other) for one, other in zip(states, states[1:], strict=False))
+        same = any(torch.equal(one, other) for one, other in itertools.pairwise(states))
         if same or (self.family.interface and len(called) != 2 * len(layers)):
             raise ConfigError(
                 f"fusion: kv does not reach the layers of {llm.config_name} (family "
@@ -299,7 +301,7 @@ def _with_ecgs(mask: Tensor | None, seen: Seen, states: Tensor, keys: int | None
 def _attention_of_text(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """GPT-Neo's attention, whose own mask (a window in local layers) is that of the text, whatever is in front of it."""
+    """GPT-Neo's attention, whose own mask (a window in local layers) is that of the text, with ECGs in front or not."""
     ecgs, own = module.__dict__.pop(IN_FRONT, 0), type(module)._attn
     if not ecgs:
         return own(module, query, key, value, attention_mask)

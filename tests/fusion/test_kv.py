@@ -245,12 +245,10 @@ def test_a_cache_changes_nothing_where_rows_were_dropped(load, family):  # noqa:
 
 @pytest.mark.parametrize("family", [*A, *B])
 def test_gradients_reach_the_ecg_and_all_lora_and_recomputing_changes_none(load, family):  # noqa: F811
-    found = []
+    found, states_of = [], {}
     for checkpointing in (False, True):
         model = build(load(family, gradient_checkpointing=checkpointing, lora=LORA))
-        if found:
-            model.load_state_dict(state)
-        state = model.state_dict()
+        model.load_state_dict(states_of.setdefault(family, model.state_dict()))
         model.train_only(["encoder", "connector", "llm"])
         model.eval()
         model(collator(model)(items())).backward()
