@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,4 +90,5 @@ class BatchNorm(nn.BatchNorm1d):
 
 def norm(name: str, dim: int) -> nn.Module:
     """The norm of `[n, dim]` that one of `NORMS` means."""
-    return {"batch": BatchNorm, "layer": nn.LayerNorm, "none": lambda _: nn.Identity()}[name](dim)
+    kinds: dict[str, Callable[[int], nn.Module]] = {"batch": BatchNorm, "layer": nn.LayerNorm}
+    return kinds[name](dim) if name in kinds else nn.Identity()

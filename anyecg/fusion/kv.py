@@ -26,7 +26,7 @@ IN_FRONT = "ecgs_in_front"  # keys before the text's, from GPT-Neo's cache to it
 Project = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
 
 
-def separate(module: nn.Module, ecg: Tensor) -> tuple[Tensor, Tensor]:
+def separate(module: Any, ecg: Tensor) -> tuple[Tensor, Tensor]:
     """`k_proj` and `v_proj`; a norm that the family has on its keys acts on the ECG's too."""
     k, v = (layer(ecg).unflatten(-1, (-1, module.head_dim)) for layer in (module.k_proj, module.v_proj))
     for name in ("k_norm", "k_layernorm"):
@@ -35,14 +35,14 @@ def separate(module: nn.Module, ecg: Tensor) -> tuple[Tensor, Tensor]:
     return k, v
 
 
-def by_head(module: nn.Module, ecg: Tensor) -> tuple[Tensor, Tensor]:
+def by_head(module: Any, ecg: Tensor) -> tuple[Tensor, Tensor]:
     """`query_key_value`: query, key and value of each head, one head after the other."""
     size = getattr(module, "head_size", None) or module.head_dim
     _, k, v = module.query_key_value(ecg).unflatten(-1, (-1, 3, size)).unbind(-2)
     return k, v
 
 
-def thirds(module: nn.Module, ecg: Tensor) -> tuple[Tensor, Tensor]:
+def thirds(module: Any, ecg: Tensor) -> tuple[Tensor, Tensor]:
     """`c_attn`: all queries, all keys, all values."""
     _, k, v = (part.unflatten(-1, (-1, module.head_dim)) for part in module.c_attn(ecg).chunk(3, -1))
     return k, v
@@ -229,7 +229,7 @@ class Probed(Seen):
 
 
 def attend(
-    module: nn.Module,
+    module: Any,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -299,7 +299,7 @@ def _with_ecgs(mask: Tensor | None, seen: Seen, states: Tensor, keys: int | None
 
 
 def _attention_of_text(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """GPT-Neo's attention, whose own mask (a window in local layers) is that of the text, with ECGs in front or not."""
     ecgs, own = module.__dict__.pop(IN_FRONT, 0), type(module)._attn
