@@ -15,11 +15,14 @@ from anyecg.data.clips import clips
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import Item
 from anyecg.data.own import read_ecg
+from anyecg.data.own.picture import is_picture, read_picture
 from anyecg.data.store.preprocess import canonical, lead_rows
 from anyecg.model import ECGLanguageModel
-from anyecg.types import CANONICAL_LEADS, MARKER, DataError, ECGRecord, ECGSample, InputSpec, Turn, Window
+from anyecg.types import CANONICAL_LEADS, MARKER, DataError, ECGRecord, ECGSample, InputSpec, Picture, Turn, Window
 
 log = logging.getLogger(__name__)
+
+ECG = ECGRecord | Picture | Path | str  # of a question: a record, a picture, or a file of either
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Dialogue:
     clips: list[np.ndarray] = field(default_factory=list)
     lead_masks: list[np.ndarray] = field(default_factory=list)
 
-    def question(self, text: str, ecgs: Sequence[ECGRecord | Path | str], reading: Reading, spec: InputSpec) -> Item:
+    def question(self, text: str, ecgs: Sequence[ECG], reading: Reading, spec: InputSpec) -> Item:
         """The dialogue with a next question over further ECGs, ready to collate; the dialogue itself stays as it is.
 
         Each `<ecg>` of the text is the place of one ECG. Without any, one ECG stands before the question and several
@@ -47,7 +50,7 @@ class Dialogue:
         ECGs than the model takes, or where one cannot be read.
         spec: what the model's encoder takes.
         """
-        if isinstance(ecgs, (str, Path, ECGRecord)):
+        if isinstance(ecgs, (str, Path, ECGRecord, Picture)):
             raise DataError(f"ecgs: give a list, such as [{str(getattr(ecgs, 'id', ecgs))!r}]")
         before, after = len(self.clips), len(self.clips) + len(ecgs)
         if after > reading.max_ecgs:
@@ -58,7 +61,7 @@ class Dialogue:
         if ecgs and not marked:
             names = [""] if after == 1 else [f"ECG {number + 1}: " for number in range(before, after)]
             text = "\n".join(f"{name}{MARKER}" for name in names) + reading.gap + text
-        shown = [_clips(ecg if isinstance(ecg, ECGRecord) else read_ecg(ecg), reading, spec) for ecg in ecgs]
+        shown = [_clips(_read(ecg), reading, spec) for ecg in ecgs]
         made, masks = [*self.clips, *(one for one, _ in shown)], [*self.lead_masks, *(mask for _, mask in shown)]
         windows = tuple(Window(f"ecg{number + 1}") for number in range(after))
         sample = ECGSample("own", "own", windows, (*self.turns, Turn("user", text)))
@@ -83,9 +86,9 @@ class Session:
         self._tokens: list[Tensor] = []  # of each ECG of the dialogue that was encoded
 
     @torch.inference_mode()
-    def ask(self, question: str, ecgs: Sequence[ECGRecord | Path | str] = (), max_new_tokens: int = 256) -> str:
+    def ask(self, question: str, ecgs: Sequence[ECG] = (), max_new_tokens: int = 256) -> str:
         """The greedy answer to a question about earlier ECGs of the dialogue and further ones: files that `read_ecg`
-        reads, or records in mV.
+        reads, pictures of paper where the encoder takes them, or records in mV.
 
         An `<ecg>` in the question is the place of an ECG; without any, they stand before it. DataError where an ECG
         cannot be read, or the dialogue is too long for the LLM's context; the dialogue then stays as it was.
@@ -107,8 +110,21 @@ class Session:
         self.dialogue, self._tokens = Dialogue(), []
 
 
-def _clips(record: ECGRecord, reading: Reading, spec: InputSpec) -> tuple[np.ndarray, np.ndarray]:
-    """Clips `[S, *shape]` as an encoder takes them and bool `[12]` of a record at its own rate, in mV."""
+def _read(ecg: ECG) -> ECGRecord | Picture:
+    if isinstance(ecg, (ECGRecord, Picture)):
+        return ecg
+    return read_picture(ecg) if is_picture(ecg) else read_ecg(ecg)
+
+
+def _clips(record: ECGRecord | Picture, reading: Reading, spec: InputSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Clips `[S, *shape]` as an encoder takes them and bool `[12]` of a record at its own rate, in mV, or of a picture,
+    whose leads are taken to be there.
+    """
+    if isinstance(record, Picture):
+        try:
+            return clips(spec).pictured(record.pixels), np.ones(len(CANONICAL_LEADS), bool)
+        except DataError as error:
+            raise DataError(f"{record.id}: {error}") from error
     signal, mask, broken = canonical(record, spec.fs)
     longest = round(reading.max_seconds * spec.fs)
     if signal.shape[1] > longest:

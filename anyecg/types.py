@@ -103,6 +103,15 @@ class ECGRecord:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """One ECG as a picture of paper. pixels: uint8 `[H, W, 3]`, red, green, blue."""
+
+    pixels: np.ndarray
+    id: str
+    patient: str = ""
+
+
+@dataclass(frozen=True)
 class Window:
     """A stretch of a stored record, in seconds from its beginning; `end=None` means to its end."""
 

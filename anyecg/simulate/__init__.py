@@ -9,6 +9,7 @@ simulators = Registry("simulator", {  # by layout, as a corpus says it
     "mimic": "anyecg.simulate.mimic:MIMIC",
     "ptbxl": "anyecg.simulate.ptbxl:PTBXL",
     "cpsc2018": "anyecg.simulate.cpsc2018:CPSC2018",
+    "g12ec": "anyecg.simulate.g12ec:G12EC",
     "csn": "anyecg.simulate.csn:CSN",
     "ludb": "anyecg.simulate.ludb:LUDB",
     "mit_bih_arrhythmia": "anyecg.simulate.holter:MITBIHArrhythmia",

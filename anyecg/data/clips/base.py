@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 from anyecg.registry import Registry
-from anyecg.types import InputSpec
+from anyecg.types import DataError, InputSpec
 
 TOLERANCE = 0.1  # s beyond a full clip that make no clip of their own
 
@@ -47,6 +47,13 @@ class Clips(ABC):
 
         key: a name of the window, of which a maker that draws anything at random (how a page looks) makes its seed.
         """
+
+    def pictured(self, pixels: np.ndarray) -> np.ndarray:
+        """The clips `[S, *shape]` of a picture uint8 `[H, W, 3]`; DataError of a maker whose clips are no pictures."""
+        raise DataError(
+            f"it is a picture, and the model's encoder takes the signal (clips of the kind '{self.spec.kind}'); give "
+            f"the recording itself, or ask a model whose encoder takes pictures, such as clip or page_vit"
+        )
 
     def blank(self, count: int) -> np.ndarray:
         """`count` clips without an ECG, as the blind control shows them: `[count, *shape]`."""

@@ -8,6 +8,7 @@ corpora = Registry(
         "mimic": "anyecg.data.corpora.mimic:MIMIC",
         "ptbxl": "anyecg.data.corpora.ptbxl:PTBXL",
         "cpsc2018": "anyecg.data.corpora.cpsc2018:CPSC2018",
+        "g12ec": "anyecg.data.corpora.g12ec:G12EC",
         "csn": "anyecg.data.corpora.csn:CSN",
         "ludb": "anyecg.data.corpora.ludb:LUDB",
         "mit_bih_arrhythmia": "anyecg.data.corpora.annotated:MITBIHArrhythmia",

@@ -85,6 +85,21 @@ SOURCES = {  # by the name of the corpus that reads it
         ),
         folder="training/cpsc_2018",
     ),
+    "g12ec": Source(
+        "G12EC (Georgia), as released in the PhysioNet/Computing in Cardiology Challenge 2021",
+        "challenge-2021",
+        "1.0.3",
+        1.2,
+        "CC BY 4.0",
+        (
+            "Perez Alday et al. Classification of 12-lead ECGs: the PhysioNet/Computing in Cardiology Challenge 2020. "
+            "Physiological Measurement 41:124003, 2020.",
+            "Reyna et al. Will Two Do? Varying Dimensions in Electrocardiography (version 1.0.3). PhysioNet, 2022. "
+            "doi:10.13026/34va-7q14",
+            PHYSIONET,
+        ),
+        folder="training/georgia",
+    ),
     "csn": Source(
         "A large scale 12-lead electrocardiogram database for arrhythmia study (Chapman-Shaoxing-Ningbo)",
         "ecg-arrhythmia",

@@ -131,6 +131,9 @@ class PageClips(Clips):
         """The clips of a picture, drawn or of a user's: uint8 `[H, W, 3]` of any size to `[each, 3, height, width]`."""
         return padded(picture, self.height, self.width, ground=255).transpose(2, 0, 1)[None]
 
+    def pictured(self, pixels: np.ndarray) -> np.ndarray:
+        return self.clips(pixels)
+
     def blank(self, count: int) -> np.ndarray:
         """Empty paper with the grid that is the commonest, nothing drawn or printed on it."""
         paper, grid = (max(shares, key=lambda name: shares[name]) for shares in (self.cfg.papers, self.cfg.grids))
