@@ -71,7 +71,7 @@ class QuestionDataset(Dataset):
         self.seed, self.spec = seed, spec
         if stores.fs != spec.fs:
             raise rate_mismatch(spec.fs, stores.fs)
-        self.clips = clips(spec)
+        self.clips = clips(self.view.drawn(spec))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -19,4 +19,9 @@ views = Registry("view", {  # in the order of tables
     "other_leads_masked": "anyecg.evaluation.views.named_leads:OtherLeads",
     "paraphrase": "anyecg.evaluation.views.paraphrase:Paraphrase",
     "time_shift": "anyecg.evaluation.views.time_shift:TimeShift",
+    "page_header": "anyecg.evaluation.views.pages:Header",
+    "page_distorted": "anyecg.evaluation.views.pages:Distorted",
+    "page_61_dpi": "anyecg.evaluation.views.pages:Fair",
+    "page_30_dpi": "anyecg.evaluation.views.pages:Coarse",
+    "page_6x2": "anyecg.evaluation.views.pages:SixByTwo",
 })  # fmt: skip

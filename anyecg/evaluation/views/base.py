@@ -10,7 +10,7 @@ import numpy as np
 
 from anyecg.data.store.store import Stores
 from anyecg.tasks.base import Task
-from anyecg.types import ECGSample, Window
+from anyecg.types import ECGSample, InputSpec, Window
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,10 @@ class View:
         there; both may be changed in place.
         """
         return signal, mask
+
+    def drawn(self, spec: InputSpec) -> InputSpec:
+        """What clips are made by, of the encoder's spec: clips of the same number and shape (how pages look)."""
+        return spec
 
     def truth(self, sample: ECGSample, shown: ECGSample) -> ECGSample:
         """The question by whose reference the answer is scored: the original one, unless the view changes the truth."""
