@@ -68,8 +68,8 @@ def _image(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             width, height = image.size
             _refuse(path, width, height)
-            if getattr(image, "n_frames", 1) > 1:
-                log.warning("%s: holds %d pictures; the first is read", path, image.n_frames)
+            if (frames := getattr(image, "n_frames", 1)) > 1:
+                log.warning("%s: holds %d pictures; the first is read", path, frames)
             upright = ImageOps.exif_transpose(image)
             return _on_white(upright)
     except Image.DecompressionBombError as error:
