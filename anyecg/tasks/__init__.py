@@ -6,6 +6,7 @@ tasks = Registry(
     "task",
     {
         "report": "anyecg.tasks.report.task:Report",
+        "ecg_instruct": "anyecg.tasks.ecg_instruct.task:ECGInstruct",
         "localization": "anyecg.tasks.localization.task:Localization",
         "multi_ecg": "anyecg.tasks.multi_ecg.task:MultiECG",
         "ecg_qa": "anyecg.tasks.ecg_qa.task:ECGQA",
