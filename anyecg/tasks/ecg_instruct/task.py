@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 import pandas as pd
 
@@ -25,7 +26,7 @@ class ECGInstruct(Task):
     be read scores 0. In a dialogue the last answer is scored; the turns before it are the reference's.
     """
 
-    Config = InstructConfig
+    Config = InstructConfig  # type: ignore[assignment]
     name = "ecg_instruct"
     pools = ("instruct_feature", "instruct_rhythm", "instruct_morphology", "instruct_report")
     version = 1
@@ -59,7 +60,7 @@ class ECGInstruct(Task):
         ]
 
     def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
-        return instruct_questions(sources.stores, self.cfg, sources.seed, sources.dropped)
+        return instruct_questions(sources.stores, cast(InstructConfig, self.cfg), sources.seed, sources.dropped)
 
     def parse(self, text: str, sample: ECGSample) -> frozenset[str] | None:
         """The findings (or the letter) that an answer gives; None where it cannot be read."""
