@@ -12,6 +12,7 @@ from anyecg.config.checks import Checks
 from anyecg.data.chance import chance
 from anyecg.data.store.store import Stores
 from anyecg.findings import FINDINGS, find
+from anyecg.tasks.base import Task
 from anyecg.tasks.ecg_instruct import words
 from anyecg.tasks.report.build import report_text
 from anyecg.types import MARKER, ECGSample, Turn, Window
@@ -36,7 +37,7 @@ SHARES = {  # of the forms in each family, as Table A1 counts them, close-ended 
 
 
 @dataclass(frozen=True)
-class InstructConfig:
+class InstructConfig(Task.Config):
     """corpora: whose reports are asked about, empty for every corpus with reports; per_record: questions of each
     family an ECG; forms: share of each form in every family, empty for those of PULSE's Table A1; reports: report
     questions an ECG."""

@@ -26,7 +26,7 @@ class ECGInstruct(Task):
     be read scores 0. In a dialogue the last answer is scored; the turns before it are the reference's.
     """
 
-    Config = InstructConfig  # type: ignore[assignment]
+    Config = InstructConfig
     name = "ecg_instruct"
     pools = ("instruct_feature", "instruct_rhythm", "instruct_morphology", "instruct_report")
     version = 1
