@@ -76,8 +76,8 @@ def test_trouble_that_passes_is_waited_out(tmp_path, trouble):
 
 
 @pytest.mark.parametrize(("trouble", "told"), [
-    (503, "503"), (429, "429"), ("cut", r"cannot be reached: .*\(tries: 1\)"), ("hang", f"{HOPELESS} requests in a row stayed without a reply: no reply within 1 s"),
-    (b"<html>gateway</html>", f"{HOPELESS} requests in a row got no chat completion: .*gateway"),
+    (503, "503"), (429, "429"), ("cut", r"cannot be reached: .*\(tries: 1\)"), ("hang", r"\d+ requests in a row stayed without a reply: no reply within 1 s"),
+    (b"<html>gateway</html>", r"\d+ requests in a row got no chat completion: .*gateway"),
     (b'{"choices": []}', "no chat completion"), (b'{"choices": [{"message": {"content": [1]}}]}', "no chat completion")])  # fmt: skip
 def test_a_server_that_dies_half_way_is_told_and_continued(tmp_path, trouble, told):
     with ChatServer(shout, act=lambda number, body: trouble if number >= 10 else None) as server:

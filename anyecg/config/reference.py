@@ -110,7 +110,7 @@ def _described(cls: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for clause in re.split(r"; |[.] |[.]$", " ".join((cls.__doc__ or "").split())):
         subject, separator, meaning = clause.partition(": ")
-        subjects = subject.split(", ")
+        subjects = re.sub(r" \([^)]*\)", "", subject).split(", ")  # a unit may stand behind a name
         if separator and names.issuperset(subjects):
             found |= dict.fromkeys(subjects, meaning)
     return found

@@ -20,15 +20,15 @@ STRIDE = 16  # pixels of a step of the convolutions' features
 @dataclass(frozen=True)
 class PageViTConfig(ImageConfig):
     height: int = 384  # pixels of a page; a letter page of 512 x 396 has 1.8 pixels a mm
-    width: int = 512
+    width: int = 512  # pixels of a page
     channels: int = 24  # of the first convolution; the two others have twice as many each as the one before
     merge_rows: int = 2  # features of so many rows and columns make a token
-    merge_columns: int = 2
-    dim: int = 128
-    layers: int = 2
-    heads: int = 4
-    mlp: int = 512
-    dropout: float = 0.1
+    merge_columns: int = 2  # see merge_rows
+    dim: int = 128  # size of a token
+    layers: int = 2  # transformer blocks
+    heads: int = 4  # of an attention
+    mlp: int = 512  # width of the hidden layer of an MLP
+    dropout: float = 0.1  # after the attention and the MLP
 
     def check(self, check: Checks) -> None:
         super().check(check)

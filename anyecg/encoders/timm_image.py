@@ -27,7 +27,7 @@ class TimmImageConfig(ImageConfig):
     layer: int = -1  # whose output the tokens are; -1: the last, after the final norm
     tiled: bool = False  # a page in an overview and square tiles (AnyRes), else squeezed to its pixels as a whole
     height: int | None = None  # pixels of a clip (None: what the model is made for)
-    width: int | None = None
+    width: int | None = None  # pixels of a clip, as height
     # sizes that are others than the model's: embed_dim, depth, num_heads, patch_size
     sizes: dict[str, int] = field(default_factory=dict)
     pretrained: bool = False  # start from timm's published weights (needs the hub)

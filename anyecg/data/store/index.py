@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 from array import array
@@ -105,8 +106,12 @@ class Contents:
         return size, found
 
     def write(self) -> None:
-        """Keep what was seen, where it is other than what was kept."""
-        if self.path is not None and self._seen != self._known:
+        """Keep what was seen, where it is other than what was kept; one process at a time."""
+        if self.path is None or self._seen == self._known:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             with atomic_write(self.path) as part:
                 part.write_bytes(self._seen.tobytes())
 

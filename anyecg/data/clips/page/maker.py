@@ -34,10 +34,10 @@ class PageConfig:
     pages as standard ones, one of fifty without a grid, some with a printed header (section 2.1, appendix C).
     """
 
-    papers: dict[str, float] = field(default_factory=lambda: {"letter": 1.0})
-    layouts: dict[str, float] = field(default_factory=lambda: {"3x4+1": 1.0})
-    grids: dict[str, float] = field(default_factory=lambda: {"red": 1.0})
-    inks: dict[str, float] = field(default_factory=lambda: {"black": 1.0})
+    papers: dict[str, float] = field(default_factory=lambda: {"letter": 1.0})  # letter, A4
+    layouts: dict[str, float] = field(default_factory=lambda: {"3x4+1": 1.0})  # rows and columns of leads
+    grids: dict[str, float] = field(default_factory=lambda: {"red": 1.0})  # colour of the lines, or none
+    inks: dict[str, float] = field(default_factory=lambda: {"black": 1.0})  # colour of the trace
     speeds: dict[str, float] = field(default_factory=lambda: {"25": 1.0})  # mm a second
     gains: dict[str, float] = field(default_factory=lambda: {"10": 1.0})  # mm a mV
     distorted: float = 0.0  # share of pages that are distorted
@@ -47,7 +47,7 @@ class PageConfig:
     dpi: int | None = (
         None  # scanned at so many dots an inch before it is made to fit (None: as fine as the encoder sees)
     )
-    seed: int = 0
+    seed: int = 0  # of the choices and distortions of each record
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
