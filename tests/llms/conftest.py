@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 
 from anyecg.llms.hf import HFConfig, HFLanguageModel
 from anyecg.llms.tiny import train_tokenizer
-from tests.llms.families import FAMILIES, TEXTS
+from tests.llms.families import FAMILIES, MORE, TEXTS
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def family_folder(tmp_path_factory):
         if family not in folders:
             torch.manual_seed(0)
             config = getattr(transformers, f"{family}Config")(
-                vocab_size=len(tokenizer), pad_token_id=0, bos_token_id=1, eos_token_id=2, **FAMILIES[family]
+                vocab_size=len(tokenizer), pad_token_id=0, bos_token_id=1, eos_token_id=2, **(FAMILIES | MORE)[family]
             )
             model = AutoModelForCausalLM.from_config(config)
             with torch.no_grad():

@@ -37,6 +37,9 @@ FAMILIES = {
     "GPT2": dict(n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=128),
     "GPTNeoX": NEOX,
     "Bloom": dict(hidden_size=WIDTH, n_layer=LAYERS, n_head=HEADS),
+    "Falcon": dict(hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS),
+}
+MORE = {  # of fusion kv
     "Gemma": LLAMA,
     "Phi": NEOX,
     "GPTJ": dict(n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, n_positions=128, rotary_dim=4),
@@ -48,6 +51,5 @@ FAMILIES = {
         window_size=6,
         max_position_embeddings=128,
     ),
-    "Falcon": dict(hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS),
 }
 KNOWN = [family for family in FAMILIES if family != "Falcon"]  # families whose query and key projections are found
