@@ -40,7 +40,8 @@ BUDGET = 1024  # padded tokens a pass (stages.*.tokens), as experiments/scale/cp
 SIDES = {
     "plain": "the plain implementation",
     "fast": f"as training does it: steps as they come, in passes of {BUDGET} tokens (stages.*.tokens)",
-    "pays": "fast, but in as many passes as cost least (neither tokens nor micro_batch)",
+    "padded": "fast, but rows are padded to the longest of their pass, as on a GPU",
+    "pays": "padded, in as many passes as cost least (neither tokens nor micro_batch on a GPU)",
     "lengths": "fast, but whole batches of like length: no random mixtures, kept to compare with",
     "random": "fast, but whole batches as they come",
     "plain_adamw": "fast, AdamW(fused=False)",
@@ -70,7 +71,8 @@ def planned(side: str, lengths: np.ndarray) -> list[list[list[int]]]:
 def measure(side: str, llm: str, size: str, mixture: str) -> None:
     """One side: samples a second over 48 questions, and the summed loss of all answer tokens."""
     model, made = build(llm, size), items(EVERY, mixture=mixture)
-    collate = Collator(model.llm.chat, model.places, model.llm.context)
+    packs = model.llm.packs and side not in ("plain", "padded", "pays", "compile")
+    collate = Collator(model.llm.chat, model.places, model.llm.context, pack=packs)
     lengths = np.array([collate.length(item.sample, [len(clips) for clips in item.clips]) for item in made])
     plan = planned(side, lengths)
     optimizer = torch.optim.AdamW(
@@ -108,7 +110,7 @@ def measure(side: str, llm: str, size: str, mixture: str) -> None:
         loss=total,
         step=seconds / len(plan),
         processor=processor / len(plan),
-        padding=float(padded / lengths.sum()),
+        padding=float((lengths.sum() if packs else padded) / lengths.sum()),
         threads=torch.get_num_threads(),
     )
 

@@ -75,6 +75,20 @@ def test_loss_and_gradients_equal_the_plain_implementations(learning, kind, seed
         torch.testing.assert_close(fast[name], plain[name], atol=1e-5, rtol=0, msg=lambda told: f"{name}: {told}")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_without_padding_has_the_same_loss_and_gradients(learning, kind):
+    padded = collator(learning)(questions(kind, 0))
+    packed = collator(learning, pack=True)(questions(kind, 0))
+    assert learning.llm.packs and packed.packed and not padded.packed
+    assert packed.input_ids.shape == (1, int(padded.attention_mask.sum())) and sorted(packed.ids) == sorted(padded.ids)
+    loss, other = learning(packed), learning(padded)
+    torch.testing.assert_close(loss, other, atol=1e-5, rtol=0)
+    without, with_padding = gradients(learning, loss), gradients(learning, other)
+    assert without.keys() == with_padding.keys()
+    for name in without:
+        torch.testing.assert_close(without[name], with_padding[name], atol=1e-5, rtol=0)
+
+
 # the others: tests/connectors
 BY_CLIP = [name for name in sorted(connectors.table()) if connectors[name].records is Connector.records]
 

@@ -1,11 +1,10 @@
 """The score in a judge's reply: read as it is meant or not at all, with the reason; and in time."""
 
-import time
-
 import pytest
 
 from anyecg.evaluation import score_parser
 from anyecg.evaluation.score_parser import read_score
+from tests.linear import assert_linear
 
 N = None
 
@@ -105,15 +104,5 @@ ENDLESS = ["a", "1", "(", "0.1s-", "1 ", "4/5 ", "<think>", "</think>", "\\boxed
            ".", "1. ", "i think ", "no more than ", "0-", "0 to 5 ", "on a scale ", "%", "1%", "minus 1 ", "was ", "if "]  # fmt: skip
 
 
-@pytest.mark.parametrize("part", ENDLESS)
-def test_ten_thousand_characters_are_read_in_fifty_milliseconds(part):
-    read_score("warm up 4/5")
-    for tail in ("", "x", " 5"):
-        text = (part * 10_000)[: 10_000 - len(tail)] + tail
-        assert min(seconds(text) for _ in range(3)) < 0.05, tail
-
-
-def seconds(text):
-    began = time.process_time()
-    read_score(text)
-    return time.process_time() - began
+def test_the_work_grows_with_the_length():
+    assert_linear("tests.evaluation.test_score_parser:read_score", ENDLESS)

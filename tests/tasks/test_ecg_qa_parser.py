@@ -2,11 +2,10 @@
 time.
 """
 
-import time
-
 import pytest
 
 from anyecg.tasks.ecg_qa.parser import VERIFY, read_answers, read_verdict
+from tests.linear import assert_linear
 
 VOCABULARY = frozenset((
     "none", "sinus rhythm", "sinus arrhythmia", "sinus bradycardia", "atrial fibrillation", "atrial flutter", "conduction disturbance", "hypertrophy", "myocardial infarction",
@@ -63,19 +62,12 @@ ENDLESS = ["a", "no ", "(", "[", "{", "yes\n", "<think>", "</think>", "\\boxed{"
            " ", ".", "a)", "1. ", "i think ", "there is ", "the ecg ", "because", "<", "&lt;"]  # fmt: skip
 
 
-@pytest.mark.parametrize("part", ENDLESS)
-def test_ten_thousand_characters_are_read_in_fifty_milliseconds(part):
-    seconds("warm up")
-    for tail in ("", "x", "!"):
-        text = (part * 10_000)[: 10_000 - len(tail)] + tail
-        assert min(seconds(text) for _ in range(3)) < 0.1, tail  # two parsers
+def read_both(text):
+    return read_verdict(text, VERIFY, ASKED), read_answers(text, VOCABULARY, (), OFFERED)
 
 
-def seconds(text):
-    began = time.process_time()
-    read_verdict(text, VERIFY, ASKED)
-    read_answers(text, VOCABULARY, (), OFFERED)
-    return time.process_time() - began
+def test_the_work_grows_with_the_length():
+    assert_linear("tests.tasks.test_ecg_qa_parser:read_both", ENDLESS)
 
 
 BLOCK = "<ecg>\nIs there any indication of a left bundle branch block in this ECG? Please answer briefly."

@@ -19,6 +19,18 @@ def test_every_ecg_has_its_markers_and_places(model, mixed_items):
     assert batch.clips.shape[0] == len(batch.owner) == sum(len(c) for item in mixed_items for c in item.clips)
 
 
+def test_a_packed_batch_is_the_padded_one_without_its_padding(model, mixed_items):
+    padded, packed = collator(model)(mixed_items), collator(model, pack=True)(mixed_items)
+    order = [padded.ids.index(id) for id in packed.ids]
+    assert list(packed.lengths) == sorted(padded.lengths) == [padded.lengths[row] for row in order]
+    for name in ("input_ids", "labels"):
+        rows = [getattr(padded, name)[row, : padded.lengths[row]] for row in order]
+        assert torch.equal(getattr(packed, name)[0], torch.cat(rows))
+    assert packed.attention_mask.all() and torch.equal(packed.labels[0][packed.answers + 1], packed.targets)
+    assert sorted(packed.targets.tolist()) == sorted(padded.targets.tolist())
+    assert packed.clip_counts == tuple(padded.clip_counts[row] for row in order)
+
+
 def test_labels_are_the_answer_and_its_end(model):
     batch = collator(model)([make_item(answer="Report: Sinus rhythm")])
     labels = batch.labels[0][batch.labels[0] != IGNORED_LABEL]

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from anyecg.data.loading.sampling import Plan, Turns, cut, divide, evenly, padded, passes_that_pay, visits
+from anyecg.data.loading.sampling import (
+    Plan,
+    Turns,
+    cut,
+    divide,
+    evenly,
+    padded,
+    passes_of_packed,
+    passes_that_pay,
+    visits,
+)
 from anyecg.types import ConfigError
 
 POOLS = {"report": np.arange(100), "localization": np.arange(100, 150)}
@@ -139,6 +149,13 @@ def test_a_step_is_cut_only_where_that_saves_work():
     )
     # two short samples: a second pass costs more than ten tokens of padding
     assert passes_that_pay(np.array([[20, 30]])) == 1
+
+
+def test_what_is_packed_is_cut_for_its_memory_alone():
+    lengths = mixed_lengths(size=16)
+    assert passes_of_packed(lengths) == 1 and passes_of_packed(lengths, ranks=4) == 4
+    assert passes_of_packed(np.full((3, 64), 200)) == 4  # 12,800 tokens
+    assert passes_of_packed(np.full((3, 64), 200), ranks=3) == 6 and passes_of_packed(np.full((3, 2), 9000)) == 2
 
 
 def test_a_plan_gives_its_batches_by_number():
