@@ -21,7 +21,6 @@ from anyecg import config
 from anyecg.evaluation.run import Run
 from anyecg.training.assembly import build_model
 from anyecg.training.job import StageJob
-from anyecg.training.planning import plan
 
 PACKAGE = Path(anyecg.__file__).parent
 
@@ -59,7 +58,7 @@ def of_a_sample(run: Run, stage: str, scratch: Path) -> set[str]:
 def of_a_question(run: Run, folder: Path) -> set[str]:
     """From an untrained model's first prompt to the tables."""
     run.model.eval()
-    run.stages, run.folder = plan(run.experiment, run.data.fingerprint), folder
+    run.stages, run.folder = [], folder  # no stage has a loss curve
     run.samples, run.tasks  # noqa: B018
     with traced() as files:
         run.evaluate()
