@@ -96,7 +96,12 @@ class Regression(Answerer):
     def _features(self, samples: Sequence[ECGSample], view: str) -> np.ndarray:
         """Statistics of the first clip of each question's first ECG, float64 `[n, d]`."""
         questions = view_of(samples, view, self._stores, self._limits, self._spec, self.seed)
-        return np.stack([_statistics(questions[n].clips[0][0], self._spec.fs) for n in range(len(samples))])
+        found: dict[Any, np.ndarray] = {}
+        keys = [sample.records if view == "signal" else n for n, sample in enumerate(samples)]
+        for n, key in enumerate(keys):  # questions about one recording are answered from the same statistics
+            if key not in found:
+                found[key] = _statistics(questions[n].clips[0][0], self._spec.fs)
+        return np.stack([found[key] for key in keys])
 
 
 def _statistics(clip: np.ndarray, fs: float) -> np.ndarray:

@@ -210,6 +210,11 @@ _CONTESTED = re.compile(
     rf"(?:\w+\W+){{0,2}}{_N}|(?:^|[.!?\n])\s*{_N}\s*(?:{_OUT_OF})?\s*(?:$|[.!\n])",
     re.IGNORECASE,
 )
+_CONCLUDED = re.compile(
+    rf"\b(?:so|hence|therefore|thus)\s*,?\s+(?:(?:a|an|i|say|give|it|it's|is)\s+){{0,3}}(?P<n>{_N})(?:{_OUT_OF})?"
+    rf"(?:\s*{_UNITS})?[\W_]*\Z",
+    re.IGNORECASE,
+)
 _TRAILING = re.compile(
     rf"(?:[:.;!?\n=]|->|\s-|,\s*so|\bas\s+it\s+(?:stands|is),?|\b(?:so|hence|therefore|thus|but))\s+(?:(?:a|an|i|say|give|it|about|around"
     rf"|maybe)\s+){{0,3}}(?P<n>{_N})(?:{_OUT_OF})?(?:\s*{_UNITS})?[\W_]*\Z",
@@ -322,6 +327,9 @@ def _decided(text: str) -> float | tuple[None, str] | None:
     if final:
         return final.pop() if len(final) == 1 else (None, SEVERAL)
     free = _free(text)
+    concluded = _CONCLUDED.search(text)
+    if concluded and float(concluded["n"]) in free:
+        return float(concluded["n"])
     if labelled:
         told = labelled | stated
         return told.pop() if len(told) == 1 else (None, SEVERAL)

@@ -82,8 +82,7 @@ def read_choices(text: str, options: Sequence[str], mode: Mode = "strict") -> fr
             return None
         found = letters or texts
         if found:
-            open_ = len(found) > 1 and re.search(r"\b(?:or|either|vs\.?|versus)\b", _without(part, plain))
-            return None if open_ else found
+            return None if re.search(r"\b(?:or|either|vs|versus)\b", _without(part, plain)) else found
     return None
 
 
@@ -109,7 +108,7 @@ def _lettered(said: str, count: int) -> frozenset[int] | None:
     if re.fullmatch(rf"[\s(\[]*[{either}](?:[\s,;&)(/+]+(?:and\s+)?[{either}])+[\s)\].]*", said):
         return frozenset(LETTERS.index(letter.upper()) for letter in re.findall(rf"\b[{either}]\b", said))
     form = re.compile(
-        rf"(?:\b(?i:options?|choices?|answers?(?:\s+(?:is|are|:))?|letters?|select|choose|pick)\s*:?\s*\(?([{either}])\b\)?"
+        rf"(?:\b(?i:(?:options?|choices?|answers?|letters?)(?:\s+(?:is|are))?|select|choose|pick|think|say)\s*:?\s*\(?([{either}])\b\)?"
         rf"|(?<![\w(])\(([{either}])\)|(?:^|[\n.;:,]\s*|\b(?:and|but)\s+)([{upper}])(?=[.):]\s|[.):]?\s*(?:$|\n)|\s*[,&]\s*[{upper}]\b"
         rf"|\s+and\s+[{upper}]\b)|(?<![\w'])([{upper}])(?=\s+(?:is|because|since|as|seems|would\s+be)\b))"
     )
