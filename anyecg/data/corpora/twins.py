@@ -39,5 +39,5 @@ class Twins(MIMIC):
             if (row := found.get(entry.id)) is not None:
                 state = PRESENT if row.present == "1" else ABSENT
                 yield replace(
-                    entry, split="test", statements=(), labels=(row.finding, state, *str(row.findings).split())
+                    entry, split="test", statements=(), labels=(str(row.finding), state, *str(row.findings).split())
                 )

@@ -27,8 +27,9 @@ def seconds_of(column: pd.Series, scale: float, numbers: Callable[[], np.ndarray
     if not cells.str.match(r"\d{4}-").all():
         parts = cells.str.split(":", expand=True)
         weights = [60.0**power for power in range(parts.shape[1] - 1, -1, -1)]
-        times = sum(pd.to_numeric(parts[index], errors="coerce") * weight for index, weight in enumerate(weights))
-        times = np.asarray(times, float)
+        times = np.sum(
+            [pd.to_numeric(parts[index], errors="coerce") * weight for index, weight in enumerate(weights)], axis=0
+        )
         return times + DAY * np.cumsum(np.diff(times, prepend=times[:1]) < -DAY / 2)
     stamps = pd.to_datetime(cells, errors="coerce", utc=True, format="ISO8601")
     return np.where(stamps.isna(), np.nan, (stamps - stamps.iloc[0]).dt.total_seconds())

@@ -107,12 +107,12 @@ class Classification(Task):
 
     def ranked_by(self, rows: pd.DataFrame, scores: Sequence[Mapping[str, float] | None]) -> pd.DataFrame:
         """Labels ranked by "CORPUS.SET:LABEL" -> score in place of cosines; a label without a score is left out."""
-        columns = [name for name in rows if name.startswith("score:")]
-        given = {
+        columns = [str(name) for name in rows if str(name).startswith("score:")]
+        given: dict[str, list[float]] = {
             name: [math.nan if one is None else one.get(name.removeprefix("score:"), math.nan) for one in scores]
             for name in columns
         }
-        return rows.assign(**{OWN: 1.0}, **given)
+        return rows.assign(**given).assign(**{OWN: 1.0})
 
     def compute(self, rows: pd.DataFrame) -> dict[str, float]:
         return self._averaged(rows, {})
