@@ -118,6 +118,7 @@ def with_profiles(files: Sequence[Layer], above: Sequence[Layer]) -> tuple[str, 
     """The scale, and all layers in their order: the root of the chain, the scale's profiles, the other files, those
     `above`.
 
+    Behind a file of the chain, `scale/SCALE+FILE.yaml` says what that recipe needs there, where there is such a file.
     A profile says nothing of a slot that the root fills with another component than the profile means. A recipe may
     bring profiles of its own in `scale/NAME/`, NAME being its file's: they take the place of the general ones, and may
     fill any slot otherwise.
@@ -148,7 +149,11 @@ def with_profiles(files: Sequence[Layer], above: Sequence[Layer]) -> tuple[str, 
     companion = folder / f"{scale}+{names[-1].replace('/', '_')}.yaml" if names else None
     if companion and companion.exists():
         profiles.append((str(companion), _yielding(read(companion), own)))
-    return scale, [files[0], *profiles, *files[1:], *above]
+    own_profiles = []
+    for name, values in files[1:]:
+        beside = Path(name).parent / "scale" / f"{scale}+{Path(name).stem}.yaml"
+        own_profiles += [(name, values), *([(str(beside), read(beside))] if beside.exists() else [])]
+    return scale, [files[0], *profiles, *own_profiles, *above]
 
 
 def _scale(layers: Sequence[Layer]) -> str:

@@ -18,6 +18,7 @@ STAGE_VIEWS = ("signal", "blind", "text")
 DESPITE = ("code",)
 ON_SPIKE = ("warn", "skip", "stop")
 KEPT = ("last", "best")
+SCHEDULES = ("cosine", "linear")
 LANGUAGE = "language"  # the stage that teaches an LLM without weights of its own to read, before the curriculum
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 MATMULS = ("auto", "torch", "onednn")
@@ -125,8 +126,9 @@ class StageConfig:
     lr: float = 1e-4  # peak learning rate of AdamW
     lr_scale: dict[str, float] = field(default_factory=dict)  # group -> factor on lr
     weight_decay: float = 0.01  # on matrices only
-    warmup: float = 0.1  # share of steps before the cosine
-    clip: float = 1.0  # gradient norm
+    warmup: float = 0.1  # share of steps before the decay
+    schedule: str = "cosine"  # of the learning rate's decay to zero: cosine, linear
+    clip: float = 1.0  # gradient norm (0: no clipping)
     spike: float = 5.0  # a loss above so many medians of the last 100 steps' losses is a spike (0: none is)
     on_spike: str = "warn"  # "warn"; "skip": leave the step out and warn; "stop": stop the stage
     validate: ValidateConfig = field(default_factory=ValidateConfig)
@@ -141,6 +143,7 @@ class StageConfig:
             check.among("view", STAGE_VIEWS)
             check.among("on_spike", ON_SPIKE)
             check.among("keep", KEPT)
+            check.among("schedule", SCHEDULES)
             if self.keep == "best" and self.validate and self.validate.questions == 0:
                 check.wrong(
                     "keep",

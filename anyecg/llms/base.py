@@ -41,9 +41,10 @@ TUNINGS = ("lora", "full", "none")
 
 @dataclass(frozen=True)
 class LLMConfig:
-    tuning: str = "lora"  # what may be trained: lora (query and key projections), full, none
+    tuning: str = "lora"  # what may be trained: lora (by default of query and key projections), full, none
     lora: LoRAConfig = field(default_factory=LoRAConfig)
-    chat: str = "auto"  # auto: the tokenizer's chat template if it has one; plain: "User: ...", "Assistant: ..."
+    # auto: the tokenizer's chat template if it has one; plain: "User: ...", "Assistant: ..."; tulu: "<|user|>" (MEIT)
+    chat: str = "auto"
     gradient_checkpointing: bool = False  # recompute the layers' activations in the backward pass
 
     def __post_init__(self) -> None:

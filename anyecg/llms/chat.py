@@ -24,8 +24,15 @@ VICUNA = (
     "{% else %}ASSISTANT: {{ message.content }}{{ eos_token }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
-GIVEN = {"plain": PLAIN, "vicuna": VICUNA}
+# Of open-instruct, which MEIT has: the tags are ordinary words.
+TULU = (
+    "{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>\n{{ message.content }}"
+    "{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+GIVEN = {"plain": PLAIN, "vicuna": VICUNA, "tulu": TULU}
 TEMPLATES = ("auto", *GIVEN)
+
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Chat:
     """Conversations in the form an LLM was trained on.
 
     template: "auto" takes the tokenizer's chat template, or a plain one where it has none; "plain" always the plain
-    one; "vicuna" Vicuna's. `stop`: the ids that end an answer. ConfigError if the template cannot be taken apart turn
+    one; "vicuna" Vicuna's; "tulu" MEIT's. `stop`: the ids that end an answer. ConfigError if the template cannot be taken apart turn
     by turn.
     """
 

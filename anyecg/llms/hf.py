@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +72,14 @@ class HFLanguageModel(LanguageModel):
         """From the folder at `path`; else as it is shipped for that hub id (experiments/architectures); else from
         the hub.
         """
-        shipped = ARCHITECTURES / cfg.path.replace("/", "--")
-        known = not Path(cfg.path).is_dir() and (shipped / "config.json").exists()
+        shipped = ARCHITECTURES / f"{cfg.path.replace('/', '--')}.json"
+        known = not Path(cfg.path).is_dir() and shipped.exists()
         with told(cfg.path):
-            config = AutoConfig.from_pretrained(shipped if known else cfg.path)
+            config = (
+                AutoConfig.for_model(**json.loads(shipped.read_text()))
+                if known
+                else AutoConfig.from_pretrained(cfg.path)
+            )
         config.name_or_path, config.dtype = cfg.path, getattr(torch, cfg.dtype)
         return config
 

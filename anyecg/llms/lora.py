@@ -1,4 +1,4 @@
-"""LoRA on the query and key projections of any family, peft's own, with the rows of values held at zero."""
+"""LoRA on the projections of any family, peft's own; of queries and keys alone with the rows of values held at zero."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.pytorch_utils import Conv1D
 
 from anyecg.config.checks import Checks
@@ -26,6 +27,8 @@ class Projections:
 
 
 SEPARATE = Projections(("q_proj", "k_proj"))  # any family that has layers of these names
+VALUE = "v_proj"  # beside them
+KINDS = ("qk", "qkv", "linear")  # words for layers that are called otherwise in each family
 FUSED = {  # family -> its one layer
     "gpt2": Projections(("c_attn",), ("query", "key", "value")),
     "gpt_neox": Projections(("query_key_value",), ("query", "key", "value"), by_head=True),
@@ -38,28 +41,44 @@ class LoRAConfig:
     r: int = 8  # rank
     alpha: int = 16  # scale: the update is multiplied by alpha / r
     dropout: float = 0.05  # on the update's input
-    targets: list[str] = field(default_factory=list)  # names of the layers to adapt; empty: query and key projections
+    # names of the layers to adapt, or one word: qk (empty, too), qkv (MEIT's for most families), linear (all of a layer's)
+    targets: list[str] = field(default_factory=list)
     float32: bool = True  # keep the adapter in float32 over a bfloat16 LLM (false under DeepSpeed's bf16)
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
             check.number("r", "alpha", least=1)
             check.number("dropout", least=0, below=1)
+            if len(self.targets) > 1 and (words := [word for word in self.targets if word in KINDS]):
+                check.wrong("targets", f"'{words[0]}' stands alone, or give names of layers")
+
+    @property
+    def kind(self) -> str | None:
+        """Which of `KINDS`; None where layers are named."""
+        return "qk" if not self.targets else self.targets[0] if self.targets[0] in KINDS else None
 
 
 def add_lora(model: PreTrainedModel, cfg: LoRAConfig) -> PeftModel:
-    """The model with LoRA on its query and key projections (paper: r 8, Stage 2 and 3); the rest is frozen.
+    """The model with LoRA on its query and key projections (paper: r 8, Stage 2 and 3), or others; the rest is frozen.
 
-    A fused projection gets its whole update, but the rows that make values have no gradient and stay 0.
-    Raises ConfigError for a family whose projections are not known and `llm.lora.targets` is empty.
+    Of queries and keys alone, a fused projection gets its whole update, but the rows that make values have no gradient
+    and stay 0. What is outside the text's layers (a vision tower) gets none. Raises ConfigError for a family whose
+    projections are not known and where the targets are no layers.
     """
-    found = None if cfg.targets else projections(model)
-    targets = list(cfg.targets) if found is None else list(found.names)
+    found = projections(model) if cfg.kind == "qk" else None
+    targets = targets_of(model, cfg)
+    layers = [name for name, module in model.get_decoder().named_modules(prefix="") if name]
+    body = next((name for name, module in model.named_modules() if module is model.get_decoder()), "")
+    inside = {f"{body}.{name}".strip(".") for name in layers}
+    outside = [
+        name for name, _ in model.named_modules() if name.rpartition(".")[2] in targets and name not in inside
+    ]
     lora = LoraConfig(
         r=cfg.r,
         lora_alpha=cfg.alpha,
         lora_dropout=cfg.dropout,
         target_modules=targets,
+        exclude_modules=outside or None,
         fan_in_fan_out=any(
             isinstance(module, Conv1D) for name, module in model.named_modules() if name.rpartition(".")[2] in targets
         ),  # transposed matrices
@@ -75,6 +94,18 @@ def add_lora(model: PreTrainedModel, cfg: LoRAConfig) -> PeftModel:
             if "lora_B" in name:
                 parameter.register_hook(_keep(rows))
     return adapted
+
+
+def targets_of(model: PreTrainedModel, cfg: LoRAConfig) -> list[str]:
+    """Names of the layers that get LoRA. ConfigError for a family whose projections are not known."""
+    if cfg.kind is None:
+        return list(cfg.targets)
+    if cfg.kind == "linear":
+        layers = [module for module in model.get_decoder().modules() if isinstance(module, GradientCheckpointingLayer)]
+        parts = [named for layer in layers for named in layer.named_modules()]
+        return sorted({name.rpartition(".")[2] for name, module in parts if isinstance(module, (nn.Linear, Conv1D))})
+    found = projections(model)
+    return [*found.names, *([VALUE] if cfg.kind == "qkv" and not found.of else [])]
 
 
 def projections(model: PreTrainedModel) -> Projections:

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from torch import Tensor
 
+from anyecg.config.checks import Checks
 from anyecg.config.schema import Experiment, InputConfig, StageConfig, to_dict
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
@@ -22,9 +23,23 @@ from anyecg.training.stage import Stage
 from anyecg.types import ECGBatch
 
 
+TOO_LONG = ("leave_out", "cut")
+
+
 @dataclass(frozen=True)
 class AnswerConfig(Augmentation):
-    """As every augmentation; none of it moves a clip in time, as answers name seconds."""
+    """As every augmentation; none of it moves a clip in time, as answers name seconds. And how long a question with its
+    answers may be.
+    """
+
+    max_tokens: int | None = None  # None: as many as the LLM's context holds
+    too_long: str = "leave_out"  # a sample of more tokens: leave_out, or cut (the end of its last answer; MEIT's way)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        with Checks(self) as check:
+            check.number("max_tokens", least=2)
+            check.among("too_long", TOO_LONG)
 
 
 class Answer(Objective):
@@ -56,7 +71,9 @@ class Answer(Objective):
         model, experiment = job.model, job.experiment
         self.cfg.require(model.encoder.input)
         packs = model.llm.packs and on_cpu(experiment.trainer) and not experiment.trainer.compile
-        collate = Collator(model.llm.chat, model.places, model.llm.context, spec=model.encoder.input, pack=packs)
+        most, cut = min(model.llm.context, self.cfg.max_tokens or model.llm.context), self.cfg.too_long == "cut"
+        spec = model.encoder.input
+        collate = Collator(model.llm.chat, model.places, most, spec=spec, pack=packs, cut=cut)
         return StageData(
             job.data,
             job.cfg,
@@ -66,7 +83,8 @@ class Answer(Objective):
             seed=job.seed,
             collate=collate,
             measure=collate.measure,
-            context=model.llm.context,
+            context=most,
+            shortened=collate.is_cut if cut else None,
             lengths=Path(experiment.cache) / "lengths",
             reader=collate.fingerprint,
             devices=experiment.trainer.processes,

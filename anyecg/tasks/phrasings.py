@@ -1,4 +1,4 @@
-"""How questions are worded: the phrasing pools of the released anyECG dataset."""
+"""How questions are worded: the phrasing pools of the released anyECG dataset, and one of as many as MEIT has."""
 
 from __future__ import annotations
 
@@ -14,6 +14,29 @@ REPORT = (
     "I need a report on the following ECG.",
     "Please provide the report for the following ECG.",
 )
+# 256 requests for a report from a few patterns, our own words: MEIT has as many, rewritten by an LLM and not published.
+OPENINGS = (
+    "Please {} this {}.",
+    "Could you {} this {}, please?",
+    "I would like you to {} this {}.",
+    "Look at the recording and {} this {}.",
+    "As a cardiologist would, {} this {}.",
+    "Your task is to {} this {}.",
+    "For the patient's file, {} this {}.",
+    "Kindly {} this {} for me.",
+)
+REQUESTS = (
+    "write a report of",
+    "report the findings of",
+    "describe the findings in",
+    "interpret",
+    "summarise",
+    "give a written reading of",
+    "state the diagnostic findings of",
+    "put into words what is seen in",
+)
+NAMES = ("ECG", "electrocardiogram", "12-lead ECG", "heart tracing")
+VARIED = tuple(opening.format(asks, name) for opening in OPENINGS for asks in REQUESTS for name in NAMES)
 CLASSIFICATION = "Please provide the report for the following ECG."
 # The release runs two of these together ("Assess this ECG ...Where does ..."); here they are the two they were meant to
 # be.

@@ -1,7 +1,8 @@
-"""What every stage shares: declared trainables, AdamW, cosine with warm-up, small resumable checkpoints."""
+"""What every stage shares: declared trainables, AdamW, warm-up and decay, small resumable checkpoints."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 
@@ -74,7 +75,8 @@ class Stage(L.LightningModule):
         fused = self._trainer is None or not self.trainer.precision.startswith("16")
         fused = fused and not (self._trainer and self.trainer.precision.endswith("-mixed"))
         optimizer = torch.optim.AdamW(settings, betas=(0.9, 0.999), fused=fused)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step, self.steps, self.cfg.warmup))
+        factor = functools.partial(DECAYS[self.cfg.schedule], steps=self.steps, warmup=self.cfg.warmup)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_start(self) -> None:
@@ -123,7 +125,20 @@ class Stage(L.LightningModule):
 
 def cosine(step: int, steps: int, warmup: float) -> float:
     """Factor on the peak learning rate: linear up over the first `warmup` share, then a half cosine to zero."""
+    risen, left = _risen(step, steps, warmup)
+    return risen if risen < 1 else 0.5 * (1 + math.cos(math.pi * (1 - left)))
+
+
+def linear(step: int, steps: int, warmup: float) -> float:
+    """Factor on the peak learning rate: linear up over the first `warmup` share, then linear to zero."""
+    risen, left = _risen(step, steps, warmup)
+    return risen if risen < 1 else left
+
+
+DECAYS = {"cosine": cosine, "linear": linear}
+
+
+def _risen(step: int, steps: int, warmup: float) -> tuple[float, float]:
+    """How far a step is up the warm-up, at most 1, and the share of the decay that is left."""
     rise = max(1, round(steps * warmup))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
+    return min(1.0, (step + 1) / rise), 1 - min(1.0, max(0, step - rise) / max(1, steps - rise))

@@ -19,7 +19,8 @@ class Collator:
     chat: turns a conversation into pieces of token ids and ECG slots; places: positions that an ECG takes in the text
     (`model.places`); context: the longest sequence the LLM takes; generate: stop before the last answer and pad on the
     left; spec: what the encoder takes; pack: no padding, the samples' tokens stand one after the other, the shortest
-    sample first.
+    sample first; cut: whether a sample that is longer than `context` loses the end of its last answer, and with it the
+    token that ends it, in place of being too long.
     """
 
     def __init__(
@@ -30,12 +31,27 @@ class Collator:
         generate: bool = False,
         spec: InputSpec = InputSpec(),  # noqa: B008
         pack: bool = False,
+        cut: bool = False,
     ) -> None:
-        self.chat, self.places, self.context, self.generate, self.pack = chat, places, context, generate, pack
+        self.chat, self.places, self.context, self.generate = chat, places, context, generate
+        self.pack, self.cut = pack, cut
         self.none = clips(spec).blank(0)  # of a batch without ECGs
 
     def tokens(self, sample: ECGSample, clip_counts: Sequence[int]) -> tuple[list[int], list[int]]:
-        """Token ids and labels of one sample; without clip counts, evidence text stands for each ECG."""
+        """Token ids and labels of one sample, cut where it is to be; without clip counts, evidence text stands for each
+        ECG.
+        """
+        ids, labels = self._all_tokens(sample, clip_counts)
+        starts = [n for n in range(1, len(labels)) if labels[n] != IGNORED_LABEL == labels[n - 1]]  # of answers
+        if self.cut and starts and starts[-1] < self.context:
+            return ids[: self.context], labels[: self.context]
+        return ids, labels
+
+    def is_cut(self, sample: ECGSample, clip_counts: Sequence[int]) -> bool:
+        """Whether the sample loses some of its last answer."""
+        return len(self.tokens(sample, clip_counts)[0]) < len(self._all_tokens(sample, clip_counts)[0])
+
+    def _all_tokens(self, sample: ECGSample, clip_counts: Sequence[int]) -> tuple[list[int], list[int]]:
         ids: list[int] = []
         labels: list[int] = []
         record = 0
@@ -70,7 +86,8 @@ class Collator:
         """Of everything that decides how many tokens a sample takes: tokenizer, chat template, tokens of an ECG."""
         tokenizer = self.chat.tokenizer
         words = tokenizer.backend_tokenizer.to_str() if tokenizer.is_fast else sorted(tokenizer.get_vocab().items())
-        return digest([type(tokenizer).__name__, words, self.chat.template, self.places, self.generate])
+        cut = self.context if self.cut else None
+        return digest([type(tokenizer).__name__, words, self.chat.template, self.places, self.generate, cut])
 
     def __call__(self, items: Sequence[Item]) -> ECGBatch:
         rows = []

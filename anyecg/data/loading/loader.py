@@ -97,9 +97,10 @@ class StageData(Batches):
     together.
 
     collate: items to an ECGBatch; measure: `(sample, clip counts) -> (tokens, learned tokens)`, to pad little and to
-    weigh what is accumulated; context: questions with more tokens are passed over, and counted; lengths: a folder that
-    keeps what was measured, with `reader`, a fingerprint of `measure`, in its file's name; spec: what the encoder
-    takes; packs: whether the model computes nothing for padding. Only questions that are drawn are read.
+    weigh what is accumulated; context: questions with more tokens are passed over, and counted; shortened:
+    `(sample, clip counts)` -> whether `collate` cuts it, for the count of those that are; lengths: a folder that keeps
+    what was measured, with `reader`, a fingerprint of `measure`, in its file's name; spec: what the encoder takes;
+    packs: whether the model computes nothing for padding. Only questions that are drawn are read.
 
     The loss of a step is the mean over its answer tokens (`learned`), however it is cut into passes: `tokens` or
     `micro_batch` of the stage say how, and where neither does, as many as cost least (`passes_that_pay`,
@@ -117,6 +118,7 @@ class StageData(Batches):
         collate: Callable,
         measure: Callable,
         context: int,
+        shortened: Callable | None = None,
         split: str = "train",
         devices: int = 1,
         workers: int = 0,
@@ -166,13 +168,19 @@ class StageData(Batches):
         super().__init__(dataset, plan, passes, collate, counts, devices=devices, workers=workers)
         self.learned = plan.sums(measured.known[plan.rows, 1]).reshape(-1, passes).sum(1, dtype=np.int64)
         if too_long := int((measured.known[asked, 0] > context).sum()):
-            self.skipped = {"longer than the LLM's context": too_long}
+            self.skipped["longer than the LLM's context"] = too_long
             log.warning(
-                "%d of %d questions drawn are longer than the LLM's context of %d tokens and are passed over",
+                "%d of %d questions drawn are longer than %d tokens and are passed over",
                 too_long,
                 asked.sum(),
                 context,
             )
+        if shortened:
+            full = np.flatnonzero(asked & (measured.known[:, 0] == context))
+            samples = (dataset.sample(int(row)) for row in full)
+            cut = sum(shortened(sample, dataset.clip_counts(sample)) for sample in samples)
+            self.skipped["cut to max_tokens"] = cut
+            log.warning("%d of %d questions drawn are cut to %d tokens", cut, asked.sum(), context)
 
     def batches(self) -> Dataset:
         return _Weighted(self.dataset, self.plan, self.collate, self.learned, self.passes)

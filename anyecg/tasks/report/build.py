@@ -9,28 +9,47 @@ from dataclasses import dataclass, field
 from anyecg.config.checks import Checks
 from anyecg.data.chance import chance
 from anyecg.data.store.store import Stores
-from anyecg.tasks.phrasings import REPORT
+from anyecg.tasks.phrasings import REPORT, VARIED
 from anyecg.types import MARKER, ECGSample, Turn, Window
+
+
+POOLS = {"release": REPORT, "varied": VARIED}
+FORMS = ("statements", "sentences")
 
 
 @dataclass(frozen=True)
 class ReportConfig:
     """corpora: whose reports are asked for, empty for every corpus with written reports or, where none has any, with
     reports made of its codes; per_record: questions an ECG; repeats: statement -> questions of an ECG whose report
-    has it, where that is more, so that what is rare is seen as often as what is common."""
+    has it, where that is more, so that what is rare is seen as often as what is common; phrasing: how a report is asked
+    for, "release" (the ten phrasings of anyECG), "varied" (256, as many as MEIT has) or the one sentence itself; form:
+    of a report, "statements" (joined by commas, after "Report:") or "sentences" (MEIT's: joined by ". ", lower case).
+    """
 
     corpora: list[str] = field(default_factory=list)
     per_record: int = 1
     repeats: dict[str, int] = field(default_factory=dict)
+    phrasing: str = "release"
+    form: str = "statements"
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
             check.number("per_record", "repeats", least=0)
+            check.among("form", FORMS)
+            if self.phrasing not in POOLS and " " not in self.phrasing.strip():
+                check.wrong("phrasing", f"'{self.phrasing}' is none of {', '.join(POOLS)} and no sentence")
+            if MARKER in self.phrasing:
+                check.wrong("phrasing", f"leave {MARKER} out: the ECG goes before the sentence")
+
+    @property
+    def phrasings(self) -> tuple[str, ...]:
+        """The ways of asking of which each question has one."""
+        return POOLS.get(self.phrasing, (self.phrasing,))
 
 
-def report_text(statements) -> str:
+def report_text(statements, form: str = "statements") -> str:
     """A record's statements as one report."""
-    return ", ".join(statements)
+    return ", ".join(statements) if form == "statements" else ". ".join(statements).lower()
 
 
 def report_questions(stores: Stores, cfg: ReportConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
@@ -55,9 +74,10 @@ def report_questions(stores: Stores, cfg: ReportConfig, seed: int, dropped: Coun
             if not statements:
                 dropped["report", "record without a usable statement"] += 1
                 continue
-            report = report_text(statements)
+            report = report_text(statements, cfg.form)
+            answer = f"Report: {report}" if cfg.form == "statements" else report
             count = max([cfg.per_record, *(cfg.repeats.get(statement, 0) for statement in statements)])
-            asked = chance(seed, "report", record).sample(REPORT, min(count, len(REPORT)))
+            asked = chance(seed, "report", record).sample(cfg.phrasings, min(count, len(cfg.phrasings)))
             for number, question in enumerate(asked):
                 yield (
                     split,
@@ -68,7 +88,7 @@ def report_questions(stores: Stores, cfg: ReportConfig, seed: int, dropped: Coun
                         subset=corpus,
                         patient=patient,
                         records=(Window(record, 0.0, seconds),),
-                        conversation=(Turn("user", f"{MARKER}\n{question}"), Turn("assistant", f"Report: {report}")),
+                        conversation=(Turn("user", f"{MARKER}\n{question}"), Turn("assistant", answer)),
                         evidence=(report,),
                     ),
                 )
