@@ -28,7 +28,7 @@ from anyecg.config.checks import Checks
 from anyecg.llms.cache import NoCache, takes_no_cache
 from anyecg.llms.chat import TEMPLATES, Chat
 from anyecg.llms.decoding import greedy
-from anyecg.llms.fit import check_model, check_template, filler
+from anyecg.llms.fit import check_logits, check_model, check_template, check_tokenizer, filler
 from anyecg.llms.lora import LoRAConfig, add_lora
 from anyecg.llms.packed import ATTENTION, Rows, packs
 from anyecg.llms.recompute import recompute_layers
@@ -82,6 +82,7 @@ class LanguageModel(nn.Module):
         if tokenizer is not None:
             if tokenizer.pad_token_id is None:
                 tokenizer.pad_token = tokenizer.eos_token
+            check_tokenizer(model, tokenizer, name)
             self.tokenizer = tokenizer
             self.chat = Chat(tokenizer, cfg.chat)
             check_template(model, self.chat, name)
@@ -93,6 +94,8 @@ class LanguageModel(nn.Module):
             recompute_layers(model)
         self.tuning, self.checkpointing = cfg.tuning, cfg.gradient_checkpointing
         self.model = add_lora(model, cfg.lora) if cfg.tuning == "lora" else model.requires_grad_(cfg.tuning == "full")
+        if tokenizer is not None:
+            check_logits(self)
 
     @classmethod
     def outline(cls, cfg: LLMConfig, cache: Path | None = None) -> LanguageModel:

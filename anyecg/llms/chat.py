@@ -48,8 +48,8 @@ class Chat:
     """Conversations in the form an LLM was trained on.
 
     template: "auto" takes the tokenizer's chat template, or a plain one where it has none; "plain" always the plain
-    one; "vicuna" Vicuna's; "tulu" MEIT's. `stop`: the ids that end an answer. ConfigError if the template cannot be taken apart turn
-    by turn.
+    one; "vicuna" Vicuna's; "tulu" MEIT's. `stop`: the ids that end an answer. ConfigError if the template cannot be
+    taken apart turn by turn.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str = "auto") -> None:

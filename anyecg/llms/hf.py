@@ -45,9 +45,13 @@ class HFLanguageModel(LanguageModel):
         self, cfg: HFConfig, texts: Callable[[], Iterable[str]] | None = None, cache: Path | None = None
     ) -> None:
         with told(cfg.path):
-            tokenizer = AutoTokenizer.from_pretrained(cfg.path)
+            tokenizer = AutoTokenizer.from_pretrained(cfg.path, trust_remote_code=False)
             model, found = AutoModelForCausalLM.from_pretrained(
-                cfg.path, dtype=getattr(torch, cfg.dtype), attn_implementation=cfg.attention, output_loading_info=True
+                cfg.path,
+                dtype=getattr(torch, cfg.dtype),
+                attn_implementation=cfg.attention,
+                output_loading_info=True,
+                trust_remote_code=False,
             )
         if getattr(model, "_hf_peft_config_loaded", False):
             raise ConfigError(
@@ -64,8 +68,10 @@ class HFLanguageModel(LanguageModel):
     @classmethod
     def reader(cls, cfg: HFConfig, texts: Callable[[], Iterable[str]], cache: Path) -> tuple[Chat, int]:
         with told(cfg.path):
-            tokenizer = AutoTokenizer.from_pretrained(cfg.path)
-            return Chat(tokenizer, cfg.chat), context_of(AutoConfig.from_pretrained(cfg.path), tokenizer)
+            tokenizer = AutoTokenizer.from_pretrained(cfg.path, trust_remote_code=False)
+            return Chat(tokenizer, cfg.chat), context_of(
+                AutoConfig.from_pretrained(cfg.path, trust_remote_code=False), tokenizer
+            )
 
     @classmethod
     def architecture(cls, cfg: HFConfig, cache: Path | None = None) -> PretrainedConfig:
@@ -78,7 +84,7 @@ class HFLanguageModel(LanguageModel):
             config = (
                 AutoConfig.for_model(**json.loads(shipped.read_text()))
                 if known
-                else AutoConfig.from_pretrained(cfg.path)
+                else AutoConfig.from_pretrained(cfg.path, trust_remote_code=False)
             )
         config.name_or_path, config.dtype = cfg.path, getattr(torch, cfg.dtype)
         return config
@@ -89,7 +95,7 @@ def told(path: str) -> Iterator[None]:
     """ConfigError where a path cannot be loaded."""
     try:
         yield
-    except (OSError, ValueError, ImportError, SafetensorError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ConfigError(
             f"llm.path: '{path}' cannot be loaded ({str(error).splitlines()[0]}); give the folder of a downloaded "
             "causal LM, or choose llm=smollm2 (real weights from a package) or llm=tiny (trained in the run)"

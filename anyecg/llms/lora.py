@@ -41,7 +41,7 @@ class LoRAConfig:
     r: int = 8  # rank
     alpha: int = 16  # scale: the update is multiplied by alpha / r
     dropout: float = 0.05  # on the update's input
-    # names of the layers to adapt, or one word: qk (empty, too), qkv (MEIT's for most families), linear (all of a layer's)
+    # names of the layers to adapt, or one word: qk (empty, too), qkv (MEIT's for most families), linear (all in a layer)
     targets: list[str] = field(default_factory=list)
     float32: bool = True  # keep the adapter in float32 over a bfloat16 LLM (false under DeepSpeed's bf16)
 
@@ -70,9 +70,7 @@ def add_lora(model: PreTrainedModel, cfg: LoRAConfig) -> PeftModel:
     layers = [name for name, module in model.get_decoder().named_modules(prefix="") if name]
     body = next((name for name, module in model.named_modules() if module is model.get_decoder()), "")
     inside = {f"{body}.{name}".strip(".") for name in layers}
-    outside = [
-        name for name, _ in model.named_modules() if name.rpartition(".")[2] in targets and name not in inside
-    ]
+    outside = [name for name, _ in model.named_modules() if name.rpartition(".")[2] in targets and name not in inside]
     lora = LoraConfig(
         r=cfg.r,
         lora_alpha=cfg.alpha,

@@ -22,7 +22,6 @@ from anyecg.training.plan_lengths import shares
 from anyecg.training.stage import Stage
 from anyecg.types import ECGBatch
 
-
 TOO_LONG = ("leave_out", "cut")
 
 

@@ -133,3 +133,100 @@ def test_an_adapter_is_no_model(folder, tmp_path):
     for tuning in ("none", "lora"):
         with pytest.raises(ConfigError, match="is an adapter.*merged"):
             HFLanguageModel(HFConfig(path=str(tmp_path / "adapter"), dtype="float32", tuning=tuning))
+
+
+SIZES = dict(vocab_size=320, pad_token_id=0, bos_token_id=1, eos_token_id=2)
+WRONG = {  # family -> settings, and what the check at load says
+    "FalconH1": (
+        LLAMA | dict(mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8, mamba_d_state=8, embedding_multiplier=5.0),
+        "",
+    ),
+    "Mamba": (dict(hidden_size=32, state_size=8, num_hidden_layers=2), ""),
+    "Bart": (
+        dict(d_model=32, decoder_layers=2, decoder_attention_heads=4, decoder_ffn_dim=48, max_position_embeddings=128),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("family", WRONG)
+def test_logits_that_are_not_the_librarys_are_refused_at_load(family, family_folder, tmp_path):
+    """Of any kind: the words scaled on the way in, no cache to drop rows from, positions that padding moves."""
+    settings, words = WRONG[family]
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(getattr(transformers, f"{family}Config")(**SIZES, **settings))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.25)
+    model.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(family_folder("Llama")).save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match=f"llm: .*cannot be used: {words}"):
+        opened(tmp_path)
+
+
+def test_a_head_that_is_not_ours_is_refused(folder, monkeypatch):
+    """A family whose logits are scaled by a setting that nobody here knows."""
+    from transformers import LlamaForCausalLM
+
+    forward = LlamaForCausalLM.forward
+
+    def capped(self, *args, **kwargs):
+        out = forward(self, *args, **kwargs)
+        out.logits = torch.tanh(out.logits / 2) * 2
+        return out
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", capped)
+    with pytest.raises(ConfigError, match="over embeddings, its logits are not those of transformers"):
+        opened(folder)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_check_leaves_no_trace(folder, dtype):
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    llm = HFLanguageModel(HFConfig(path=str(folder), dtype=dtype, tuning="none"))
+    assert torch.equal(before, torch.get_rng_state()) and all(p.grad is None for p in llm.parameters())
+
+
+def test_a_tokenizer_of_another_model_is_refused(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens([f"word{n}" for n in range(100)])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(
+        ConfigError, match=r"the tokenizer of .* has \d+ tokens that its embedding of .* has no row for"
+    ):
+        opened(folder)
+
+
+def test_weights_of_another_shape_are_refused(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] = torch.ones(16)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ConfigError, match="llm.path: .* cannot be loaded"):
+        opened(folder)
+
+
+def test_no_code_of_a_folder_is_asked_for_or_run(folder, monkeypatch):
+    change(
+        folder / "config.json", model_type="own", auto_map={"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}
+    )
+    (folder / "own.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asked"))
+    with pytest.raises(ConfigError, match="llm.path: .* cannot be loaded"):
+        opened(folder)
+
+
+def test_a_template_that_cannot_take_a_second_turn_is_refused_at_load(folder):
+    """Qwen3's: thoughts of earlier answers are left out once there is a later question."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = (
+        "{% set last = namespace(user=0) %}{% for m in messages %}{% if m.role == 'user' %}"
+        "{% set last.user = loop.index0 %}{% endif %}{% endfor %}{% for m in messages %}<bos>{{ m.role }}\n"
+        "{% if m.role == 'assistant' and loop.index0 > last.user %}<think></think>{% endif %}{{ m.content }}<eos>\n"
+        "{% endfor %}{% if add_generation_prompt %}<bos>assistant\n<think></think>{% endif %}"
+    )
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(ConfigError, match="rewrites a conversation as it goes on .*set llm.chat: plain"):
+        opened(folder)
+    assert opened(folder, chat="plain")

@@ -3,13 +3,14 @@
 import re
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
 
 from anyecg.config.schema import StageConfig
 from anyecg.objectives.answer import AnsweringStage
 from anyecg.training.engines.fsdp import FSDP
-from anyecg.training.stage import cosine
+from anyecg.training.stage import cosine, linear
 from anyecg.types import CheckpointError
 from tests.conftest import collator, make_item, make_model
 
@@ -125,3 +126,9 @@ def test_names_in_a_checkpoint_are_those_without_the_engines_wrapper(stage_with_
     checkpoint = {"state_dict": state}
     stage_with_lora.on_save_checkpoint(checkpoint)
     assert stage_with_lora.learning().keys() == learning and learning <= checkpoint["state_dict"].keys()
+
+
+def test_a_linear_decay_after_the_warm_up():
+    factors = [linear(step, 100, 0.03) for step in range(100)]
+    assert factors[:3] == pytest.approx([1 / 3, 2 / 3, 1]) and factors[3] == 1
+    assert np.diff(factors[3:]) == pytest.approx(-1 / 97) and factors[-1] == pytest.approx(1 / 97)

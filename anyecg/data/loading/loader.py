@@ -170,10 +170,7 @@ class StageData(Batches):
         if too_long := int((measured.known[asked, 0] > context).sum()):
             self.skipped["longer than the LLM's context"] = too_long
             log.warning(
-                "%d of %d questions drawn are longer than %d tokens and are passed over",
-                too_long,
-                asked.sum(),
-                context,
+                "%d of %d questions drawn are longer than %d tokens and are passed over", too_long, asked.sum(), context
             )
         if shortened:
             full = np.flatnonzero(asked & (measured.known[:, 0] == context))

@@ -12,7 +12,6 @@ from anyecg.data.store.store import Stores
 from anyecg.tasks.phrasings import REPORT, VARIED
 from anyecg.types import MARKER, ECGSample, Turn, Window
 
-
 POOLS = {"release": REPORT, "varied": VARIED}
 FORMS = ("statements", "sentences")
 

@@ -15,6 +15,7 @@ from anyecg.tasks.bertscore import bert_f1
 from anyecg.tasks.metrics import finding_columns, finding_metrics, finding_notes
 from anyecg.tasks.ngram_metrics import ORDER, ROUGE, bleu, cider, overlap_columns
 from anyecg.tasks.phrasings import REPORT
+from anyecg.tasks.report import meit
 from anyecg.tasks.report.build import ReportConfig, report_questions
 from anyecg.tasks.report.parser import phrases, plain
 from anyecg.types import ECGSample
@@ -33,7 +34,7 @@ class Report(Task):
     Config = ReportConfig
     name = "report"
     pools = ("report",)
-    version = 7
+    version = 8
     title = "Report"
     rule = (
         "a record's statements, cleaned (of a machine's: cart warnings and empty lines dropped, \"EKG\" written ECG, "
@@ -63,6 +64,8 @@ class Report(Task):
         "cider_d": "mean CIDEr-D, 0 to 10 (pycocoevalcap, document frequencies of these references; Table 5)",
         "bert_score": "mean BERTScore F1, at most 1 (torchmetrics, last layer of the text encoder, no idf, no "
         "baseline; Table 5)",
+        **meit.METRICS,
+        **meit.TAGGED,
     }
     shown = ("bleu_1", "bleu_4", "rouge_l")
     groups = {"subset": "subset"}
@@ -96,7 +99,8 @@ class Report(Task):
         likeness = bert_f1(said, true, encoder) if encoder else np.nan
         single = pd.DataFrame({"cider_d": cider(said, true), "bert_score": likeness})
         findings = finding_columns([find(text) for text in said], [find(text) for text in true])
-        return pd.concat([overlap_columns(said, true), meteor.meteor_columns(said, true), single, findings], axis=1)
+        own = [overlap_columns(said, true), meteor.meteor_columns(said, true), meit.meit_columns(said, true)]
+        return pd.concat([*own, single, findings], axis=1)
 
     def compute(self, rows: pd.DataFrame) -> dict[str, float]:
         found = finding_metrics(rows)
@@ -105,6 +109,7 @@ class Report(Task):
         }
         means = {name: rows[name].to_numpy().mean() for name in (*ROUGE, "cider_d", "bert_score")}
         found |= {name: float(value) for name, value in means.items() if not np.isnan(value)}
+        found |= meit.meit(rows)
         return found | ({"meteor": meteor.meteor(rows)} if "meteor_chunks" in rows else {})
 
     def notes(self, rows: pd.DataFrame) -> list[str]:

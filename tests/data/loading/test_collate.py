@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from anyecg.data.loading.collate import Collator
 from anyecg.types import ECG_ID, END_ID, IGNORED_LABEL, START_ID, DataError, ECGSample, Turn, Window
-from tests.conftest import collator, make_item
+from tests.conftest import collator, make_item, make_model
 
 
 def test_every_ecg_has_its_markers_and_places(model, mixed_items):
@@ -93,3 +94,18 @@ def test_a_count_that_differs_from_the_markers_raises():
 def test_a_window_without_length_raises():
     with pytest.raises(DataError, match="record a: a window from 2.0 s to 2.0 s"):
         Window("a", 2.0, 2.0)
+
+
+def test_an_answer_that_is_too_long_is_cut_where_that_is_chosen():
+    model = make_model()
+    long, short = make_item("long", answer="sinus rhythm. " * 20), make_item("short", answer="yes")
+    whole = collator(model)
+    question = len(collator(model, generate=True).tokens(long.sample, [1])[0])
+    cut = Collator(model.llm.chat, model.places, question + 10, cut=True)
+    ids, labels = cut.tokens(long.sample, [1])
+    assert ids == whole.tokens(long.sample, [1])[0][: question + 10] and sum(label != -100 for label in labels) == 10
+    assert cut.is_cut(long.sample, [1]) and not cut.is_cut(short.sample, [1])
+    assert cut.tokens(short.sample, [1]) == whole.tokens(short.sample, [1])
+    assert cut.measure(long.sample, [1]) == (question + 10, 10) and cut.fingerprint != whole.fingerprint
+    tiny = Collator(model.llm.chat, model.places, question, cut=True)  # nothing of the answer would be left
+    assert len(tiny.tokens(long.sample, [1])[0]) > question and not tiny.is_cut(long.sample, [1])
