@@ -311,6 +311,7 @@ class Experiment:
     name: str = MISSING  # of its run's folder and of its row in a table
     description: str = ""  # one or two sentences, kept with the run
     paper_row: str | None = None  # the row of the paper's Table 8 that this setting stands beside
+    published: str = "anyecg_chat"  # whose published figures stand beside a run's: a file of published/, or a path
     scale: str = "cpu"  # the sizes of experiments/scale/NAME.yaml: cpu, gpu, paper
     seed: int = 0  # of initial weights, of the order of samples and of dropout
     output: str = "runs"  # a run leaves its folder here

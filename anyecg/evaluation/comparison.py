@@ -19,7 +19,7 @@ from anyecg.evaluation.tables import MISSING, Grid
 from anyecg.evaluation.wins import highest_grids
 from anyecg.types import DataError
 
-IDENTITY = ("name", "description", "paper_row", "output")  # keys that name a run and determine nothing
+IDENTITY = ("name", "description", "paper_row", "published", "output")  # keys that name a run and determine nothing
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,19 @@ from anyecg.types import ConfigError
 DEFAULT = experiments() / "published" / "anyecg_chat.yaml"
 
 
+def file_of(name: str) -> Path:
+    """The file of a paper's figures by its name, or a path to one of the user's own."""
+    return Path(name) if name.endswith(".yaml") else DEFAULT.with_name(f"{name}.yaml")
+
+
 @dataclass(frozen=True)
 class PublishedTable:
     """A table of a paper: row -> column -> its figure, None where it is not known.
 
     task: whose metrics it has, "" where its columns are tasks; columns: column -> its title. A column is the name of a
     metric, or BREAKDOWN/GROUP/METRIC. metrics: of a column that is a task, metric -> what it means, where its figures
-    are of a metric that is not the task's headline.
+    are of a metric that is not the task's headline. marks: row -> where its figures are from, or column -> where from;
+    none where all are from the paper's own text.
     """
 
     source: str
@@ -31,6 +37,7 @@ class PublishedTable:
     task: str = ""
     columns: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    marks: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
 
     def __getitem__(self, row: str) -> Mapping[str, float | None]:
         """The figures of a row; ConfigError names the known rows."""
@@ -107,5 +114,11 @@ def _table(content: Any, name: str, path: Path) -> PublishedTable:
         for task, named in entry.get("metrics", {}).items()
     }
     return PublishedTable(
-        str(content["source"]), str(entry["caption"]), rows, str(entry.get("task", "")), columns, metrics
+        str(content["source"]),
+        str(entry["caption"]),
+        rows,
+        str(entry.get("task", "")),
+        columns,
+        metrics,
+        entry.get("marks", {}),
     )

@@ -53,7 +53,12 @@ def write_report(folder: Path, experiment: Experiment, metrics: Mapping[str, Any
     with atomic_write(folder / "table.md") as part:
         part.write_text(
             head(folder, experiment, metrics)
-            + "\n".join([table(metrics, paper, published.of_tasks()), *(grid.markdown() for grid in more)])
+            + "\n".join(
+                [
+                    table(metrics, paper, published.of_tasks(published.file_of(experiment.published))),
+                    *(grid.markdown() for grid in more),
+                ]
+            )
         )
     list(bars.run_figures(json.loads(json.dumps(metrics, sort_keys=True)), folder / "figures"))
     console = Console()

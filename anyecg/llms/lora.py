@@ -41,7 +41,7 @@ class LoRAConfig:
     r: int = 8  # rank
     alpha: int = 16  # scale: the update is multiplied by alpha / r
     dropout: float = 0.05  # on the update's input
-    # names of the layers to adapt, or one word: qk (empty, too), qkv (MEIT's for most families), linear (all in a layer)
+    # names of the layers to adapt, or one word: qk (as empty), qkv (MEIT's for most families), linear (all of a layer)
     targets: list[str] = field(default_factory=list)
     float32: bool = True  # keep the adapter in float32 over a bfloat16 LLM (false under DeepSpeed's bf16)
 

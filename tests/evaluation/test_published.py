@@ -1,10 +1,12 @@
 """Published figures: the paper's table loads with its gaps, and nothing but a number or a gap passes."""
 
 import pytest
+import yaml
 
 from anyecg import config
-from anyecg.evaluation.published import DEFAULT, load, of_tasks
+from anyecg.evaluation.published import DEFAULT, file_of, load, of_tasks
 from anyecg.evaluation.tables import beside_published
+from anyecg.tasks.report.task import Report
 from anyecg.types import ConfigError
 
 ROWS = ("default", "no_contrastive", "no_lead_emb", "no_dynamic_input", "full_tuning", "no_replay", "no_curriculum")
@@ -138,3 +140,28 @@ def test_table_8_has_the_metric_that_its_figure_is_of():
     without = {"primary": "auc(ptbxl)", "views": {"signal": {"metrics": {"auc(ptbxl)": 0.6}}}}
     assert table.beside("default", {"classification": without}) == {"classification": ("auc(ptbxl)", 0.7109)}
     assert table.metric("localization", ["iou_macro", "iou_balanced"], "iou_balanced") == "iou_balanced"
+
+
+def test_meits_figures_are_there_each_with_its_mark():
+    path = file_of("meit")
+    tables = {name: load(name, path) for name in yaml.safe_load(path.read_text())["tables"]}
+    assert len(tables) == 12 and load("table5", path)["concatenated (MEIT)"]["meit_bleu_4_tagged"] == 0.543
+    for table in tables.values():
+        assert set(table.marks) == set(table.rows)
+        for row, figures in table.rows.items():
+            mark = table.marks[row]
+            assert (
+                set(mark) == set(figures) if isinstance(mark, dict) else mark in ("official plot data", "second hand")
+            )
+    known = {*Report.metrics, "bert_f1"}
+    assert all(set(table.columns) <= known for table in of_tasks(path))
+    # scaling, instruction tuning and zero-shot repeat cells of Tables 1 and 2
+    assert (
+        load("scaling", path)["LLaMA-2 7B, PTB-XL"]["meit_meteor_tagged"]
+        == load("table2", path)["LLaMA-2"]["meit_meteor_tagged"]
+    )
+    for name in ("BLOOM", "OPT", "LLaMA-1", "Mistral"):
+        tuned = load("instruction_tuning", path)[f"{name}, with instruction tuning"]
+        assert all(tuned[column] == value for column, value in load("table1", path)[name].items() if column in tuned)
+        trained = load("zero_shot", path)[f"{name}, trained on PTB-XL"]
+        assert trained == load("table2", path)[name]

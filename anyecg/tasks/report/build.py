@@ -21,8 +21,9 @@ class ReportConfig:
     """corpora: whose reports are asked for, empty for every corpus with written reports or, where none has any, with
     reports made of its codes; per_record: questions an ECG; repeats: statement -> questions of an ECG whose report
     has it, where that is more, so that what is rare is seen as often as what is common; phrasing: how a report is asked
-    for, "release" (the ten phrasings of anyECG), "varied" (256, as many as MEIT has) or the one sentence itself; form:
-    of a report, "statements" (joined by commas, after "Report:") or "sentences" (MEIT's: joined by ". ", lower case).
+    for, "release" (the ten phrasings of anyECG), "varied" (256, as many as MEIT has) or the one sentence itself ("": no
+    words); form: of a report, "statements" (joined by commas, after "Report:") or "sentences" (MEIT's: joined by ". ",
+    in lower case).
     """
 
     corpora: list[str] = field(default_factory=list)
@@ -35,7 +36,7 @@ class ReportConfig:
         with Checks(self) as check:
             check.number("per_record", "repeats", least=0)
             check.among("form", FORMS)
-            if self.phrasing not in POOLS and " " not in self.phrasing.strip():
+            if self.phrasing and self.phrasing not in POOLS and " " not in self.phrasing.strip():
                 check.wrong("phrasing", f"'{self.phrasing}' is none of {', '.join(POOLS)} and no sentence")
             if MARKER in self.phrasing:
                 check.wrong("phrasing", f"leave {MARKER} out: the ECG goes before the sentence")
