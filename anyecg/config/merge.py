@@ -118,10 +118,9 @@ def with_profiles(files: Sequence[Layer], above: Sequence[Layer]) -> tuple[str, 
     """The scale, and all layers in their order: the root of the chain, the scale's profiles, the other files, those
     `above`.
 
-    Behind a file of the chain, `scale/SCALE+FILE.yaml` says what that recipe needs there, where there is such a file.
     A profile says nothing of a slot that the root fills with another component than the profile means. A recipe may
-    bring profiles of its own in `scale/NAME/`, NAME being its file's: they take the place of the general ones, and may
-    fill any slot otherwise.
+    bring profiles of its own in `scale/NAME/`, NAME being its file's, and may fill any slot there otherwise: those of
+    the root take the place of the general ones, those of a file further down the chain come right after it.
     """
     root, own = Path(files[0][0]), files[0][1]
     scale = _scale([*files, *above])
@@ -151,7 +150,7 @@ def with_profiles(files: Sequence[Layer], above: Sequence[Layer]) -> tuple[str, 
         profiles.append((str(companion), _yielding(read(companion), own)))
     own_profiles = []
     for name, values in files[1:]:
-        beside = Path(name).parent / "scale" / f"{scale}+{Path(name).stem}.yaml"
+        beside = Path(name).parent / "scale" / Path(name).stem / f"{scale}.yaml"
         own_profiles += [(name, values), *([(str(beside), read(beside))] if beside.exists() else [])]
     return scale, [files[0], *profiles, *own_profiles, *above]
 
