@@ -27,12 +27,11 @@ VICUNA = (
 # Of open-instruct, which MEIT has: the tags are ordinary words.
 TULU = (
     "{{ bos_token }}{% for message in messages %}<|{{ message.role }}|>\n{{ message.content }}"
-    "{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}\n{% endfor %}"
+    "{% if message.role == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}"  # a bare one is trimmed
     "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
 )
 GIVEN = {"plain": PLAIN, "vicuna": VICUNA, "tulu": TULU}
 TEMPLATES = ("auto", *GIVEN)
-
 
 
 @dataclass(frozen=True)

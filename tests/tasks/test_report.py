@@ -23,7 +23,7 @@ SAID = [
     "sinus rhythm, normal ecg today",
 ]
 TRUE = [text.removeprefix("Report: ").lower() for text in REFERENCES]
-PERFECT = {"cider_d": 10.0}  # the others are 1
+PERFECT = {"cider_d": 10.0, "meit_cider_d": 10.0, "meit_cider_d_tagged": 10.0}  # the others are 1
 
 
 @pytest.fixture
@@ -143,7 +143,9 @@ def test_negated_findings_and_look_alikes_do_not_count():
 def test_empty_and_garbled_reports_are_unparsed_and_finite():
     scored = rows(["", "Report: ...", "?!"])
     assert not scored["parsed"].any()
-    assert set(TASK.reduce(scored).values()) == {0.0}
+    scores = TASK.reduce(scored)  # MEIT's own way scores the text as it is, its tag included
+    assert {value for name, value in scores.items() if not name.startswith("meit_")} == {0.0}
+    assert all(0 <= value < 1 for value in scores.values())
     assert "atrial_flutter" in TASK.notes(scored)[0]
 
 
