@@ -65,7 +65,7 @@ class Checks:
         most: float | None = None,
         below: float | None = None,
     ) -> None:
-        """The number, or each number of the mapping, is finite and within these bounds."""
+        """The number, or each number of the mapping or list, is finite and within these bounds."""
         told = [("at least", least), ("above", above), ("at most", most), ("below", below)]
         bounds = " and ".join(f"{words} {bound:g}" for words, bound in told if bound is not None)
         for key in keys:
@@ -73,6 +73,8 @@ class Checks:
             numbers = (
                 {f"{key}.{name}": number for name, number in value.items()}
                 if isinstance(value, Mapping)
+                else {f"{key}[{place}]": number for place, number in enumerate(value)}
+                if isinstance(value, (list, tuple))
                 else {key: value}
             )
             for name, number in numbers.items():

@@ -17,7 +17,7 @@ def test_contract(name):
         x = torch.randn(n, 61, 16, requires_grad=True)
         y = connector(x)
         assert y.shape == (n, prefix + patches, 24)
-        y.square().sum().backward()
+        (y * torch.randn_like(y)).sum().backward()  # a square would be a constant of unit vectors
         assert x.grad.isfinite().all() and (n == 0 or (x.grad != 0).any())
     assert torch.equal(connector(x), connector(x))
 

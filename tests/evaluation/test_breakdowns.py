@@ -16,7 +16,7 @@ def answers(right, seed):
     types = ["verify"] * 60 + ["choose"] * 60 + ["rare"] * 4
     correct = rng.random(len(types)) < right
     return pd.DataFrame({"id": [f"q{i:03}" for i in range(len(types))], "patient": [f"p{i // 2}" for i in range(len(types))], "subset": "", "parsed": correct, "endless": False,
-                         "question_type": types, "correct": correct, "exact": correct})  # fmt: skip
+                         "question_type": types, "attribute_type": "scp_code", "correct": correct, "exact": correct})  # fmt: skip
 
 
 def measured(task, rows, n=40):
@@ -75,7 +75,8 @@ def test_tables_show_a_row_a_group_and_view():
     task, rows = ECGQA(), {"signal": answers(1, 0), "blind": answers(0, 1)}
     blocks, intervals, differences = measured(task, rows)
     views = {view: {"blocks": blocks[view], "block_intervals": intervals[view]} for view in rows}
-    (grid,) = tables._breakdowns(
+    grid, _ = tables._breakdowns(  # by question type, by attribute type
+
         "ecg_qa", {"primary": "accuracy", "shown": task.shown, "views": views, "block_differences": differences}
     )
     one = "1.000 [1.000, 1.000]"

@@ -226,7 +226,7 @@ def test_killed_it_asks_only_for_what_is_left(tmp_path):
 def test_a_judge_that_never_answers_is_told(tmp_path):
     cases = {i: (f"question {i}", SECOND_TURN) for i in range(HOPELESS + 5)}
     with ChatServer(act=lambda number, body: "hang", pause=2) as server:
-        with pytest.raises(EndpointError, match=f"first {HOPELESS} requests stayed without a reply"):
+        with pytest.raises(EndpointError, match=r"first \d+ requests stayed without a reply"):
             judge(server, tmp_path, timeout=0.1, concurrency=25)(cases)
     assert not (tmp_path / judging.JUDGEMENTS).exists()
 

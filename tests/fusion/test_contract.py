@@ -87,12 +87,14 @@ def test_padding_and_company_change_nothing(model, mixed_items):
 
 
 def ending_early(rows):
-    """Two tokens by which the rows end at as many different times as can be."""
+    """Two tokens by which the rows end at as many different times as can be, and these times."""
 
     def ends(stops):
         return {next((at for at, token in enumerate(row) if token in stops), len(row)) for row in rows}
 
-    return sorted(max(itertools.combinations(sorted({token for row in rows for token in row[2:]}), 2), key=lambda stops: len(ends(stops))))
+    pairs = itertools.combinations(sorted({token for row in rows for token in row[2:]}), 2)
+    stops = max(pairs, key=lambda stops: len(ends(stops)))
+    return sorted(stops), ends(stops)
 
 
 def test_batched_answers_equal_those_one_at_a_time_where_rows_end_early(model, mixed_items, monkeypatch):
@@ -101,10 +103,11 @@ def test_batched_answers_equal_those_one_at_a_time_where_rows_end_early(model, m
     model.llm.stops = [model.llm.tokenizer.vocab_size + 99]  # none ends
     endless = [prediction.text for prediction in model.answer(ask(mixed_items), 10)]
     ids = torch.stack(written).argmax(-1)  # token, row
-    model.llm.stops = ending_early(ids.T.tolist())
+    model.llm.stops, ends = ending_early(ids.T.tolist())
     together = [prediction.text for prediction in model.answer(ask(mixed_items), 10)]
     assert together == [model.answer(ask([item]), 10)[0].text for item in mixed_items] and together != endless
-    assert len(set(map(len, written))) > 2  # rows were dropped from the batch
+    if len(ends) > 2:  # a random model may write the same whatever it is shown
+        assert len(set(map(len, written))) > 2  # rows were dropped from the batch
 
 
 def test_generation_with_a_cache_equals_reading_the_text_again(model, mixed_items):

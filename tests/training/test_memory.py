@@ -34,6 +34,7 @@ def question(n):
 
 def peak_and_kept(count, collator, folder, objective):
     """Bytes at most and at the end of the data path of a stage over `count` questions, VISITS of them visited."""
+    folder.mkdir(exist_ok=True)
     path = folder / f"{count}.arrow"
     write_questions(path, (("train", question(n)) for n in range(count)), {})
     encoder = LexicalEncoder(LexicalEncoder.Config(dim=64))
@@ -57,6 +58,10 @@ def test_a_question_takes_a_few_bytes(tmp_path, objective):
     model = make_model()
     collator = Collator(model.llm.chat, model.places, model.llm.context)
     peak_and_kept(VISITS, collator, tmp_path, objective)  # what is loaded and cached once
-    few, many = (peak_and_kept(count, collator, tmp_path, objective) for count in (FEW, MANY))
+    # the least of three: what else allocates in this process meanwhile is no part of it
+    few, many = (
+        np.min([peak_and_kept(count, collator, tmp_path / str(n), objective) for n in range(3)], axis=0)
+        for count in (FEW, MANY)
+    )
     peak, kept = (many - few) / (MANY - FEW)
     assert peak < BYTES and kept < BYTES
