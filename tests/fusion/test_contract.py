@@ -93,7 +93,7 @@ def ending_early(rows):
     def sizes(stops):
         ends = [next((at for at, token in enumerate(row) if token in stops), len(row)) for row in rows]
         found = [len(rows)]
-        for at in range(len(rows[0])):
+        for at in range(len(rows[0]) - 1):  # after the last token nothing is asked
             left = sum(end > at for end in ends)
             if 0 < left <= STILL * found[-1]:
                 found.append(left)
@@ -112,8 +112,7 @@ def test_batched_answers_equal_those_one_at_a_time_where_rows_end_early(model, m
     model.llm.stops, sizes = ending_early(ids.T.tolist())
     together = [prediction.text for prediction in model.answer(ask(mixed_items), 10)]
     assert together == [model.answer(ask([item]), 10)[0].text for item in mixed_items] and together != endless
-    assert len(sizes) > 1  # the batch shrinks; to one row, as each has that is asked alone, or to more
-    assert max(sizes - {len(mixed_items)}) == 1 or set(map(len, written)) - {1, len(mixed_items)}
+    assert len(sizes) > 1 and set(map(len, written)) >= sizes  # rows were dropped from the batch
 
 
 def test_generation_with_a_cache_equals_reading_the_text_again(model, mixed_items):
