@@ -54,6 +54,7 @@ def runs(tmp_path_factory):
             description="",
             scale="cpu",
             seed=0,
+            published="anyecg_chat",
             evaluation=SimpleNamespace(views=VIEWS, seed=0),
             answerer=SimpleNamespace(name="language_model", component=LanguageModel),
         )
