@@ -331,3 +331,22 @@ def _texts(samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> d
     if missing:
         raise DataError(f"{len(missing)} questions have no answer: {', '.join(missing[:5])}")
     return texts
+
+
+def folder_problems(
+    folders: Mapping[str, str], corpora: Iterable[str], what: str, but: Sequence[str] = ()
+) -> list[tuple[str, str]]:
+    """What is wrong with a task's `folders`, corpus -> folder, as (key, message): a corpus that is not there, a folder
+    that is none and not one of the words `but`; what: it is to be set to.
+    """
+    known = [*corpora]
+    wrong = [
+        (f"folders.{corpus}", f"corpora are {', '.join(known)}; add it there or leave it out here")
+        for corpus in folders
+        if corpus not in known
+    ]
+    return wrong + [
+        (f"folders.{corpus}", f"there is no folder {root}; set it to {what}")
+        for corpus, root in folders.items()
+        if root not in but and not Path(root).expanduser().is_dir()
+    ]

@@ -14,7 +14,7 @@ from anyecg.config.schema import to_dict
 from anyecg.data.store.shards import locked
 from anyecg.data.store.store import digest
 from anyecg.simulate import ecgqa
-from anyecg.tasks.base import Sources, Task
+from anyecg.tasks.base import Sources, Task, folder_problems
 from anyecg.tasks.ecg_qa.build import (
     SIMULATED,
     ECGQAConfig,
@@ -84,17 +84,7 @@ class ECGQA(Task):
         return (cfg.pool,)
 
     def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
-        known = [*corpora]
-        wrong = [
-            (f"folders.{corpus}", f"corpora are {', '.join(known)}; add it there or leave it out here")
-            for corpus in self.cfg.folders
-            if corpus not in known
-        ]
-        return wrong + [
-            (f"folders.{corpus}", f"there is no folder {root}; set it to one of ECG-QA, such as ecgqa/ptbxl")
-            for corpus, root in self.cfg.folders.items()
-            if root != SIMULATED and not Path(root).expanduser().is_dir()
-        ]
+        return folder_problems(self.cfg.folders, corpora, "one of ECG-QA, such as ecgqa/ptbxl", but=[SIMULATED])
 
     def ready(self, sources: Sources) -> bool:
         return all(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
 
 from anyecg.config.schema import to_dict
-from anyecg.tasks.base import Sources, Task, Words
+from anyecg.tasks.base import Sources, Task, Words, folder_problems
 from anyecg.tasks.multiple_choice import read_choice, read_choices
 from anyecg.tasks.reasoning.build import ReasoningConfig, reasoning_questions
 from anyecg.tasks.reasoning.released import released_files
@@ -59,17 +58,7 @@ class Reasoning(Task):
     kinds = ("diagnosis", "kind")
 
     def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
-        known = [*corpora]
-        wrong = [
-            (f"folders.{corpus}", f"corpora are {', '.join(known)}; add it there or leave it out here")
-            for corpus in self.cfg.folders
-            if corpus not in known
-        ]
-        return wrong + [
-            (f"folders.{corpus}", f"there is no folder {root}; set it to ECG-Reasoning-Benchmark's data/ptbxl")
-            for corpus, root in self.cfg.folders.items()
-            if not Path(root).expanduser().is_dir()
-        ]
+        return folder_problems(self.cfg.folders, corpora, "ECG-Reasoning-Benchmark's data/ptbxl")
 
     def settings(self, sources: Sources) -> dict[str, Any]:
         contents = {
