@@ -256,6 +256,20 @@ def test_same_seed_same_bytes_and_rows_stand_alone(data, tmp_path):
     assert list(alone) == [data.questions[row] for row in rows]
 
 
+def test_a_class_may_have_windows_of_its_own(data, tmp_path):
+    def of_class(questions, symbol):
+        keys = [row.id for row in questions if f"/{symbol}/" in row.id]
+        return len(keys), len({key.rsplit("/", 1)[0] for key in keys})
+
+    settings = {"pools": ["localization_short"], "windows_per_record": 2}
+    plain = build(data.stores, only(localization=settings), tmp_path / "plain.arrow")
+    more = build(data.stores, only(localization=settings | {"windows": {"V": 5}}), tmp_path / "more.arrow")
+    questions, records = of_class(plain, "V")
+    assert records and questions == 2 * records
+    assert of_class(more, "V") == (5 * records, records)
+    assert of_class(more, "N") == of_class(plain, "N")
+
+
 def test_summary_counts_every_question(data):
     summary = json.loads(data.questions.path.with_suffix(".json").read_text())
     assert summary["questions"] == len(data.questions) == sum(row["count"] for row in summary["counts"])
@@ -265,6 +279,7 @@ def test_summary_counts_every_question(data):
     ("task", "settings", "message"),
     [
         ("localization", {"pools": ["long"]}, "pools: 'long' is unknown"),
+        ("localization", {"windows": {"PVC": 5}}, "windows.PVC: 'PVC' is unknown"),
         ("localization", {"long_seconds": [60, 10]}, "long_seconds: the shortest"),
         ("multi_ecg", {"max_ecgs": 7}, "max_ecgs: at least 2"),
         ("localization", {"short_seconds": 0}, "short_seconds: above 0"),

@@ -54,7 +54,8 @@ TRIES = 30  # random windows looked at before a record is said to have none with
 @dataclass(frozen=True)
 class LocalizationConfig:
     """pools: windows of which kind are made, localization_short and localization_long; windows_per_record: positive
-    questions for each record and each beat class it has, in each pool; negatives_per_positive: "No <name> Found"
+    questions for each record and each beat class it has, in each pool; windows: class -> that many in place of
+    windows_per_record ({V: 600}); negatives_per_positive: "No <name> Found"
     questions; short_seconds,
     long_seconds:
     window lengths in s; sizes: subset (a corpus's key, or that with "_long") -> at most so many questions over all
@@ -63,6 +64,7 @@ class LocalizationConfig:
 
     pools: list[str] = field(default_factory=lambda: list(POOLS))
     windows_per_record: int = 10
+    windows: dict[str, int] = field(default_factory=dict)
     negatives_per_positive: float = 1.0
     short_seconds: float = 10.0
     long_seconds: list[float] = field(default_factory=lambda: [10.0, 60.0])
@@ -73,7 +75,8 @@ class LocalizationConfig:
         with Checks(self) as check:
             check.among("pools", POOLS)
             check.among("classes", (*NAMES, *EPISODES))
-            check.number("windows_per_record", "negatives_per_positive", "sizes", least=0)
+            check.among("windows", (*NAMES, *EPISODES))
+            check.number("windows_per_record", "windows", "negatives_per_positive", "sizes", least=0)
             check.number("short_seconds", above=0)
             if len(self.long_seconds) != 2 or not 0 < self.long_seconds[0] <= self.long_seconds[1]:
                 check.wrong(
@@ -264,7 +267,7 @@ def _class_questions(
     bounds = [(found[:, 0].tolist(), found[:, 1].tolist()) for found in where]
     debt, taken = 0.0, Counter()
     for n in have:
-        for number in range(cfg.windows_per_record):
+        for number in range(cfg.windows.get(symbol, cfg.windows_per_record)):
             key = f"{pool}/{strips[n].id}/{symbol}/{number}"
             rng = chance(seed, key)
             seconds = _length(strips[n].seconds, pool, cfg, rng)

@@ -92,7 +92,8 @@ class Localization(Task):
         return unknown_sizes(self.cfg, corpora)
 
     def settings(self, sources: Sources) -> dict[str, Any]:
-        return to_dict(self.cfg) | {"sizes": dict(sorted(self.cfg.sizes.items()))}
+        ordered = {key: dict(sorted(getattr(self.cfg, key).items())) for key in ("sizes", "windows")}
+        return to_dict(self.cfg) | ordered
 
     def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
         return localization_questions(sources.stores, self.cfg, sources.seed, sources.dropped)
