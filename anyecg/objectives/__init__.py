@@ -8,5 +8,6 @@ objectives = Registry(
         "answer": "anyecg.objectives.answer:Answer",
         "contrastive": "anyecg.objectives.contrastive:Contrastive",
         "masked": "anyecg.objectives.masked:Masked",
+        "spans": "anyecg.objectives.spans:Spans",
     },
 )
