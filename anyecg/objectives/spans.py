@@ -52,7 +52,10 @@ class Spans(Objective):
         if stage.view != "signal":
             yield "view", f"a stage over spans needs the ECG itself, not '{stage.view}'; write signal"
         if stage.tokens is not None:
-            yield "tokens", "a stage over spans reads no tokens; set it to null, or micro_batch to the samples of a pass"
+            yield (
+                "tokens",
+                "a stage over spans reads no tokens; set it to null, or micro_batch to the samples of a pass",
+            )
 
     def settings(self, stage: StageConfig) -> dict:
         return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "micro_batch", "view")}

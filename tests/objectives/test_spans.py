@@ -9,7 +9,16 @@ import torch
 from anyecg import config
 from anyecg.config.schema import InputConfig, StageConfig
 from anyecg.data.loading.dataset import Item
-from anyecg.objectives.spans import CODE, SpanBatch, SpanCollator, SpanData, SpansConfig, SpansStage, asks_for_spans, code
+from anyecg.objectives.spans import (
+    CODE,
+    SpanBatch,
+    SpanCollator,
+    SpanData,
+    SpansConfig,
+    SpansStage,
+    asks_for_spans,
+    code,
+)
 from anyecg.training.planning import plan
 from anyecg.types import MARKER, ConfigError, ECGSample, InputSpec, Turn, Window
 from tests.conftest import SMALL, make_model
@@ -62,7 +71,9 @@ def test_what_lies_past_the_window_does_not_count():
     assert not torch.equal(stage.loss(batch), before)
 
 
-@pytest.mark.parametrize("encoder", [{"encoder": "vit", "stem": 4}, {"encoder": "conv", "dropout": 0.0, "widths": [16, 16, 32, 32, 32]}])
+@pytest.mark.parametrize(
+    "encoder", [{"encoder": "vit", "stem": 4}, {"encoder": "conv", "dropout": 0.0, "widths": [16, 16, 32, 32, 32]}]
+)
 def test_it_learns_where_what_is_asked_for_stands(encoder):
     """Humps and dips at random places: asked for humps the humps are found, asked for dips the dips."""
     torch.manual_seed(0)
@@ -102,7 +113,9 @@ def test_it_learns_where_what_is_asked_for_stands(encoder):
 
 
 def test_its_questions_are_those_with_intervals(small_data):
-    cfg = StageConfig(objective="spans", tasks={"localization_short": 1, "localization_long": 1}, samples=32, batch_size=8)
+    cfg = StageConfig(
+        objective="spans", tasks={"localization_short": 1, "localization_long": 1}, samples=32, batch_size=8
+    )
     made = SpanData(small_data, cfg, InputConfig(), InputSpec(), replay=1.0, seed=0)
     batch = next(iter(made.train_dataloader()))
     assert len(batch.ids) == 8 and len(batch.clips) >= 8 and batch.clips.shape[1:] == (12, 1000)

@@ -9,8 +9,7 @@ from anyecg.training import machine
 
 
 @pytest.mark.parametrize(
-    ("precision", "has", "told"),
-    [("bf16-mixed", False, True), ("bf16-mixed", True, False), ("32-true", False, False)],
+    ("precision", "has", "told"), [("bf16-mixed", False, True), ("bf16-mixed", True, False), ("32-true", False, False)]
 )
 def test_a_cpu_without_bfloat16_is_told_before_the_run(precision, has, told, monkeypatch, caplog):
     monkeypatch.setattr(machine, "has_bfloat16", lambda: has)
