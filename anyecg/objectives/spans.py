@@ -52,10 +52,7 @@ class Spans(Objective):
         if stage.view != "signal":
             yield "view", f"a stage over spans needs the ECG itself, not '{stage.view}'; write signal"
         if stage.tokens is not None:
-            yield (
-                "tokens",
-                "a stage over spans reads no tokens; set it to null, or micro_batch to the samples of a pass",
-            )
+            yield ("tokens", "a stage over spans reads no tokens; set it to null, or micro_batch to samples")
 
     def settings(self, stage: StageConfig) -> dict:
         return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "micro_batch", "view")}
@@ -92,7 +89,7 @@ class Spans(Objective):
         return Cost(clips=1.0, tokens=0.0, answers=0.0, flops=3 * outlook.forward.encoder)
 
     def notes(self, outlook: Outlook) -> Iterable[str]:
-        yield "A stage over spans is counted as one clip a sample; it reads no text, and its heads are not used after it."
+        yield "A stage over spans is counted as one clip a sample; it reads no text. Its heads are not used after it."
 
 
 @dataclass
