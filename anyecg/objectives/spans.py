@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from anyecg.data.dataset.data import Data
 from anyecg.data.loading.dataset import Item, QuestionDataset
 from anyecg.data.loading.loader import Batches, draw
 from anyecg.data.loading.sampling import Plan
+from anyecg.encoders.base import Encoder
 from anyecg.model import ECGLanguageModel
 from anyecg.objectives.augment import Augmentation
 from anyecg.objectives.base import Objective, clip_code
@@ -63,7 +65,7 @@ class Spans(Objective):
         return Depends(parts, frozenset({"encoder"}), code)
 
     def batches(self, job: StageJob) -> SpanData:
-        spec, trainer = job.model.encoder.input, job.experiment.trainer
+        spec, trainer = cast(Encoder, job.model.encoder).input, job.experiment.trainer
         self.cfg.require(spec)
         return SpanData(
             job.data,
@@ -194,7 +196,7 @@ class SpansStage(Stage):
 
     def __init__(self, model: ECGLanguageModel, cfg: StageConfig, steps: int, settings: SpansConfig) -> None:
         super().__init__(model, cfg, steps)
-        encoder, self.augmentation = model.encoder, settings
+        encoder, self.augmentation = cast(Encoder, model.encoder), settings
         self.bins = round(encoder.input.seconds / BIN)
         try:  # tokens that are patches of single leads
             with torch.no_grad():
@@ -210,7 +212,7 @@ class SpansStage(Stage):
     def loss(self, batch: SpanBatch) -> Tensor:
         clips, lead_mask = batch.clips, batch.lead_mask
         if self.training and self.augmentation.any:
-            clips, lead_mask = self.augmentation(clips, lead_mask, self.model.encoder.input.fs)
+            clips, lead_mask = self.augmentation(clips, lead_mask, cast(Encoder, self.model.encoder).input.fs)
         logits = self.logits(clips, lead_mask, batch.code).float()
         each = F.binary_cross_entropy_with_logits(logits, batch.inside.float(), reduction="none")
         counts = batch.counts.float()
@@ -218,7 +220,7 @@ class SpansStage(Stage):
 
     def logits(self, clips: Tensor, lead_mask: Tensor, code: Tensor) -> Tensor:
         """clips `[N, *shape]`, lead_mask `[N, 12]`, code `[N, CODE]` -> `[N, bins]`."""
-        encoder = self.model.encoder
+        encoder = cast(Encoder, self.model.encoder)
         tokens = encoder(clips, lead_mask)[:, encoder.prefix :]
         tokens = tokens.view(len(tokens), self.leads, self.times, -1).mean(1)
         seen = self.look(tokens).view(len(tokens), self.times * self.each, -1)
