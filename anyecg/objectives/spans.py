@@ -128,7 +128,7 @@ class SpanData(Batches):
         devices: int = 1,
         workers: int = 0,
     ) -> None:
-        micro = samples_a_pass(stage, devices)
+        micro = samples_a_pass(stage, devices) or stage.batch_size
         order, counts = draw(
             data,
             stage,
@@ -140,7 +140,7 @@ class SpanData(Batches):
             split,
         )
         super().__init__(
-            QuestionDataset(data.questions, order, data.stores, limits, spec=spec),
+            QuestionDataset(data.questions, cast(Sequence[int], order), data.stores, limits, spec=spec),
             Plan(np.arange(len(order)), np.full(len(order) // micro, micro)),
             stage.batch_size // micro,
             SpanCollator(data, spec),
