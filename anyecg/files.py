@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,15 @@ from anyecg.types import AnyECGError, DiskFullError
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what the system says of a disk that takes no more
 
 SIMULATED = "SIMULATED.json"  # in a folder of simulated recordings: how they were made
+
+
+def checksum(path: Path) -> str:
+    """CRC-32 of a file, to notice damage: a gigabyte takes about a second."""
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            found = zlib.crc32(block, found)
+    return f"{found:08x}"
 
 
 @contextlib.contextmanager

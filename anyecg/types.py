@@ -44,6 +44,20 @@ class CheckpointError(AnyECGError):
     """A checkpoint that does not fit the model it is loaded into."""
 
 
+REQUEUE = 99  # exit status: "queue me again" to Grid Engine by itself, to others where they are told so
+
+
+class Preempted(SystemExit):
+    """A scheduler gave notice, and what can be saved is saved; the message says how far it got."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(REQUEUE)
+        self.what = what
+
+    def __str__(self) -> str:
+        return self.what
+
+
 @dataclass(frozen=True)
 class InputSpec:
     """What an encoder takes, so that data can make it from millivolts; the default is the paper's.

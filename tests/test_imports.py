@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1] / "anyecg"
 # Lower may not import higher. A room is a module or package at the top, or one inside anyecg/data.
 LAYERS = (
     {"types"},
-    {"registry", "files", "findings", "codes", "progress_bar"},
+    {"registry", "files", "findings", "codes", "notice", "progress_bar"},
     {"config", "endpoint"},
     {"plots", "simulate", "data.chance", "data.corpora", "data.store", "data.clips", "data.own", "data.dataset", "data.loading",
      "encoders", "connectors", "fusion", "llms", "text_encoders"},

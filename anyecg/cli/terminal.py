@@ -15,7 +15,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.logging import RichHandler
 
-from anyecg.types import AnyECGError, ConfigError, DataError
+from anyecg.notice import noticed
+from anyecg.types import REQUEUE, AnyECGError, ConfigError, DataError, Preempted
 
 UNWRITABLE = {  # what a user can mend about a disk
     errno.ENOSPC: "the disk is full",
@@ -28,11 +29,15 @@ UNWRITABLE = {  # what a user can mend about a disk
 
 
 def guarded(action: Callable[[], int | None]) -> int:
-    """The exit status of a command: 2 for an error its user can mend, 130 for Ctrl-C; anything else is a bug and
-    raises.
+    """The exit status of a command: 2 for an error its user can mend, 130 for Ctrl-C, `types.REQUEUE` where a scheduler
+    gave notice (SIGTERM, SIGUSR1); anything else is a bug and raises.
     """
     try:
-        return action() or 0
+        with noticed():
+            return action() or 0
+    except Preempted as error:
+        print(f"\nStopped: {error}. The same command goes on from here.", file=sys.stderr)
+        return REQUEUE
     except AnyECGError as error:
         Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: ", end="")
         print(error, file=sys.stderr)

@@ -59,6 +59,15 @@ def wait() -> None:
         distributed.barrier(group=_patient())
 
 
+def any_process(here: bool) -> bool:
+    """Whether it is so on any process; all must ask. Waits for no device."""
+    if not distributed.is_initialized() or distributed.get_world_size() == 1:
+        return here
+    told = torch.tensor(here, dtype=torch.int32)
+    distributed.all_reduce(told, op=distributed.ReduceOp.MAX, group=_patient())
+    return bool(told)
+
+
 @contextlib.contextmanager
 def first_alone() -> Iterator[None]:
     """The first process goes through what is inside alone, then the others do, who find it done.
@@ -77,6 +86,41 @@ def first_alone() -> Iterator[None]:
             _from_first(f"{type(error).__name__}: {error}")
         raise
     _from_first(None)
+
+
+def share() -> tuple[int, int]:
+    """Which of how many connected processes this one is; (0, 1) where they are not connected."""
+    return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Every process goes through what is inside and then waits for the others; where one fails inside, all stop, the
+    others with AnyECGError that gives its reason.
+    """
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(AnyECGError):
+            _from_all(f"{type(error).__name__}: {error}")
+        raise
+    for number, reason in enumerate(_from_all(None)):
+        if reason:
+            raise AnyECGError(f"process {number} of the run stopped, so this one does too: {reason}")
+
+
+def _from_all(failure: str | None) -> list[str | None]:
+    """What every process gives, by rank; nothing where they are not connected. Waits for the others."""
+    if not distributed.is_initialized():
+        return []
+    given: list[str | None] = [None] * distributed.get_world_size()
+    try:
+        distributed.all_gather_object(given, failure, group=_patient())
+    except RuntimeError as error:
+        raise AnyECGError(
+            f"another process of the run ended ({str(error).splitlines()[0]}); its own message says why"
+        ) from error
+    return given
 
 
 def _from_first(failure: str | None) -> str | None:

@@ -18,7 +18,7 @@ from torch import Tensor
 from anyecg.config.schema import Experiment, to_dict
 from anyecg.data.dataset.data import Data
 from anyecg.data.store.shards import LOCK, locked
-from anyecg.files import atomic_write, report_write_errors
+from anyecg.files import atomic_write, checksum, report_write_errors
 from anyecg.model import ECGLanguageModel
 from anyecg.training.compiled import compiled
 from anyecg.training.determinism import deterministic
@@ -27,6 +27,7 @@ from anyecg.training.guard import Guard
 from anyecg.training.job import StageJob
 from anyecg.training.matmul import matmul_by
 from anyecg.training.planning import DONE, PlannedStage, plan
+from anyecg.training.preemption import Preemption
 from anyecg.training.progress import Bar, LossCurve
 from anyecg.training.resume import LAST, AtomicCheckpointIO, Periodic, RandomState
 from anyecg.training.validation import Validation, schedule
@@ -51,10 +52,10 @@ def run_stages(experiment: Experiment, model: ECGLanguageModel, data: Data, text
 
 
 def run_curriculum(
-    experiment: Experiment, build: Callable[[], ECGLanguageModel], data: Data, text_encoder
+    experiment: Experiment, build: Callable[[], ECGLanguageModel], data: Data, text_encoder, everywhere: bool = False
 ) -> tuple[ECGLanguageModel | None, list[PlannedStage]]:
     """The model at the end of the curriculum and its stages, by any strategy; on every process but the first there may
-    be no model.
+    be no model, unless it is wanted `everywhere`.
 
     build: the model before its first stage. An engine that shards keeps what it was given, so each stage begins with a
     model built anew from the outputs of those before, of whose LLM a process may hold a part only (`Engine.building`).
@@ -71,7 +72,7 @@ def run_curriculum(
         with engine.building():
             model = _loaded(build(), stages[:number])
         train(experiment, stage, model, data, text_encoder)
-    return _loaded(build(), stages) if is_first() else None, stages
+    return _loaded(build(), stages) if everywhere or is_first() else None, stages
 
 
 def _loaded(model: ECGLanguageModel, stages: Sequence[PlannedStage]) -> ECGLanguageModel:
@@ -168,7 +169,7 @@ def _train(
     guard = Guard(work, stage.name, stage.cfg.spike, stage.cfg.on_spike, engine)
     curve = LossCurve(work / "loss.csv", stage.name, trainer_cfg.log_every, stage.cfg.batch_size, guard, validation)
     logger = trainer_cfg.logger.build().logger(work, experiment.name, stage.name, stage.key)
-    on_a_terminal = os.isatty(2)
+    on_a_terminal, preemption = os.isatty(2), Preemption(work)
     trainer = L.Trainer(
         accelerator=trainer_cfg.accelerator,
         devices=trainer_cfg.devices,
@@ -192,6 +193,7 @@ def _train(
             curve,
             RandomState(),
             Periodic(work, trainer_cfg.checkpoint_every),
+            preemption,
         ],
         plugins=[AtomicCheckpointIO()],
         default_root_dir=work,
@@ -229,6 +231,7 @@ def _train(
             } | kept
             save_stage(model, stage, work, facts, own, heads)
             _finish(work, stage)
+    preemption.leave()
 
 
 def validation_of(job: StageJob) -> Validation | None:
@@ -297,14 +300,27 @@ def save_stage(
         "meaning": stage.meaning,
         "code": dict(stage.code),
         "config": to_dict(stage.cfg),
+        "files": {str(path.relative_to(folder)): checksum(path) for path in sorted(folder.rglob("*.safetensors"))},
         **facts,
     }
     with atomic_write(folder / DONE) as part:
         part.write_text(json.dumps(facts, indent=1))
 
 
+def damaged(folder: Path) -> list[Path]:
+    """The files of a stage's output that are missing or not as they were written."""
+    facts = json.loads((folder / DONE).read_text()) if (folder / DONE).exists() else {}
+    written = {folder / name: known for name, known in facts.get("files", {}).items()}
+    return [path for path, known in written.items() if not path.is_file() or checksum(path) != known]
+
+
 def load_stage(model: ECGLanguageModel, stage: PlannedStage) -> None:
-    """Lay a stage's output over the model; CheckpointError if it belongs to another one."""
+    """Lay a stage's output over the model; CheckpointError if it is damaged or belongs to another one."""
+    if wrong := damaged(stage.folder):
+        raise CheckpointError(
+            f"{wrong[0]}: is missing or not as it was written, so the disk or a copy has changed it; delete the folder "
+            f"{stage.folder} to train the stage again, or put the file back"
+        )
     parts = stage.folder / "parts.safetensors"
     if parts.exists():
         try:

@@ -1,8 +1,8 @@
 """A run that is killed at chosen points, each time by a real SIGKILL of a process of its own, and started again.
 
-    python -m tests.training.killing DATA TRACE '[["stage2", "batch", 3], ...]' key=value ...
+    python -m tests.training.killing DATA TRACE '[["stage2", "batch", 3], ["", "seconds", 0.7], ...]' key=value ...
 
-The processes are forked from one that has done the imports and nothing else. The last one is left to finish. Every
+A point is a stage, an event there and its number, or some seconds after the process began. The processes are forked from one that has done the imports and nothing else. The last one is left to finish. Every
 process appends a line a micro-batch to TRACE: stage, number of the micro-batch, questions.
 """
 
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -111,11 +112,14 @@ def main() -> int:
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)
+        if point[1] == "seconds":
+            time.sleep(point[2])
+            os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
         ended = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-        expected = -signal.SIGKILL if point[0] else 0
+        expected = [-signal.SIGKILL] if point[0] else [0, -signal.SIGKILL] if point[1] == "seconds" else [0]
         print(point, ended, flush=True)
-        if ended != expected:
+        if ended not in expected:
             return 1
     return 0
 

@@ -12,10 +12,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from anyecg.types import REQUEUE
 from tests.conftest import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -170,6 +172,38 @@ def test_a_run_killed_anywhere_ends_with_the_same_weights_and_has_seen_the_same_
     assert len(seen_again) > len(seen)
 
 
+SOAK = Scenario(  # the whole curriculum, a checkpoint every step
+    [
+        "curriculum=[contrastive,stage1,stage2,stage3]",
+        *(f"stages.{name}.samples=64" for name in ("language", "contrastive", "stage1", "stage2", "stage3")),
+        "trainer.checkpoint_every=1",
+        "stages.stage2.keep=best",
+    ],
+    dict.fromkeys(("language", "contrastive", "stage1", "stage2", "stage3"), 4),
+    {},
+)
+KILLS = int(os.environ.get("ANYECG_SOAK", "6"))
+
+
+@pytest.mark.slow
+def test_a_curriculum_that_is_killed_at_random_ends_the_same(small_cache, tmp_path, monkeypatch):
+    """ANYECG_SOAK says how many times; a SIGKILL each, at any moment of what an undisturbed run takes."""
+    monkeypatch.setitem(SCENARIOS, "soak", SOAK)
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    whole, seen = start(small_cache, tmp_path / "whole", "soak", [], 0)
+    times = [path.stat().st_mtime for path in whole.glob("*/stage.json")]
+    took = max(times) - min(times)  # of all stages but the first
+    rng = np.random.default_rng(KILLS)
+    points = [["", "seconds", float(seconds)] for seconds in rng.uniform(0.3, max(1.0, took), KILLS)]
+    cut, seen_again = start(small_cache, tmp_path / "cut", "soak", points, 0)
+    for stage in SOAK.steps:
+        same_outputs(whole, cut, stage)
+        order = [ids for name, _, ids in seen if name == stage]
+        assert all(ids == order[batch] for name, batch, ids in seen_again if name == stage)
+    assert not list(cut.glob("*.partial")) and len(seen_again) >= len(seen)
+
+
 COMMAND = [
     *DROPOUT,
     "curriculum=[stage1]",
@@ -198,21 +232,36 @@ def begin(folder):
         return subprocess.Popen(command, cwd=ROOT, env=os.environ | ALONE, stdout=said, stderr=said)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(small_data, small_cache, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed")
+    shutil.copytree(small_cache, folder, ignore=shutil.ignore_patterns("stages"), dirs_exist_ok=True)
+    assert begin(folder).wait(600) == 0, (folder / "said").read_text()
+    return folder
+
+
 @pytest.mark.slow
-def test_the_command_itself_killed_and_given_again_ends_with_the_same_weights(small_data, small_cache, tmp_path):
-    whole, cut = (tmp_path / name for name in ("whole", "cut"))
-    for folder in (whole, cut):
-        shutil.copytree(small_cache, folder, ignore=shutil.ignore_patterns("stages"))
-    assert begin(whole).wait(600) == 0, (whole / "said").read_text()
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, REQUEUE)])
+def test_the_command_itself_stopped_and_given_again_ends_with_the_same_weights(
+    small_cache, undisturbed, tmp_path, number, status
+):
+    """Killed: it goes on from its last periodic checkpoint; given notice: from the step that it was at."""
+    cut, stage = tmp_path, "stages/stage1-*.partial"
+    shutil.copytree(small_cache, cut, ignore=shutil.ignore_patterns("stages"), dirs_exist_ok=True)
     process = begin(cut)
-    while not list(cut.glob("stages/stage1-*.partial/last.ckpt")):
+    while not list(cut.glob(f"{stage}/last.ckpt")):
         assert process.poll() is None, (cut / "said").read_text()
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert list(cut.glob("stages/stage1-*.partial/last.ckpt")) and not list(cut.glob("runs/*/metrics.json"))
+    process.send_signal(number)
+    assert process.wait(60) == status, (cut / "said").read_text()
+    (last,) = cut.glob(f"{stage}/last.ckpt")
+    if number == signal.SIGTERM:
+        step = torch.load(last, weights_only=False)["global_step"]
+        assert f"told to stop at step {step} of" in (cut / "said").read_text()
+    assert not list(cut.glob("runs/*/metrics.json"))
     assert begin(cut).wait(600) == 0, (cut / "said").read_text()
     assert "continues from" in (cut / "said").read_text()
-    for stage in ("language", "stage1"):
-        same_outputs(whole / "stages", cut / "stages", stage)
-    assert len(list(cut.glob("runs/*/metrics.json"))) == 1
+    for name in ("language", "stage1"):
+        same_outputs(undisturbed / "stages", cut / "stages", name)
+    (whole,), (again,) = (list(folder.glob("runs/*/predictions.jsonl")) for folder in (undisturbed, cut))
+    assert whole.read_bytes() == again.read_bytes()

@@ -111,6 +111,20 @@ def test_a_damaged_output_is_named(trained_run, small_data, tmp_path):
         load_stage(build_model(experiment, small_data), stage)
 
 
+@pytest.mark.parametrize("name", ["parts.safetensors", "adapter/adapter_model.safetensors"])
+def test_a_bit_that_flipped_is_noticed_and_the_file_named(trained_run, small_data, tmp_path, name):
+    experiment, _, stages = trained_run
+    folder = tmp_path / "stage"
+    shutil.copytree(stages[-1].folder, folder)
+    stage = replace(stages[-1], folder=folder)
+    load_stage(build_model(experiment, small_data), stage)
+    content = bytearray((folder / name).read_bytes())
+    content[-5] ^= 1  # within a tensor: the file can still be read
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{name}: is missing or not as it was written.*delete the folder"):
+        load_stage(build_model(experiment, small_data), stage)
+
+
 def test_a_stage_of_another_model_is_refused(trained_run, small_data, small_cache):
     _, _, stages = trained_run
     other = build_model(load("anyecg_chat", f"cache={small_cache}", "encoder.dim=48"), small_data)
