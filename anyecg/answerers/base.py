@@ -76,6 +76,7 @@ class Answerer(ABC):
         uses: parts of the experiment that it answers with, of `config.schema.GROUPS`; stages that train none of them,
         and nothing
             that these were trained with, do not run. None: all, and every stage runs.
+        divides: whether the processes of a run divide its questions: each fits it and answers a share.
         seed: of what a view draws, where the answerer reads recordings itself; set by `fit`.
         key: a fingerprint of all that determines its predictions beside the question, the view and `company`; set by
         `fit`.
@@ -87,6 +88,7 @@ class Answerer(ABC):
     converses: ClassVar[bool] = False
     reads_text: ClassVar[bool] = False
     uses: ClassVar[frozenset[str] | None] = frozenset()
+    divides: ClassVar[bool] = False
     key: str = ""
     seed: int = 0
 

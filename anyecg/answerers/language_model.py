@@ -38,7 +38,7 @@ class LanguageModel(Answerer):
     length: which questions share a batch does not change where more are asked after them, as with another
     `evaluation.limit`, whose questions begin with the same ones. A batch without a question that is left is skipped,
     and one with some is generated whole, so that neither an interruption nor what is kept changes a question's company,
-    padding or answer. Every batch can be generated alone: they are the units in which an evaluation can be divided over
+    padding or answer. Every batch can be generated alone: they are the units in which an evaluation is divided over
     processes.
 
     A question that leaves no room for an answer in the LLM's context is answered with "" (unparsed) and reported;
@@ -47,6 +47,7 @@ class LanguageModel(Answerer):
 
     converses = True
     reads_text = True
+    divides = True
     uses: ClassVar[frozenset[str] | None] = None
 
     @dataclass(frozen=True)

@@ -58,7 +58,8 @@ def run(experiment: Experiment, name: str) -> Path:
     with logging_to(one.folder / "run.log") if is_first() else contextlib.nullcontext():
         log.info("%s (scale %s, seed %d) -> %s", experiment.name, experiment.scale, experiment.seed, one.folder)
         one.train()
-        if is_first():  # one process evaluates
+        one.share()
+        if is_first():  # one process scores and writes
             one.evaluate()
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # the kernel counts KiB
             log.info(

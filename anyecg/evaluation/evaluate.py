@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -120,38 +120,15 @@ def evaluate(
     """
     folder, references = Path(folder), references or {}
     store = store or PredictionStore(folder / "kept")
-    if not tasks:
-        raise DataError("evaluation.tasks: empty; name at least one task")
-    if not views:
-        raise DataError("evaluation.views: empty; name at least one")
-    try:
-        known = {view: registry("view")[view] for view in views}
-    except ConfigError as error:
-        raise DataError(f"evaluation.views: {error}") from error
-    for name, task in tasks.items():
-        if not asked_in(task, views):
-            raise DataError(
-                f"task {name}: is asked in none of the views {', '.join(views)}; add 'signal' to evaluation.views"
-            )
-        if not samples_by_task.get(name):
-            raise DataError(f"task {name}: there are no questions to evaluate; choose another split or more corpora")
+    _checked(samples_by_task, tasks, views)
     folder.mkdir(parents=True, exist_ok=True)
 
     predictions: dict[Key, Prediction] = {}
-    shown: dict[str, dict[str, Shown]] = defaultdict(dict)  # task -> view -> its questions
+    shown: dict[str, dict[str, Shown]] = {}  # task -> view -> its questions
     with progress_bar(progress) as bar:
         for name, task in tasks.items():
             samples = list(samples_by_task[name])
-            setup = Setup(task, stores, patients or {}, seconds, seed)
-            for view in asked_in(task, views):
-                if known[view].without_ecg and not answerer.reads_text:
-                    log.info("%s: the answerer reads no question without an ECG; the view %s is left out", name, view)
-                    continue
-                one = known[view]()
-                if found := one.put(samples, setup):
-                    shown[name][view] = Shown(one, found)
-                else:
-                    log.info("%s: no question can be asked in the view %s", name, view)
+            shown[name] = put_in_views(answerer, samples, Setup(task, stores, patients or {}, seconds, seed), views)
             own = [(view, answerer, view) for view in shown[name]]
             others = [(other, reference, SIGNAL) for other, reference in references.items() if reference.answers(name)]
             for row, who, view in [*own, *others]:
@@ -194,12 +171,78 @@ def evaluate(
     return report
 
 
+def predict_share(
+    answerer: Answerer,
+    samples_by_task: Mapping[str, Sequence[ECGSample]],
+    tasks: Mapping[str, Task],
+    store: PredictionStore,
+    share: tuple[int, int],
+    *,
+    views: Sequence[str] = CONTROLLED,
+    seed: int = 0,
+    patients: Mapping[str, str] | None = None,
+    seconds: Callable[[Window], float] | None = None,
+    stores: Stores | None = None,
+) -> None:
+    """Predict one process's share (n, of how many) of all that `evaluate`, with the same arguments, then finds kept."""
+    _checked(samples_by_task, tasks, views)
+    for name, task in tasks.items():
+        setup = Setup(task, stores, patients or {}, seconds, seed)
+        for view, shown in put_in_views(answerer, list(samples_by_task[name]), setup, views).items():
+            try:
+                store.predict(answerer, list(shown.questions.values()), view, share=share)
+            except DataError as error:
+                raise DataError(f"task {name}, {error}") from error
+
+
 @dataclass(frozen=True)
 class Shown:
     """A view of a task, and its questions by id as the view puts them."""
 
     view: View
     questions: Mapping[str, ECGSample]
+
+
+def put_in_views(
+    answerer: Answerer, samples: Sequence[ECGSample], setup: Setup, views: Sequence[str]
+) -> dict[str, Shown]:
+    """View -> the questions of a task as it puts them, of the views in which any can be asked."""
+    shown = {}
+    for view in asked_in(setup.task, views):
+        kind: Any = registry("view")[view]
+        if kind.without_ecg and not answerer.reads_text:
+            log.info(
+                "%s: the answerer reads no question without an ECG; the view %s is left out", setup.task.name, view
+            )
+            continue
+        one = kind()
+        if found := one.put(samples, setup):
+            shown[view] = Shown(one, found)
+        else:
+            log.info("%s: no question can be asked in the view %s", setup.task.name, view)
+    return shown
+
+
+def _checked(
+    samples_by_task: Mapping[str, Sequence[ECGSample]], tasks: Mapping[str, Task], views: Sequence[str]
+) -> None:
+    """DataError for an evaluation over nothing, or in views that are not known."""
+    if not tasks:
+        raise DataError("evaluation.tasks: empty; name at least one task")
+    if not views:
+        raise DataError("evaluation.views: empty; name at least one")
+    try:
+        for view in views:
+            registry("view")[view]
+    except ConfigError as error:
+        raise DataError(f"evaluation.views: {error}") from error
+    for name, task in tasks.items():
+        if not asked_in(task, views):
+            raise DataError(
+                f"task {name}: is asked in none of the views {', '.join(views)}; add 'signal' to evaluation.views"
+            )
+        if not samples_by_task.get(name):
+            raise DataError(f"task {name}: there are no questions to evaluate; choose another split or more corpora")
 
 
 def _scored(

@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 Key = tuple[str, str, str]  # task, view, question's id
 FORMAT = "2"  # of the kept files: another one where a line or a key changes its meaning
 DIGITS = 6  # of a score
+ALL = (0, 1)  # the share of the one process there is
 
 
 class PredictionStore:
@@ -41,25 +42,37 @@ class PredictionStore:
         self.folder, self.stores = Path(folder) / FORMAT, stores
 
     def predict(
-        self, answerer: Answerer, samples: Sequence[ECGSample], view: str, told: Callable[[], None] = lambda: None
+        self,
+        answerer: Answerer,
+        samples: Sequence[ECGSample],
+        view: str,
+        told: Callable[[], None] = lambda: None,
+        share: tuple[int, int] = ALL,
     ) -> dict[str, Prediction]:
         """Id -> prediction in the order of the samples: what is kept, and what the answerer adds, kept as it comes;
-        told: called for each.
+        told: called for each. share: (n, of how many) parts of the questions, of which this process answers the n-th,
+        in a file of its own: processes on several nodes add to none together.
 
         DataError for a prediction too few or too many.
         """
         path = self.folder / answerer.key / f"{fingerprint(answerer.variant(view))}-{view}.jsonl"
-        keys = self._keys(answerer, samples, view)
-        kept = read_kept(path)
+        together = answerer.company(samples, view)
+        keys = self._keys(samples, together)
+        kept: dict[str, Prediction] = {}
+        for each in [path, *sorted(path.parent.glob(f"{path.stem}.*.jsonl"))]:
+            kept |= read_kept(each)
         found = {id: kept[key] for id, key in keys.items() if key in kept}
         for _ in found:
             told()
-        if len(found) < len(samples):
+        others = set() if share == ALL else _of_others(keys, together, share)
+        if share[0]:
+            path = path.with_suffix(f".{share[0]}.jsonl")
+        if keys.keys() - found.keys() - others:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("ab", buffering=0) as file:
                 if path.stat().st_size and not _ends(path):
                     file.write(b"\n")  # after a line that a kill cut short
-                for prediction in answerer.answer(list(samples), view, answered=set(found)):
+                for prediction in answerer.answer(list(samples), view, answered=set(found) | others):
                     if prediction.id in found or prediction.id not in keys:
                         raise DataError(
                             f"view {view}: a prediction for question {prediction.id}, which was not asked or is "
@@ -69,19 +82,18 @@ class PredictionStore:
                     with report_write_errors(path):
                         _write(file, _line({"key": keys[prediction.id], "id": prediction.id}, prediction))
                     told()
-        missing = sorted(keys.keys() - found.keys())
+        missing = sorted(keys.keys() - found.keys() - others)
         if missing:
             raise DataError(f"view {view}: {len(missing)} questions stayed without an answer: {', '.join(missing[:5])}")
-        return {sample.id: found[sample.id] for sample in samples}
+        return {sample.id: found[sample.id] for sample in samples if sample.id in found}
 
-    def _keys(self, answerer: Answerer, samples: Sequence[ECGSample], view: str) -> dict[str, str]:
+    def _keys(self, samples: Sequence[ECGSample], together: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """Id -> the key of its prediction; DataError for two questions of one id."""
         questions = {sample.id: self._question(sample) for sample in samples}
         if len(questions) < len(samples):
             raise DataError(f"{len(samples) - len(questions)} questions share an id with another; ids must be unique")
         company: dict[tuple[str, ...], str] = {}  # the ids of a batch -> its fingerprint, taken once
         keys = {}
-        together = answerer.company(samples, view)
         for id, question in questions.items():
             ids = tuple(together.get(id, ()))
             if ids not in company:
@@ -101,6 +113,13 @@ class PredictionStore:
             else []
         )
         return fingerprint(sample.id, sample.task, sample.subset, windows, sources, turns, dict(sample.meta), length=20)
+
+
+def _of_others(ids: Iterable[str], together: Mapping[str, Sequence[str]], share: tuple[int, int]) -> set[str]:
+    """The questions that another process answers: those that are answered together stay together, in turn."""
+    number, world = share
+    units = {tuple(together[id]): None for id in together} | {(id,): None for id in ids if id not in together}
+    return {id for place, unit in enumerate(units) if place % world != number for id in unit}
 
 
 def read_kept(path: Path) -> dict[str, Prediction]:

@@ -22,7 +22,7 @@ from anyecg.evaluation import conversation
 from anyecg.evaluation import conversation_metrics as turns
 from anyecg.evaluation.comparison import Results, read_run
 from anyecg.evaluation.controls import BLIND, SIGNAL, patients_of
-from anyecg.evaluation.evaluate import evaluate
+from anyecg.evaluation.evaluate import evaluate, predict_share
 from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.predictions import Key, PredictionStore, read_predictions
 from anyecg.evaluation.published import check_row
@@ -32,7 +32,7 @@ from anyecg.files import atomic_write
 from anyecg.model import ECGLanguageModel
 from anyecg.tasks.base import Task
 from anyecg.training.assembly import build_model, data_of, evaluation_data
-from anyecg.training.distributed import first_alone, is_first, join
+from anyecg.training.distributed import first_alone, is_first, join, share, together
 from anyecg.training.machine import check_machine
 from anyecg.training.pipeline import run_curriculum
 from anyecg.training.planning import DONE, PlannedStage, check_batches, plan
@@ -44,11 +44,11 @@ FINISHED = "finished"  # in a run's folder, written last: the key of its predict
 
 
 class Run:
-    """One experiment and its folder. Each part is made when it is first asked for; `claim`, `train` and `evaluate`, in
-    this order, do the run.
+    """One experiment and its folder. Each part is made when it is first asked for; `claim`, `train`, `share` and
+    `evaluate`, in this order, do the run, the last on the first process alone.
 
-    experiment: resolved; folder: what the run leaves; model, stages: at the end of the curriculum, after `train` (no
-    model on other processes than the first).
+    experiment: resolved; folder: what the run leaves; model, stages: at the end of the curriculum, after `train` (there
+    may be no model on other processes than the first).
     """
 
     def __init__(self, experiment: Experiment, folder: Path | str) -> None:
@@ -171,7 +171,7 @@ class Run:
         """
         if self.experiment.paper_row:
             check_row(self.experiment.paper_row)
-        check_machine(self.experiment.trainer)
+        check_machine(self.experiment.trainer, self.experiment.llm)
         join(self.experiment.trainer)
         check_batches(self.experiment)
         if is_first():
@@ -192,14 +192,52 @@ class Run:
         )
         if self.answerer.uses is None or self.answerer.uses:
             self.model, self.stages = run_curriculum(
-                self.experiment, partial(build_model, self.experiment, data), data, text_encoder
+                self.experiment,
+                partial(build_model, self.experiment, data),
+                data,
+                text_encoder,
+                everywhere=self.answerer.divides,
             )
         if is_first():
             for stage in self.stages:
                 link(self.folder / "stages" / stage.name, stage.folder)
 
-    def fit(self) -> tuple[Answerer, dict[str, Answerer]]:
-        """The answerer, and by name those that stand beside it, ready to answer."""
+    def share(self) -> None:
+        """Where the processes of the run divide the answerer's questions: predict this one's share, and wait for the
+        others. What is predicted is kept, where `evaluate` finds it: the same bytes as by one process alone.
+        """
+        number, processes = share()
+        if processes == 1 or not self.answerer.divides:
+            return
+        with together():
+            settings, stores = self.experiment.evaluation, self.evaluation_data.stores
+            self.fit(references=False)
+            log.info("the questions are divided over %d processes", processes)
+            predict_share(
+                self.answerer,
+                self.samples,
+                self.tasks,
+                self.store,
+                (number, processes),
+                views=settings.views,
+                seed=settings.seed,
+                patients=self.patients,
+                seconds=stores.seconds,
+                stores=stores,
+            )
+
+    @cached_property
+    def store(self) -> PredictionStore:
+        """All predictions that runs of this cache share."""
+        return PredictionStore(Path(self.experiment.cache) / "predictions", self.evaluation_data.stores)
+
+    @cached_property
+    def patients(self) -> dict[str, str]:
+        """Record -> patient, of the evaluation's questions."""
+        return patients_of([sample for part in self.samples.values() for sample in part], self.evaluation_data.stores)
+
+    def fit(self, references: bool = True) -> tuple[Answerer, dict[str, Answerer]]:
+        """The answerer, and by name those that stand beside it (none without `references`), ready to answer."""
         if self.model is not None:
             cuda = self.experiment.trainer.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available()
             self.model.to("cuda" if cuda else "cpu")
@@ -212,20 +250,20 @@ class Run:
             self.stages,
             self.text_encoder,
         )
-        self.answerer.fit(fitting)
-        references = {}
-        for name in self.experiment.evaluation.references:
+        if not self.answerer.key:  # not by `share` before
+            self.answerer.fit(fitting)
+        beside = {}
+        for name in self.experiment.evaluation.references if references else ():
             reference = answerers[name]
             if reference is not type(self.answerer):
-                references[name] = reference(reference.Config())
-                references[name].fit(fitting)
-        return self.answerer, references
+                beside[name] = reference(reference.Config())
+                beside[name].fit(fitting)
+        return self.answerer, beside
 
     def evaluate(self) -> None:
         """Predict, score and write everything that a run leaves; on the first process alone."""
         experiment, settings, stores = self.experiment, self.experiment.evaluation, self.evaluation_data.stores
         answerer, references = self.fit()
-        store = PredictionStore(Path(experiment.cache) / "predictions", stores)
         judge = Judge(settings.judge, self.folder) if settings.judge.url else None
         facts = {"answerer": {"name": experiment.answerer.name, "knows": answerer.knows}}
         metrics = evaluate(
@@ -236,9 +274,9 @@ class Run:
             views=settings.views,
             bootstrap=settings.bootstrap,
             seed=settings.seed,
-            store=store,
+            store=self.store,
             references=references,
-            patients=patients_of([sample for part in self.samples.values() for sample in part], stores),
+            patients=self.patients,
             seconds=stores.seconds,
             stores=stores,
             judge=judge,
@@ -255,7 +293,7 @@ class Run:
                         self.samples,
                         self.folder,
                         settings.seed,
-                        store,
+                        self.store,
                         views,
                         settings.bootstrap,
                     )

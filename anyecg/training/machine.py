@@ -6,18 +6,19 @@ import logging
 
 import torch
 
-from anyecg.config.schema import TrainerConfig
+from anyecg.config.schema import Slot, TrainerConfig
 from anyecg.training.matmul import has_onednn
 from anyecg.types import ConfigError
 
 log = logging.getLogger(__name__)
 
 
-def check_machine(trainer: TrainerConfig) -> None:
-    """ConfigError with everything that this machine lacks: GPUs, the packages of engine and logger, oneDNN. A warning
-    where it can do what is asked, but only slowly.
+def check_machine(trainer: TrainerConfig, llm: Slot | None = None) -> None:
+    """ConfigError with everything that this machine lacks: GPUs, the packages of engine, logger and LLM, oneDNN. A
+    warning where it can do what is asked, but only slowly.
     """
     wrong = [*trainer.strategy.build(trainer).check(), *trainer.logger.build().check()]
+    wrong += llm.component.lacking(llm.config) if llm else []
     if trainer.matmul == "onednn" and not has_onednn():
         wrong.append("trainer.matmul: this torch was built without oneDNN; choose torch or auto")
     if wrong:

@@ -1,7 +1,10 @@
 """The main job as its user gives it: one command, everything it leaves, and what it says when it cannot."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,29 @@ def test_a_finished_run_is_read_in_python(finished, tmp_path):
     ) == len(samples)
     with pytest.raises(DataError, match="is not the folder of a run"):
         Run.open(tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_evaluate_to_the_bytes_of_one(finished, small_cache, tmp_path):
+    """By torchrun, over gloo: the stages of the finished run, no prediction kept; each process answers its share."""
+    cache = tmp_path / "cache"
+    shutil.copytree(small_cache, cache, ignore=shutil.ignore_patterns("predictions"))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launcher, "-m", "anyecg.run", *command(cache, tmp_path / "runs", "trainer.devices=2", "trainer.accelerator=cpu")],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,), recipe = (tmp_path / "runs").iterdir(), next(p for p in finished if p.name.startswith("anyecg_chat"))
+    log = (run / "run.log").read_text()
+    assert "the questions are divided over 2 processes" in log and "trains" not in log
+    for name in ("predictions.jsonl", "metrics.json", "table.md"):
+        assert (run / name).read_bytes() == (recipe / name).read_bytes(), name
+    parts = list((cache / "predictions").rglob("*.1.jsonl"))
+    assert parts and all(path.stat().st_size for path in parts)
 
 
 def test_a_judge_scores_a_finished_run_without_asking_the_model_again(finished, small_cache, monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from anyecg.answerers.base import Answerer
 from anyecg.evaluation import bars, figures, tables
-from anyecg.evaluation.evaluate import evaluate
+from anyecg.evaluation.evaluate import evaluate, predict_share
 from anyecg.evaluation.predictions import PredictionStore, read_predictions
 from anyecg.tasks.localization.figures import localization_example
 from anyecg.tasks.localization.task import Localization
@@ -209,6 +209,34 @@ def test_a_prediction_is_kept_with_its_company(tmp_path):
         store.predict(reader, samples[:n], "signal")
         asked.append(sorted(int(id.removeprefix("loc")) for _, id in reader.asked))
     assert asked == [[0, 1, 2, 3, 4], [4, 5, 6, 7], [], []]  # the fifth was alone at first
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_that_divide_the_questions_give_the_bytes_of_one(tmp_path, world):
+    """Each answers its share, companies whole, in a file of its own; the first then finds everything kept."""
+
+    class InPairs(Reader):
+        def company(self, samples, view):
+            pairs = [samples[place : place + 2] for place in range(0, len(samples) - 1, 2)]
+            return {sample.id: [other.id for other in pair] for pair in pairs for sample in pair}
+
+    store, asked = PredictionStore(tmp_path / "shared"), []
+    for number in range(world):
+        reader = InPairs()
+        predict_share(reader, SAMPLES, TASKS, store, (number, world))
+        asked.append(set(reader.asked))
+        for view, id in reader.asked:  # an odd question out stands alone, there is none in 24
+            other = f"{id.rstrip('0123456789')}{int(id.lstrip('loctmui')) ^ 1}"
+            assert (view, other) in asked[-1]
+    whole = InPairs()
+    run(tmp_path / "alone", whole, store=PredictionStore(tmp_path / "own"))
+    assert sum(map(len, asked)) == len(set.union(*asked)) == len(whole.asked)
+    assert max(map(len, asked)) <= len(whole.asked) / world + 8
+    again = InPairs()
+    run(tmp_path / "divided", again, store=store)
+    assert not again.asked
+    for name in ("predictions.jsonl", "metrics.json"):
+        assert (tmp_path / "divided" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
 
 
 def test_scores_come_back_as_they_were_written(tmp_path):
