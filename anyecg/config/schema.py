@@ -192,7 +192,8 @@ class TrainerConfig:
     precision: str = "32-true"  # or bf16-mixed, 16-mixed; bf16-true where the engine keeps float32 weights (deepspeed)
     compile: bool = False  # encoder and LLM through torch.compile while a stage trains
     matmul: str = "auto"  # float32 products on a CPU: torch, onednn; auto: onednn on an AMD CPU with AVX-512
-    fused_loss: bool = False  # logits and cross-entropy in one kernel (torch 2.15), where the LLM's head is one product
+    # logits and cross-entropy in one kernel (torch 2.15, or liger-kernel on a GPU), where the LLM's head is one product
+    fused_loss: bool = False
     workers: int = 0  # processes that load batches
     checkpoint_every: int = 50  # optimizer steps between resumable checkpoints
     log_every: int = 10  # optimizer steps between points of the loss curve

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,9 +30,10 @@ from anyecg.llms.cache import NoCache, takes_no_cache
 from anyecg.llms.chat import TEMPLATES, Chat
 from anyecg.llms.decoding import greedy
 from anyecg.llms.fit import check_logits, check_model, check_template, check_tokenizer, filler
+from anyecg.llms.fused_loss import fused
 from anyecg.llms.lora import LoRAConfig, add_lora
 from anyecg.llms.packed import ATTENTION, Rows, packs
-from anyecg.llms.recompute import recompute_layers
+from anyecg.llms.recompute import SELECTIVE, recompute_layers
 from anyecg.llms.shards import gathered, shape_of
 from anyecg.types import Beside, CheckpointError, ConfigError, DataError
 
@@ -45,7 +47,8 @@ class LLMConfig:
     lora: LoRAConfig = field(default_factory=LoRAConfig)
     # auto: the tokenizer's chat template if it has one; plain: "User: ...", "Assistant: ..."; tulu: "<|user|>" (MEIT)
     chat: str = "auto"
-    gradient_checkpointing: bool = False  # recompute the layers' activations in the backward pass
+    # recompute the layers' activations in the backward pass: true all; "selective" all but products and attention
+    gradient_checkpointing: bool | str = False
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
@@ -55,6 +58,8 @@ class LLMConfig:
         """What an LLM with more settings checks as well."""
         check.among("tuning", TUNINGS)
         check.among("chat", TEMPLATES)
+        if self.gradient_checkpointing not in (True, False, SELECTIVE):
+            check.wrong("gradient_checkpointing", f"true, false or {SELECTIVE}, not {self.gradient_checkpointing!r}")
 
 
 class LanguageModel(nn.Module):
@@ -67,6 +72,7 @@ class LanguageModel(nn.Module):
 
     trained_in_run = False
     fused_loss = False
+    temperature = 0.0  # of what `generate` draws; 0: the most likely token
     packs = False  # whether `hidden_of_packed` computes nothing for padding, see `pack`
 
     def __init__(
@@ -91,8 +97,8 @@ class LanguageModel(nn.Module):
             self.pad = filler(model, [tokenizer.pad_token_id, *self.stops])
             model.generation_config = GenerationConfig(do_sample=False, eos_token_id=self.stops, pad_token_id=self.pad)
         if cfg.gradient_checkpointing:
-            recompute_layers(model)
-        self.tuning, self.checkpointing = cfg.tuning, cfg.gradient_checkpointing
+            recompute_layers(model, cfg.gradient_checkpointing == SELECTIVE)
+        self.tuning, self.checkpointing = cfg.tuning, bool(cfg.gradient_checkpointing)
         self.model = add_lora(model, cfg.lora) if cfg.tuning == "lora" else model.requires_grad_(cfg.tuning == "full")
         if tokenizer is not None:
             check_logits(self)
@@ -117,6 +123,11 @@ class LanguageModel(nn.Module):
         raise ConfigError(
             f"{cls.__name__}: its architecture is not known without its weights; give the class a method `architecture`"
         )
+
+    @classmethod
+    def lacking(cls, cfg: LLMConfig) -> Iterator[str]:
+        """What this machine lacks for it, a message each, before any data is built."""
+        yield from ()
 
     @property
     def lm(self) -> PreTrainedModel:
@@ -230,7 +241,8 @@ class LanguageModel(nn.Module):
         """Cross-entropy of hidden states `[M, dim]` against token ids `[M]`, summed, in float32."""
         if not self.fused_loss:
             return F.cross_entropy(self.head(hidden).float(), targets, reduction="sum")
-        return F.linear_cross_entropy(hidden, self.lm.get_output_embeddings().weight, targets, reduction="sum").float()
+        head = self.lm.get_output_embeddings().weight
+        return fused(hidden.device)(hidden, head, targets).float()
 
     def fuse_loss(self, on: bool = True) -> None:
         """Let `loss` compute logits and cross-entropy together, or not. ConfigError where that would be another
@@ -245,14 +257,15 @@ class LanguageModel(nn.Module):
                 f"trainer.fused_loss: {self.config_name} does more to its logits than one product "
                 f"({changed[0] if changed else 'a bias'}); set it to false"
             )
-        if on and not hasattr(F, "linear_cross_entropy"):
-            raise ConfigError(f"trainer.fused_loss: needs torch 2.15 or newer, this is {torch.__version__}")
+        if on:
+            fused(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         self.fused_loss = on
 
     def generate(
         self, inputs_embeds: Tensor, attention_mask: Tensor, max_new_tokens: int, beside: Beside | None = None
     ) -> list[str]:
-        """Left-padded embeddings `[B, T, dim]` and mask `[B, T]` -> B greedy answers, without special tokens.
+        """Left-padded embeddings `[B, T, dim]` and mask `[B, T]` -> B answers, without special tokens: greedy, or drawn
+        within `sampling`.
 
         With a key-value cache; rows that have ended are dropped. The module must be in eval mode. Raises DataError if T
         + max_new_tokens exceeds the context.
@@ -263,7 +276,10 @@ class LanguageModel(nn.Module):
             out = self._states(
                 embeds, mask, past_key_values=cache, use_cache=True, **(beside.keywords() if beside else {})
             )
-            return self.head(out.last_hidden_state[:, -1]).float(), out.past_key_values
+            logits = self.head(out.last_hidden_state[:, -1]).float()
+            if self.temperature:  # the largest of logits with Gumbel's noise is a draw from their softmax
+                logits = logits / self.temperature - torch.empty_like(logits).exponential_().log()
+            return logits, out.past_key_values
 
         stops = torch.tensor(self.stops, device=inputs_embeds.device)
         ids = greedy(step, self.embed, inputs_embeds, attention_mask.long(), max_new_tokens, stops, self.pad, beside)
@@ -272,6 +288,17 @@ class LanguageModel(nn.Module):
             text.strip()
             for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         ]
+
+    @contextlib.contextmanager
+    def sampling(self, temperature: float) -> Iterator[None]:
+        """Within it, `generate` draws its tokens at this temperature, by torch's random state; 0: it takes the most
+        likely.
+        """
+        self.temperature, before = temperature, self.temperature
+        try:
+            yield
+        finally:
+            self.temperature = before
 
     def weights(self) -> Named:
         """The base parameters, with their names here."""

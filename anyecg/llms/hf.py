@@ -16,6 +16,7 @@ from anyecg.config.checks import Checks
 from anyecg.config.shipped import experiments
 from anyecg.llms.base import LanguageModel, LLMConfig, context_of
 from anyecg.llms.chat import Chat
+from anyecg.llms.quantized import KINDS, lacking, loading
 from anyecg.types import ConfigError
 
 ARCHITECTURES = experiments() / "architectures"  # configs of LLMs whose weights are gated
@@ -30,10 +31,15 @@ class HFConfig(LLMConfig):
     attention: str | None = (
         None  # transformers' attn_implementation (sdpa, eager, ...); None: SDPA where the family has it
     )
+    # 4bit: the frozen weights in 4 bits by bitsandbytes, computed in `dtype` (QLoRA); None: as they are
+    quantize: str | None = None
 
     def checks(self, check: Checks) -> None:
         super().checks(check)
         check.among("dtype", DTYPES)
+        check.among("quantize", KINDS)
+        if self.quantize and self.tuning == "full":
+            check.wrong("quantize", "4-bit weights cannot be trained; write tuning: lora, or quantize: null")
 
 
 class HFLanguageModel(LanguageModel):
@@ -44,14 +50,18 @@ class HFLanguageModel(LanguageModel):
     def __init__(
         self, cfg: HFConfig, texts: Callable[[], Iterable[str]] | None = None, cache: Path | None = None
     ) -> None:
+        for message in self.lacking(cfg):
+            raise ConfigError(message)
         with told(cfg.path):
             tokenizer = AutoTokenizer.from_pretrained(cfg.path, trust_remote_code=False)
+            dtype = getattr(torch, cfg.dtype)
             model, found = AutoModelForCausalLM.from_pretrained(
                 cfg.path,
-                dtype=getattr(torch, cfg.dtype),
+                dtype=dtype,
                 attn_implementation=cfg.attention,
                 output_loading_info=True,
                 trust_remote_code=False,
+                **loading(cfg.quantize, dtype),
             )
         if getattr(model, "_hf_peft_config_loaded", False):
             raise ConfigError(
@@ -64,6 +74,10 @@ class HFLanguageModel(LanguageModel):
                 f"download complete?"
             )
         super().__init__(cfg, model, tokenizer, cfg.path)
+
+    @classmethod
+    def lacking(cls, cfg: HFConfig) -> Iterator[str]:
+        yield from lacking(cfg.quantize)
 
     @classmethod
     def reader(cls, cfg: HFConfig, texts: Callable[[], Iterable[str]], cache: Path) -> tuple[Chat, int]:
