@@ -7,6 +7,7 @@ objectives = Registry(
     {
         "answer": "anyecg.objectives.answer:Answer",
         "contrastive": "anyecg.objectives.contrastive:Contrastive",
+        "grpo": "anyecg.objectives.grpo:GRPO",
         "masked": "anyecg.objectives.masked:Masked",
         "spans": "anyecg.objectives.spans:Spans",
     },

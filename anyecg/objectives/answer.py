@@ -92,7 +92,7 @@ class Answer(Objective):
             packs=packs,
         )
 
-    def module(self, job: StageJob, steps: int) -> AnsweringStage:
+    def module(self, job: StageJob, steps: int) -> Stage:
         return AnsweringStage(job.model, job.cfg, steps, self.cfg)
 
     def cost(self, outlook: Outlook) -> Cost:
@@ -100,7 +100,8 @@ class Answer(Objective):
         forward, tuning, again = (
             outlook.forward,
             outlook.model.llm.tuning,
-            outlook.experiment.llm.config.gradient_checkpointing,
+            # what a selective pass computes again has no product
+            outlook.experiment.llm.config.gradient_checkpointing is True,
         )
         for pool, share in shares(outlook.cfg, outlook.experiment.replay).items():
             costs = [
