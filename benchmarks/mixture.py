@@ -4,6 +4,7 @@ noise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +43,13 @@ MIXTURES = {  # kind -> parts of EVERY
 }
 
 
-def items(count: int, seed: int = 0, mixture: str = "stage2") -> list[Item]:
-    """Questions of a mixture in random order: reports of 12 leads over 10 s, localizations of two leads over 10 s
-    ("short") or 10 to 60 s ("long"), questions over two to six ECGs of 12 leads ("multi")."""
+def items(
+    count: int, seed: int = 0, mixture: str = "stage2", parts: Mapping[str, int] | None = None
+) -> list[Item]:
+    """Questions of a mixture (or of `parts` of EVERY) in random order: reports of 12 leads over 10 s, localizations of
+    two leads over 10 s ("short") or 10 to 60 s ("long"), questions over two to six ECGs of 12 leads ("multi")."""
     rng = np.random.default_rng(seed)
-    parts = MIXTURES[mixture]
+    parts = parts or MIXTURES[mixture]
     kinds = [kind for kind, part in parts.items() for _ in range(part * count // EVERY)]
     kinds += ["report"] * (count - len(kinds))
     return [_item(f"q{number}", kind, rng) for number, kind in enumerate(rng.permutation(kinds).tolist())]

@@ -71,8 +71,8 @@ def plain_loss(model: ECGLanguageModel, batch: ECGBatch) -> Tensor:
 def plain_answer(model: ECGLanguageModel, batch: ECGBatch, max_new_tokens: int) -> list[str]:
     """Greedy answers to a left-padded batch, each token from the whole sequence and all its logits."""
     lm, embeds, mask = model.llm.lm, plain_embed(model, batch), batch.attention_mask.long()
-    stops, pad = torch.tensor(model.llm.stops), model.llm.tokenizer.pad_token_id
-    written, ended = [], torch.zeros(len(mask), dtype=torch.bool)
+    stops, pad = torch.tensor(model.llm.stops, device=mask.device), model.llm.tokenizer.pad_token_id
+    written, ended = [], torch.zeros(len(mask), dtype=torch.bool, device=mask.device)
     while len(written) < max_new_tokens and not ended.all():
         positions = (mask.cumsum(1) - 1).clamp(min=0)
         logits = lm(inputs_embeds=embeds, attention_mask=mask, position_ids=positions, use_cache=False).logits

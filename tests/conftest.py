@@ -18,6 +18,17 @@ from anyecg.llms import llms
 from anyecg.model import ECGLanguageModel
 from anyecg.types import MARKER, ECGSample, Turn, Window
 
+
+def pytest_collection_modifyitems(items):
+    """Leave out what needs a GPU where there is none."""
+    if torch.cuda.is_available() or os.environ.get("ANYECG_GPU_TESTS"):
+        return
+    without = pytest.mark.skip(reason="needs a CUDA device; benchmarks/gpu_check.sh runs it on one")
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(without)
+
+
 TEXTS = (
     "Please provide the report for the following ECG.",
     "Report: Sinus rhythm, Premature ventricular contraction, Normal ECG",
