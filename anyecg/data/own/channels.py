@@ -25,14 +25,14 @@ Leads = Sequence[str] | Mapping[str, str] | None  # one name a channel, or {a ch
 # What formats and devices write around a lead's name: "ECG II", "EKG-V1", "ECG_lead_II", "MDC_ECG_LEAD_V1",
 # "Ableitung I".
 PREFIX = re.compile(
-    r"^(mdc_ecg_(lead|elec_potl)_|((ecg|ekg)(-|[\s_:]*))?((lead|ableitung|d[ée]rivation|derivaci[óo]n|channel)[\s_]*)?)",
+    r"^(mdc_ecg_(lead|elec_potl)_|((ecg|ekg)(-|[\s_:]*))?((lead|ableitung|d[ée]rivation|derivaci[óo]n|derivazione|deriva[cç][ãa]o|afleiding|channel)[\s_]*)?)",
     re.IGNORECASE,
 )
 BRACKETS = re.compile(r"\s*[(\[]([^)\]]*)[)\]]\s*$")
 SUFFIX = re.compile(r"\s*, augmented voltage.*$")  # "aVR, augmented voltage, right"
 # What in a name says that the channel is not the lead, but made of it.
 MADE = re.compile(
-    r"\b(invert\w*|revers\w*|negativ\w*|turned|flipped|deriv(?!aci|atio)\w*|diff\w*|median|average|avg|mean|minus|"
+    r"\b(invert\w*|revers\w*|negativ\w*|turned|flipped|deriv(?!aci|atio|azi|aç)\w*|diff\w*|median|average|avg|mean|minus|"
     r"std|sd|quality|flag)\b",
     re.IGNORECASE,
 )

@@ -21,6 +21,7 @@ file_formats = Registry(
         "dicom": "anyecg.data.own.dicom:DICOM",
         "scp": "anyecg.data.own.scp:SCP",
         "ishne": "anyecg.data.own.ishne:ISHNE",
+        "atc": "anyecg.data.own.alivecor:ATC",
         "edf": "anyecg.data.own.edf:EDF",
         "hl7_aecg": "anyecg.data.own.hl7_aecg:AnnotatedECG",
         "muse_xml": "anyecg.data.own.muse_xml:MuseXML",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from anyecg.data.own.channels import ASSUMED, Leads, hertz, named, of_one_rate, scales
+from anyecg.data.own.array import NumPy, channels_of
+from anyecg.data.own.channels import ASSUMED, Channel, Leads, hertz, named, of_one_rate, scales
 from anyecg.data.own.formats import HEAD, FileFormat, Request, file_formats
 from anyecg.data.own.magnitude import look, without_fill
 from anyecg.data.store.preprocess import lead_rows
@@ -34,9 +35,9 @@ def read_ecg(
 
     Args:
         path: WFDB (`.hea`, `.dat`, `.mat` beside a `.hea`, or the record's name), EDF or BDF, DICOM waveform, SCP-ECG,
-            HL7 aECG, GE MUSE, Philips or Schiller XML, ISHNE, HDF5, MATLAB, a table (`.csv`, `.tsv`, `.txt`: a row a
-            sample, a column a lead, or the reverse) or NumPy (`.npy`, `.npz`: `[L, T]` or `[T, L]`). The content
-            decides before the suffix does.
+            HL7 aECG, GE MUSE, Philips or Schiller XML, ISHNE, AliveCor ATC (Kardia), HDF5, MATLAB, a table (`.csv`,
+            `.tsv`, `.txt`: a row a sample, a column a lead, or the reverse) or NumPy (`.npy`, `.npz`: `[L, T]` or
+            `[T, L]`). The content decides before the suffix does.
         fs: Hz, where the file does not say it: NumPy, and a table without a column of time.
         leads: names, where the file does not say them: one a channel, in the file's order; or {channel: lead} to pick
             and name a few. Channels that are no lead by name are left out with a note.
@@ -57,6 +58,27 @@ def read_ecg(
     return found
 
 
+def read_array(
+    signal: np.ndarray,
+    *,
+    fs: float | None = None,
+    leads: Leads = None,
+    units: str | None = None,
+    id: str = "array",
+    patient: str = "",
+) -> ECGRecord:
+    """An ECG of one's own that is in memory already, `[L, T]` or `[T, L]`; arguments and errors as for `read_ecg` of a
+    `.npy` file, which says neither its rate nor its leads.
+    """
+    name = Path(id)
+    request = Request(_lead_names(name, leads), hertz(name, fs), _word(name, "units", units))
+    channels = channels_of(name, {"signal": np.asarray(signal)}, request)
+    found = _record(name, channels, request, NumPy(), id=id, patient=patient)
+    for note in found.notes:
+        log.warning("%s: %s", id, note)
+    return found
+
+
 def read_record(
     path: Path | str,
     *,
@@ -74,6 +96,14 @@ def read_record(
     reader = _format(path, format)
     with _naming(path, reader):
         channels = reader.read(path, request)
+    stem = path.stem if path.suffix.lower() in _suffixes() else path.name
+    return _record(path, channels, request, reader, id=stem if id is None else id, patient=patient)
+
+
+def _record(
+    path: Path, channels: list[Channel], request: Request, reader: FileFormat, *, id: str, patient: str
+) -> ECGRecord:
+    """The record of a file's channels: of one rate, in mV, under the names that file and caller give."""
     rate, kept = of_one_rate(path, named(path, channels, request), request)
     factors = scales(path, kept, request)
     with _naming(path, reader), np.errstate(over="ignore", invalid="ignore"):
@@ -91,11 +121,8 @@ def read_record(
     without_fill(signal, names, request)
     if reader.derives:
         signal, names = derived(signal, names, request)
-    look(signal, names, request, said=units is not None or any(channel.unit for _, channel in kept))
-    stem = path.stem if path.suffix.lower() in _suffixes() else path.name
-    return ECGRecord(
-        signal, rate, tuple(names), stem if id is None else id, patient, ASSUMED, notes=tuple(request.notes)
-    )
+    look(signal, names, request, said=request.units is not None or any(channel.unit for _, channel in kept))
+    return ECGRecord(signal, rate, tuple(names), id, patient, ASSUMED, notes=tuple(request.notes))
 
 
 def derived(signal: np.ndarray, names: Sequence[str], request: Request) -> tuple[np.ndarray, list[str]]:

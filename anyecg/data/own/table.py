@@ -45,13 +45,15 @@ COUNTERS = {
 }
 # What a line before the table can say, in the languages of the export.
 RATE_KEY = re.compile(
-    r"(sampl\w*|abtast\w*|[ée]chantillonnage|muestreo|campionamento)[ _-]*(rate|freq\w*)?|^(mess)?rate$|^fs$"
-    r"|^frequency$|fr[ée]quence d.[ée]chantillonnage|frecuencia de muestreo",
+    r"sampl\w*|abtast\w*|[ée]chantillonnage|muestreo|campionamento|amostragem|meetfrequentie|^(mess)?rate$|^fs$"
+    r"|^frequency$",
     re.IGNORECASE,
 )
-RATE_VALUE = re.compile(r"^(\d+(?:[.,]\d+)?)\s*(k?)(hz|hertz|sps|samples?/s\w*)?$", re.IGNORECASE)
-UNIT_KEY = re.compile(r"^(units?|einheit|unit[ée]|unidad|unit[àa])$", re.IGNORECASE)
-LEAD_KEY = re.compile(r"^(lead|ableitung|d[ée]rivation|derivaci[óo]n|derivazione)$", re.IGNORECASE)
+RATE_VALUE = re.compile(r"^(\d+(?:[.,]\d+)?)\s*(k?)(hz|hertz|herc?ios?|sps|samples?/s\w*)?$", re.IGNORECASE)
+UNIT_KEY = re.compile(r"^(units?|einheit|unit[ée]|unidade?|unit[àa]|eenheid)$", re.IGNORECASE)
+LEAD_KEY = re.compile(
+    r"^(lead|ableitung|d[ée]rivation|derivaci[óo]n|derivazione|deriva[cç][ãa]o|afleiding)$", re.IGNORECASE
+)
 R_NAME = re.compile(r"V\d+")
 DAMAGED = re.compile(r"[-+]?\.?\d")
 SEPARATORS = ("\t", ";", "|", ",", " ")

@@ -129,6 +129,23 @@ def ishne(path, leads=LEADS):
     return path
 
 
+def atc(path, leads=LEADS[:6], beats=True, version=4, summed=True):
+    """AliveCor's blocks, by its specification 1.7; summed: checksums as its own reader has them, not CRC-32."""
+
+    def block(name, body):
+        whole = name + struct.pack("<I", len(body)) + body
+        return whole + struct.pack("<I", sum(whole) if summed else zlib.crc32(whole))
+
+    marks = [b"ecg ", *(b"ecg%c" % mark for mark in b"23456789abc")]
+    data = b"ALIVE\0\0\0" + struct.pack("<I", version) + block(b"info", b"2026-01-01T12:00:00.000+00:00".ljust(264, b"\0"))
+    data += block(b"fmt ", struct.pack("<BHHBH", 1, int(FS), STEP, 2, 0))
+    for lead, row in zip(leads, steps(leads)):
+        data += block(marks[LEADS.index(lead)], row.astype("<i2").tobytes())
+    data += block(b"avg ", steps()[0, :300].astype("<i2").tobytes()) if beats else b""
+    path.write_bytes(data + block(b"ann ", struct.pack("<IIH", int(FS), 500, 1)))
+    return path
+
+
 def muse(path, leads=("I", "II", "V1", "V2", "V3", "V4", "V5", "V6"), unit="MICROVOLTS", step=2.5):
     def wave(kind, rows):
         made = ""

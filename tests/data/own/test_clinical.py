@@ -10,7 +10,7 @@ import pytest
 from anyecg.data.own import read_ecg
 from anyecg.data.own.formats import FileFormat, file_formats
 from anyecg.types import CANONICAL_LEADS, DataError
-from tests.data.own.clinical_files import STEP, aecg, ishne, muse, schiller, scp, sierra
+from tests.data.own.clinical_files import STEP, aecg, atc, ishne, muse, schiller, scp, sierra
 from tests.data.own.own_files import LEADS, SIGNAL, group, write_dicom, write_edf
 
 FORMATS = Path(__file__).parents[4] / "shared" / "data" / "formats"
@@ -35,6 +35,31 @@ def test_scp_differences_and_huffman(tmp_path, order, packed):
     record = read_ecg(scp(tmp_path / "own.scp", order=order, packed=packed))
     assert same(record) and record.leads == CANONICAL_LEADS
     assert record.notes == ("III, aVR, aVL, aVF: computed from I and II, which the device stored",)
+
+
+@pytest.mark.parametrize("summed", [True, False])
+def test_kardia_of_one_lead_and_of_six(tmp_path, summed):
+    six = read_ecg(atc(tmp_path / "six.atc", summed=summed))
+    assert same(six, leads=LEADS[:6]) and six.notes == () and six.signal.shape == (6, SIGNAL.shape[1])  # no average beat
+    one = read_ecg(atc(tmp_path / "one.bin", ("I",), version=2, summed=summed))  # by its content
+    assert same(one, leads=("I",)) and one.notes == ()
+    two = read_ecg(atc(tmp_path / "two.atc", ("I", "II")))
+    assert same(two, leads=LEADS[:6]) and "computed from I and II" in two.notes[0]
+
+
+def test_a_kardia_file_that_is_damaged(tmp_path):
+    path = atc(tmp_path / "own.atc", ("I",))
+    whole = path.read_bytes()
+    for data, words in (
+        (whole[:2000], "cut short: block 'ecg '"),
+        (whole[:250], "cut short: block 'info'"),
+        (whole[:12], "no block 'fmt '"),
+        (whole.replace(b"ecg ", b"ecq "), "no block of samples"),
+        (whole[:1000] + b"\0\0\1" + whole[1003:], "the checksum of block 'ecg ' is wrong"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=words):
+            read_ecg(path)
 
 
 def test_scp_reference_beats_that_were_subtracted(tmp_path):

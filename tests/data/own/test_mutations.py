@@ -10,7 +10,7 @@ import pytest
 
 from anyecg.data.own import read_ecg
 from anyecg.types import AnyECGError, DataError
-from tests.data.own.clinical_files import aecg, ishne, muse, schiller, scp, sierra
+from tests.data.own.clinical_files import aecg, atc, ishne, muse, schiller, scp, sierra
 from tests.data.own.own_files import FS, LEADS, SIGNAL, group, table, write_dicom, write_edf, write_wfdb
 
 SHORT = SIGNAL[:, :600]
@@ -64,6 +64,7 @@ WRITERS = {
     "hdf5": (lambda folder: hdf5(folder / "own.h5"), {"leads": LEADS}),
     "scp": (lambda folder: scp(folder / "own.scp"), {}),
     "scp, beats": (lambda folder: scp(folder / "own.scp", beats=(500, 1200)), {}),
+    "atc": (lambda folder: atc(folder / "own.atc"), {}),
     "ishne": (lambda folder: ishne(folder / "own.ecg"), {}),
     "aecg": (lambda folder: aecg(folder / "own.xml"), {}),
     "muse": (lambda folder: muse(folder / "own.xml"), {}),
@@ -71,7 +72,7 @@ WRITERS = {
     "schiller": (lambda folder: schiller(folder / "own.xml"), {}),
 }
 # Formats that say the length and a checksum of their samples: what changes them is told.
-TOLD = ("wfdb.dat", "scp", "scp, beats", "npz")
+TOLD = ("wfdb.dat", "scp", "scp, beats", "npz", "atc")
 
 
 def mutated(data, rng):

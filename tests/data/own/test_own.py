@@ -232,6 +232,27 @@ def test_tables_that_say_little(tmp_path):
     assert equals(read_ecg(path, fs=FS, leads="II"), 1e-6, ("II",), SIGNAL[[1]])
 
 
+WATCH = {  # how an Apple Watch says rate, lead and unit
+    "English": ("Sample Rate,512 hertz", "Lead,Lead I", "Unit,µV"),
+    "German": ("Messrate,512 Hertz", "Ableitung,Ableitung I", "Einheit,µV"),
+    "French": ("Fréquence d’échantillonnage,512 hertz", "Dérivation,Dérivation I", "Unité,µV"),
+    "Spanish": ("Frecuencia de muestreo,512 hercios", "Derivación,Derivación I", "Unidad,µV"),
+    "Italian": ("Frequenza di campionamento,512 hertz", "Derivazione,Derivazione I", "Unità,µV"),
+    "Dutch": ("Meetfrequentie,512 hertz", "Afleiding,Afleiding I", "Eenheid,µV"),
+}
+
+
+@pytest.mark.parametrize("comma", [False, True])
+@pytest.mark.parametrize("language", WATCH)
+def test_a_watchs_export_in_languages_of_points_and_of_commas(tmp_path, language, comma):
+    rows = [f"{value * 1000:.3f}".replace(".", "," if comma else ".") for value in SIGNAL[0, :1000]]
+    rate, lead, unit = WATCH[language]
+    (tmp_path / "own.csv").write_text("\n".join(["Name,A. N.", "x,", rate, "", "", lead, unit, "", *rows]), "utf-8")
+    record = read_ecg(tmp_path / "own.csv")
+    assert (record.leads, record.fs, record.notes) == (("I",), 512.0, ())
+    np.testing.assert_allclose(record.signal[0], SIGNAL[0, :1000], atol=1e-6)
+
+
 def test_table_cells_without_a_value_are_invalid(tmp_path):
     spoilt = SIGNAL.copy()
     spoilt[2, 10:20] = np.nan
