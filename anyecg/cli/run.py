@@ -18,6 +18,7 @@ from anyecg.config.schema import Experiment
 from anyecg.evaluation.run import Run
 from anyecg.registry import KINDS, registry
 from anyecg.training.distributed import is_first
+from anyecg.training.machine import busy, on_cpu
 
 log = logging.getLogger("anyecg")
 
@@ -56,6 +57,8 @@ def run(experiment: Experiment, name: str) -> Path:
     one.claim()
     quieten()
     with logging_to(one.folder / "run.log") if is_first() else contextlib.nullcontext():
+        if is_first() and on_cpu(experiment.trainer) and (word := busy()):
+            log.warning(word)
         log.info("%s (scale %s, seed %d) -> %s", experiment.name, experiment.scale, experiment.seed, one.folder)
         one.train()
         one.share()

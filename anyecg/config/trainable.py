@@ -57,6 +57,7 @@ def known_pools(experiment: Experiment) -> list[str]:
 def _of_stage(experiment: Experiment, stage: StageConfig) -> Iterator[Problem]:
     """The problems of one stage that runs, by its own keys."""
     trainer, made = experiment.trainer, experiment.pools()
+    kinds = [slot.component for slot in (experiment.corpora or {}).values()]
     asked = [("tasks" if pool in stage.tasks else "replay", pool) for pool in stage.weights(experiment.replay)]
     for part, pool in asked:
         if pool not in made and pool in known_pools(experiment) and not experiment.dataset:
@@ -64,6 +65,10 @@ def _of_stage(experiment: Experiment, stage: StageConfig) -> Iterator[Problem]:
                 (part, pool),
                 "the experiment's tasks do not make this pool; see its task under tasks, or give it no weight here",
             )
+        elif pool in made and kinds and not experiment.dataset:
+            task = experiment.tasks[made[pool]].component
+            if not task.fed(kinds):
+                yield (part, pool), f"no corpus of this experiment gives it: {task.needs}; or give it no weight here"
     if not asked:
         yield ("tasks",), f"the stage asks nothing; give a pool of questions a weight (known: {', '.join(made)})"
     if not stage.trains:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from rich.console import Console
 from anyecg.config.schema import Experiment
 from anyecg.data.store.store import Stores
 from anyecg.evaluation import bars, published
+from anyecg.evaluation.bootstrap import FEWEST
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.figure_data import loss_curve
 from anyecg.evaluation.predictions import Key
@@ -20,6 +22,8 @@ from anyecg.files import atomic_write
 from anyecg.tasks.base import Task
 from anyecg.training.planning import PlannedStage
 from anyecg.types import ECGSample, Prediction
+
+log = logging.getLogger(__name__)
 
 WIDTH = 136  # columns the headline table needs
 
@@ -60,6 +64,8 @@ def write_report(folder: Path, experiment: Experiment, metrics: Mapping[str, Any
                 ]
             )
         )
+    if few := too_few(metrics):
+        log.warning("too few patients to say anything of %s: no intervals below %d", ", ".join(few), FEWEST)
     list(bars.run_figures(json.loads(json.dumps(metrics, sort_keys=True)), folder / "figures"))
     console = Console()
     Console(width=max(console.width, WIDTH)).print(terminal(metrics, paper))
@@ -76,12 +82,23 @@ def head(folder: Path, experiment: Experiment, metrics: Mapping[str, Any]) -> st
         f"scale {experiment.scale}, seed {experiment.seed}; test split by patient; "
         f"answered by {who['name']}, which knows {who['knows']} beforehand",
     ]
+    if few := too_few(metrics):
+        lines.append(
+            f"**Too few patients to say anything of {', '.join(few)}.** Under {FEWEST} there are no intervals, and a "
+            f"difference of any size may be chance."
+        )
     if despite := metrics.get("reused_despite_code"):
         lines.append(
             "Reused although the code has changed since (reuse_despite): "
             + "; ".join(f"{name} ({', '.join(parts)})" for name, parts in despite.items())
         )
     return "\n\n".join(lines) + "\n\n"
+
+
+def too_few(metrics: Mapping[str, Any]) -> list[str]:
+    """The tasks asked of fewer patients than an interval needs, each with their number."""
+    counts = {name: task.get("n_patients", FEWEST) for name, task in metrics["tasks"].items()}
+    return [f"{name} ({count})" for name, count in counts.items() if count < FEWEST]
 
 
 def reused_despite(stages: Sequence[PlannedStage]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from anyecg.evaluation.judge import Judge
 from anyecg.evaluation.predictions import Key, PredictionStore, read_predictions
 from anyecg.evaluation.published import check_row
 from anyecg.evaluation.report import figure_data, write_report
-from anyecg.evaluation.selection import require_answers, require_questions, test_samples
+from anyecg.evaluation.selection import require_answers, require_questions, require_views, test_samples
 from anyecg.files import atomic_write
 from anyecg.model import ECGLanguageModel
 from anyecg.tasks.base import Task
@@ -100,6 +101,12 @@ class Run:
     def samples(self) -> dict[str, list[ECGSample]]:
         """Task -> the questions that the evaluation asks."""
         return {key: self.questions(key) for key in self.experiment.evaluated_tasks()}
+
+    @cached_property
+    def patients(self) -> Mapping[str, str]:
+        """Record -> patient, for questions over ECGs of two patients."""
+        everything = [sample for part in self.samples.values() for sample in part]
+        return patients_of(everything, self.evaluation_data.stores)
 
     def questions(self, task: str) -> list[ECGSample]:
         """The questions that the evaluation asks of one task."""
@@ -189,6 +196,14 @@ class Run:
         require_questions(asked, self.experiment, self.scripts)
         require_answers(
             self.answerer, self.experiment.answerer.name, list(self.experiment.evaluated_tasks()), self.scripts
+        )
+        require_views(
+            self.samples,
+            self.tasks,
+            self.experiment.evaluation.views,
+            asked.stores,
+            self.patients,
+            self.experiment.evaluation.seed,
         )
         if self.answerer.uses is None or self.answerer.uses:
             self.model, self.stages = run_curriculum(

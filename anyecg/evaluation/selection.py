@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from anyecg.answerers.base import Answerer
 from anyecg.config.schema import Experiment
 from anyecg.data.dataset.data import Data
+from anyecg.data.store.store import Stores
+from anyecg.evaluation.controls import asked_in
 from anyecg.evaluation.conversation import Script
+from anyecg.evaluation.views.base import Setup
+from anyecg.registry import registry
+from anyecg.tasks.base import Task
 from anyecg.types import SPLITS, ConfigError, DataError, ECGSample
 
 
@@ -48,6 +53,28 @@ def require_answers(answerer: Answerer, name: str, tasks: Sequence[str], scripts
         wrong.append(f"evaluation.conversations: answerer '{name}' holds no conversations; set it to null")
     if wrong:
         raise ConfigError("\n".join(wrong))
+
+
+def require_views(
+    samples: Mapping[str, Sequence[ECGSample]],
+    tasks: Mapping[str, Task],
+    views: Sequence[str],
+    stores: Stores,
+    patients: Mapping[str, str],
+    seed: int,
+) -> None:
+    """DataError with every view that its task's questions cannot be put in, such as one patient's alone in "shuffled",
+    before anything is trained; arguments as for `evaluate`.
+    """
+    wrong = []
+    for name, task in tasks.items():
+        for view in asked_in(task, views):
+            try:
+                registry("view")[view]().put(list(samples[name]), Setup(task, stores, patients, stores.seconds, seed))
+            except DataError as error:
+                wrong.append(f"evaluation.views: {view} of {name}: {error}")
+    if wrong:
+        raise DataError("\n".join(wrong))
 
 
 def test_samples(data: Data, task: str, split: str, limit: int | None, seed: int) -> list[ECGSample]:

@@ -124,6 +124,11 @@ class Task(ABC):
         """Those of `pools` that are built with these settings."""
         return cls.pools
 
+    @classmethod
+    def fed(cls, corpora: Iterable[type[Corpus]]) -> bool:
+        """Whether corpora of these kinds may give it questions, as far as that is known before one is read."""
+        return True
+
     def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
         """(setting, what is wrong with it) as far as can be said before a recording is read, e.g. a folder that is
         not there; corpora: keys.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import torch
 
@@ -34,6 +35,17 @@ def check_machine(trainer: TrainerConfig, llm: Slot | None = None) -> None:
 def has_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 numbers itself (AVX-512 BF16 or AMX; torch knows of x86 alone)."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def busy() -> str | None:
+    """What to tell whoever starts training on CPU cores that others work on already; None where there is room."""
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    if load < 0.75 * cores:
+        return None
+    return (
+        f"this machine is busy: load {load:.1f} on {cores} core(s). Two trainings that share cores wait for each "
+        f"other's threads and slow down some fourfold: run them one after the other, or each with OMP_NUM_THREADS=1"
+    )
 
 
 def on_cpu(trainer: TrainerConfig) -> bool:

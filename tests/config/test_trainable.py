@@ -14,6 +14,8 @@ RECIPE = "experiments/anyecg_chat.yaml"
                                 "stages.stage3.tasks.multi_ecg: the experiment's tasks do not make this pool"]),
     (["tasks.localization.pools=[localization_short]"], ["stages.stage2.tasks.localization_long: the experiment's tasks do not make this pool",
                                                          "stages.stage3.replay.localization_long: the experiment's tasks do not make this pool"]),
+    (["corpora.mit_bih_arrhythmia=null", "corpora.mit_bih_st=null", "corpora.european_st_t=null", "curriculum=[stage1]"],
+     ["stages.language.tasks.localization_short: no corpus of this experiment gives it: it asks of corpora with annotated beats: add"]),
     (["stages.stage2.trains=[llm,llm_weights]", "llm.tuning=full"], ["command line: stages.stage2.trains: with llm.tuning: full, llm and llm_weights are the same"]),
     (["stages.stage1.trains=[]", "stages.stage1.tasks.report=0"], ["stages.stage1.trains: the stage trains nothing", "stages.stage1.tasks: the stage asks nothing"]),
     (["stages.stage1.micro_batch=5"], ["command line: stages.stage1.micro_batch: batch_size 16 is not a multiple of micro_batch 5"]),

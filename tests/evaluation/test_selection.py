@@ -3,14 +3,17 @@ stage.
 """
 
 import json
+from pathlib import Path
 
 import pytest
 
 from anyecg import config
 from anyecg.cli.run import is_finished
+from anyecg.evaluation.controls import patients_of
 from anyecg.evaluation.conversation import Script
+from anyecg.evaluation.report import head, too_few
 from anyecg.evaluation.run import Run, claim_folder
-from anyecg.evaluation.selection import require_questions
+from anyecg.evaluation.selection import require_questions, require_views
 from anyecg.run import main
 from anyecg.tasks import tasks
 from anyecg.tasks.base import Task
@@ -47,6 +50,23 @@ def test_every_task_without_questions_is_told_with_what_helps(small_data):
         required("evaluation.tasks=[classification]", "evaluation.split=val")
     with pytest.raises(DataError, match="'talk' opens with a question of report; add report to evaluation.tasks"):
         required("evaluation.tasks=[multi_ecg]", scripts=[Script("talk", "report", ("Why?",))])
+
+
+def test_one_patient_alone_cannot_be_shuffled_and_it_is_told(small_data):
+    """Before training: the same DataError came after it."""
+    task = tasks["multi_ecg"](info=small_data.questions.info)
+    rows = small_data.questions.select(split="test", task="multi_ecg")
+    samples = [small_data.questions[int(row)] for row in rows]
+    alone = [sample for sample in samples if sample.patient == samples[0].patient]
+    patients = patients_of(samples, small_data.stores)
+
+    def required(samples, views):
+        require_views({"multi_ecg": samples}, {"multi_ecg": task}, views, small_data.stores, patients, 0)
+
+    required(samples, ["signal", "blind", "shuffled"])
+    required(alone, ["signal", "blind"])
+    with pytest.raises(DataError, match=r"evaluation.views: shuffled of multi_ecg: .*evaluate more patients"):
+        required(alone, ["signal", "blind", "shuffled"])
 
 
 @pytest.mark.parametrize(("override", "told"), [
@@ -150,3 +170,11 @@ def test_the_whole_evaluation_from_one_command(small_cache, tmp_path, monkeypatc
     monkeypatch.setattr("anyecg.model.ECGLanguageModel.answer", lambda *_: pytest.fail("asked again"))
     assert main(command) == 0
     assert before == {name: (run / name).read_bytes() for name in before}
+
+
+def test_too_few_patients_stand_at_the_top_of_the_table():
+    metrics = {"tasks": {"report": {"n_patients": 12}, "multi_ecg": {"n_patients": 40}}}
+    assert too_few(metrics) == ["report (12)"]
+    top = head(Path("runs/mine"), config.load(EXPERIMENT), metrics)
+    assert "**Too few patients to say anything of report (12).**" in top and "multi_ecg" not in top
+    assert "Too few" not in head(Path("runs/mine"), config.load(EXPERIMENT), {"tasks": {"multi_ecg": {"n_patients": 40}}})

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from anyecg.config.schema import to_dict
+from anyecg.data.corpora.base import Corpus
 from anyecg.data.store.store import Stores
 from anyecg.tasks.base import Sources, Task, Words
 from anyecg.tasks.localization.build import (
@@ -87,6 +88,12 @@ class Localization(Task):
     @classmethod
     def makes(cls, cfg: LocalizationConfig) -> tuple[str, ...]:
         return tuple(cfg.pools)
+
+    @classmethod
+    def fed(cls, corpora: Iterable[type[Corpus]]) -> bool:
+        return any(
+            kind.recorded is not Corpus.recorded or kind.annotations is not Corpus.annotations for kind in corpora
+        )
 
     def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
         return unknown_sizes(self.cfg, corpora)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import pandas as pd
 
+from anyecg.data.corpora.base import Corpus
 from anyecg.tasks.base import Sources, Task, Words
 from anyecg.tasks.measure.build import POOL, MeasureConfig, measure_questions
 from anyecg.tasks.measure.parser import Measured, read_measurement
@@ -46,6 +47,10 @@ class Measure(Task):
     groups = {"quantity": "quantity"}
     shown = ("within_tolerance", "median_absolute_error", "not_measurable_agreed")
     kinds = ("quantity",)
+
+    @classmethod
+    def fed(cls, corpora: Iterable[type[Corpus]]) -> bool:
+        return any(kind.quantities for kind in corpora)
 
     def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
         return measure_questions(sources.stores, cast(MeasureConfig, self.cfg), sources.seed, sources.dropped)
