@@ -92,7 +92,7 @@ class Endpoint:
         client = AsyncOpenAI(
             base_url=self.cfg.url, api_key=key or "none", timeout=self.cfg.timeout, max_retries=self.cfg.retries
         )
-        with contextlib.closing(_Kept(self.cache)) as kept, progress_bar(progress, elapsed=True) as bar:
+        with contextlib.closing(_Kept(self.cache)) as kept, progress_bar(progress) as bar:
             session = _Session(self.cfg, client, kept, key)
             task = bar.add_task(f"asking {Path(self.cfg.model).name}", total=total)
             waiting: deque = deque()

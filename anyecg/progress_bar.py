@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 
-def progress_bar(show: bool = True, elapsed: bool = False) -> Progress:
-    """A bar a task: its description, how much is done, the time left and, with `elapsed`, the time taken; nothing
-    unless `show`.
+class Rate(ProgressColumn):
+    """How much is done a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s")
+
+
+def progress_bar(show: bool = True) -> Progress:
+    """A bar a task, on stderr: its description, how much is done and how fast, and the time left or, at its end, taken;
+    nothing unless `show`.
     """
-    taken = [TimeElapsedColumn()] if elapsed else []
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *taken, TimeRemainingColumn()]
-    return Progress(*columns, disable=not show)
+    columns = [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    ]
+    return Progress(*columns, console=Console(stderr=True), disable=not show)

@@ -65,6 +65,8 @@ def quieten() -> None:
 
     warnings.filterwarnings("ignore", module="lightning|torch|transformers")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    # accelerate imports DeepSpeed where it is installed, which then tells everybody without a GPU that there is none
+    logging.getLogger("DeepSpeed").addFilter(lambda record: record.filename != "real_accelerator.py")
     transformers.utils.logging.disable_progress_bar()
 
 
@@ -103,6 +105,16 @@ def whole(least: int) -> Callable[[str], int]:
     return read
 
 
+def terminal_handler() -> logging.Handler:
+    """Lines for a terminal as wide as it is; for a file, such as a scheduler's log, whole lines with their time."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        return RichHandler(show_path=False, show_level=False, markup=False, console=console)
+    plain = logging.StreamHandler()
+    plain.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    return plain
+
+
 class logging_to:
     """Within it, anyecg's log goes to the terminal and to a file."""
 
@@ -119,10 +131,7 @@ class logging_to:
                 f"{self.path}: no log can be written there ({error.strerror}); mend that, or choose another folder"
             ) from error
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        self.handlers = [
-            RichHandler(show_path=False, show_level=False, markup=False, console=Console(stderr=True)),
-            file,
-        ]
+        self.handlers = [terminal_handler(), file]
         self.log.setLevel(logging.INFO)
         for handler in self.handlers:
             self.log.addHandler(handler)

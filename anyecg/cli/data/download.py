@@ -125,7 +125,7 @@ def download(source: Source, folder: Path, limit: int | None = None, progress: b
         with locked(folder), ThreadPool(CONNECTIONS) as pool:
             files = chosen(pool.apply_async(checksums, (root, folder)).get(STALL), source.folder, limit)
             done = pool.imap_unordered(partial(bring, root, folder), files)
-            with progress_bar(progress, elapsed=True) as bar:
+            with progress_bar(progress) as bar:
                 for _ in bar.track(files, description=f"{source.slug} {source.version}"):
                     path, state = done.next(STALL)
                     counts[state] += 1

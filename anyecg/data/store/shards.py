@@ -218,7 +218,7 @@ def _write_missing(corpus: Corpus, index: Index, folder: Path, fs: float, worker
     shards = -(-len(index) // corpus.shard_records)
     missing = [n for n in range(shards) if not (folder / shard_name(n)).with_suffix(".json").exists()]
     left = sum(min(corpus.shard_records, len(index) - n * corpus.shard_records) for n in missing)
-    with progress_bar(progress, elapsed=True) as bar:
+    with progress_bar(progress) as bar:
         task = bar.add_task(f"store {corpus.key}", total=len(index), completed=len(index) - left)
         if workers < 2 or len(missing) < 2:
             for n in missing:
