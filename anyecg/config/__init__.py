@@ -10,7 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from anyecg.config import resolvers, validation
+from anyecg.config import resolvers, shipped, validation
 from anyecg.config.merge import Layer, alike, chain, merge, override_layer, read, with_profiles
 from anyecg.config.schema import Experiment, to_dict
 from anyecg.config.trainable import untrainable
@@ -34,7 +34,7 @@ def load(
     trained: whether the experiment is to be trained, not only read for its data. Raises ConfigError with
     every problem found, each with file and key.
     """
-    scale, layers = with_profiles(chain(Path(path)), [*common, *map(override_layer, overrides)])
+    scale, layers = with_profiles(chain(shipped.find(path)), [*common, *map(override_layer, overrides)])
     merged, origins = {}, {}
     for origin, values in layers:
         merged = merge(merged, values, (), origin, origins)

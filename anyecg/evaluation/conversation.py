@@ -14,6 +14,7 @@ import pandas as pd
 import yaml
 
 from anyecg.answerers.base import Answerer
+from anyecg.config import shipped
 from anyecg.data.chance import chance
 from anyecg.evaluation.controls import BLIND, SIGNAL
 from anyecg.evaluation.conversation_metrics import summary
@@ -48,7 +49,7 @@ def read_scripts(path: str | Path) -> list[Script]:
     script, for any that is none.
     """
     try:
-        entries = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["conversations"]
+        entries = yaml.safe_load(shipped.find(path).read_text(encoding="utf-8"))["conversations"]
         scripts = [Script(str(entry["name"]), str(entry["opens"]), tuple(entry["follow_ups"])) for entry in entries]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ConfigError(

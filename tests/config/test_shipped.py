@@ -3,7 +3,12 @@
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from anyecg import config
+from anyecg.cli.suite.file import is_suite
 from anyecg.config import shipped
+from anyecg.types import ConfigError
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,3 +29,15 @@ def test_every_file_of_it_is_installed():
     files = [path for path in (ROOT / "experiments").rglob("*") if path.is_file()]
     assert sorted(found) == sorted(files)
     assert all(found[path] == str(shipped.INSTALLED / path.parent.relative_to(ROOT / "experiments")) for path in files)
+
+
+def test_a_shipped_experiment_is_found_from_any_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert config.load("experiments/baselines/ranker_prompts.yaml").name == "baseline_ranker_prompts"
+    assert is_suite("experiments/table8.yaml") and not is_suite("experiments/anyecg_chat.yaml")
+    with pytest.raises(ConfigError, match=r"^experiments/anyecg_chatt.yaml: no such file"):
+        config.load("experiments/anyecg_chatt.yaml")
+    own = tmp_path / "experiments" / "anyecg_chat.yaml"  # one's own file comes first
+    own.parent.mkdir()
+    own.write_text(f"base: {ROOT / 'experiments' / 'anyecg_chat.yaml'}\nname: mine\n")
+    assert config.load("experiments/anyecg_chat.yaml").name == "mine"

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from anyecg import config
+from anyecg.config import shipped
 from anyecg.config.fingerprint import folder_name
 from anyecg.config.schema import Experiment
 from anyecg.evaluation.comparison import flattened
@@ -59,7 +60,7 @@ class Suite:
 
 def is_suite(path: str | Path) -> bool:
     """Whether a file is a suite: it has a key `suite`. ConfigError if it cannot be read."""
-    return "suite" in config.read(Path(path))
+    return "suite" in config.read(shipped.find(path))
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Suite:
@@ -67,7 +68,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Suite:
 
     Raises ConfigError with every problem of the suite, or of all its experiments, each with file and key.
     """
-    path = Path(path)
+    path = shipped.find(path)
     layers = [config.override_layer(override) for override in overrides]
     own = [next(iter(values)) in SuiteConfig.__dataclass_fields__ for _, values in layers]
     cfg, errors = config.fill(
