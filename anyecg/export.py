@@ -4,7 +4,7 @@
 
 The folder holds model.safetensors (encoder, connector, markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where
 its weights were trained in the run; otherwise config.json names the one it goes with), config.json, and README.md: a
-model card with the run's own table. In Python: anyecg.checkpoints.load_session("models/anyecg_chat").
+model card with the run's own table. In Python: anyecg.load("models/anyecg_chat").
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in sorted(path for path in options.to.rglob("*") if path.is_file()):
             print(f"{path.stat().st_size:>14,}  {path.relative_to(options.to)}")
         print(
-            f"{options.to} is a model: anyecg.checkpoints.load_session({str(options.to)!r}); its card: "
-            f"{options.to / CARD}"
+            f"{options.to} is a model: anyecg.load({str(options.to)!r}); its card: {options.to / CARD}"
         )
 
     return guarded(command)

@@ -1,10 +1,13 @@
-"""Hooks of mkdocs: the README is the first page, the reference of keys is generated, links out of docs/ stay whole."""
+"""Hooks of mkdocs: the README is the first page, the reference of keys and the notebooks' pages are generated, links
+out of docs/ stay whole.
+"""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import jupytext
 from mkdocs.structure.files import File, Files
 
 from anyecg.config.reference import reference
@@ -17,6 +20,10 @@ def on_files(files: Files, config) -> Files:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     files.append(File.generated(config, "index.md", content=re.sub(r"\]\(docs/", "](", readme)))
     files.append(File.generated(config, "keys.md", content=reference()))
+    for path in sorted((ROOT / "notebooks").glob("*.py")):
+        page = jupytext.writes(jupytext.read(path), "md")
+        page = re.sub(r"\A---\n.*?\n---\n", "", page, flags=re.DOTALL)  # jupytext's own header
+        files.append(File.generated(config, f"notebooks/{path.stem}.md", content=page))
     return files
 
 

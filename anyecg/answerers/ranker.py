@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import yaml
@@ -16,6 +15,7 @@ from torch.nn import functional as F
 
 from anyecg.answerers.base import Answerer, Fitting
 from anyecg.answerers.features import Features, encoder_of
+from anyecg.config import shipped
 from anyecg.config.checks import Checks
 from anyecg.config.code import Code
 from anyecg.config.fingerprint import fingerprint
@@ -48,7 +48,7 @@ class Ranker(Answerer):
 
         def __post_init__(self) -> None:
             with Checks(self) as check:
-                if self.prompts != NAMES and not Path(self.prompts).is_file():
+                if self.prompts != NAMES and not shipped.find(self.prompts).is_file():
                     check.wrong("prompts", f"there is no file {self.prompts}; give one of label -> text, or '{NAMES}'")
 
     def fit(self, fitting: Fitting) -> None:
@@ -82,8 +82,7 @@ class Ranker(Answerer):
         self, samples: Sequence[ECGSample], view: str, answered: Collection[str] = frozenset()
     ) -> Iterator[Prediction]:
         for sample in (one for one in samples if one.id not in answered):
-            pooled = self.features.question(sample, view)[0]
-            ecg = F.normalize(F.linear(pooled, self.heads["ecg_head.weight"], self.heads["ecg_head.bias"]), dim=-1)
+            ecg = projected(self.features.question(sample, view)[0], self.heads, "ecg")
             if sample.task in self.reports:
                 answers, known = self.reports[sample.task]
                 yield Prediction(sample.id, answers[int((ecg @ known.T)[0].argmax())])
@@ -102,9 +101,14 @@ class Ranker(Answerer):
     def _project(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors of texts in the common space, float32 `[n, d]`."""
         found = [self.encode(texts[start : start + TOGETHER]) for start in range(0, len(texts), TOGETHER)]
-        return F.normalize(
-            F.linear(torch.cat(found).float(), self.heads["text_head.weight"], self.heads["text_head.bias"]), dim=-1
-        )
+        return projected(torch.cat(found), self.heads, "text")
+
+
+def projected(vectors: Tensor, heads: Mapping[str, Tensor], side: str) -> Tensor:
+    """Unit vectors in the space that the contrastive stage has learnt, float32 `[n, d]`; side: "ecg" for pooled ECGs
+    `[n, dim]`, "text" for a text encoder's vectors `[n, d_text]`; heads: `HEAD_NAMES` and their tensors.
+    """
+    return F.normalize(F.linear(vectors.float(), heads[f"{side}_head.weight"], heads[f"{side}_head.bias"]), dim=-1)
 
 
 def heads_of(fitting: Fitting) -> dict[str, Tensor]:
@@ -129,7 +133,7 @@ def read_prompts(where: str) -> Mapping[str, str]:
     if where == NAMES:
         return {}
     try:
-        content = yaml.safe_load(Path(where).read_text(encoding="utf-8"))
+        content = yaml.safe_load(shipped.find(where).read_text(encoding="utf-8"))
         return {str(name).casefold(): text.strip() for name, text in content.items()}
     except (OSError, yaml.YAMLError, AttributeError) as error:
         raise ConfigError(f"{where}: no prompts can be read, a text for each label is needed ({error})") from error

@@ -12,11 +12,10 @@ import torch
 
 from anyecg.answerers.base import Fitting
 from anyecg.answerers.language_model import LanguageModel
+from anyecg.checkpoints.hub import located
 from anyecg.checkpoints.load import open_model
 from anyecg.config.fingerprint import fingerprint
 from anyecg.types import MARKER, CheckpointError, ECGSample, Prediction, Turn
-
-NEEDED = ["*.json", "*.pth", "*.bin", "*.safetensors", "*.model", "*.txt"]  # of a hub repository
 
 
 class Checkpoint(LanguageModel):
@@ -45,7 +44,12 @@ class Checkpoint(LanguageModel):
         """Load the model. CheckpointError where there is none, or where it takes another rate than the experiment's
         data has.
         """
-        folder = located(self.cfg.folder, self.cfg.revision)
+        if not self.cfg.folder:
+            raise CheckpointError(
+                "answerer.folder: name the folder of a checkpoint, or OWNER/NAME on the hub, such as "
+                "answerer.folder=cucl2/anyECG-chat"
+            )
+        folder = located(self.cfg.folder, self.cfg.revision, key="answerer.folder")
         model, reading = open_model(folder, self.cfg.llm)
         spec = model.encoder.input
         if fitting.stores.fs != spec.fs:
@@ -88,33 +92,6 @@ class Checkpoint(LanguageModel):
             )
             for sample in samples
         ]
-
-
-def located(folder: str | None, revision: str | None = None) -> Path:
-    """The folder on this machine: itself, or that of a repository of the hub, fetched where it is not in its cache.
-
-    CheckpointError where nothing is named, or where it is neither here nor to be had.
-    """
-    if not folder:
-        raise CheckpointError(
-            "answerer.folder: name the folder of a checkpoint, or OWNER/NAME on the hub, such as "
-            "answerer.folder=cucl2/anyECG-chat"
-        )
-    path = Path(folder).expanduser()
-    if path.is_dir():
-        return path
-    if folder.count("/") != 1 or path.is_absolute() or folder.startswith("."):
-        raise CheckpointError(f"answerer.folder: there is no folder {folder}")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(folder, revision=revision, allow_patterns=NEEDED))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise CheckpointError(
-            f"answerer.folder: {folder} is no folder here, and the hub does not give it "
-            f"({str(error).splitlines()[0]}); download it, and name the folder"
-        ) from error
 
 
 def contents(folder: Path) -> Mapping[str, str]:

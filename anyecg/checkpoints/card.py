@@ -30,14 +30,14 @@ def card(
     table: str,
     stages: Sequence[Mapping[str, Any]],
     parameters: Mapping[str, int],
-    llm: str,
+    llm: str | None,
     inside: bool,
 ) -> str:
     """`README.md` of an exported model, as markdown.
 
     run, name: names of the run and of the model's folder; table: the run's `table.md`; stages: what each stage's
-    `stage.json` says, in order; parameters: of each group; llm: the LLM's name; inside: whether its weights are in the
-    folder.
+    `stage.json` says, in order; parameters: of each group; llm: the LLM's name, None of an encoder alone; inside:
+    whether its weights are in the folder.
     """
     simulated = not experiment.dataset and any(slot.config.root is None for slot in experiment.corpora.values())
     unasked = [label(view) for view in (BLIND, SHUFFLED) if view not in metrics["views"]]
@@ -46,8 +46,8 @@ def card(
             *_front(llm, inside),
             f"# {name}",
             "",
-            f"An ECG language model that was trained with anyecg: run `{run}`, scale {experiment.scale}, seed "
-            f"{experiment.seed}.",
+            f"An ECG {'language model' if llm else 'encoder'} that was trained with anyecg: run `{run}`, scale "
+            f"{experiment.scale}, seed {experiment.seed}.",
             "",
             *([experiment.description, ""] if experiment.description else []),
             *([SIMULATED, ""] if simulated else []),
@@ -69,9 +69,9 @@ def card(
     )
 
 
-def _front(llm: str, inside: bool) -> list[str]:
+def _front(llm: str | None, inside: bool) -> list[str]:
     """What the Hugging Face hub reads of a card. No licence is given: it depends on the base LLM's and the data's."""
-    hub = not inside and llm.count("/") == 1 and not Path(llm).is_absolute() and not Path(llm).exists()
+    hub = llm and not inside and llm.count("/") == 1 and not Path(llm).is_absolute() and not Path(llm).exists()
     return [
         "---",
         "library_name: anyecg",
@@ -85,43 +85,47 @@ def _front(llm: str, inside: bool) -> list[str]:
     ]
 
 
-def _use(name: str, llm: str, inside: bool) -> list[str]:
+def _use(name: str, llm: str | None, inside: bool) -> list[str]:
+    loaded = ["## Use", "", "```python", "import anyecg", "", f'model = anyecg.load("{name}")']
+    if not llm:
+        return [*loaded, 'vectors = model.embed(["ecg.dat"])', "```", ""]
     needs = (
         []
         if inside
         else [
             f"The LLM is not in this folder: it is `{llm}`, loaded from where config.json says. Where it lies "
             f"elsewhere: "
-            f'`load_session("{name}", llm={{"path": "FOLDER"}})`.',
+            f'`anyecg.load("{name}", llm={{"path": "FOLDER"}})`.',
             "",
         ]
     )
     return [
-        "## Use",
-        "",
-        "```python",
-        "from anyecg.checkpoints import load_session",
-        "",
-        f'session = load_session("{name}")',
-        'print(session.ask("Please provide the report for the following ECG.", ["ecg.dat"]))',
-        'print(session.ask("Is the rhythm regular?"))',
+        *loaded,
+        'print(model.ask("Please provide the report for the following ECG.", ["ecg.dat"]))',
+        "session = model.chat()",
+        'print(session.ask("Is the rhythm regular?", ["ecg.dat"]))',
+        'print(session.ask("And the axis?"))',
         "```",
         "",
         *needs,
     ]
 
 
-def _parts(experiment: Experiment, parameters: Mapping[str, int], llm: str, inside: bool) -> list[str]:
+def _parts(experiment: Experiment, parameters: Mapping[str, int], llm: str | None, inside: bool) -> list[str]:
+    encoder = ["encoder", experiment.encoder.name, f"{parameters['encoder']:,}"]
+    whole = "The whole configuration is in `config.json`, under `experiment`."
+    if not llm:
+        return [Grid("Parts", ["", "component", "parameters"], [encoder]).markdown(), whole, ""]
     tuned = f", {experiment.llm.config.tuning} tuning of {parameters['llm']:,} parameters" if parameters["llm"] else ""
     rows = [
-        ["encoder", experiment.encoder.name, f"{parameters['encoder']:,}"],
+        encoder,
         ["connector", experiment.connector.name, f"{parameters['connector']:,}"],
         ["fusion", experiment.fusion.name, f"{parameters['fusion'] + parameters['markers']:,}"],
         ["LLM", f"{llm}{tuned}; {'in llm/' if inside else 'not in this folder'}", f"{parameters['llm_weights']:,}"],
     ]
     return [
         Grid("Parts", ["", "component", "parameters"], rows).markdown(),
-        "The whole configuration is in `config.json`, under `experiment`.",
+        whole,
         "",
     ]
 

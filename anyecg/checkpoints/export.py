@@ -1,8 +1,9 @@
 """A finished run as one folder that can be kept, shared and read back, in the Hugging Face convention.
 
 model.safetensors (encoder, connector, fusion with its markers), adapter/ (LoRA, as peft has it), llm/ (the LLM, where
-its weights were trained in the run; otherwise config.json names the one it goes with), config.json, and README.md: a
-model card with the run's own table.
+its weights were trained in the run; otherwise config.json names the one it goes with), zero_shot.safetensors (of a run
+with a contrastive stage: what ranks labels), config.json, and README.md: a model card with the run's own table. Of a
+run that trained its encoder alone, that is all there is.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from anyecg import config
 from anyecg.checkpoints.card import card
-from anyecg.checkpoints.load import CONFIG, FORMAT, LLM, WEIGHTS
+from anyecg.checkpoints.load import CONFIG, ENCODER, FORMAT, LLM, WEIGHTS, fill_encoder
+from anyecg.checkpoints.zero_shot import KEY, write_zero_shot
 from anyecg.config.schema import GROUPS, Experiment, Slot
 from anyecg.evaluation.run import Run
 from anyecg.llms.base import LLMConfig
@@ -46,16 +48,20 @@ def export(run: Path | str, folder: Path | str, overwrite: bool = False) -> Path
     opened = Run.open(run)
     experiment, (metrics, table) = opened.experiment, read(run)
     stages = opened.finished_stages()
-    model = assemble(experiment, stages)
+    alone = {group for stage in stages for group in stage.cfg.trains} == {"encoder"}
+    model = None if alone else assemble(experiment, stages)
     part, old = (folder.with_name(f".{folder.name}.{what}") for what in ("part", "old"))
     for left in (part, old):  # of an export that was killed
         shutil.rmtree(left, ignore_errors=True)
     try:
         part.mkdir(parents=True)
-        inside = write_model(part, model, experiment, stages)
-        parameters = {group: sum(p.numel() for p in named.values()) for group, named in model.groups().items()}
+        if model is None:
+            parameters, llm, inside = write_encoder(part, experiment, stages), None, False
+        else:
+            inside = write_model(part, model, experiment, stages)
+            parameters = {group: sum(p.numel() for p in named.values()) for group, named in model.groups().items()}
+            llm = experiment.llm.name if inside else model.llm.config_name
         facts = [json.loads((stage.folder / DONE).read_text()) for stage in stages]
-        llm = experiment.llm.name if inside else model.llm.config_name
         (part / CARD).write_text(
             card(run.name, folder.name, experiment, metrics, table, facts, parameters, llm, inside), encoding="utf-8"
         )
@@ -128,6 +134,27 @@ def write_model(folder: Path, model: ECGLanguageModel, experiment: Experiment, s
     if model.llm.tuning == "lora":
         model.llm.save_tuned(folder)
         _name_base(folder / "adapter", LLM if inside else model.llm.config_name)
+    parts = {"connector": config.to_dict(experiment.connector), "fusion": config.to_dict(experiment.fusion), "llm": llm}
+    _write_config(folder, experiment, stages, parts)
+    return inside
+
+
+def write_encoder(folder: Path, experiment: Experiment, stages: Sequence[PlannedStage]) -> dict[str, int]:
+    """The encoder of a run that trained nothing else, and config.json; returns group -> number of parameters."""
+    encoder, state = experiment.encoder.build(), {}
+    for stage in stages:
+        state |= load_file(stage.folder / "parts.safetensors")
+    fill_encoder(encoder, state, str(stages[-1].folder))
+    held = {f"{ENCODER}{name}": value.contiguous() for name, value in encoder.state_dict().items()}
+    save_file(held, folder / WEIGHTS, metadata={"format": "pt"})
+    _write_config(folder, experiment, stages, {"connector": None, "fusion": None, "llm": None})
+    return {"encoder": sum(parameter.numel() for parameter in encoder.parameters())}
+
+
+def _write_config(
+    folder: Path, experiment: Experiment, stages: Sequence[PlannedStage], parts: Mapping[str, Any]
+) -> None:
+    """config.json, and beside it what the contrastive stage learnt to compare with."""
     encoder = config.to_dict(experiment.encoder)
     if "pretrained" in encoder:
         encoder["pretrained"] = False  # where its first weights came from; these are the trained ones
@@ -135,14 +162,12 @@ def write_model(folder: Path, model: ECGLanguageModel, experiment: Experiment, s
         "model_type": "anyecg",
         "anyecg": {"format": FORMAT, "version": version("anyecg")},
         "encoder": encoder,
-        "connector": config.to_dict(experiment.connector),
-        "fusion": config.to_dict(experiment.fusion),
-        "llm": llm,
+        **parts,
         "reading": config.to_dict(Reading(experiment.input.max_seconds, experiment.input.max_ecgs)),
+        KEY: write_zero_shot(folder, experiment, stages),
         "experiment": _without_places(config.to_dict(experiment)),
     }
     (folder / CONFIG).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return inside
 
 
 def _name_base(adapter: Path, base: str) -> None:

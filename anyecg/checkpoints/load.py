@@ -18,6 +18,8 @@ from anyecg import config
 from anyecg.checkpoints.anyecg_chat import CONNECTOR, MARKERS, READING, read_released
 from anyecg.checkpoints.llava import is_llava, read_llava
 from anyecg.config.schema import GROUPS, Slot, slot
+from anyecg.encoders.base import Encoder
+from anyecg.encoders.vit import ViT
 from anyecg.llms.base import LanguageModel, LLMConfig
 from anyecg.model import ECGLanguageModel
 from anyecg.session import Reading, Session
@@ -25,6 +27,9 @@ from anyecg.types import CheckpointError
 
 CONFIG, WEIGHTS, LLM = "config.json", "model.safetensors", "llm"
 FORMAT = 2
+EXPORTED, LLAVA, RELEASED = "exported", "llava", "released"  # layouts of a folder
+ENCODER = "encoder."  # leads the names of an encoder's tensors in a model's state
+LLAVA_READING = Reading(max_seconds=10.0, max_ecgs=1)
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,14 @@ class Architecture:
     connector: Slot = slot("connector")
     fusion: Slot = slot("fusion", "tokens")
     llm: Slot = slot("llm")
+    reading: Reading = field(default_factory=Reading)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The keys of an exported config.json that decide which encoder is loaded, and what it is shown."""
+
+    encoder: Slot = slot("encoder")
     reading: Reading = field(default_factory=Reading)
 
 
@@ -78,6 +91,36 @@ def open_model(folder: Path | str, llm: Mapping[str, Any] | None = None) -> tupl
     return _assembled(parts), parts.reading
 
 
+def open_encoder(folder: Path | str) -> tuple[Encoder, Reading]:
+    """The encoder of the model in a folder, without the LLM, frozen and in eval mode, and how it wants its ECGs;
+    CheckpointError as for `load_model`.
+    """
+    folder = Path(folder)
+    kind = layout(folder)
+    if kind == EXPORTED:
+        sight = config.build(Sight, {key: told(folder)[key] for key in ("encoder", "reading")}, str(folder / CONFIG))
+        encoder, state, reading = sight.encoder.build(), weights(folder / WEIGHTS), sight.reading
+    elif kind == LLAVA:
+        settings, state = read_llava(folder)
+        encoder = config.build(Sight, {"encoder": {"name": "clip", **settings}}, str(folder)).encoder.build()
+        reading = LLAVA_READING
+    else:
+        found = read_released(folder)
+        encoder, state, reading = ViT(found.encoder), found.state, READING
+    fill_encoder(encoder, state, str(folder))
+    return encoder.requires_grad_(False).eval(), reading
+
+
+def fill_encoder(encoder: Encoder, state: Mapping[str, Tensor], source: str) -> None:
+    """Copy the tensors `encoder.*` of a model's state into an encoder; CheckpointError where they do not fit."""
+    own = {name.removeprefix(ENCODER): value for name, value in state.items() if name.startswith(ENCODER)}
+    try:
+        encoder.load_state_dict(own)
+    except RuntimeError as error:
+        what = next(iter(str(error).splitlines()[1:]), str(error)).strip()
+        raise CheckpointError(f"{source}: its tensors are not those of its encoder: {what}") from error
+
+
 def _assembled(parts: Parts) -> ECGLanguageModel:
     model = ECGLanguageModel(parts.encoder, parts.connector, parts.fusion, parts.llm)
     if missing := sorted(model.part_state(GROUPS).keys() - parts.state.keys()):
@@ -96,12 +139,16 @@ def open_folder(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Par
     where a tensor does not fit, and where the LLM it was trained with cannot be found.
     """
     folder = Path(folder)
-    if (folder / CONFIG).exists() and is_llava(_values(folder / CONFIG)):
-        return _llava(folder, llm or {})
+    opener = {EXPORTED: _exported, LLAVA: _llava, RELEASED: _released}[layout(folder)]
+    return opener(folder, llm or {})
+
+
+def layout(folder: Path) -> str:
+    """Which layout the model in a folder has, EXPORTED, LLAVA or RELEASED; CheckpointError where there is no model."""
     if (folder / CONFIG).exists():
-        return _exported(folder, llm or {})
+        return LLAVA if is_llava(_values(folder / CONFIG)) else EXPORTED
     if (folder / CONNECTOR).exists():
-        return _released(folder, llm or {})
+        return RELEASED
     hint = f"; it is a run: python -m anyecg.export {folder} --to FOLDER" if (folder / "config.yaml").exists() else ""
     raise CheckpointError(
         f"{folder} holds no model: neither {CONFIG} (python -m anyecg.export writes it) nor {CONNECTOR} of the "
@@ -109,18 +156,46 @@ def open_folder(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Par
     )
 
 
-def _exported(folder: Path, changes: Mapping[str, Any]) -> Parts:
+def told(folder: Path) -> dict[str, Any]:
+    """What the config.json of an exported model says; CheckpointError where it is none, or of another format."""
     path = folder / CONFIG
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if (known := told["anyecg"]["format"]) != FORMAT:
-            raise CheckpointError(
-                f"{path}: format {known}; this version of anyecg reads format {FORMAT}: export the run again"
-            )
-        values = {name: told[name] for name in ("encoder", "connector", "fusion", "llm", "reading")}
-        values["llm"] = _changed(values["llm"], changes)
+        values = json.loads(path.read_text(encoding="utf-8"))
+        known = values["anyecg"]["format"]
+        missing = [name for name in ("encoder", "connector", "fusion", "llm", "reading") if name not in values]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: is no configuration that python -m anyecg.export wrote ({error!r})") from error
+    if known != FORMAT:
+        raise CheckpointError(
+            f"{path}: format {known}; this version of anyecg reads format {FORMAT}: export the run again"
+        )
+    if missing:
+        raise CheckpointError(
+            f"{path}: is no configuration that python -m anyecg.export wrote (it has no '{missing[0]}')"
+        )
+    return values
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file; CheckpointError where it cannot be read."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
+
+
+def _exported(folder: Path, changes: Mapping[str, Any]) -> Parts:
+    said = told(folder)
+    if said["llm"] is None:
+        raise CheckpointError(
+            f"{folder} holds an encoder alone, since its run trained nothing else: it embeds ECGs and ranks labels "
+            f"(anyecg.load({str(folder)!r})), and has no LLM that could answer"
+        )
+    values = {name: said[name] for name in ("encoder", "connector", "fusion", "llm", "reading")}
+    try:
+        values["llm"] = _changed(values["llm"], changes)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / CONFIG}: llm: has no name ({error!r})") from error
     inside = values["llm"].get("path") == f"./{LLM}"
     if inside:
         values["llm"]["path"] = str(folder / LLM)
@@ -128,14 +203,11 @@ def _exported(folder: Path, changes: Mapping[str, Any]) -> Parts:
             raise CheckpointError(
                 f"{folder / LLM}: no such folder, though {CONFIG} says that the LLM is in it; is the download whole?"
             )
-    parts = config.build(Architecture, values, str(path))
+    parts = config.build(Architecture, values, str(folder / CONFIG))
     encoder, llm = parts.encoder.build(), parts.llm.build()
     if llm.tuning == "lora":
         llm.load_tuned(folder)
-    try:
-        state = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
+    state = weights(folder / WEIGHTS)
     connector = parts.connector.component.of(parts.connector.config, encoder, llm)
     fusion = parts.fusion.build(llm, *connector.tokens(encoder.prefix, encoder.patches))
     return Parts(encoder, connector, fusion, llm, state, parts.reading, str(folder / WEIGHTS))
@@ -175,7 +247,7 @@ def _llava(folder: Path, changes: Mapping[str, Any]) -> Parts:
         "connector": "mlp",
         "fusion": "llava",
         "llm": {"name": "llava", "path": str(folder), "tuning": "none", **changes},
-        "reading": {"max_seconds": 10.0, "max_ecgs": 1},
+        "reading": config.to_dict(LLAVA_READING),
     }
     parts = config.build(Architecture, values, str(folder))
     encoder, llm = parts.encoder.build(), parts.llm.build()

@@ -2,18 +2,15 @@
 
 import pytest
 
-from anyecg.checkpoints.answerer import Checkpoint, contents, located
+from anyecg.checkpoints.answerer import Checkpoint, contents
 from anyecg.types import CheckpointError
 
 
 def test_what_is_no_checkpoint_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"answerer\.folder: name the folder"):
-        located(None)
-    with pytest.raises(CheckpointError, match="there is no folder"):
-        located(str(tmp_path / "nowhere"))
-    with pytest.raises(CheckpointError, match="no folder here, and the hub does not give it"):
-        located("nobody/no-such-model")  # the tests have no network
-    assert located(str(tmp_path)) == tmp_path
+        Checkpoint().fit(None)
+    with pytest.raises(CheckpointError, match=r"answerer\.folder: there is no folder"):
+        Checkpoint(Checkpoint.Config(folder=str(tmp_path / "nowhere"))).fit(None)
     (tmp_path / "a.json").write_text("{}")
     one = contents(tmp_path)
     (tmp_path / "a.json").write_text("{} ")

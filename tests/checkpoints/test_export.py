@@ -13,7 +13,6 @@ from anyecg import config
 from anyecg.answerers.language_model import LanguageModel
 from anyecg.checkpoints import load_model, load_session
 from anyecg.checkpoints.export import export
-from anyecg.cli.run import run
 from anyecg.export import main
 from anyecg.model import ECGLanguageModel
 from anyecg.session import Dialogue, Reading, Session
@@ -21,29 +20,9 @@ from anyecg.training.assembly import build_model
 from anyecg.training.pipeline import load_stage, save_stage
 from anyecg.training.planning import plan
 from anyecg.types import CANONICAL_LEADS, CheckpointError, ConfigError, DataError, ECGRecord
+from tests.checkpoints.conftest import FEW, settings
 from tests.conftest import SMALL
 from tests.data.own.own_files import write_wfdb
-
-FEW = (
-    "curriculum=[contrastive,stage2]",
-    "evaluation.tasks=[multi_ecg]",
-    "evaluation.limit=8",
-    "evaluation.bootstrap=5",
-)
-
-
-def settings(cache, output, *overrides):
-    return config.load("experiments/anyecg_chat.yaml", [*SMALL, *FEW, f"cache={cache}", f"output={output}", *overrides])
-
-
-@pytest.fixture(scope="module")
-def toy(small_cache, tmp_path_factory):
-    """A finished run and its export: (experiment, run's folder, exported folder)."""
-    output = tmp_path_factory.mktemp("runs")
-    experiment = settings(small_cache, output)
-    folder = run(experiment, "toy")
-    assert main([str(folder), "--to", str(output / "model")]) == 0
-    return experiment, folder, output / "model"
 
 
 @pytest.fixture(scope="module")
