@@ -36,9 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         export(options.run, options.to, options.overwrite)
         for path in sorted(path for path in options.to.rglob("*") if path.is_file()):
             print(f"{path.stat().st_size:>14,}  {path.relative_to(options.to)}")
-        print(
-            f"{options.to} is a model: anyecg.load({str(options.to)!r}); its card: {options.to / CARD}"
-        )
+        print(f"{options.to} is a model: anyecg.load({str(options.to)!r}); its card: {options.to / CARD}")
 
     return guarded(command)
 

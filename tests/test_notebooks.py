@@ -14,7 +14,10 @@ SMALL = {
     "embeddings": {"PATIENTS": "24", "SAMPLES": "48", "HEARTS": "4"},
     "own_folder": {"PATIENTS": "40", "SCALE": "0.001"},
 }
-LEFT = {"embeddings": ["embeddings.png", "models/notebook_encoder/zero_shot.safetensors"], "own_folder": ["models/own_folder/llm"]}
+LEFT = {
+    "embeddings": ["embeddings.png", "models/notebook_encoder/zero_shot.safetensors"],
+    "own_folder": ["models/own_folder/llm"],
+}
 
 
 def test_each_notebook_is_known_here():

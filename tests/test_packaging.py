@@ -42,7 +42,18 @@ def installed(built, tmp_path_factory):
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin" / "python"
-    uv = [sys.executable, "-m", "uv", "pip", "install", "--offline", "--no-deps", "--python", str(python), str(built[1])]
+    uv = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        "--offline",
+        "--no-deps",
+        "--python",
+        str(python),
+        str(built[1]),
+    ]
     subprocess.run(uv, check=True, capture_output=True)
     (own,) = folder.glob("lib/python*/site-packages")
     (own / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")

@@ -123,11 +123,7 @@ def _parts(experiment: Experiment, parameters: Mapping[str, int], llm: str | Non
         ["fusion", experiment.fusion.name, f"{parameters['fusion'] + parameters['markers']:,}"],
         ["LLM", f"{llm}{tuned}; {'in llm/' if inside else 'not in this folder'}", f"{parameters['llm_weights']:,}"],
     ]
-    return [
-        Grid("Parts", ["", "component", "parameters"], rows).markdown(),
-        whole,
-        "",
-    ]
+    return [Grid("Parts", ["", "component", "parameters"], rows).markdown(), whole, ""]
 
 
 def _data(experiment: Experiment) -> Iterator[str]:

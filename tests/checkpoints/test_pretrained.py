@@ -36,9 +36,7 @@ def loaded(toy):
 def encoder_alone(toy, small_cache, tmp_path_factory):
     """The export of a run that trained its encoder alone."""
     folder = tmp_path_factory.mktemp("encoder")
-    experiment = config.load(
-        "experiments/baselines/ranker.yaml", [*SMALL, f"cache={small_cache}", f"output={folder}"]
-    )
+    experiment = config.load("experiments/baselines/ranker.yaml", [*SMALL, f"cache={small_cache}", f"output={folder}"])
     (stage,) = plan(experiment, "data")
     path = folder / "run" / "stages" / stage.name
     path.mkdir(parents=True)

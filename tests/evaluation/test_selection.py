@@ -177,4 +177,6 @@ def test_too_few_patients_stand_at_the_top_of_the_table():
     assert too_few(metrics) == ["report (12)"]
     top = head(Path("runs/mine"), config.load(EXPERIMENT), metrics)
     assert "**Too few patients to say anything of report (12).**" in top and "multi_ecg" not in top
-    assert "Too few" not in head(Path("runs/mine"), config.load(EXPERIMENT), {"tasks": {"multi_ecg": {"n_patients": 40}}})
+    assert "Too few" not in head(
+        Path("runs/mine"), config.load(EXPERIMENT), {"tasks": {"multi_ecg": {"n_patients": 40}}}
+    )

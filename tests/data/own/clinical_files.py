@@ -137,7 +137,9 @@ def atc(path, leads=LEADS[:6], beats=True, version=4, summed=True):
         return whole + struct.pack("<I", sum(whole) if summed else zlib.crc32(whole))
 
     marks = [b"ecg ", *(b"ecg%c" % mark for mark in b"23456789abc")]
-    data = b"ALIVE\0\0\0" + struct.pack("<I", version) + block(b"info", b"2026-01-01T12:00:00.000+00:00".ljust(264, b"\0"))
+    data = (
+        b"ALIVE\0\0\0" + struct.pack("<I", version) + block(b"info", b"2026-01-01T12:00:00.000+00:00".ljust(264, b"\0"))
+    )
     data += block(b"fmt ", struct.pack("<BHHBH", 1, int(FS), STEP, 2, 0))
     for lead, row in zip(leads, steps(leads)):
         data += block(marks[LEADS.index(lead)], row.astype("<i2").tobytes())

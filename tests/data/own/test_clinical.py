@@ -40,7 +40,9 @@ def test_scp_differences_and_huffman(tmp_path, order, packed):
 @pytest.mark.parametrize("summed", [True, False])
 def test_kardia_of_one_lead_and_of_six(tmp_path, summed):
     six = read_ecg(atc(tmp_path / "six.atc", summed=summed))
-    assert same(six, leads=LEADS[:6]) and six.notes == () and six.signal.shape == (6, SIGNAL.shape[1])  # no average beat
+    assert (
+        same(six, leads=LEADS[:6]) and six.notes == () and six.signal.shape == (6, SIGNAL.shape[1])
+    )  # no average beat
     one = read_ecg(atc(tmp_path / "one.bin", ("I",), version=2, summed=summed))  # by its content
     assert same(one, leads=("I",)) and one.notes == ()
     two = read_ecg(atc(tmp_path / "two.atc", ("I", "II")))
