@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -101,12 +100,6 @@ class Run:
     def samples(self) -> dict[str, list[ECGSample]]:
         """Task -> the questions that the evaluation asks."""
         return {key: self.questions(key) for key in self.experiment.evaluated_tasks()}
-
-    @cached_property
-    def patients(self) -> Mapping[str, str]:
-        """Record -> patient, for questions over ECGs of two patients."""
-        everything = [sample for part in self.samples.values() for sample in part]
-        return patients_of(everything, self.evaluation_data.stores)
 
     def questions(self, task: str) -> list[ECGSample]:
         """The questions that the evaluation asks of one task."""
