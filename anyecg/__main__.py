@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 COMMANDS = {  # name -> (module with `main`, arguments before the user's, one line): a new command is a line here
     "run": ("anyecg.run", (), "train and evaluate an experiment or a suite of them"),
+    "ask": ("anyecg.cli.ask", (), "ask a model about one's own ECGs, the trace drawn with what the answer names"),
     "compare": ("anyecg.compare", (), "compare finished runs with the first of them"),
     "data": ("anyecg.data.__main__", (), "build, check, show, download and exchange datasets"),
     "export": ("anyecg.export", (), "write a finished run's model as one folder with a card"),

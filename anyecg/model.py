@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from anyecg.config.schema import GROUPS
-from anyecg.types import CheckpointError, ConfigError, DataError, ECGBatch, Places, Prediction
+from anyecg.types import CheckpointError, ConfigError, DataError, ECGBatch, Places, Prediction, Watch
 
 PARTS = ("encoder", "connector", "fusion")  # submodules that are saved together; the LLM saves itself
 
@@ -97,11 +97,15 @@ class ECGLanguageModel(nn.Module):
         return self.llm.loss(hidden, batch.targets) / batch.divisor
 
     @torch.inference_mode()
-    def answer(self, batch: ECGBatch, max_new_tokens: int = 256, tokens: Tensor | None = None) -> list[Prediction]:
-        """Greedy answers to a left-padded batch of questions; tokens as in `embed`."""
+    def answer(
+        self, batch: ECGBatch, max_new_tokens: int = 256, tokens: Tensor | None = None, watch: Watch | None = None
+    ) -> list[Prediction]:
+        """Greedy answers to a left-padded batch of questions; tokens as in `embed`; watch: gets the texts so far after
+        each token, and ends them there where it returns True.
+        """
         tokens = self.encode(batch) if tokens is None else tokens
         with _naming_the_longest(batch):
-            texts = self.fusion.generate(self.llm, batch, tokens, max_new_tokens)
+            texts = self.fusion.generate(self.llm, batch, tokens, max_new_tokens, watch)
         return [Prediction(id, text) for id, text in zip(batch.ids, texts, strict=True)]
 
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:

@@ -14,6 +14,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from anyecg.cli.components import list_components
 from anyecg.cli.terminal import guarded
 
 
@@ -59,6 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("which experiment? e.g. experiments/anyecg_chat.yaml")
 
     def command() -> None:
+        if options.list:
+            list_components()
+            return
         from anyecg.cli.run import dispatch  # torch and all that needs it: not for --help
 
         dispatch(options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,24 +86,62 @@ class Session:
         self._tokens: list[Tensor] = []  # of each ECG of the dialogue that was encoded
 
     @torch.inference_mode()
-    def ask(self, question: str, ecgs: Sequence[ECG] = (), max_new_tokens: int = 256) -> str:
+    def ask(
+        self,
+        question: str,
+        ecgs: Sequence[ECG] = (),
+        max_new_tokens: int = 256,
+        watch: Callable[[str], bool] | None = None,
+    ) -> str:
         """The greedy answer to a question about earlier ECGs of the dialogue and further ones: files that `read_ecg`
         reads, pictures of paper where the encoder takes them, or records in mV.
 
-        An `<ecg>` in the question is the place of an ECG; without any, they stand before it. DataError where an ECG
-        cannot be read, or the dialogue is too long for the LLM's context; the dialogue then stays as it was.
+        An `<ecg>` in the question is the place of an ECG; without any, they stand before it. watch: gets the answer so
+        far after each token, and ends it there where it returns True. DataError where an ECG cannot be read, or the
+        dialogue is too long for the LLM's context; the dialogue then stays as it was.
         """
-        model, spec = self.model, self.model.encoder.input
-        item = self.dialogue.question(question, ecgs, self.reading, spec)
-        collate = Collator(model.llm.chat, model.places, model.llm.context - max_new_tokens, generate=True, spec=spec)
-        batch = collate([item]).to(model.device)
-        model.eval()
-        known = len(self._tokens)
-        tokens = [*self._tokens, *model.encode_records(item.clips[known:], item.lead_masks[known:])]
-        answer = model.answer(batch, max_new_tokens, torch.cat(tokens) if tokens else None)[0].text
+        item = self.dialogue.question(question, ecgs, self.reading, self.model.encoder.input)
+        answer, tokens = self._answer(item, self._tokens, max_new_tokens, watch)
         self.dialogue.answered(item, answer)
         self._tokens = tokens
         return answer
+
+    @torch.inference_mode()
+    def ask_again(
+        self, ecgs: Sequence[ECG] | None, max_new_tokens: int = 256, watch: Callable[[str], bool] | None = None
+    ) -> str:
+        """The answer to the last question of the dialogue had other ECGs been shown in it: `ecgs`, one in the place of
+        each, or None: blank ones, as the blind control has them. Earlier answers stay in the text, and the dialogue
+        stays as it is. DataError where nothing was asked, or the numbers of ECGs differ.
+        """
+        spec, dialogue = self.model.encoder.input, self.dialogue
+        if not dialogue.turns:
+            raise DataError("nothing was asked in this dialogue yet")
+        if ecgs is None:
+            shown = [(clips(spec).blank(len(one)), np.zeros(len(CANONICAL_LEADS), bool)) for one in dialogue.clips]
+        elif len(ecgs) != len(dialogue.clips):
+            raise DataError(
+                f"{len(ecgs)} ECGs in the place of the {len(dialogue.clips)} of this dialogue; give one each"
+            )
+        else:
+            shown = [_clips(_read(ecg), self.reading, spec) for ecg in ecgs]
+        windows = tuple(Window(f"ecg{number + 1}") for number in range(len(shown)))
+        sample = ECGSample("own", "own", windows, tuple(dialogue.turns[:-1]))
+        item = Item(sample, tuple(made for made, _ in shown), tuple(mask for _, mask in shown))
+        return self._answer(item, [], max_new_tokens, watch)[0]
+
+    def _answer(
+        self, item: Item, known: list[Tensor], max_new_tokens: int, watch: Callable[[str], bool] | None
+    ) -> tuple[str, list[Tensor]]:
+        """The answer to an item whose first ECGs are encoded, and the tokens of all of them."""
+        model = self.model
+        room = model.llm.context - max_new_tokens
+        collate = Collator(model.llm.chat, model.places, room, generate=True, spec=model.encoder.input)
+        batch = collate([item]).to(model.device)
+        model.eval()
+        tokens = [*known, *model.encode_records(item.clips[len(known) :], item.lead_masks[len(known) :])]
+        seen = (lambda texts: watch(texts[0])) if watch else None
+        return model.answer(batch, max_new_tokens, torch.cat(tokens) if tokens else None, seen)[0].text, tokens
 
     def restart(self) -> None:
         """Begin a new dialogue."""

@@ -19,6 +19,8 @@ SPLITS = ("train", "val", "test")  # of every corpus, by patient
 
 MARKER = "<ecg>"  # stands in a conversation's text where an ECG is meant
 
+Watch = Callable[[list[str]], bool]  # sees the answers of a batch as they are written; True ends them there
+
 # Ids no tokenizer has. The collator writes them, the model replaces them with embeddings.
 ECG_ID, START_ID, END_ID = -1, -2, -3
 IGNORED_LABEL = -100

@@ -1,5 +1,7 @@
 """The registry: three doors, one lookup, and messages that help."""
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -56,3 +58,15 @@ def test_a_component_that_is_not_there_says_so():
 def test_every_builtin_component_describes_itself():
     for line in encoders.describe().values():
         assert line and not line.startswith("(not available")
+
+
+def test_components_are_described_without_being_imported():
+    code = "import sys\nfrom anyecg.run import main\nmain(['--list'])\nprint(sorted({'torch', 'lightning', 'transformers'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    assert "  vit " in done.stdout and "(not available" not in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_the_source_does_not_say_is_imported():
+    described = Registry("encoder", {"here": "tests.test_registry:Registry", "gone": "nowhere_at_all:Thing"}).describe()
+    assert described["here"].startswith("The components of one kind") and described["gone"].startswith("(not available")

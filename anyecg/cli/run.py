@@ -16,7 +16,6 @@ from anyecg.cli.terminal import logging_to, quieten
 from anyecg.config.fingerprint import folder_name
 from anyecg.config.schema import Experiment
 from anyecg.evaluation.run import Run
-from anyecg.registry import KINDS, registry
 from anyecg.training.distributed import is_first
 from anyecg.training.machine import busy, on_cpu
 
@@ -25,9 +24,7 @@ log = logging.getLogger("anyecg")
 
 def dispatch(options: argparse.Namespace) -> None:
     """What the command line asks for."""
-    if options.list:
-        list_components()
-    elif suite.is_suite(options.experiment):
+    if suite.is_suite(options.experiment):
         dispatch_suite(suite.load(options.experiment, options.overrides), options)
     else:
         experiment = config.load(options.experiment, options.overrides)
@@ -77,11 +74,3 @@ def run(experiment: Experiment, name: str) -> Path:
 def is_finished(experiment: Experiment, name: str) -> bool:
     """Whether a run has left all that it leaves, with this configuration, this data and these stages."""
     return Run.named(experiment, name).is_finished()
-
-
-def list_components() -> None:
-    """Print the registered components of every kind, one line each."""
-    for kind in KINDS:
-        print(f"{kind}:")
-        for name, line in registry(kind).describe().items():
-            print(f"  {name:20} {line}")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from anyecg.types import END_ID, START_ID, Beside, ECGBatch, Places
+from anyecg.types import END_ID, START_ID, Beside, ECGBatch, Places, Watch
 
 
 class Fusion(nn.Module):
@@ -77,11 +77,13 @@ class Fusion(nn.Module):
         with self.beside(llm, batch, tokens) as beside:
             return llm.hidden(embeds, beside=beside)
 
-    def generate(self, llm: Any, batch: ECGBatch, tokens: Tensor, max_new_tokens: int) -> list[str]:
-        """B greedy answers to a left-padded batch of questions; tokens as in `embed`."""
+    def generate(
+        self, llm: Any, batch: ECGBatch, tokens: Tensor, max_new_tokens: int, watch: Watch | None = None
+    ) -> list[str]:
+        """B greedy answers to a left-padded batch of questions; tokens as in `embed`, watch as in the LLM's."""
         embeds = self.embed(llm, batch, tokens)
         with self.beside(llm, batch, tokens) as beside:
-            return llm.generate(embeds, batch.attention_mask, max_new_tokens, beside)
+            return llm.generate(embeds, batch.attention_mask, max_new_tokens, beside, watch)
 
     def groups(self) -> dict[str, dict[str, nn.Parameter]]:
         """Group -> name -> parameter, of the two groups that are a fusion's: "markers" and "fusion" (all others);

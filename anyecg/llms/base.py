@@ -35,7 +35,7 @@ from anyecg.llms.lora import LoRAConfig, add_lora
 from anyecg.llms.packed import ATTENTION, Rows, packs
 from anyecg.llms.recompute import SELECTIVE, recompute_layers
 from anyecg.llms.shards import gathered, shape_of
-from anyecg.types import Beside, CheckpointError, ConfigError, DataError
+from anyecg.types import Beside, CheckpointError, ConfigError, DataError, Watch
 
 Named = list[tuple[str, nn.Parameter]]
 TUNINGS = ("lora", "full", "none")
@@ -262,10 +262,15 @@ class LanguageModel(nn.Module):
         self.fused_loss = on
 
     def generate(
-        self, inputs_embeds: Tensor, attention_mask: Tensor, max_new_tokens: int, beside: Beside | None = None
+        self,
+        inputs_embeds: Tensor,
+        attention_mask: Tensor,
+        max_new_tokens: int,
+        beside: Beside | None = None,
+        watch: Watch | None = None,
     ) -> list[str]:
         """Left-padded embeddings `[B, T, dim]` and mask `[B, T]` -> B answers, without special tokens: greedy, or drawn
-        within `sampling`.
+        within `sampling`; watch: gets the B texts so far after each token, and ends them there where it returns True.
 
         With a key-value cache; rows that have ended are dropped. The module must be in eval mode. Raises DataError if T
         + max_new_tokens exceeds the context.
@@ -282,11 +287,31 @@ class LanguageModel(nn.Module):
             return logits, out.past_key_values
 
         stops = torch.tensor(self.stops, device=inputs_embeds.device)
-        ids = greedy(step, self.embed, inputs_embeds, attention_mask.long(), max_new_tokens, stops, self.pad, beside)
-        ids = [row[: next((at + 1 for at, id in enumerate(row) if id in self.stops), len(row))] for row in ids.tolist()]
+
+        def seen(ids: Tensor) -> bool:
+            return watch is not None and watch(self._texts(ids))
+
+        ids = greedy(
+            step,
+            self.embed,
+            inputs_embeds,
+            attention_mask.long(),
+            max_new_tokens,
+            stops,
+            self.pad,
+            beside,
+            seen if watch else None,
+        )
+        return self._texts(ids)
+
+    def _texts(self, ids: Tensor) -> list[str]:
+        """What rows of new tokens int64 `[B, n]` say up to their ends."""
+        rows = [
+            row[: next((at + 1 for at, id in enumerate(row) if id in self.stops), len(row))] for row in ids.tolist()
+        ]
         return [
             text.strip()
-            for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         ]
 
     @contextlib.contextmanager

@@ -24,13 +24,15 @@ def greedy(
     stops: Tensor,
     pad: int,
     beside: Any = None,
+    watch: Callable[[Tensor], bool] | None = None,
 ) -> Tensor:
     """New token ids int64 `[B, n]`, n at most `limit`; a row has `pad` after its end.
 
     step: `(embeds [B, t, dim], mask [B, T], cache) -> (logits [B, V] of the last place, cache)`, the cache None at
     first and one of transformers' after; embed: ids to embeddings; embeds, mask: the left-padded prompts; stops int64
     `[k]`: ids that end a row;
-    beside: what else holds the batch's rows and drops them by `batch_select_indices`, as a cache does.
+    beside: what else holds the batch's rows and drops them by `batch_select_indices`, as a cache does; watch: gets the
+    ids so far, int64 `[B, k]`, after each place, and ends all rows there where it returns True.
     """
     rows, cache = torch.arange(len(embeds), device=embeds.device), None  # which row of the batch each one here is
     written = torch.full((len(embeds), limit), pad, device=embeds.device)
@@ -41,7 +43,8 @@ def greedy(
         written[rows, place] = token
         going = going & ~torch.isin(token, stops)
         left = int(going.sum())
-        if not left:
+        stopped = watch is not None and watch(written[:, : place + 1])
+        if not left or stopped:
             return written[:, : place + 1]
         if left <= STILL * len(rows):
             kept = going.nonzero()[:, 0]

@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from typing import TYPE_CHECKING, Any
 
 from anyecg.files import atomic_write
 from anyecg.registry import Registry
+
+if TYPE_CHECKING:  # the table is read where nothing is trained, and Lightning's import is slow
+    from lightning.pytorch.loggers import Logger
 
 loggers = Registry(
     "logger",
@@ -60,6 +61,8 @@ class TensorBoard(CSV):
     needs = "tensorboard"
 
     def logger(self, folder: Path, experiment: str, stage: str, key: str) -> Logger:
+        from lightning.pytorch.loggers import TensorBoardLogger
+
         return TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False)
 
 
@@ -76,6 +79,8 @@ class WandB(CSV):
     needs = "wandb"
 
     def logger(self, folder: Path, experiment: str, stage: str, key: str) -> Logger:
+        from lightning.pytorch.loggers import WandbLogger
+
         return WandbLogger(
             name=stage,
             save_dir=folder,
@@ -99,6 +104,8 @@ class MLflow(CSV):
     needs = "mlflow"
 
     def logger(self, folder: Path, experiment: str, stage: str, key: str) -> Logger:
+        from lightning.pytorch.loggers import MLFlowLogger
+
         kept = folder / "mlflow_run"
         uri = self.cfg.uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.parent.resolve()}/mlflow.db"
         log = MLFlowLogger(

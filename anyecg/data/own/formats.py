@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from anyecg.data.own.channels import Channel, Leads
 from anyecg.registry import Registry
+
+if TYPE_CHECKING:  # the table below is read where no file is
+    from anyecg.data.own.channels import Channel, Leads
 
 HEAD = 65_536  # bytes that a format may know a file by
 

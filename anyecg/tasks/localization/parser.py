@@ -53,6 +53,12 @@ _INTERVALS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern 
     ("range", rf"{_BEHIND}{_point('a')}{_SEPARATOR}{_point('b')}"),
 ))  # fmt: skip
 
+_SINGLE = re.compile(rf"(?P<time>{_NUMBER})(?P<unit>{_UNIT})", re.IGNORECASE)
+_MOMENT = re.compile(  # "at 3.2 s", "at 1.2 s, 3.4 s and 5.6 s"
+    rf"\b(?:at|near|around)\s+{_ABOUT}{{0,2}}{_NUMBER}{_UNIT}(?:(?:\s*,\s*(?:and\s+)?|\s+and\s+){_NUMBER}{_UNIT})*",
+    re.IGNORECASE,
+)
+
 _DATE = re.compile(r"\b(?:19|20|21)\d\d-\d\d-\d\d\b(?:[T ]\d\d:\d\d(?::\d\d)?)?|\b\d{1,2}/\d{1,2}/\d{4}\b")
 _CLOCK = re.compile(r"(?<![\w:.])(?:(\d{1,2}):)?(\d{1,2}):(\d\d(?:\.\d+)?)(?![\w:])")
 _ORDINAL = re.compile(r"\b(\d+)(?:st|nd|rd|th)\b(?!\s+(?:degree|ECG|EKG))", re.IGNORECASE)
@@ -343,6 +349,53 @@ def read_intervals(text: str, name: str, seconds: float) -> np.ndarray | None:
         if denied or _NONE_AHEAD.search(text)
         else _inside([(interval.start, interval.end) for interval in accepted], seconds)
     )
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A stretch of a recording that a text speaks of, or a moment of it (start == end).
+
+    start, end: seconds; span: where in the text it is written, `text[slice(*span)]`.
+    """
+
+    start: float
+    end: float
+    span: tuple[int, int]
+
+
+def mentions(text: str, seconds: float) -> list[Mention]:
+    """Every stretch and moment that a free text speaks of, in its order, whatever it says of them: "0.4s-3.7s",
+    "from 2 to 4 seconds", "at 3.2 s". What it denies, what is a measurement ("QRS 0.08-0.10 s") and what lies behind
+    the window's end is left out; seconds: the window's length.
+
+    Unlike `read_intervals` it asks for no name and keeps the places in the text; it reads no answer to a question.
+    """
+    found: list[tuple[_Interval, bool]] = []
+    for kind, pattern in _INTERVALS:
+        for match in pattern.finditer(text):
+            if any(match.start() < end and start < match.end() for start, end in (one.span for one, _ in found)):
+                continue
+            interval = _number_pair(kind, match, text)
+            if isinstance(interval, _Interval):
+                found.append((interval, False))
+    for match in _MOMENT.finditer(text):
+        for time in _SINGLE.finditer(text, match.start(), match.end()):
+            if any(time.start() < end and start < time.end() for start, end in (one.span for one, _ in found)):
+                continue
+            scale = 0.001 if time["unit"].strip().lower().startswith("m") else 1.0
+            moment = float(time["time"]) * scale
+            found.append((_Interval(moment, moment, time.span()), True))
+    found.sort(key=lambda one: one[0].span)
+    kept = []
+    for place, (interval, single) in enumerate(found):
+        begin = found[place - 1][0].span[1] if place else 0
+        end = found[place + 1][0].span[0] if place + 1 < len(found) else len(text)
+        verdict, _ = _verdict(interval, text[begin : interval.span[0]], text[interval.span[1] : end], text)
+        if verdict in ("no", "denied") and not (single and verdict == "no"):
+            continue
+        if interval.start < seconds:
+            kept.append(Mention(interval.start, min(interval.end, seconds), interval.span))
+    return kept
 
 
 def _inside(intervals: list[tuple[float, float]], seconds: float) -> np.ndarray | None:

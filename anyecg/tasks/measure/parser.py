@@ -180,6 +180,11 @@ def read_measurement(text: str, asked: Quantity) -> Measured | None:
     return Measured(_converted(exact, asked) if len(kept) > 1 else middle)
 
 
+def waves_named(text: str) -> frozenset[str]:
+    """The quantities without a lead that a text names, as `Quantity.wave` has them ("heart_rate", "pr_interval")."""
+    return frozenset(wave for _, _, wave, _ in _named(text))
+
+
 def _of_asked(text: str, asked: Quantity) -> list[_Number] | None:
     """The numbers of a text that are the quantity's; None where one of them is a bound, supposed, one of two, or a
     range too wide.

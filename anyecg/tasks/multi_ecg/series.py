@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -74,14 +74,18 @@ class Series:
 
     def prompt(self, question: str) -> str:
         """The user's text: every ECG with its date and the days since the first, each with its own marker."""
-        lines = []
-        for k, visit in enumerate(self.visits):
-            when = visit.date
-            if k and when and self.visits[0].date:
-                days = (date.fromisoformat(when) - date.fromisoformat(self.visits[0].date)).days
-                when += ", the same day" if not days else f", {days} day{'s' * (days != 1)} after the first"
-            lines.append(f"ECG {k + 1}{f' ({when})' if when else ''}: {MARKER}")
-        return "\n".join([*lines, question])
+        return "\n".join([*ecg_lines([visit.date for visit in self.visits]), question])
+
+
+def ecg_lines(dates: Sequence[str]) -> list[str]:
+    """ "ECG 2 (2168-12-15, 4 days after the first): <ecg>": a line an ECG, by its ISO date or "" where it has none."""
+    lines = []
+    for k, when in enumerate(dates):
+        if k and when and dates[0]:
+            days = (date.fromisoformat(when) - date.fromisoformat(dates[0])).days
+            when += ", the same day" if not days else f", {days} day{'s' * (days != 1)} after the first"
+        lines.append(f"ECG {k + 1}{f' ({when})' if when else ''}: {MARKER}")
+    return lines
 
 
 class Histories:
