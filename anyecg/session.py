@@ -15,6 +15,7 @@ from anyecg.data.clips import clips
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.dataset import Item
 from anyecg.data.own import read_ecg
+from anyecg.data.own.digitise import read_page
 from anyecg.data.own.picture import is_picture, read_picture
 from anyecg.data.store.preprocess import canonical, lead_rows
 from anyecg.model import ECGLanguageModel
@@ -32,6 +33,8 @@ class Reading:
     max_seconds: float = 60.0  # a longer ECG is cut to its first seconds, with a warning
     max_ecgs: int = 6  # ECGs in a dialogue
     gap: str = "\n"  # between an ECG and the question that follows it
+    # a picture for an encoder that takes the signal: refused, or its traces are read off the page (clean pages only)
+    digitise: bool = False
 
 
 @dataclass
@@ -162,7 +165,13 @@ def _clips(record: ECGRecord | Picture, reading: Reading, spec: InputSpec) -> tu
         try:
             return clips(spec).pictured(record.pixels), np.ones(len(CANONICAL_LEADS), bool)
         except DataError as error:
-            raise DataError(f"{record.id}: {error}") from error
+            if not reading.digitise:
+                raise DataError(
+                    f"{record.id}: {error}, or have the traces of a clean page read (load_session(..., digitise=True))"
+                ) from error
+        record = read_page(record)
+        for note in record.notes:
+            log.warning("%s: %s", record.id, note)
     signal, mask, broken = canonical(record, spec.fs)
     longest = round(reading.max_seconds * spec.fs)
     if signal.shape[1] > longest:

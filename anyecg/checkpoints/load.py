@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +78,12 @@ def load_model(folder: Path | str, llm: Mapping[str, Any] | None = None) -> ECGL
     return _assembled(open_folder(folder, llm))
 
 
-def load_session(folder: Path | str, llm: Mapping[str, Any] | None = None) -> Session:
+def load_session(folder: Path | str, llm: Mapping[str, Any] | None = None, digitise: bool = False) -> Session:
     """A new dialogue with the model in a folder, which gets its ECGs as it was trained on; arguments and errors as
-    for `load_model`.
+    for `load_model`. digitise: a picture of a clean page is read as a signal where the encoder takes no pictures.
     """
-    return Session(*open_model(folder, llm))
+    model, reading = open_model(folder, llm)
+    return Session(model, replace(reading, digitise=digitise))
 
 
 def open_model(folder: Path | str, llm: Mapping[str, Any] | None = None) -> tuple[ECGLanguageModel, Reading]:

@@ -88,6 +88,18 @@ def of_tasks(path: str | Path = DEFAULT) -> list[PublishedTable]:
     ]
 
 
+def of_benchmarks(path: str | Path = DEFAULT) -> list[PublishedTable]:
+    """Those tables of a published-figures file whose columns are of several tasks: TASK/METRIC or TASK/GROUP/METRIC."""
+    try:
+        entries = _read(Path(path))["tables"].items()
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: no published tables can be read ({error!r})") from error
+    names = [
+        name for name, entry in entries if not entry.get("task") and any("/" in key for key in entry.get("columns", {}))
+    ]
+    return [load(name, path) for name in names]
+
+
 def _read(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))

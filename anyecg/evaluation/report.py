@@ -13,6 +13,7 @@ from rich.console import Console
 from anyecg.config.schema import Experiment
 from anyecg.data.store.store import Stores
 from anyecg.evaluation import bars, published
+from anyecg.evaluation.benchmark_table import benchmark_grid
 from anyecg.evaluation.bootstrap import FEWEST
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.figure_data import loss_curve
@@ -54,13 +55,15 @@ def write_report(folder: Path, experiment: Experiment, metrics: Mapping[str, Any
     headline table; metrics: `metrics.json`.
     """
     paper = published.load().beside(experiment.paper_row, metrics["tasks"]) if experiment.paper_row else None
+    figures = published.file_of(experiment.published)
+    across = [grid for one in published.of_benchmarks(figures) if (grid := benchmark_grid(metrics, one))]
     with atomic_write(folder / "table.md") as part:
         part.write_text(
             head(folder, experiment, metrics)
             + "\n".join(
                 [
-                    table(metrics, paper, published.of_tasks(published.file_of(experiment.published))),
-                    *(grid.markdown() for grid in more),
+                    table(metrics, paper, published.of_tasks(figures)),
+                    *(grid.markdown() for grid in [*across, *more]),
                 ]
             )
         )

@@ -10,6 +10,7 @@ simulators = Registry("simulator", {  # by layout, as a corpus says it
     "ptbxl": "anyecg.simulate.ptbxl:PTBXL",
     "cpsc2018": "anyecg.simulate.cpsc2018:CPSC2018",
     "g12ec": "anyecg.simulate.g12ec:G12EC",
+    "code15": "anyecg.simulate.code15:CODE15",
     "csn": "anyecg.simulate.csn:CSN",
     "ludb": "anyecg.simulate.ludb:LUDB",
     "mit_bih_arrhythmia": "anyecg.simulate.holter:MITBIHArrhythmia",

@@ -9,6 +9,7 @@ corpora = Registry(
         "ptbxl": "anyecg.data.corpora.ptbxl:PTBXL",
         "cpsc2018": "anyecg.data.corpora.cpsc2018:CPSC2018",
         "g12ec": "anyecg.data.corpora.g12ec:G12EC",
+        "code15": "anyecg.data.corpora.code15:CODE15",
         "csn": "anyecg.data.corpora.csn:CSN",
         "ludb": "anyecg.data.corpora.ludb:LUDB",
         "mit_bih_arrhythmia": "anyecg.data.corpora.annotated:MITBIHArrhythmia",

@@ -156,9 +156,10 @@ class Corpus:
 
     def info(self) -> Mapping:
         """What its labels mean: {"labels": {set: {label's code: name}}, "maps": {set: {entry's code: label's code}},
-        "statements": {code: text}}.
+        "statements": {code: text}, "acronyms": {label's code: acronym}}.
 
-        A set without a map has the entries' codes themselves; statements: what a report says of a code.
+        A set without a map has the entries' codes themselves; statements: what a report says of a code; acronyms: how
+        benchmarks write labels whose code is a number.
         """
         return {}
 

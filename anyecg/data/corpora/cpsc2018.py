@@ -41,6 +41,8 @@ LABELS = dict(
     )
 )
 
+ACRONYMS = dict(zip(CLASSES, ("NORM", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE"), strict=True))
+
 
 class CPSC2018(Snomed):
     """The China Physiological Signal Challenge 2018 as PhysioNet's challenges of 2020 and 2021 released it.
@@ -62,3 +64,6 @@ class CPSC2018(Snomed):
 
     def classes(self) -> Mapping[str, str]:
         return LABELS
+
+    def acronyms(self) -> Mapping[str, str]:
+        return ACRONYMS

@@ -121,3 +121,6 @@ class CSN(Snomed):
             [acronym for acronym in LABEL_SETS[self.cfg.label_set] if acronym in self._conditions.index]
         ]
         return dict(zip(known["code"], known["name"]))
+
+    def acronyms(self) -> Mapping[str, str]:
+        return {code: acronym for acronym, code in self._conditions["code"].items()}

@@ -42,6 +42,16 @@ CLASSES = {  # the diagnoses that PhysioNet's challenge of 2021 scores
     "59931005": "T wave inversion",
     "17338001": "ventricular premature beats",
 }
+ACRONYMS = dict(  # as the challenge abbreviates them
+    zip(
+        CLASSES,
+        (
+            "AF AFL BBB Brady CLBBB CRBBB IAVB IRBBB LAD LAnFB LBBB LQRSV NSIVCB NSR PAC PR PRWP PVC LPR LQT QAb RAD "
+            "RBBB SA SB STach SVPB TAb TInv VPB"
+        ).split(),
+        strict=True,
+    )
+)
 UNLISTED = {  # others that its headers give
     "425623009": "lateral ischemia",
     "425419005": "inferior ischemia",
@@ -100,3 +110,6 @@ class G12EC(Snomed):
 
     def published(self) -> Mapping[str, str]:
         return CLASSES
+
+    def acronyms(self) -> Mapping[str, str]:
+        return ACRONYMS

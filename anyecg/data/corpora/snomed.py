@@ -42,9 +42,19 @@ class Snomed(Corpus):
         """The published codes and names that classification asks for."""
         return self.published()
 
+    def acronyms(self) -> Mapping[str, str]:
+        """SNOMED CT code of a class -> its acronym in benchmarks."""
+        return {}
+
     def info(self) -> Mapping:
-        """{"labels": {the corpus: {code: name}}, "statements": {code: name}}: one label set, called as the corpus."""
-        return {"labels": {self.name: dict(self.classes())}, "statements": dict(self.published())}
+        """{"labels": {the corpus: {code: name}}, "statements": {code: name}, "acronyms": {code: acronym}}: one label
+        set, called as the corpus.
+        """
+        return {
+            "labels": {self.name: dict(self.classes())},
+            "statements": dict(self.published()),
+            "acronyms": dict(self.acronyms()),
+        }
 
     def entries(self) -> Iterator[Entry]:
         """One entry a record name, by name; of two records of one name the first by path is taken, and a warning

@@ -100,6 +100,20 @@ SOURCES = {  # by the name of the corpus that reads it
         ),
         folder="training/georgia",
     ),
+    "code15": Source(
+        "CODE-15%: a large scale annotated dataset of 12-lead ECGs",
+        "",
+        "1.0.0",
+        58.0,
+        "CC BY 4.0",
+        (
+            "Ribeiro et al. CODE-15%: a large scale annotated dataset of 12-lead ECGs. Zenodo, 2021. "
+            "doi:10.5281/zenodo.4916206",
+            "Lima et al. Deep neural network-estimated electrocardiographic age as a mortality predictor. Nature "
+            "Communications 12:5117, 2021.",
+        ),
+        hint="https://zenodo.org/records/4916206",
+    ),
     "csn": Source(
         "A large scale 12-lead electrocardiogram database for arrhythmia study (Chapman-Shaoxing-Ningbo)",
         "ecg-arrhythmia",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from anyecg.data.corpora.code15 import RATE, without_padding
 from anyecg.data.own.array import LEADS, RATES, UNITS, channels_of, numbers
 from anyecg.data.own.channels import Channel
 from anyecg.data.own.extras import extra
@@ -15,7 +16,7 @@ from anyecg.types import CANONICAL_LEADS, DataError
 
 LARGEST = 1 << 31  # bytes of one recording
 DATASETS = 1000  # a file of more is no recording
-CODE_RATE, SHANDONG_RATE = 400.0, 500.0  # Hz, of the releases' own descriptions; both are in mV
+SHANDONG_RATE = 500.0  # Hz, of the release's own description, as CODE's is; both are in mV
 
 
 class HDF5(FileFormat):
@@ -99,15 +100,10 @@ def _picked(path: Path, item, request: Request, names: np.ndarray | None = None)
 def _code(path: Path, found: dict, request: Request) -> list[Channel]:
     """CODE and CODE-15%: `tracings` [N, 4096, 12] in mV at 400 Hz, 0 before and behind a shorter recording."""
     signal = _picked(path, found["tracings"], request, _read(path, found["exam_id"]))
-    if signal.ndim != 2 or signal.shape[1] != 12:
-        raise DataError(f"{path}: its tracings are of shape {signal.shape}, [samples, 12] are due")
-    some = np.flatnonzero((signal != 0).any(axis=1))
-    if not some.size:
-        raise DataError(f"{path}: the recording {request.record} is 0 throughout, no signal")
-    kept = signal[some[0] : some[-1] + 1]
+    kept = without_padding(path, signal, request.record)
     if len(kept) < len(signal):
-        request.note(f"{some[0]:,} samples before and {len(signal) - 1 - some[-1]:,} behind it are padding, left out")
-    return _known(kept.T, CODE_RATE, "CODE", request)
+        request.note(f"{len(signal) - len(kept):,} samples before and behind it are padding, left out")
+    return _known(kept.T, RATE, "CODE", request)
 
 
 def _shandong(path: Path, signal: np.ndarray, request: Request) -> list[Channel]:

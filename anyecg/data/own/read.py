@@ -11,10 +11,12 @@ import numpy as np
 
 from anyecg.data.own.array import NumPy, channels_of
 from anyecg.data.own.channels import ASSUMED, Channel, Leads, hertz, named, of_one_rate, scales
+from anyecg.data.own.digitise import read_page
 from anyecg.data.own.formats import HEAD, FileFormat, Request, file_formats
 from anyecg.data.own.magnitude import look, without_fill
+from anyecg.data.own.picture import is_picture, read_picture
 from anyecg.data.store.preprocess import lead_rows
-from anyecg.types import CANONICAL_LEADS, AnyECGError, ConfigError, DataError, ECGRecord
+from anyecg.types import CANONICAL_LEADS, AnyECGError, ConfigError, DataError, ECGRecord, Picture
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ def read_ecg(
     patient: str = "",
     format: str | None = None,
     record: str | int | None = None,
+    digitise: bool = False,
 ) -> ECGRecord:
     """An ECG of one's own: float32 `[L, T]` in mV at its own rate, NaN where samples are invalid; `canonical` takes it
     on. What was assumed, mended or left out is logged, and stands in the record's `notes`.
@@ -47,12 +50,20 @@ def read_ecg(
             in stores, predictions and figures that are shared, so an identity is put there only by hand.
         format: name of a file format, or "module:Class" of one's own, where content and suffix do not tell.
         record: which recording, of a file that holds several (HDF5): its name or number.
+        digitise: read the traces off a picture (`anyecg.data.own.digitise`): a straight scan of a clean page of ten
+            seconds on grid paper. A picture that cannot be read so is a DataError that says why.
 
     Raises:
         DataError: the file is missing, cut short or broken; something it needs is not said; or the file says otherwise.
         AnyECGError: the format needs a library that is not installed.
     """
-    found = read_record(path, fs=fs, leads=leads, units=units, id=id, patient=patient, format=format, record=record)
+    if format is None and isinstance(path, (str, Path)) and is_picture(path) and Path(path).is_file():
+        if not digitise:
+            raise DataError(f"{path}: is a picture; digitise=True reads the traces off a clean page")
+        picture = read_picture(path, id)
+        found = read_page(Picture(picture.pixels, picture.id, patient))
+    else:
+        found = read_record(path, fs=fs, leads=leads, units=units, id=id, patient=patient, format=format, record=record)
     for note in found.notes:
         log.warning("%s: %s", path, note)
     return found

@@ -21,6 +21,7 @@ views = Registry("view", {  # in the order of tables
     "time_shift": "anyecg.evaluation.views.time_shift:TimeShift",
     "page_header": "anyecg.evaluation.views.pages:Header",
     "page_distorted": "anyecg.evaluation.views.pages:Distorted",
+    "page_100_dpi": "anyecg.evaluation.views.pages:Fine",
     "page_61_dpi": "anyecg.evaluation.views.pages:Fair",
     "page_30_dpi": "anyecg.evaluation.views.pages:Coarse",
     "page_6x2": "anyecg.evaluation.views.pages:SixByTwo",

@@ -51,6 +51,13 @@ class Fair(OfPages):
     changes: ClassVar[dict[str, Any]] = {"dpi": 61}
 
 
+class Fine(OfPages):
+    """Scanned at 100 dots an inch, as an office scanner's coarsest setting."""
+
+    label, short = "page at 100 dpi", "100 dpi"
+    changes: ClassVar[dict[str, Any]] = {"dpi": 100}
+
+
 class SixByTwo(OfPages):
     """In two columns of six leads, 10 mm a mV at 25 mm a second, whatever was trained on."""
 

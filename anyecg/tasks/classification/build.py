@@ -49,12 +49,17 @@ def label_names(codes, info: Mapping) -> dict[str, list[str]]:
     """The names of a record's codes in each label set; a set with a map (`info["maps"]`) has the label that a code
     stands for.
     """
-    found = {}
-    for group, names in info["labels"].items():
-        stands_for = info.get("maps", {}).get(group)
-        keys = codes if stands_for is None else [stands_for[code] for code in codes if code in stands_for]
-        found[group] = sorted({names[key] for key in keys if key in names})
-    return found
+    return {
+        group: sorted({names[key] for key in label_codes(codes, info, group)})
+        for group, names in info["labels"].items()
+    }
+
+
+def label_codes(codes, info: Mapping, group: str) -> set[str]:
+    """The codes of a label set that a record's codes stand for."""
+    stands_for = info.get("maps", {}).get(group)
+    keys = codes if stands_for is None else [stands_for[code] for code in codes if code in stands_for]
+    return {key for key in keys if key in info["labels"][group]}
 
 
 def label_statements(stores: Stores) -> dict[str, dict[str, dict[str, list[str]]]]:

@@ -24,7 +24,7 @@ from anyecg.tasks.ecg_qa.build import (
     ecg_qa_questions,
 )
 from anyecg.tasks.ecg_qa.parser import VERIFY, plain, read_answers, read_verdict
-from anyecg.types import ECGSample
+from anyecg.types import ECGSample, Prediction
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class ECGQA(Task):
         "accuracy_macro": "mean of the question types' accuracy, 0 to 1",
         "exact_match": "share of questions answered with the true string but for capitals, order, full stop and all, 0 "
         "to 1 (Table 7)",
+        "accuracy_published": "share of questions for which the options that occur in the answer are the true set, 0 "
+        "to 1 (as PULSE's scorer reads ECGBench's ECG-QA)",
         "exact_match_macro": "mean of the question types' exact_match, 0 to 1",
     }
     groups = {"question type": "question_type", "attribute type": "attribute_type"}
@@ -158,6 +160,23 @@ class ECGQA(Task):
             return self.parse(sample.answer, sample)
         return Answer(_as_published(sample.answer), frozenset(map(plain, sample.meta["answers"])))
 
+    def score(self, samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> pd.DataFrame:
+        predictions = list(predictions)
+        texts = {prediction.id: prediction.text.lower() for prediction in predictions}
+        rows = super().score(samples, predictions)
+        return rows.assign(published=[self._as_scorer(texts[sample.id], sample) for sample in samples])
+
+    def _as_scorer(self, text: str, sample: ECGSample) -> float:
+        """Right (1) or wrong (0) by the options that occur in an answer; NaN where the question's options are not
+        known.
+        """
+        corpus = sample.records[0].record.partition("/")[0]
+        known = self.info.get("ecg_qa_options", {}).get(corpus, {}).get(str(sample.meta.get("template_id")))
+        if not known or "answers" not in sample.meta:
+            return float("nan")
+        found = {option for option in known if option.lower() in text}
+        return float({option.lower() for option in found} == {answer.lower() for answer in sample.meta["answers"]})
+
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[Answer | None]) -> pd.DataFrame:
         """`question_type`, `correct` (the same set) and `exact` (the same string)."""
         pairs = [(answer, self.reference(sample)) for sample, answer in zip(samples, answers, strict=True)]
@@ -178,6 +197,8 @@ class ECGQA(Task):
                 name: float(values.mean()),
                 f"{name}_macro": float((np.bincount(types, values) / np.bincount(types)).mean()),
             }
+        if "published" in rows and rows["published"].notna().any():
+            found["accuracy_published"] = float(rows["published"].mean())
         return found
 
 

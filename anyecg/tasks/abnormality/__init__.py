@@ -1,0 +1,1 @@
+"""Which abnormalities of a list an ECG shows."""

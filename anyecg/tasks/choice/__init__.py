@@ -1,0 +1,1 @@
+"""Multiple choice among sets of diagnoses: questions and task; the parser is `anyecg.tasks.multiple_choice`."""
