@@ -48,6 +48,21 @@ def test_the_papers_sizes_without_its_weights(model):
     assert sizes["llm_weights"] == 8_030_261_248  # Llama-3-8B
 
 
+def test_pulse_at_the_papers_size():
+    """CLIP ViT-L/14-336 frozen, mlp2x_gelu, Vicuna-7B whole; five tiles of 576 tokens a page, three epochs at 128."""
+    pulse = config.load("experiments/pulse.yaml", ["scale=paper"])
+    model = outline(pulse)
+    sizes = {group: sum(p.numel() for p in members.values()) for group, members in model.groups().items()}
+    assert 300 < millions(sizes["encoder"]) < 305 and sizes["llm_weights"] == 6_738_415_616
+    assert sizes["connector"] == 1024 * 4096 + 4096 + 4096 * 4096 + 4096
+    (page,) = stated(pulse, model, "instruct_report", "signal")
+    assert page.clips == 5 and sum(model.connector.tokens(model.encoder.prefix, model.encoder.patches)) == 576
+    assert 2_880 < page.tokens < 4_096  # of the context
+    (stage,) = project(pulse).stages
+    assert stage.trains == {"connector": sizes["connector"], "llm_weights": sizes["llm_weights"]}
+    assert stage.steps == 27_096
+
+
 def test_what_each_stage_trains_and_how_often(projection):
     stages = {stage.name: stage for stage in projection.stages}
     assert list(stages) == ["contrastive", "stage1", "stage2", "stage3"]

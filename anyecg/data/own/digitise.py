@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter1d, maximum_filter
+from scipy.ndimage import gaussian_filter1d, maximum_filter, maximum_filter1d, minimum_filter1d
 
 from anyecg.types import CANONICAL_LEADS, DataError, ECGRecord, Picture
 
@@ -22,6 +22,9 @@ WIDEST = 2600  # pixels: a wider picture is scaled down first
 SCALES = (1.6, 24.0)  # pixels a mm that are looked for
 ANGLES = 3.0  # degrees of tilt that are straightened
 INK = 0.35  # of the darkness of the trace: less is grid or paper
+REACH = 1.8  # lanes above and below its own in which a trace is looked for
+AWAY = 0.3  # rows of a jump that being a lane away from its own costs a trace in each column
+LONGEST = 60  # columns in which two traces may be one
 WHOLE = 0.97  # share of its columns in which a trace has to be found
 AGREES = 0.9  # correlation of II with I + III, and of -aVR with aVL + aVF, that a reading has to reach
 GAINS = (5.0, 10.0, 20.0)  # mm a mV
@@ -88,11 +91,11 @@ def digitise(pixels: np.ndarray, speed: float = 25.0) -> PageReading:
     pixels = _straight(pixels)
     scale = (_spacing(_grid_profile(pixels, 0), "across"), _spacing(_grid_profile(pixels, 1), "down"))
     ink = _ink(pixels)
-    left, right = _extent(ink, scale, speed)
     runs = Runs(ink)
+    left, right = _extent(ink, scale, speed, runs.pen)
     tried: list[str] = []
     best: PageReading | None = None
-    for layout, base in _lanes(ink[:, left:right], scale[1]):
+    for layout, base in _lanes(ink[:, round(left) : round(right)], scale[1]):
         try:
             found = _read(runs, ink, layout, base, (left, right), scale, speed)
         except DataError as error:
@@ -121,13 +124,17 @@ class Runs:
         column, self.first = np.nonzero(steps == 1)
         _, self.last = np.nonzero(steps == -1)  # the row behind the run
         self.at = np.searchsorted(column, np.arange(ink.shape[1] + 1))
-        thin = self.last - self.first
-        self.pen = float(np.median(thin)) if len(thin) else 1.0
+        above = np.pad(np.cumsum(ink, axis=0, dtype=np.float64), ((1, 0), (0, 0)))
+        covered = above[self.last, column] - above[self.first, column]
+        # how thick the trace is where it is level
+        self.pen = float(np.quantile(covered[covered > 0.6], 0.05)) if (covered > 0.6).any() else 1.0
 
-    def follow(self, left: int, right: int, base: float, reach: float) -> tuple[np.ndarray, float]:
+    def follow(self, left: int, right: int, base: float, pitch: float) -> tuple[np.ndarray, float]:
         """(height of the trace in each column `[right - left]`, in rows; the share of columns in which it was found):
-        the runs within `reach` rows of `base` that lie nearest to one another from column to column.
+        of the runs around the lane at row `base`, those that lie nearest to it and to one another from column to
+        column. pitch: rows from a lane to the next one.
         """
+        reach = REACH * pitch
         chosen, costs, back = [], [], []
         previous: np.ndarray | None = None
         for column in range(left, right):
@@ -136,7 +143,7 @@ class Runs:
             if not len(these):
                 continue
             middle = (self.first[these] + self.last[these]) / 2
-            cost = 0.02 * np.abs(middle - base) / max(reach, 1)
+            cost = AWAY * ((middle - base) / pitch) ** 2
             if previous is None:
                 back.append(np.zeros(len(these), int))
             else:
@@ -171,14 +178,40 @@ class Runs:
             rows = np.arange(max(top - 1, 0), min(bottom + 1, len(self.ink)))
             weight = self.ink[rows, column]
             heights[place] = (rows * weight).sum() / max(weight.sum(), 1e-9)
+        # an end's edge lies where its pixel is covered up to, and the one beyond it
+        rows = len(self.ink) - 1
+        over = self.ink[first, columns] + self.ink[np.maximum(first - 1, 0), columns]
+        under = self.ink[last - 1, columns] + self.ink[np.minimum(last, rows), columns]
+        top, foot = first + 0.5 - np.minimum(over, 2), last - 1.5 + np.minimum(under, 2)
         long = (last - first) > 1.8 * self.pen + 1
-        above, below = np.pad(first, 1, mode="edge"), np.pad(last, 1, mode="edge")
-        peak = long & (first <= above[:-2]) & (first <= above[2:]) & (last <= np.maximum(below[:-2], below[2:]))
-        foot = long & (last >= below[:-2]) & (last >= below[2:]) & (first >= np.minimum(above[:-2], above[2:])) & ~peak
-        half = self.pen / 2
-        heights[peak] = first[peak] + half - 0.5
-        heights[foot] = last[foot] - half - 0.5
+        half, near = self.pen / 2, 2 * round(self.pen / 2 + 1) + 1
+        # the pen is as wide as it is high: a peak is the middle one of the columns that reach as far
+        peak = long & (top <= minimum_filter1d(top, near)) & (foot < maximum_filter1d(foot, near))
+        valley = long & (foot >= maximum_filter1d(foot, near)) & (top > minimum_filter1d(top, near))
+        heights[peak] = top[peak] + half
+        heights[valley] = foot[valley] - half
+        shared = self._shared(columns, runs)
+        if shared.any() and not shared.all():
+            heights[shared] = np.interp(columns[shared], columns[~shared], heights[~shared])
         return heights
+
+    def _shared(self, columns: np.ndarray, runs: np.ndarray) -> np.ndarray:
+        """Where two traces run into one: from the column that joins two runs of the one before it to the column that
+        parts into two. Which of them is how high there cannot be told.
+        """
+        shared, begun = np.zeros(len(runs), bool), -1
+        for place, (column, run) in enumerate(zip(columns, runs)):
+            if column > 0 and self._touching(column - 1, run) > 1:
+                begun = place
+            if begun >= 0 and column + 2 < len(self.at) and self._touching(column + 1, run) > 1:
+                shared[begun : place + 1] = place - begun < LONGEST
+                begun = -1
+        return shared
+
+    def _touching(self, column: int, run: int) -> int:
+        """How many runs of a column touch a run of one beside it."""
+        these = slice(self.at[column], self.at[column + 1])
+        return int(((self.first[these] < self.last[run]) & (self.last[these] > self.first[run])).sum())
 
 
 def _middle(runs: Runs, these: np.ndarray) -> np.ndarray:
@@ -196,25 +229,26 @@ def _narrowed(pixels: np.ndarray) -> np.ndarray:
 def _straight(pixels: np.ndarray) -> np.ndarray:
     """The page turned so that its grid stands upright, by `ANGLES` at most."""
     small = Image.fromarray(pixels)
-    if small.width > 1400:
-        small = small.resize((1400, round(small.height * 1400 / small.width)), Image.Resampling.BILINEAR)
+    if small.width > 1000:
+        small = small.resize((1000, round(small.height * 1000 / small.width)), Image.Resampling.BILINEAR)
 
     def upright(angle: float) -> float:
         turned = small.rotate(angle, Image.Resampling.BILINEAR, fillcolor=(255, 255, 255))
-        return _comb(_grid_profile(np.asarray(turned), 0))[1]
+        return _comb(_grid_profile(np.asarray(turned), 0))[2]
 
+    if upright(0.0) > max(upright(0.2), upright(-0.2)):
+        return pixels
     angles = np.arange(-ANGLES, ANGLES + 0.01, 0.5)
     coarse = max(angles, key=lambda angle: (upright(angle), -abs(angle)))
     fine = max(coarse + np.arange(-0.4, 0.41, 0.1), key=lambda angle: (upright(angle), -abs(angle)))
-    if abs(fine) < 0.05:
-        return pixels
     turned = Image.fromarray(pixels).rotate(fine, Image.Resampling.BICUBIC, fillcolor=(255, 255, 255))
     return np.asarray(turned)
 
 
 def _grid_profile(pixels: np.ndarray, axis: int) -> np.ndarray:
     """How strong the grid is in each column (axis 0) or row (axis 1), without what is dark in all colours."""
-    values = pixels.astype(np.float32)
+    step = max(1, pixels.shape[axis] // 500)  # a few of the rows do for the columns
+    values = (pixels[::step] if axis == 0 else pixels[:, ::step]).astype(np.float32)
     light, colour = values.max(axis=2), values.min(axis=2)
     paper = np.quantile(light, 0.7)
     faint = np.where(light > 0.62 * paper, paper - colour, np.nan)
@@ -222,28 +256,28 @@ def _grid_profile(pixels: np.ndarray, axis: int) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         counted = (~np.isnan(faint)).sum(axis=axis)
         profile = np.nansum(faint, axis=axis) / np.maximum(counted, 1)
-    return np.where(counted > 0.2 * pixels.shape[axis], profile, np.median(profile))
+    return np.where(counted > 0.2 * values.shape[axis], profile, np.median(profile))
 
 
-def _comb(profile: np.ndarray) -> tuple[float, float]:
-    """(pixels a mm, strength) of the grid that a profile shows best: a line each 5 mm, and fainter ones each mm.
+def _comb(profile: np.ndarray) -> tuple[float, float, float]:
+    """(pixels a mm, strength, power) of the grid that a profile shows best: a line each 5 mm, and fainter ones each mm.
 
-    Strength is the share of the profile's power in the harmonics of 5 mm.
+    Power is the profile's in the harmonics of 5 mm, strength its share of all.
     """
     centred = profile - gaussian_filter1d(profile, 60, mode="nearest")
     size = 1 << (len(centred) * 8 - 1).bit_length()
     power = np.abs(np.fft.rfft(centred * np.hanning(len(centred)), size)) ** 2
     total = power.sum()
     if total <= 0:
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     wide = max(1, round(1.0 * size / len(centred)))  # half a peak's width in the spectrum
     around = np.cumsum(np.pad(power, (1, 0)))
     scales = np.exp(np.arange(np.log(SCALES[0]), np.log(SCALES[1]), 0.002))
 
     def held(frequency: np.ndarray) -> np.ndarray:
         place = np.rint(frequency * size).astype(int)
-        low, high = np.maximum(place - wide, 0), np.minimum(place + wide + 1, len(power))
-        return np.where(place + wide < len(power), around[np.maximum(high, low)] - around[low], 0.0)
+        low, high = (np.clip(place + reach, 0, len(power)) for reach in (-wide, wide + 1))
+        return np.where(place + wide < len(power), around[high] - around[low], 0.0)
 
     harmonics = np.stack([held(number / (5 * scales)) for number in range(1, 11)])
     strength = harmonics.sum(axis=0) / total
@@ -251,7 +285,7 @@ def _comb(profile: np.ndarray) -> tuple[float, float]:
     first = harmonics[0] / total
     worth = np.where(first > 0.02, strength, strength * 0.3) + 0.5 * np.minimum(first, 0.2)
     best = int(worth.argmax())
-    return float(_refined(power, size, scales[best])), float(strength[best])
+    return float(_refined(power, size, scales[best])), float(strength[best]), float(strength[best] * total)
 
 
 def _refined(power: np.ndarray, size: int, scale: float) -> float:
@@ -272,7 +306,7 @@ def _refined(power: np.ndarray, size: int, scale: float) -> float:
 
 
 def _spacing(profile: np.ndarray, way: str) -> float:
-    scale, strength = _comb(profile)
+    scale, strength, _ = _comb(profile)
     if strength < 0.35:
         raise DataError(
             f"no grid of ECG paper is found ({way}); give a straight scan of grid paper, turned by {ANGLES:g} degrees "
@@ -295,8 +329,8 @@ def _ink(pixels: np.ndarray) -> np.ndarray:
     return np.clip(dark / max(darkest, 0.2), 0, 1).astype(np.float32)
 
 
-def _extent(ink: np.ndarray, scale: tuple[float, float], speed: float) -> tuple[int, int]:
-    """The columns between which the traces run: ten seconds, counted from their right end."""
+def _extent(ink: np.ndarray, scale: tuple[float, float], speed: float, pen: float) -> tuple[float, float]:
+    """Where the traces begin and end, in columns: ten seconds, counted from their right end."""
     long = SECONDS * speed * scale[0]
     marked = (ink > INK).sum(axis=0)
     busy = np.flatnonzero(gaussian_filter1d((marked > 0).astype(float), 2.0) > 0.5)
@@ -313,7 +347,8 @@ def _extent(ink: np.ndarray, scale: tuple[float, float], speed: float) -> tuple[
             f"its traces are {shown:.0f} mm long, where {SECONDS:g} s at {speed:g} mm/s are {SECONDS * speed:.0f} mm: "
             f"a page that is cut off, of another speed, or no page of {SECONDS:g} s"
         )
-    return max(0, round(last - long)), last
+    end = last - pen / 2
+    return max(0.0, end - long), end
 
 
 def _lanes(ink: np.ndarray, down: float) -> list[tuple[str, np.ndarray]]:
@@ -349,7 +384,7 @@ def _read(
     ink: np.ndarray,
     layout: str,
     base: np.ndarray,
-    extent: tuple[int, int],
+    extent: tuple[float, float],
     scale: tuple[float, float],
     speed: float,
 ) -> PageReading:
@@ -367,7 +402,7 @@ def _read(
         begin = edges[number] + (margin if number else 0)
         end = edges[number + 1] - (margin if number + 1 < len(columns) else 0)
         for row, lead in enumerate(leads):
-            heights, share = runs.follow(begin, end, float(base[row]), 1.6 * pitch)
+            heights, share = runs.follow(begin, end, float(base[row]), pitch)
             if share < WHOLE:
                 lost.append(lead)
                 continue
@@ -381,10 +416,10 @@ def _read(
     return PageReading(signal, layout, scale, gain, _agreement(signal))
 
 
-def _gain(ink: np.ndarray, base: Sequence[float] | np.ndarray, left: int, scale: tuple[float, float]) -> float:
+def _gain(ink: np.ndarray, base: Sequence[float] | np.ndarray, left: float, scale: tuple[float, float]) -> float:
     """mm a mV by the pulses left of the traces; 10 where there is none."""
-    begin = max(0, left - round(10 * scale[0]))
-    beside = ink[:, begin : max(begin + 1, left - round(1.2 * scale[0]))] > INK
+    begin = max(0, round(left - 10 * scale[0]))
+    beside = ink[:, begin : max(begin + 1, round(left - 1.2 * scale[0]))] > INK
     heights = []
     for row in base:
         reach = round(24 * scale[1])
