@@ -12,6 +12,7 @@ COMMANDS = {  # name -> (module with `main`, arguments before the user's, one li
     "run": ("anyecg.run", (), "train and evaluate an experiment or a suite of them"),
     "ask": ("anyecg.cli.ask", (), "ask a model about one's own ECGs, the trace drawn with what the answer names"),
     "compare": ("anyecg.compare", (), "compare finished runs with the first of them"),
+    "convert": ("anyecg.cli.convert", (), "take the tensors out of a .pth file, running nothing of it"),
     "data": ("anyecg.data.__main__", (), "build, check, show, download and exchange datasets"),
     "export": ("anyecg.export", (), "write a finished run's model as one folder with a card"),
     "figures": ("anyecg.figures", (), "draw the figures of finished runs"),

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from anyecg.answerers.base import Answerer, Fitting
 from anyecg.answerers.features import Features, encoder_of
+from anyecg.answerers.fusion_transformer import ECGS, WORDS, FusionTransformer
 from anyecg.answerers.learned import descend, learn_once, seed_of, visits
 from anyecg.config.checks import Checks
 from anyecg.config.code import Code
@@ -22,34 +23,8 @@ from anyecg.config.fingerprint import fingerprint
 from anyecg.types import MARKER, DataError, ECGSample, Prediction
 
 NONE = "none"  # the published answer of an empty set
-ECGS, WORDS = 2, 64  # of a question, at most
 LEAST = 0.01  # of a probability that is kept as a score
 WORD = re.compile(r"[a-z0-9]+")
-
-
-class FusionTransformer(nn.Module):
-    """[CLS], tokens of one or two ECGs and the question's words -> logits of the answers (Oh et al. 2023)."""
-
-    def __init__(self, dim: int, words: int, answers: int, width: int, layers: int, heads: int) -> None:
-        super().__init__()
-        self.cls = nn.Parameter(torch.zeros(width))
-        self.ecg, self.which = nn.Linear(dim, width), nn.Parameter(0.02 * torch.randn(ECGS, 1, width))
-        self.norm = nn.LayerNorm(dim)
-        self.words = nn.Embedding(words + 2, width, padding_idx=0)  # 0: padding, 1: a word never learnt
-        self.place = nn.Parameter(0.02 * torch.randn(WORDS, width))
-        layer = nn.TransformerEncoderLayer(width, heads, 4 * width, 0.1, "gelu", batch_first=True, norm_first=True)
-        self.mix = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
-        self.out = nn.Linear(width, answers)
-
-    def forward(self, ecgs: Tensor, words: Tensor) -> Tensor:
-        """ecgs `[N, 2, P, dim]`, NaN where there is no second; words int64 `[N, W]` -> `[N, answers]`."""
-        n, _, tokens, _ = ecgs.shape
-        absent = ecgs[:, :, 0, 0].isnan().repeat_interleave(tokens, dim=1)
-        shown = self.ecg(self.norm(ecgs.nan_to_num())) + self.which
-        text = self.words(words) + self.place[: words.shape[1]]
-        x = torch.cat([self.cls.expand(n, 1, -1), shown.flatten(1, 2), text], dim=1)
-        hidden = torch.cat([torch.zeros(n, 1, dtype=torch.bool, device=x.device), absent, words == 0], dim=1)
-        return self.out(self.mix(x, src_key_padding_mask=hidden)[:, 0])
 
 
 class QuestionClassifier(Answerer):

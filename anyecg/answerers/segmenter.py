@@ -8,58 +8,22 @@ from itertools import product
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from anyecg.answerers.base import Answerer, Fitting
 from anyecg.answerers.learned import descend, learn_once, seed_of, view_of, visits
+from anyecg.answerers.unet import Double, UNet
 from anyecg.config.checks import Checks
 from anyecg.config.code import Code
 from anyecg.config.fingerprint import fingerprint
 from anyecg.data.loading.dataset import QuestionDataset
 from anyecg.tasks.localization.build import POOLS, answer_text
-from anyecg.tasks.localization.intervals import iou
+from anyecg.tasks.localization.intervals import inside, iou, runs
 from anyecg.types import DataError, ECGSample, InputSpec, Prediction
 
 ALIKE = 16  # batches' worth of windows that are sorted by length together
 LEVELS, PEAKS, SHORTEST = (0.3, 0.4, 0.5, 0.6, 0.7), (0.3, 0.5, 0.7, 0.8, 0.9), (0.0, 0.2, 0.5, 1.0)
-
-
-class Double(nn.Sequential):
-    """Twice a convolution, batch norm, ReLU: `[N, dim_in, T]` -> `[N, dim, T]`."""
-
-    def __init__(self, dim_in: int, dim: int, kernel: int) -> None:
-        parts: list[nn.Module] = []
-        for first in (dim_in, dim):
-            parts += [nn.Conv1d(first, dim, kernel, padding=kernel // 2), nn.BatchNorm1d(dim), nn.ReLU()]
-        super().__init__(*parts)
-
-
-class UNet(nn.Module):
-    """Moskalenko, Zolotykh and Osipov 2020 (arXiv 2001.04689): fully convolutional, any length.
-
-    167,344 parameters of one lead and four classes.
-    """
-
-    def __init__(self, leads: int, classes: int, channels: Sequence[int] = (4, 8, 16, 32, 64), kernel: int = 9) -> None:
-        super().__init__()
-        pairs = list(zip(channels[-2::-1], channels[:0:-1]))  # (above, below), from the bottom up
-        self.down = nn.ModuleList(Double(a, b, kernel) for a, b in zip((leads, *channels), channels))
-        self.rise = nn.ModuleList(nn.ConvTranspose1d(below, below, 8, stride=2, padding=3) for _, below in pairs)
-        self.up = nn.ModuleList(Double(below + above, above, kernel) for above, below in pairs)
-        self.last = nn.Conv1d(channels[0], classes, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`[N, leads, T]` -> logits `[N, classes, T]`."""
-        passed: list[Tensor] = []
-        for number, block in enumerate(self.down):
-            x = block(x if number == 0 else F.max_pool1d(x, 2))
-            passed.append(x)
-        passed.pop()
-        for rise, block in zip(self.rise, self.up):
-            skip, x = passed.pop(), rise(x)
-            x = block(torch.cat([skip, F.pad(x, (0, skip.shape[-1] - x.shape[-1]))], dim=1))
-        return self.last(x)
 
 
 class Segmenter(Answerer):
@@ -152,7 +116,7 @@ class Segmenter(Answerer):
                 samples = round(seconds[places].min() * self.spec.fs)  # windows of like length, cut to the shortest
                 x = np.stack([self._signal(dataset, place)[:, :samples] for place in places])
                 self._drop_leads(x, rng)
-                true = np.stack([mask(train[place], samples, self.spec.fs) for place in places])
+                true = np.stack([inside(train[place].meta["intervals"], samples, self.spec.fs) for place in places])
                 asked = torch.tensor([self.names.index(str(train[place].meta["name"])) for place in places])
                 logits = self.net(torch.from_numpy(x))[torch.arange(len(places)), asked]
                 yield F.binary_cross_entropy_with_logits(logits, torch.from_numpy(true))
@@ -185,26 +149,3 @@ class Segmenter(Answerer):
         values = [balanced(*one) for one in choices]
         best = int(np.argmax(values))
         return dict(zip(("level", "peak", "shortest"), choices[best]), validation_iou=values[best])
-
-
-def mask(sample: ECGSample, samples: int, fs: float) -> np.ndarray:
-    """float32 `[samples]`, 1 inside the question's true intervals."""
-    inside = np.zeros(samples, np.float32)
-    for start, end in sample.meta["intervals"]:
-        inside[round(start * fs) : round(end * fs)] = 1.0
-    return inside
-
-
-def runs(likely: np.ndarray, fs: float, level: float, peak: float, shortest: float) -> np.ndarray:
-    """Stretches above `level` in seconds, `[k, 2]`: gaps below `shortest` s closed, then runs below it, and those that
-    nowhere reach `peak`, left out.
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], likely >= level, [0]]).astype(np.int8))).reshape(-1, 2)
-    merged: list[list[int]] = []
-    for start, end in edges.tolist():
-        if merged and start - merged[-1][1] < shortest * fs:
-            merged[-1][1] = end
-        else:
-            merged.append([start, end])
-    kept = [(a, b) for a, b in merged if b - a >= shortest * fs and likely[a:b].max() >= peak]
-    return np.array(kept, float).reshape(-1, 2) / fs

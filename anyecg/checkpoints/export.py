@@ -156,8 +156,9 @@ def _write_config(
 ) -> None:
     """config.json, and beside it what the contrastive stage learnt to compare with."""
     encoder = config.to_dict(experiment.encoder)
-    if "pretrained" in encoder:
-        encoder["pretrained"] = False  # where its first weights came from; these are the trained ones
+    for key, none in {"pretrained": False, "weights": None}.items():
+        if key in encoder:
+            encoder[key] = none  # where its first weights came from; these are the trained ones
     told = {
         "model_type": "anyecg",
         "anyecg": {"format": FORMAT, "version": version("anyecg")},

@@ -53,8 +53,12 @@ def read(options: argparse.Namespace) -> None:
 
 
 def judged_task(run: Results) -> str:
-    """The task whose answers judges score; DataError where the run evaluated none with its ECGs."""
-    found = [name for name, task in run.metrics["tasks"].items() if task.get("judged") and SIGNAL in run.rows[name]]
+    """The task whose answers get one score each from judges; DataError where the run evaluated none with its ECGs."""
+    found = [
+        name
+        for name, task in run.metrics["tasks"].items()
+        if task.get("judged") and SIGNAL in run.rows[name] and "score" in run.rows[name][SIGNAL]
+    ]
     if not found:
         raise DataError(
             f"run {run.name} evaluated no task that is judged, such as multi_ecg, with its ECGs; add one to "

@@ -15,5 +15,12 @@ encoders = Registry(
         "siglip2": "anyecg.encoders.timm_image:SigLIP2",
         "conv": "anyecg.encoders.conv:ConvNet",
         "resnet1d": "anyecg.encoders.resnet1d:ResNet1d",
+        "ecg_jepa": "anyecg.encoders.ecg_jepa:ECGJepa",
+        "ecg_fm": "anyecg.encoders.ecg_fm:ECGFM",
+        "ecg_founder": "anyecg.encoders.ecg_founder:ECGFounder",
+        "melp": "anyecg.encoders.melp:MELP",
+        "ecg_coca": "anyecg.encoders.ecg_coca:ECGCoCa",
+        "st_mem": "anyecg.encoders.st_mem:STMem",
+        "hubert_ecg": "anyecg.encoders.hubert_ecg:HubertECG",
     },
 )

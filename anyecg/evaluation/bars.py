@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 
 from anyecg.evaluation.controls import SIGNAL
 from anyecg.evaluation.figures import loss_curves
+from anyecg.evaluation.sweeps import axes_of, sweep_figure
 from anyecg.plots.charts import STYLE, colour, save
 from anyecg.plots.views import in_order, short
 from anyecg.tasks import tasks
@@ -36,6 +38,8 @@ def run_figures(metrics: Mapping[str, Any], folder: str | Path) -> Iterator[Path
             {curve["stage"]: {k: v for k, v in curve.items() if k != "stage"} for curve in drawn["loss"]}, target
         )
     for key, task in metrics["tasks"].items():
+        for axis in axes_of(task):
+            wanted[f"{key}_{axis.replace(' ', '_')}"] = partial(sweep_figure, task, axis, metrics.get("references", ()))
         for name, draw in _component(key, task).figures(task, drawn.get(key, ())).items():
             wanted[name if name not in wanted else f"{key}_{name}"] = draw
     for name, draw in wanted.items():

@@ -76,7 +76,7 @@ def evaluate(
         patients: record -> patient, for questions over ECGs of two patients (`controls.patients_of`).
         seconds: of a window, for donors of like length (`Stores.seconds`).
         stores: the recordings, for views that have to know what is in them (other leads, other windows).
-        judge: an LLM that scores the answers to tasks with `judged`, in every view, by the reports of the question's
+        judge: an LLM that scores the answers to tasks with a `rubric`, in every view, by the reports of the question's
         own ECGs.
         more: further top-level entries of `metrics.json`, from the predictions.
 
@@ -159,7 +159,7 @@ def evaluate(
             for row in references
             if (row, samples[0].id) in given
         }
-        if judge is not None and task.judged:
+        if judge is not None and task.rubric is not None:
             rows |= _judged(judge, task, samples, {view: rows[view] for view in shown[name]}, predictions)
         write_scores(folder / "scores" / f"{name}.parquet", samples, rows)
         asked_views = {view: part.view for view, part in shown[name].items()}
@@ -271,19 +271,31 @@ def _judged(
     rows: Mapping[str, pd.DataFrame],
     predictions: Mapping[Key, Prediction],
 ) -> dict[str, pd.DataFrame]:
-    """The rows of each view with the judge's columns."""
-    cases = {
-        (view, s.id): task.judging(s, predictions[task.name, view, s.id].text)
-        for view in rows
-        for s in samples
-        if (task.name, view, s.id) in predictions
-    }
-    log.info("%s: %d answers to be scored by %s", task.name, len(cases), judge.cfg.model)
-    found = judge(cases)
+    """The rows of each view with a column for each of the rubric's criteria."""
+    rubric = task.rubric
+    assert rubric is not None
+    cases: dict[tuple[str, str, str], tuple[str, str] | None] = {}
+    for view in rows:
+        for sample in samples:
+            if (task.name, view, sample.id) in predictions:
+                opening = task.judging(sample, predictions[task.name, view, sample.id].text)
+                for column, closing in rubric.criteria.items():
+                    cases[view, sample.id, column] = None if opening is None else (opening, closing)
+    answers = len(cases) // len(rubric.criteria)
+    log.info("%s: %d answers to be scored by %s", task.name, answers, judge.cfg.model)
+    found = judge(cases, (rubric.lowest, rubric.highest))
+
+    def scores(view: str, column: str, ids: Sequence[str]) -> list[float]:
+        given = [found[view, id, column].score for id in ids]
+        return [float("nan") if score is None else score for score in given]
+
     return {
         view: part.assign(
-            judge=[float("nan") if (score := found[view, id].score) is None else score for id in part["id"]],
-            unjudged=[found[view, id].unjudged for id in part["id"]],
+            **{column: scores(view, column, part["id"]) for column in rubric.criteria},
+            unjudged=[
+                next((why for column in rubric.criteria if (why := found[view, id, column].unjudged)), "")
+                for id in part["id"]
+            ],
         )
         for view, part in rows.items()
     }
@@ -305,7 +317,7 @@ def _summary(
     summary = {
         "component": f"{type(task).__module__}:{type(task).__qualname__}",
         "primary": task.headline(first),
-        "judged": task.judged,
+        "judged": task.rubric is not None,
         "meanings": dict(task.metrics)
         | {metric: task.meaning(metric) for view in rows for metric in drawing.values(view)}
         | {name: meaning for view in views.values() for name, meaning in view.measures.items()},

@@ -9,6 +9,7 @@ llms = Registry(
         "llava": "anyecg.llms.llava:LlavaLlama",
         "smollm2": "anyecg.llms.smollm2:SmolLM2",
         "tiny": "anyecg.llms.tiny:TinyLlama",
+        "tiny_family": "anyecg.llms.tiny_family:TinyFamily",
         "gpt2-medium": "anyecg.llms.backbones:GPT2Medium",
         "gpt2-large": "anyecg.llms.backbones:GPT2Large",
         "gpt-neo-1.3b": "anyecg.llms.backbones:GPTNeo1B",

@@ -10,5 +10,6 @@ objectives = Registry(
         "grpo": "anyecg.objectives.grpo:GRPO",
         "masked": "anyecg.objectives.masked:Masked",
         "spans": "anyecg.objectives.spans:Spans",
+        "masked_pairs": "anyecg.objectives.masked_pairs:MaskedPairs",
     },
 )

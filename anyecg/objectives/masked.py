@@ -4,8 +4,9 @@ ECGs of which it sees a part.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -123,6 +124,8 @@ class ClipBatch(Batch):
 class ClipData(Batches):
     """Random batches of clips: of each question that is drawn one clip of one of its ECGs, another one at each
     visit; nothing is cut from long ECGs.
+
+    dataset, collator: another dataset of the same arguments as `ClipDataset`, and what makes batches of its items.
     """
 
     def __init__(
@@ -136,7 +139,10 @@ class ClipData(Batches):
         split: str = "train",
         devices: int = 1,
         workers: int = 0,
+        dataset: Callable[..., Dataset] | None = None,
+        collator: Callable[[Sequence[Any]], Batch] | None = None,
     ) -> None:
+        dataset, collator = dataset or ClipDataset, collator or collate
         micro = samples_a_pass(stage, devices)
         order, counts = draw(
             data,
@@ -149,10 +155,10 @@ class ClipData(Batches):
         )
         plan = Plan(np.arange(len(order)), np.full(len(order) // micro, micro))
         super().__init__(
-            ClipDataset(data, order, spec, seed),
+            dataset(data, order, spec, seed),
             plan,
             stage.batch_size // micro,
-            collate,
+            collator,
             counts,
             devices=devices,
             workers=workers,

@@ -49,6 +49,19 @@ class Sources:
     progress: bool = False
 
 
+@dataclass(frozen=True)
+class Rubric:
+    """What an LLM judge scores answers by, once it has assessed them.
+
+    criteria: column of the task's rows -> the turn that asks for its number; lowest, highest: the ends of the scale,
+    within 0 to 5.
+    """
+
+    criteria: Mapping[str, str]
+    lowest: float = 0.0
+    highest: float = 5.0
+
+
 class Task(ABC):
     """One kind of question, whole: builds questions, parses what a model said, scores it, and reduces scores to
     metrics.
@@ -82,9 +95,8 @@ class Task(ABC):
         taught_by: the task whose training questions teach how to answer this one, where it has none of its own.
         single_lead: whether its questions are also asked with one of two leads withheld (Figure 2).
         ranked: columns whose higher value is better, by which rows of several models are ranked question by question.
-        judged: whether an LLM judge can score the answers (`judging`). Rows then have two columns more: `judge`, its
-        score
-            from 0 to 5 (NaN without one), and `unjudged`, why there is none.
+        rubric: what an LLM judge can score the answers by (`judging`), None for nothing. Judged rows have a column more
+            for each criterion (NaN without a score), and `unjudged`, why there is none.
         stated: kinds of metadata (`tasks.leaks.METADATA`) that its prompts hold by its rule.
         info: what the questions of this task share, `Questions.info`: the label universes of classification are its
         `labels`.
@@ -107,7 +119,7 @@ class Task(ABC):
     taught_by: ClassVar[str] = ""
     single_lead: ClassVar[bool] = False
     ranked: ClassVar[Sequence[str]] = ()
-    judged: ClassVar[bool] = False
+    rubric: ClassVar[Rubric | None] = None
     stated: ClassVar[frozenset[str]] = frozenset()
 
     @dataclass(frozen=True)
@@ -225,9 +237,9 @@ class Task(ABC):
         """
         return float("nan"), float("nan")
 
-    def judging(self, sample: ECGSample, text: str) -> tuple[str, str] | None:
-        """The two turns that ask an LLM judge for a score of `text` from 0 to 5; None where it has nothing to judge
-        by.
+    def judging(self, sample: ECGSample, text: str) -> str | None:
+        """The turn that asks an LLM judge to assess `text`, ahead of those of the rubric that ask for numbers; None
+        where it has nothing to judge by.
         """
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
@@ -63,3 +64,13 @@ def finding_notes(rows: pd.DataFrame) -> list[str]:
     """Which findings `finding_f1` leaves out, because no reference of these rows has them."""
     unseen = [key for key, occurs in zip(FINDING_KEYS, matrix(rows, "true:").any(axis=0)) if not occurs]
     return [f"finding_f1 leaves out what no reference asserts: {', '.join(unseen)}"] if unseen else []
+
+
+def judge_notes(rows: pd.DataFrame) -> list[str]:
+    """Why answers have no score of the LLM judge, of rows that were judged."""
+    if "unjudged" not in rows or not (reasons := Counter(reason for reason in rows["unjudged"] if reason)):
+        return []
+    told = "; ".join(
+        f"{reason} ({count})" for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    )
+    return [f"{reasons.total()} of {len(rows)} answers without a score of the LLM judge: {told}"]

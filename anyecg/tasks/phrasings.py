@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 REPORT = (
     "Give me a detailed report on this ECG.",
     "May I have the official report for the ECG provided?",
@@ -14,29 +16,9 @@ REPORT = (
     "I need a report on the following ECG.",
     "Please provide the report for the following ECG.",
 )
-# 256 requests for a report from a few patterns, our own words: MEIT has as many, rewritten by an LLM and not published.
-OPENINGS = (
-    "Please {} this {}.",
-    "Could you {} this {}, please?",
-    "I would like you to {} this {}.",
-    "Look at the recording and {} this {}.",
-    "As a cardiologist would, {} this {}.",
-    "Your task is to {} this {}.",
-    "For the patient's file, {} this {}.",
-    "Kindly {} this {} for me.",
-)
-REQUESTS = (
-    "write a report of",
-    "report the findings of",
-    "describe the findings in",
-    "interpret",
-    "summarise",
-    "give a written reading of",
-    "state the diagnostic findings of",
-    "put into words what is seen in",
-)
-NAMES = ("ECG", "electrocardiogram", "12-lead ECG", "heart tracing")
-VARIED = tuple(opening.format(asks, name) for opening in OPENINGS for asks in REQUESTS for name in NAMES)
+# 256 requests for a report, our own words, made of a few patterns and kept as data, one a line: MEIT has as many,
+# rewritten by an LLM and not published.
+VARIED = tuple((Path(__file__).parent / "report" / "requests.txt").read_text(encoding="utf-8").splitlines())
 CLASSIFICATION = "Please provide the report for the following ECG."
 # The release runs two of these together ("Assess this ECG ...Where does ..."); here they are the two they were meant to
 # be.

@@ -7,7 +7,8 @@ import pytest
 
 from anyecg import config
 from anyecg.answerers.base import Fitting
-from anyecg.answerers.endpoint import MISSING, EndpointAnswerer, numbers, page
+from anyecg.answerers.endpoint import EndpointAnswerer
+from anyecg.answerers.shown import MISSING, numbers, page
 from anyecg.run import main
 from anyecg.types import ConfigError
 from tests.chat_server import ChatServer

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from anyecg import config
-from anyecg.answerers.language_model import GROUP, LanguageModel, grouped, model_key
+from anyecg.answerers.batching import GROUP, grouped
+from anyecg.answerers.language_model import LanguageModel, model_key
 from anyecg.config.schema import InputConfig
 from anyecg.evaluation.evaluate import evaluate
 from anyecg.evaluation.predictions import PredictionStore

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from anyecg.answerers.base import recordings
-from anyecg.answerers.probe import Head, known_loss, thresholds
+from anyecg.answerers.labelled import known_loss, thresholds
+from anyecg.answerers.probe import Head
 from anyecg.run import main
 from anyecg.tasks.classification.task import Classification
 from anyecg.types import DataError, ECGSample, Prediction, Turn

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from anyecg.answerers.question_classifier import FusionTransformer, QuestionClassifier, words_of
+from anyecg.answerers.fusion_transformer import FusionTransformer
+from anyecg.answerers.question_classifier import QuestionClassifier, words_of
 from anyecg.run import main
 from anyecg.types import ECGSample, Turn, Window
 from tests.conftest import SMALL

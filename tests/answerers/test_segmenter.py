@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from anyecg.answerers.base import Fitting
-from anyecg.answerers.segmenter import Segmenter, UNet, mask, runs
+from anyecg.answerers.segmenter import Segmenter
+from anyecg.answerers.unet import UNet
 from anyecg.config.schema import InputConfig
 from anyecg.data.store.store import Stores
 from anyecg.run import main
-from anyecg.tasks.localization.intervals import iou
+from anyecg.tasks.localization.intervals import inside, iou, runs
 from anyecg.tasks.localization.task import Localization
 from anyecg.types import DataError, ECGSample, Turn, Window
 from tests.conftest import SMALL
@@ -44,7 +45,7 @@ class Signals(Stores):
         for number, one in enumerate(samples):
             count = round(one.meta["seconds"] * 100)
             signal = np.random.default_rng(number).normal(size=(12, count)) * 0.1
-            signal[:2] += mask(one, count, 100.0) * np.sign(np.sin(np.arange(count)))
+            signal[:2] += inside(one.meta["intervals"], count, 100.0) * np.sign(np.sin(np.arange(count)))
             self.signals[one.records[0].record] = (signal.astype(np.float32), np.arange(12) < 2)
 
     def read(self, window):

@@ -19,6 +19,7 @@ SMALL = {
     "clip": TINY,
     "siglip2": TINY,
     "resnet1d": {"depth": 18, "width": 8},
+    **{name: {"layers": 1} for name in ("ecg_jepa", "ecg_fm", "melp", "ecg_coca", "st_mem", "hubert_ecg")},
 }
 
 

@@ -16,6 +16,7 @@ from anyecg.evaluation import score_parser, tables
 from anyecg.evaluation.evaluate import best, evaluate
 from anyecg.evaluation.judge import Judge, Verdict
 from anyecg.tasks.multi_ecg.task import SECOND_TURN, MultiECG
+from anyecg.tasks.report.task import Report
 from anyecg.types import ECGSample, Prediction, Turn, Window
 from tests.chat_server import ChatServer
 from tests.conftest import Answering
@@ -249,12 +250,55 @@ def test_another_judge_and_another_answer_are_judged_anew(tmp_path):
 def test_the_judges_question(evidence, text, shown):
     asked = ECGSample(id="q", task="multi_ecg", records=(Window("a"), Window("b")), evidence=evidence,
                       conversation=(Turn("user", "<ecg>\n<ecg>\nWhat changed?"), Turn("assistant", "AF is new."), Turn("user", "Since when?"), Turn("assistant", "2168")))  # fmt: skip
-    turns = TASK.judging(asked, text)
-    assert (turns is not None) == shown
-    if turns:
-        turns[0].encode()
+    turn = TASK.judging(asked, text)
+    assert (turn is not None) == shown
+    if turn:
+        turn.encode()
         assert (
-            "user: Sinus rhythm\nAF\nWhat changed?\nassistant: AF is new.\nuser: Since when?" in turns[0]
-            and "2168" not in turns[0]
+            "user: Sinus rhythm\nAF\nWhat changed?\nassistant: AF is new.\nuser: Since when?" in turn
+            and "2168" not in turn
         )
-        assert text or "(there is no answer)" in turns[0]
+        assert text or "(there is no answer)" in turn
+
+
+def report(i):
+    said = "Report: Atrial fibrillation" if i % 2 else "Report: Sinus rhythm"
+    return ECGSample(id=f"r{i}", task="report", patient=f"p{i}", subset="mimic", records=(Window(f"c/r{i}", 0.0, 10.0),),
+                     conversation=(Turn("user", "<ecg>\nReport?"), Turn("assistant", said)), evidence=(said,))  # fmt: skip
+
+
+def criterion(messages):
+    """A judge of reports: an assessment by the findings, then a grade that depends on the criterion."""
+    if len(messages) == 1:
+        parts = messages[0]["content"].split("fibrillation")
+        return "It agrees." if len(parts) != 2 else "It does not agree."
+    name = messages[2]["content"].split("how do you grade its ")[1].split(":")[0]
+    right = "not" not in messages[1]["content"]
+    if name == "terminology":
+        return "5"
+    if name == "logic":
+        return "On a scale from 1 to 5: 4"
+    return ("5" if right else "1") if name == "diagnosis" else ("4 out of 5" if right else "0")
+
+
+def test_reports_are_graded_by_four_criteria_in_every_view(tmp_path):
+    samples = [report(i) for i in range(24)]
+    answers = {
+        "signal": lambda s: s.answer,
+        "blind": lambda s: "Report: Sinus rhythm",
+        "shuffled": lambda s: "Report: Sinus rhythm" if "fibrillation" in s.answer else "Report: Atrial fibrillation",
+    }
+    answer = lambda samples, view: (Prediction(s.id, answers[view](s)) for s in samples)  # noqa: E731
+    with ChatServer(criterion) as server:
+        task = evaluate(Answering(answer), {"report": samples}, {"report": Report()}, tmp_path, views=list(answers),
+                        judge=judge(server, tmp_path), bootstrap=20, progress=False, seconds=lambda window: 10.0)["tasks"]["report"]  # fmt: skip
+        asked = len(server.requests)
+    assert asked == 4 * 5  # four different pairs of reference and report, an assessment and four grades each
+    graded = {view: task["views"][view]["metrics"] for view in answers}
+    assert [graded[view]["judge_diagnosis"] for view in answers] == [5, 3, 1]
+    assert {graded[view]["judge_terminology"] for view in answers} == {5} and graded["blind"]["judge_logic"] == 4
+    # the number 0 is none on this scale, and no grade of 0
+    assert graded["blind"]["judge_completeness"] == 4 and "judge_completeness" not in graded["shuffled"]
+    assert task["views"]["blind"]["unjudged"] == {"number outside 1 to 5": 12}
+    assert task["differences"]["blind"]["judge_diagnosis"][1] > 0 and task["judged"]
+    assert any("number outside 1 to 5 (12)" in note for note in task["views"]["blind"]["notes"])

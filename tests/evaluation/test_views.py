@@ -274,3 +274,61 @@ def plt_size(path):
     from matplotlib.image import imread
 
     return imread(path).shape[1::-1]
+
+
+def test_meits_noise_is_one_stretch_the_same_in_all_leads():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(0.2, 0.5, (12, 5000)).astype(np.float32)
+    mask = np.arange(12) < 9
+    signal[~mask] = 0.0
+    shares, deviations = [], []
+    for i in range(60):
+        seen, there = views["noisy_time_20"]().see(signal.copy(), mask.copy(), question(i), 0, seed=0)
+        added = seen - signal
+        assert (there == mask).all() and not added[~mask].any()
+        np.testing.assert_allclose(added[:9], np.repeat(added[:1], 9, axis=0), atol=1e-5)
+        places = np.flatnonzero(np.abs(added[0]) > 1e-6)
+        shares.append((places[-1] - places[0] + 1) / 5000 if len(places) else 0.0)
+        deviations.append(added[0, places].std() / np.ptp(signal[mask]) if len(places) > 50 else 0.0)
+    assert 0.15 < max(shares) <= 0.2 and min(shares) < 0.03 and 0.05 < max(deviations) < 0.11
+
+
+@pytest.mark.parametrize("level", [20, 10, 5, 0])
+def test_a_ratio_is_the_one_that_it_says(level):
+    signal = np.random.default_rng(0).normal(0.2, 0.5, (12, 5000)).astype(np.float32) * np.arange(12)[:, None]
+    seen, _ = views[f"noisy_{level}_db"]().see(signal.copy(), np.ones(12, bool), question(0), 0, seed=0)
+    added = seen - signal
+    assert not added[0].any()  # a flat lead
+    decibels = 10 * np.log10(signal[1:].var(axis=1) / np.square(added[1:]).mean(axis=1))
+    np.testing.assert_allclose(decibels, level, atol=0.05)
+    assert abs(np.corrcoef(added[1], added[2])[0, 1]) < 0.1
+
+
+def test_robust_and_not_looking_are_told_apart(tmp_path):
+    """One answerer that reads until there is too much noise; another that says the same whatever it is shown."""
+    from anyecg.evaluation.bars import run_figures
+
+    names = [name for level in (20, 10, 5, 0) for name in (f"noisy_{level}_db", f"noisy_{level}_db_shuffled")]
+    samples = [question(i, "PVC?", *(["Duration: 1.0s-2.0s"] if i % 2 else []),
+                        intervals=[[1.0, 2.0]] if i % 2 else []) for i in range(100)]  # fmt: skip
+
+    def reader(samples, view):
+        readable = view in ("signal", "noisy_20_db", "noisy_10_db")
+        return (Prediction(s.id, s.answer if readable else "Duration: 5.0s-6.0s") for s in samples)
+
+    def blind(samples, view):
+        return (Prediction(s.id, "No PVC Found") for s in samples)
+
+    found = {}
+    for name, answer in (("reader", reader), ("blind", blind)):
+        metrics = evaluate(
+            Answering(answer), {"localization": samples}, {"localization": Localization()}, tmp_path / name,
+            views=["signal", "blind", "shuffled", *names], bootstrap=50, progress=False, seconds=lambda window: 10.0,
+        )  # fmt: skip
+        task = metrics["tasks"]["localization"]
+        found[name] = [task["views"][view].get("against", {}).get("difference", [None])[0] for view in names[::2]]
+        drawn = [path.name for path in run_figures(json.loads(json.dumps(metrics)), tmp_path / name / "figures")]
+        assert "localization_signal-to-noise_ratio.png" in drawn
+    assert found == {"reader": [-1, -1, 0, 0], "blind": [0, 0, 0, 0]}  # another patient's ECG minus the question's own
+    text = tables.table(metrics)
+    assert "signal-to-noise ratio of 5 dB, another patient's ECG − this" in text

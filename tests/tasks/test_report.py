@@ -1,6 +1,7 @@
 """Reports: corpus metrics agree with the library, findings follow negation, empty reports count."""
 
 import subprocess
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ from torchmetrics.functional.text import bleu_score, rouge_score
 from anyecg.findings import find
 from anyecg.tasks import meteor
 from anyecg.tasks.ngram_metrics import cider
+from anyecg.tasks.phrasings import REPORT, VARIED
+from anyecg.tasks.report.build import ReportConfig, report_questions
 from anyecg.tasks.report.parser import phrases, plain
 from anyecg.tasks.report.task import Report
 from anyecg.text_encoders import text_encoders
-from anyecg.types import DataError, ECGSample, Prediction, Turn, Window
+from anyecg.types import MARKER, DataError, ECGSample, Prediction, Turn, Window
 
 TASK = Report()
 REFERENCES = ["Report: Sinus rhythm, Left axis deviation, Borderline ECG", "Report: Atrial fibrillation, PVC(s), Abnormal ECG",
@@ -169,3 +172,18 @@ def test_phrases_are_the_statements_of_a_report():
 def test_a_report_is_read_without_what_stands_around_it(text, found):
     assert find(plain(text)) == found
     assert all(not phrase.startswith(("-", "*", "1.", "{", "<", "Report")) for phrase in phrases(text))
+
+
+def test_the_pool_of_requests_is_of_256_and_gives_nothing_away():
+    assert len(VARIED) == len(set(VARIED)) == 256 and not set(VARIED) & set(REPORT)
+    assert not any(MARKER in text or find(text) for text in VARIED) and all(text[-1] in ".?" for text in VARIED)
+
+
+def test_test_records_that_a_benchmark_reserves_are_asked_where_it_is_said(small_data):
+    def splits(**settings):
+        cfg = ReportConfig(corpora=["ptbxl"], **settings)
+        return Counter(split for split, _ in report_questions(small_data.stores, cfg, 0, Counter()))
+
+    usual, all_of_it = splits(), splits(reserved=True)
+    assert not usual["test"] and all_of_it["test"] > 0
+    assert {split: all_of_it[split] for split in ("train", "val")} == {split: usual[split] for split in ("train", "val")}

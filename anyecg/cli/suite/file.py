@@ -11,10 +11,22 @@ import yaml
 
 from anyecg import config
 from anyecg.config import shipped
+from anyecg.config.checks import meant
 from anyecg.config.fingerprint import folder_name
 from anyecg.config.schema import Experiment
 from anyecg.evaluation.comparison import flattened
 from anyecg.types import ConfigError
+
+
+@dataclass(frozen=True)
+class FigureConfig:
+    """Runs of a suite side by side, or along the size of their LLM."""
+
+    runs: list[str]  # names of experiments of the suite, in the figure's order
+    task: str = ""  # that they answered (empty: the first that all of them did)
+    metrics: list[str] = field(default_factory=list)  # a panel each (empty: the task's primary and those tables show)
+    group: str = ""  # of one of the task's breakdowns, such as a corpus (empty: all questions)
+    over: str = ""  # empty: bars; "parameters": a line over the parameters of the LLM
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,9 @@ class SuiteConfig:
     description: str = ""
     seeds: list[int] = field(default_factory=lambda: [0])
     overrides: dict[str, Any] = field(default_factory=dict)  # keys of an experiment, for every one of them
+    # experiments asked other questions than the first, or in other words: compared with none, in figures with all
+    apart: list[str] = field(default_factory=list)
+    figures: dict[str, FigureConfig] = field(default_factory=dict)  # name of a file -> runs to draw in one figure
     published: bool = False  # whether the published tables are printed, with a row for each run and view above theirs
 
 
@@ -100,6 +115,24 @@ def _complaints(path: Path, cfg: SuiteConfig) -> list[str]:
     return found
 
 
+def _unknown(path: Path, cfg: SuiteConfig, names: Sequence[str]) -> list[str]:
+    """What `apart` and `figures` name that is none of the experiments."""
+    named = {"apart": cfg.apart} | {f"figures.{name}.runs": figure.runs for name, figure in cfg.figures.items()}
+    found = [
+        f"  {path}: {key}: no experiment of the suite is called '{run}'{meant(run, names)}"
+        for key, runs in named.items()
+        for run in runs
+        if run not in names
+    ]
+    found += [f"  {path}: apart: the first experiment is what others are compared with"] * (names[0] in cfg.apart)
+    found += [
+        f"  {path}: figures.{name}.over: empty or 'parameters', not '{figure.over}'"
+        for name, figure in cfg.figures.items()
+        if figure.over not in ("", "parameters")
+    ]
+    return found
+
+
 def _members(path: Path, cfg: SuiteConfig, overrides: list[str]) -> tuple[Member, ...]:
     """Every experiment with every seed; ConfigError with the problems of all, those that they share once."""
     common = [(f"{path}, overrides", cfg.overrides)] if cfg.overrides else []
@@ -120,6 +153,8 @@ def _members(path: Path, cfg: SuiteConfig, overrides: list[str]) -> tuple[Member
             errors += lines or [f"  {head}"]
     members = tuple(member for members in by_seed.values() for member in members)
     names = [member.experiment.name for member in by_seed[cfg.seeds[0]]]
+    if not errors:
+        errors += _unknown(path, cfg, names)
     errors += [
         f"  {path}: suite: two things are called '{name}'; give each its own name"
         for name in {*names}

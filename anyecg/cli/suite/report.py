@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import track
 
+from anyecg.cli.suite.figures import suite_figures
 from anyecg.cli.suite.file import Member, Suite
 from anyecg.cli.suite.members import SuiteError
 from anyecg.cli.suite.plan import Step, totals
@@ -54,14 +55,20 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
             )
         )
     tasks, _ = shared_tasks(list(runs.values()))
-    there = {task: [setting for setting in settings if setting.answered(task)] for task in tasks}
+    answered = {task: [setting for setting in settings if setting.answered(task)] for task in tasks}
+    there = {task: [one for one in found if one.name not in suite.cfg.apart] for task, found in answered.items()}
+    alone = {task: [one for one in found if one.name in suite.cfg.apart] for task, found in answered.items()}
     evaluation, table = first.evaluation, published.load()
     measured = {
         task: list(
             track(
-                measure(there[task], task, table, n=evaluation.bootstrap, seed=evaluation.seed),
+                (
+                    cell
+                    for compared in ([there[task]] if there[task] else []) + [[one] for one in alone[task]]
+                    for cell in measure(compared, task, table, n=evaluation.bootstrap, seed=evaluation.seed)
+                ),
                 f"comparing {task}",
-                len(there[task]),
+                len(answered[task]),
                 console=Console(stderr=True),
                 transient=True,
             )
@@ -81,7 +88,7 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
                 changes_grid(found),
                 controls_grid(found),
                 *views_grids(found),
-                *highest_grids(there[task], task),
+                *(highest_grids(there[task], task) if there[task] else []),
             )
         ),
         answerers_grid(list(runs.values())),
@@ -122,6 +129,8 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
     if rows:
         figures.ablation_differences(rows, suite.folder / "figures" / "differences")
     drawn = ["![Differences](figures/differences.png)", ""] if rows else []
+    for name in suite_figures(suite, runs):
+        drawn += [f"![{name}](figures/{name}.png)", ""]
     head = [
         f"# {suite.cfg.name}",
         "",

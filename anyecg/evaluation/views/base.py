@@ -52,6 +52,8 @@ class View:
         seeded: whether `see` draws at random.
         strict: whether `evaluation.views=[strict]` has it.
         without_ecg: whether its questions come without any ECG; asked of answerers with `Answerer.reads_text` only.
+        axis: of views of the same in growing measure, what grows: they are one figure, in the order of the registry;
+            tick: how much of it; line: the view that has none of it.
         against: another view over the same questions, whose metric is compared with this one's; "": none.
         measures: name -> what it means and its range: means over questions of what `columns` returns, in tables beside
             the metric.
@@ -64,6 +66,9 @@ class View:
     seeded: ClassVar[bool] = False
     strict: ClassVar[bool] = True
     without_ecg: ClassVar[bool] = False
+    axis: ClassVar[str] = ""
+    tick: ClassVar[str] = ""
+    line: ClassVar[str] = "signal"
     against: ClassVar[str] = ""
     measures: ClassVar[Mapping[str, str]] = {}
 

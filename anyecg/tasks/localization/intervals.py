@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 
@@ -29,3 +31,26 @@ def overlap(said: np.ndarray, true: np.ndarray) -> np.ndarray:
     return np.maximum(
         0.0, np.minimum(said[:, None, 1], true[None, :, 1]) - np.maximum(said[:, None, 0], true[None, :, 0])
     )
+
+
+def inside(intervals: Iterable[Sequence[float]], samples: int, fs: float) -> np.ndarray:
+    """float32 `[samples]`, 1 inside the intervals, which are in seconds."""
+    found = np.zeros(samples, np.float32)
+    for start, end in intervals:
+        found[round(start * fs) : round(end * fs)] = 1.0
+    return found
+
+
+def runs(likely: np.ndarray, fs: float, level: float, peak: float, shortest: float) -> np.ndarray:
+    """Stretches above `level` in seconds, `[k, 2]`: gaps below `shortest` s closed, then runs below it, and those that
+    nowhere reach `peak`, left out.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], likely >= level, [0]]).astype(np.int8))).reshape(-1, 2)
+    merged: list[list[int]] = []
+    for start, end in edges.tolist():
+        if merged and start - merged[-1][1] < shortest * fs:
+            merged[-1][1] = end
+        else:
+            merged.append([start, end])
+    kept = [(a, b) for a, b in merged if b - a >= shortest * fs and likely[a:b].max() >= peak]
+    return np.array(kept, float).reshape(-1, 2) / fs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,8 @@ import pandas as pd
 
 from anyecg.config.schema import to_dict
 from anyecg.tasks.agreement import correlations
-from anyecg.tasks.base import Sources, Task, Words
+from anyecg.tasks.base import Rubric, Sources, Task, Words
+from anyecg.tasks.metrics import judge_notes
 from anyecg.tasks.multi_ecg.build import multi_ecg_questions
 from anyecg.tasks.multi_ecg.parser import Facts, read
 from anyecg.tasks.multi_ecg.series import MultiECGConfig
@@ -81,7 +81,7 @@ class MultiECG(Task):
     groups = {"kind": "kind", ECGS: "ecgs"}
     shown = ("highest", "judge_score", "judge_highest")
     ranked = tuple(SCORES)
-    judged = True
+    rubric = Rubric({"judge": SECOND_TURN})
     stated = frozenset({"date"})  # of each ECG, since questions ask what came when
     kinds = ("kind",)
 
@@ -129,16 +129,16 @@ class MultiECG(Task):
             }
         )
 
-    def judging(self, sample: ECGSample, text: str) -> tuple[str, str] | None:
-        """The paper's two turns: question, reports and answer, for an assessment; then the number. None without a
-        report for each ECG.
+    def judging(self, sample: ECGSample, text: str) -> str | None:
+        """The paper's first turn: question, reports and answer, for an assessment. None without a report for each
+        ECG.
         """
         lines = shown(sample)
         if lines is None:
             return None
         question = "\n".join(line for line, _ in lines)
         answer = text.encode(errors="replace").decode().strip() or "(there is no answer)"
-        return FIRST_TURN.format(ecgs=len(sample.records), question=question, answer=answer), SECOND_TURN
+        return FIRST_TURN.format(ecgs=len(sample.records), question=question, answer=answer)
 
     def compute(self, rows: pd.DataFrame) -> dict[str, float]:
         found, ecgs = {}, rows["ecgs"].to_numpy()
@@ -173,12 +173,7 @@ class MultiECG(Task):
             notes.append(
                 f"{left_out} questions left out: their reference states nothing that the findings judge can read"
             )
-        if "unjudged" in rows and (reasons := Counter(reason for reason in rows["unjudged"] if reason)):
-            told = "; ".join(
-                f"{reason} ({count})" for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-            )
-            notes.append(f"{reasons.total()} of {len(rows)} answers without a score of the LLM judge: {told}")
-        return notes
+        return notes + judge_notes(rows)
 
 
 def shown(sample: ECGSample) -> list[tuple[str, bool]] | None:

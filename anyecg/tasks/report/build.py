@@ -23,7 +23,8 @@ class ReportConfig:
     has it, where that is more, so that what is rare is seen as often as what is common; phrasing: how a report is asked
     for, "release" (the ten phrasings of anyECG), "varied" (256, as many as MEIT has) or the one sentence itself ("": no
     words); form: of a report, "statements" (joined by commas, after "Report:") or "sentences" (MEIT's: joined by ". ",
-    in lower case).
+    in lower case); reserved: whether the reports of test records are asked for that a corpus reserves for its benchmark
+    of labels, for an evaluation of reports on it.
     """
 
     corpora: list[str] = field(default_factory=list)
@@ -31,6 +32,7 @@ class ReportConfig:
     repeats: dict[str, int] = field(default_factory=dict)
     phrasing: str = "release"
     form: str = "statements"
+    reserved: bool = False
 
     def __post_init__(self) -> None:
         with Checks(self) as check:
@@ -64,7 +66,7 @@ def report_questions(stores: Stores, cfg: ReportConfig, seed: int, dropped: Coun
         corpus = store.summary["corpus"]
         if corpus not in wanted:
             continue
-        reserved = store.summary["info"].get("reserved", ())
+        reserved = () if cfg.reserved else store.summary["info"].get("reserved", ())
         for record, patient, split, seconds, statements in store.rows(
             ["id", "patient", "split", "seconds", "statements"]
         ):

@@ -12,12 +12,13 @@ from anyecg.findings import find
 from anyecg.tasks import meteor
 from anyecg.tasks.base import Sources, Task, Words
 from anyecg.tasks.bertscore import bert_f1
-from anyecg.tasks.metrics import finding_columns, finding_metrics, finding_notes
+from anyecg.tasks.metrics import finding_columns, finding_metrics, finding_notes, judge_notes
 from anyecg.tasks.ngram_metrics import ORDER, ROUGE, bleu, cider, overlap_columns
 from anyecg.tasks.phrasings import REPORT
 from anyecg.tasks.report import meit
 from anyecg.tasks.report.build import ReportConfig, report_questions
 from anyecg.tasks.report.parser import phrases, plain
+from anyecg.tasks.report.rubric import METRICS, RUBRIC, means, opening
 from anyecg.types import ECGSample
 
 ORDERS = range(1, ORDER + 1)
@@ -66,9 +67,11 @@ class Report(Task):
         "baseline; Table 5)",
         **meit.METRICS,
         **meit.TAGGED,
+        **METRICS,
     }
     shown = ("bleu_1", "bleu_4", "rouge_l")
     groups = {"subset": "subset"}
+    rubric = RUBRIC
 
     def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
         return [
@@ -91,6 +94,9 @@ class Report(Task):
     def wordings(self, sample: ECGSample) -> Sequence[str]:
         return REPORT
 
+    def judging(self, sample: ECGSample, text: str) -> str | None:
+        return opening(sample.answer, text)
+
     def measure(self, samples: Sequence[ECGSample], answers: Sequence[str | None]) -> pd.DataFrame:
         """Counts and scores of each report, NaN or no column where a library that a metric needs is not there."""
         said = [answer or "" for answer in answers]
@@ -107,9 +113,9 @@ class Report(Task):
         found |= {f"bleu_{n}": bleu(rows, n) for n in ORDERS} | {
             f"bleu_{n}_single": bleu(rows, n, single=True) for n in ORDERS[1:]
         }
-        means = {name: rows[name].to_numpy().mean() for name in (*ROUGE, "cider_d", "bert_score")}
-        found |= {name: float(value) for name, value in means.items() if not np.isnan(value)}
-        found |= meit.meit(rows)
+        averages = {name: rows[name].to_numpy().mean() for name in (*ROUGE, "cider_d", "bert_score")}
+        found |= {name: float(value) for name, value in averages.items() if not np.isnan(value)}
+        found |= meit.meit(rows) | means(rows)
         return found | ({"meteor": meteor.meteor(rows)} if "meteor_chunks" in rows else {})
 
     def notes(self, rows: pd.DataFrame) -> list[str]:
@@ -126,4 +132,4 @@ class Report(Task):
             )
         if rows["bert_score"].isna().any():
             notes.append("bert_score is left out: the text encoder has no transformer; choose text_encoder=sentence")
-        return notes
+        return notes + judge_notes(rows)
