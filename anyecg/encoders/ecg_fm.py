@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import HubertConfig
@@ -73,17 +74,9 @@ class Wav2Vec(Encoder):
             )
         )
         self.norm, self.project = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, DIM)
-        self.encoder = HubertEncoder(
-            HubertConfig(
-                hidden_size=DIM,
-                num_hidden_layers=cfg.layers,
-                hidden_dropout=cfg.dropout,
-                attention_dropout=cfg.dropout,
-                activation_dropout=0.0,
-                layerdrop=0.0,
-                attn_implementation="sdpa",
-            )
-        )
+        sizes: dict[str, Any] = {"hidden_size": DIM, "num_hidden_layers": cfg.layers, "attn_implementation": "sdpa"}
+        dropped = {"hidden_dropout": cfg.dropout, "attention_dropout": cfg.dropout}
+        self.encoder = HubertEncoder(HubertConfig(**sizes, **dropped, activation_dropout=0.0, layerdrop=0.0))
         self.dim, self.prefix, self.patches = DIM, 0, samples // 2**CONVOLUTIONS
         fill(self, cfg.weights, self.layout)
 

@@ -62,10 +62,9 @@ class ECGFounder(Encoder):
         self.stem = nn.Conv1d(leads, STEM, KERNEL, 2)
         length, into, stages = -(-length // 2), STEM, []
         for width, count in zip(WIDTHS, BLOCKS, strict=True):
-            blocks = [Block(into if not number else width, width, 1 if number else 2) for number in range(count)]
+            blocks = [Block(into, width, 2, first=not stages), *(Block(width, width, 1) for _ in range(count - 1))]
             stages.append(nn.Sequential(*blocks))
             length, into = -(-length // 2), width
-        stages[0][0].first = True
         self.stages = nn.Sequential(*stages)
         self.dim, self.prefix, self.patches = into, 0, length
         fill(self, cfg.weights, LAYOUT)
@@ -84,9 +83,9 @@ class Block(nn.Module):
     first: the first block of the network, whose input was activated already.
     """
 
-    def __init__(self, into: int, width: int, stride: int) -> None:
+    def __init__(self, into: int, width: int, stride: int, first: bool = False) -> None:
         super().__init__()
-        self.stride, self.first = stride, False
+        self.stride, self.first = stride, first
         self.conv1 = nn.Conv1d(into, width, 1)
         self.conv2 = nn.Conv1d(width, width, KERNEL, stride, groups=width // GROUP)
         self.conv3 = nn.Conv1d(width, width, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -59,25 +60,19 @@ class HubertECG(Encoder):
     def __init__(self, cfg: HubertECGConfig) -> None:
         super().__init__()
         dim, layers, heads = SIZES[cfg.size]
-        self.net = HubertModel(
-            HubertConfig(
-                hidden_size=dim,
-                num_hidden_layers=layers if cfg.layers is None else cfg.layers,
-                num_attention_heads=heads,
-                intermediate_size=4 * dim,
-                conv_dim=(WIDTH,) * len(KERNELS),
-                conv_kernel=KERNELS,
-                conv_stride=STRIDES,
-                hidden_dropout=cfg.dropout,
-                attention_dropout=cfg.dropout,
-                activation_dropout=cfg.dropout,
-                feat_proj_dropout=0.0,
-                layerdrop=0.0,
-                mask_time_prob=0.0,
-                mask_feature_prob=0.0,
-                attn_implementation="sdpa",
-            )
-        )
+        sizes: dict[str, Any] = {
+            "hidden_size": dim,
+            "num_hidden_layers": layers if cfg.layers is None else cfg.layers,
+            "num_attention_heads": heads,
+            "intermediate_size": 4 * dim,
+            "conv_dim": (WIDTH,) * len(KERNELS),
+            "conv_kernel": KERNELS,
+            "conv_stride": STRIDES,
+            "attn_implementation": "sdpa",
+        }
+        dropped = dict.fromkeys(("hidden_dropout", "attention_dropout", "activation_dropout"), cfg.dropout)
+        none = dict.fromkeys(("feat_proj_dropout", "layerdrop", "mask_time_prob", "mask_feature_prob"), 0.0)
+        self.net = HubertModel(HubertConfig(**sizes, **dropped, **none))
         length = self.input.shape[0] * self.input.shape[1]
         for kernel, stride in zip(KERNELS, STRIDES, strict=True):
             length = (length - kernel) // stride + 1

@@ -36,8 +36,8 @@ class MELPConfig(ECGFMConfig):
 class MELP(Wav2Vec):
     """MELP's trunk (Wang et al. 2025, arXiv 2506.21803): 10 s at 500 Hz, 312 tokens of 768; 62,021,760 parameters.
 
-    Leads and scaling are MERL's, whose data it was trained on; its own are not documented. Its poolers, for contrast and
-    for captions, are left out: a probe or a connector takes the trunk's tokens.
+    Leads and scaling are MERL's, whose data it was trained on; its own are not documented. Its poolers, for contrast
+    and for captions, are left out: a probe or a connector takes the trunk's tokens.
     """
 
     Config = MELPConfig

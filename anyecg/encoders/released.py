@@ -22,7 +22,8 @@ from anyecg.encoders.base import Encoder
 from anyecg.types import CheckpointError
 
 # numbers of numpy, which training loops leave beside the weights (the best score): they construct a number, and no more
-NUMBERS = [np.dtype, np._core.multiarray.scalar, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?"))]
+NUMPY: Any = np
+NUMBERS = [np.dtype, NUMPY._core.multiarray.scalar, *(type(np.dtype(kind)) for kind in ("f4", "f8", "i4", "i8", "?"))]
 
 
 @dataclass(frozen=True)

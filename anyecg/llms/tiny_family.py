@@ -66,7 +66,8 @@ class TinyFamily(TinyLlama):
         LanguageModel.__init__(self, cfg, AutoModelForCausalLM.from_config(config), tokenizer, "tiny_family")
 
     @classmethod
-    def architecture(cls, cfg: TinyFamilyConfig, cache: Path | None = None) -> PretrainedConfig:
+    def architecture(cls, cfg: Any, cache: Path | None = None) -> Any:
+        """With as many tokens as the tokenizer may have: few texts give fewer."""
         config = small(cfg, cfg.vocab)
         config.name_or_path, config.dtype = "tiny_family", torch.float32
         return config

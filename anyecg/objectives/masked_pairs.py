@@ -1,4 +1,4 @@
-"""Masked modelling of ECGs and their reports together, in the manner of M3AE and MedViLL, ECG-QA's baselines:
+"""Masked modelling of ECGs and their reports together, in the manner of M3AE and MedViLL (ECG-QA's baselines):
 words from the ECG, patches from the report, and whether the two belong together.
 """
 
@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 from zlib import crc32
 
 import numpy as np
@@ -58,17 +59,17 @@ class MaskedPairs(Masked):
     Config = MaskedPairsConfig
 
     @classmethod
-    def problems(cls, cfg: MaskedPairsConfig, stage: StageConfig) -> Iterator[tuple[str, str]]:
+    def problems(cls, cfg: Any, stage: StageConfig) -> Iterator[tuple[str, str]]:
         yield from super().problems(cfg, stage)
         if not (cfg.signal or cfg.text or cfg.match):
             yield "objective", "signal, text and match are all 0; give one of them a weight"
 
     def batches(self, job: StageJob) -> ClipData:
-        trainer = job.experiment.trainer
+        trainer, encoder = job.experiment.trainer, cast(Any, job.model.encoder)
         return ClipData(
             job.data,
             job.cfg,
-            job.model.encoder.input,
+            encoder.input,
             split=job.split,
             replay=job.experiment.replay,
             seed=job.seed,
@@ -82,7 +83,7 @@ class MaskedPairs(Masked):
         return MaskedPairsStage(job.model, job.cfg, steps, self.cfg)
 
     def cost(self, outlook: Outlook) -> Cost:
-        stage, spec = self._outline(outlook), outlook.model.encoder.input
+        stage, spec = self._outline(outlook), cast(Any, outlook.model.encoder).input
         device = next(outlook.model.parameters()).device
         batch = WordedBatch(
             torch.empty(2, *spec.shape, device=device),
@@ -154,7 +155,8 @@ class MaskedPairsStage(MaskedStage):
         width, self.settings = settings.width, settings
         self.words = nn.Embedding(FIRST + settings.vocabulary, width, padding_idx=PAD)
         self.place = nn.Parameter(0.02 * torch.randn(LONGEST, width))
-        self.into, self.back = nn.Linear(model.encoder.dim, width), nn.Linear(width, model.encoder.dim)
+        dim = cast(Any, model.encoder).dim
+        self.into, self.back = nn.Linear(dim, width), nn.Linear(width, dim)
         layer = nn.TransformerEncoderLayer(
             width, settings.heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
@@ -163,7 +165,7 @@ class MaskedPairsStage(MaskedStage):
         self.belong = nn.Linear(width, 1)
 
     def loss(self, batch: WordedBatch) -> Tensor:  # type: ignore[override]
-        encoder, cfg = self.model.encoder, self.settings
+        encoder, cfg = cast(Any, self.model).encoder, self.settings
         noise = torch.rand(len(batch.clips), encoder.patches, device=batch.clips.device)
         seen = noise.argsort(1)[:, : self.shown].sort(1).values
         words, alike = self.paired(batch.words)

@@ -27,7 +27,7 @@ def suite_figures(suite: Suite, runs: Mapping[Member, Results]) -> Iterator[str]
     for member in runs:
         members.setdefault(member.experiment.name, member)
     wanted: dict[str, Callable[[Path], list[Path]]] = {
-        name: partial(_drawn, figure, {one: (members[one], runs[members[one]]) for one in figure.runs if one in members})
+        name: partial(_drawn, figure, {run: (one, runs[one]) for run in figure.runs if (one := members.get(run))})
         for name, figure in suite.cfg.figures.items()
     }
     for name, member in members.items():

@@ -24,6 +24,7 @@ class Noisy(View):
     strict = False
     level: ClassVar[float]
     what: ClassVar[str]  # of a label, with {level}
+    short_level: ClassVar[str]  # the level alone
     patient: ClassVar[str] = ""  # of a label: whose ECG it is, where it is another's
 
     def __init_subclass__(cls, **more: Any) -> None:
