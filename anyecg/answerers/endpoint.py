@@ -63,7 +63,7 @@ class EndpointAnswerer(Answerer):
         self.spec = InputSpec(fs=fitting.stores.fs, seconds=experiment.input.max_seconds, scaling="millivolt")
         self.endpoint = Endpoint(cfg, Path(experiment.cache) / "answerers" / "replies.sqlite")
         asking = (cfg.sampling(), cfg.shows, cfg.reports_first, cfg.system, self.limits)
-        self.key = fingerprint("endpoint", *asking, Code([EndpointAnswerer]).fingerprint)
+        self.key = fingerprint("endpoint", *asking, Code([EndpointAnswerer, page, numbers]).fingerprint)
 
     def answer(
         self, samples: Sequence[ECGSample], view: str, answered: Collection[str] = frozenset()

@@ -76,7 +76,7 @@ class Probe(Answerer):
         if cfg.records is not None:
             few = np.random.default_rng(experiment.seed).permutation(len(train[0]))[: cfg.records]
             train = ([train[0][place] for place in few], train[1][few])
-        code = Code([Probe, Head, Features]).fingerprint
+        code = Code([Probe, Head, Features, labelled, known_loss, thresholds]).fingerprint
         self.key = fingerprint("probe", cfg, known, experiment.seed, fitting.stores.fingerprint, self.labels, code)
         torch.manual_seed(seed_of("probe", experiment.seed))
         self.head = head = Head(encoder.dim, len(self.labels), cfg.head).to(next(encoder.parameters()).device)

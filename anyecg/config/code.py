@@ -10,7 +10,7 @@ import importlib.util
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from anyecg.config.fingerprint import fingerprint
@@ -45,15 +45,15 @@ Where = tuple[str, str]  # a module, and a name at its top level
 class Code:
     """All definitions that some classes compute with, in the package and in the user's own files.
 
-    roots: classes; from each one, what its source names is followed, definition by definition, through the modules of
-    anyecg (but `APART`) and those beside the class: of its package, or of its folder where it is a file of its own.
-    Docstrings, comments, annotations of arguments and the messages of errors are not looked at, so rewording changes
+    roots: classes and functions; from each one, what its source names is followed, definition by definition, through
+    the modules of anyecg (but `APART`) and those beside it: of its package, or of its folder where it is a file of its
+    own. Docstrings, comments, annotations of arguments and the messages of errors are not looked at, so rewording changes
     nothing.
     `modules`: module -> digest of what of it is reached; `fingerprint`: of all. A class without a source file counts by
     its name.
     """
 
-    def __init__(self, roots: Iterable[type]) -> None:
+    def __init__(self, roots: Iterable[Callable]) -> None:
         roots = list(roots)
         self._beside = {cls.__module__.split(".")[0] for cls in roots} - {OURS}
         self._folders = {path.parent for cls in roots if "." not in cls.__module__ and (path := _path(cls.__module__))}
