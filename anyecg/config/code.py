@@ -47,8 +47,8 @@ class Code:
 
     roots: classes and functions; from each one, what its source names is followed, definition by definition, through
     the modules of anyecg (but `APART`) and those beside it: of its package, or of its folder where it is a file of its
-    own. Docstrings, comments, annotations of arguments and the messages of errors are not looked at, so rewording changes
-    nothing.
+    own. Docstrings, comments, annotations of arguments and the messages of errors are not looked at, so rewording
+    changes nothing.
     `modules`: module -> digest of what of it is reached; `fingerprint`: of all. A class without a source file counts by
     its name.
     """
