@@ -75,8 +75,8 @@ class Wav2Vec(Encoder):
         )
         self.norm, self.project = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, DIM)
         sizes: dict[str, Any] = {"hidden_size": DIM, "num_hidden_layers": cfg.layers, "attn_implementation": "sdpa"}
-        dropped = {"hidden_dropout": cfg.dropout, "attention_dropout": cfg.dropout}
-        self.encoder = HubertEncoder(HubertConfig(**sizes, **dropped, activation_dropout=0.0, layerdrop=0.0))
+        sizes |= {"hidden_dropout": cfg.dropout, "attention_dropout": cfg.dropout}
+        self.encoder = HubertEncoder(HubertConfig(**sizes, activation_dropout=0.0, layerdrop=0.0))
         self.dim, self.prefix, self.patches = DIM, 0, samples // 2**CONVOLUTIONS
         fill(self, cfg.weights, self.layout)
 

@@ -70,9 +70,9 @@ class HubertECG(Encoder):
             "conv_stride": STRIDES,
             "attn_implementation": "sdpa",
         }
-        dropped = dict.fromkeys(("hidden_dropout", "attention_dropout", "activation_dropout"), cfg.dropout)
-        none = dict.fromkeys(("feat_proj_dropout", "layerdrop", "mask_time_prob", "mask_feature_prob"), 0.0)
-        self.net = HubertModel(HubertConfig(**sizes, **dropped, **none))
+        sizes |= dict.fromkeys(("hidden_dropout", "attention_dropout", "activation_dropout"), cfg.dropout)
+        sizes |= dict.fromkeys(("feat_proj_dropout", "layerdrop", "mask_time_prob", "mask_feature_prob"), 0.0)
+        self.net = HubertModel(HubertConfig(**sizes))
         length = self.input.shape[0] * self.input.shape[1]
         for kernel, stride in zip(KERNELS, STRIDES, strict=True):
             length = (length - kernel) // stride + 1

@@ -49,9 +49,8 @@ def test_an_ecg_comes_with_its_own_report(small_data):
     for visit in range(12):
         made, _, id, report = data.dataset[visit]
         sample = small_data.questions[int(data.dataset.rows[visit])]
-        place = sample.evidence.index(report)
-        signal, mask = small_data.stores.read(sample.records[place])
-        np.testing.assert_array_equal(made, data.dataset.clips.make(signal, mask)[0])
+        read = [small_data.stores.read(w) for w, said in zip(sample.records, sample.evidence) if said == report]
+        assert any(np.array_equal(made, data.dataset.clips.make(*found)[0]) for found in read)
         assert sample.id == id
     found = next(iter(data.train_dataloader()))
     assert found.words.shape[0] == 8 and (found.words[:, 0] >= FIRST).all() and found.clips.shape == (8, 12, 1000)
