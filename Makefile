@@ -1,5 +1,5 @@
-# make demo: set up and run the main job. make test: set up and run the tests, make slow: those of over 20 s. make lint: ruff and mypy, make docs: the pages, in site/. Nothing is done twice.
-.PHONY: demo test slow lint docs setup bench clean
+# make demo: set up and run the main job. make chat: a page to ask its model about an ECG. make test: set up and run the tests, make slow: those of over 20 s. make lint: ruff and mypy, make docs: the pages, in site/. Nothing is done twice.
+.PHONY: demo chat test slow lint docs setup bench clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -7,6 +7,15 @@ UV := $(VENV)/bin/uv
 BOOTSTRAP ?= python3
 
 demo: $(VENV)/.ready
+	$(PYTHON) -m anyecg.run experiments/anyecg_chat.yaml
+
+chat: models/anyecg_chat/config.json
+	$(PYTHON) -m anyecg chat models/anyecg_chat
+
+models/anyecg_chat/config.json: runs/anyecg_chat/metrics.json
+	$(PYTHON) -m anyecg.export runs/anyecg_chat --to models/anyecg_chat --overwrite
+
+runs/anyecg_chat/metrics.json: | $(VENV)/.ready
 	$(PYTHON) -m anyecg.run experiments/anyecg_chat.yaml
 
 test: $(VENV)/.ready

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 COMMANDS = {  # name -> (module with `main`, arguments before the user's, one line): a new command is a line here
     "run": ("anyecg.run", (), "train and evaluate an experiment or a suite of them"),
     "ask": ("anyecg.cli.ask", (), "ask a model about one's own ECGs, the trace drawn with what the answer names"),
+    "chat": ("anyecg.cli.chat", (), "a page to ask a model about one's own ECGs, beside their trace"),
     "compare": ("anyecg.compare", (), "compare finished runs with the first of them"),
     "convert": ("anyecg.cli.convert", (), "take the tensors out of a .pth file, running nothing of it"),
     "data": ("anyecg.data.__main__", (), "build, check, show, download and exchange datasets"),

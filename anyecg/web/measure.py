@@ -32,6 +32,7 @@ SHARE = 0.5  # ... this share must show a mark
 SPREAD = 40.0  # ms, between the quartiles of beats, that a mark may have about the QRS onset
 LEADS = ("II", "V5", "V4", "V3", "I", "V6", "V2", "aVF", "V1")  # that are delineated: more take time and tell no more
 MOST = 6  # of them
+FEWEST_LEADS = 4  # that intervals are measured in: of two, a bad one moves the marks by far
 NARROWEST = 60.0  # ms: no QRS complex is shorter
 LONGEST = 30.0  # s that are delineated
 SMALL = 0.1  # mV that I and aVF together show at least where there is an axis
@@ -62,7 +63,7 @@ def measured(signal: np.ndarray, lead_mask: np.ndarray, fs: float) -> Mapping[st
     rr = 1000.0 * float(peaks[-1] - peaks[0]) / (len(peaks) - 1) / fs
     found["rr_interval"], found["heart_rate"] = rr, 60_000.0 / rr
     found["qrs_axis"] = axis(filled, lead_mask, peaks, fs)
-    if delineates():
+    if delineates() and sum(CANONICAL_LEADS[lead] in LEADS for lead in live) >= FEWEST_LEADS:
         marks = _marks(filled, live, peaks, fs)
         values = from_marks(rr, *(marks[name] for name in MARKS))
         if values["qrs_duration"] < NARROWEST:  # the delineator took a part of a wide complex for all of it

@@ -17,7 +17,7 @@ RUN = 0.006  # ... so many s, where no rest of a signal lies
 NOISE = 0.06  # mV, root mean square above 35 Hz between the beats
 WANDER = 1.0  # mV that the baseline goes up and down
 SUM = 0.15  # mV by which III may differ from II - I, root mean square
-NET = 0.1  # mV of a QRS complex that points up or down
+TURNED = -0.6  # correlation of the median beats of I and V6 where one is the other turned over
 PROMINENT = 8.0  # how far a beat stands out of what lies between beats, in energy
 LEAST, MOST = 20.0, 320.0  # beats a minute of a heart
 
@@ -147,13 +147,22 @@ def _limb(signal: np.ndarray, mask: np.ndarray, peaks: np.ndarray, fs: float) ->
                     ("I", "II", "III"),
                 )
             )
-    if mask[lead["I"]] and mask[lead["aVR"]] and (mask[lead["V5"]] or mask[lead["V6"]]):
-        side = net(signal[lead["V6"] if mask[lead["V6"]] else lead["V5"]], peaks, fs)
-        one, right = (net(signal[lead[name]], peaks, fs) for name in ("I", "aVR"))
-        if one < -NET and right > NET and side > NET:
-            text = "I points down and aVR up while V6 points up: the arm electrodes look exchanged"
-            found.append(Issue("electrodes", text, ("I", "aVR")))
+    side = "V6" if mask[lead["V6"]] else "V5"
+    if mask[lead["I"]] and mask[lead[side]]:
+        one, chest = (beat(signal[lead[name]], peaks, fs) for name in ("I", side))
+        if one.std() > 0 and chest.std() > 0 and np.corrcoef(one, chest)[0, 1] < TURNED:
+            text = f"P, QRS and T of I point the other way than those of {side}: the arm electrodes look exchanged"
+            found.append(Issue("electrodes", text, ("I",)))
     return found
+
+
+def beat(row: np.ndarray, peaks: np.ndarray, fs: float) -> np.ndarray:
+    """The median beat, `[0.65 s]` in mV, from 0.25 s before the QRS complex on."""
+    before, after = round(0.25 * fs), round(0.4 * fs)
+    inside = [peak for peak in peaks if before <= peak < len(row) - after]
+    if not inside:
+        return np.zeros(before + after)
+    return np.median([row[peak - before : peak + after] for peak in inside], axis=0)
 
 
 def net(row: np.ndarray, peaks: np.ndarray, fs: float) -> float:

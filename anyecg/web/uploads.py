@@ -6,6 +6,7 @@ when its time is up, and its memory is limited.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import re
 import resource
@@ -133,7 +134,7 @@ class Reader:
 
     def warm(self) -> None:
         """Start the process, so that the first file need not wait for it."""
-        with self._lock:
+        with self._lock, contextlib.suppress(EOFError, OSError):  # the next file starts it again, and is told why not
             self._started()
 
     def read(self, path: Path, words: Words) -> Outcome:
