@@ -78,6 +78,8 @@ def small(cfg: TinyFamilyConfig, vocab: int) -> PretrainedConfig:
     sizes = (cfg.dim, cfg.layers, cfg.heads, cfg.mlp, cfg.context)
     own = {name: size for name, size in zip(FAMILIES[cfg.family], sizes, strict=True) if name}
     more: dict[str, dict[str, Any]] = {
+        "mistral": {"num_key_value_heads": cfg.heads},
+        "qwen2": {"num_key_value_heads": cfg.heads},
         "opt": {"word_embed_proj_dim": cfg.dim},
         "gptj": {"rotary_dim": cfg.dim // cfg.heads // 2 * 2},
         "gpt_neo": {"attention_types": [[["global"], cfg.layers]]},
