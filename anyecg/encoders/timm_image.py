@@ -85,14 +85,16 @@ class TimmImage(ImageEncoder):
         return cfg.spec(*cfg.size, kind="tiles" if cfg.tiled else "page")
 
     def __init__(self, cfg: TimmImageConfig) -> None:
-        hub = cfg.weights if cfg.weights and cfg.weights.startswith(HUB) else None
+        there = torch.get_default_device().type != "meta"  # an outline has sizes and no weights
+        hub = cfg.weights if there and cfg.weights and cfg.weights.startswith(HUB) else None
         own: dict[str, Any] = {"img_size": cfg.size} if cfg.height or cfg.width else {}
         own |= cfg.sizes
         own |= {"proj_drop_rate": cfg.dropout} if cfg.dropout else {}
         model: Any
         try:
-            model = timm.create_model(hub or cfg.model, pretrained=cfg.pretrained or bool(hub), num_classes=0, **own)
-            if cfg.weights and not hub:
+            pretrained = there and (cfg.pretrained or bool(hub))
+            model = timm.create_model(hub or cfg.model, pretrained=pretrained, num_classes=0, **own)
+            if cfg.weights and there and not hub:
                 timm.models.load_checkpoint(model, cfg.weights, strict=False)
         except (SafetensorError, EOFError) as error:
             raise CheckpointError(f"encoder.weights: {cfg.weights} holds no weights ({error})") from error

@@ -95,7 +95,9 @@ def of_benchmarks(path: str | Path = DEFAULT) -> list[PublishedTable]:
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: no published tables can be read ({error!r})") from error
     names = [
-        name for name, entry in entries if not entry.get("task") and any("/" in key for key in entry.get("columns", {}))
+        name
+        for name, entry in entries
+        if not entry.get("task") and entry.get("columns") and all("/" in column for column in entry["columns"])
     ]
     return [load(name, path) for name in names]
 

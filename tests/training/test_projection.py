@@ -53,13 +53,14 @@ def test_pulse_at_the_papers_size():
     pulse = config.load("experiments/pulse.yaml", ["scale=paper"])
     model = outline(pulse)
     sizes = {group: sum(p.numel() for p in members.values()) for group, members in model.groups().items()}
-    assert 300 < millions(sizes["encoder"]) < 305 and sizes["llm_weights"] == 6_738_415_616
+    # 303.5 million, without the last layer, which nobody reads
+    assert millions(sizes["encoder"]) == 290.9 and sizes["llm_weights"] == 6_738_415_616
     assert sizes["connector"] == 1024 * 4096 + 4096 + 4096 * 4096 + 4096
     (page,) = stated(pulse, model, "instruct_report", "signal")
     assert page.clips == 5 and sum(model.connector.tokens(model.encoder.prefix, model.encoder.patches)) == 576
     assert 2_880 < page.tokens < 4_096  # of the context
     (stage,) = project(pulse).stages
-    assert stage.trains == {"connector": sizes["connector"], "llm_weights": sizes["llm_weights"]}
+    assert stage.trains == {"connector": sizes["connector"], "llm": sizes["llm_weights"]}
     assert stage.steps == 27_096
 
 
