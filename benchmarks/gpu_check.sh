@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Everything that wants a GPU, in nine minutes (benchmarks/gpu_check.py says what; its options are passed through).
-# On a machine that reaches no registry: benchmarks/gpu_wheels.sh first, where there is one, and carry .whl along.
+# For a machine that reaches no registry: benchmarks/gpu_wheels.sh where there is one, and take .whl along. On a machine
+# that is lent by the tool `device`: run(command="bash benchmarks/gpu_check.sh", carry=[".whl"], timeout_s=600); what it
+# leaves is in $OUT. A second call with `--only tests` (or other parts) repeats what was mended.
 set -u
 cd "$(dirname "$0")/.."
 export ANYECG_GPU_CHECK_BEGAN="$(date +%s)" PYTHONUNBUFFERED=1
