@@ -126,10 +126,10 @@ def stage2(check: Check) -> None:
 
 def compiled(check: Check) -> None:
     """Stage 2's step through torch.compile."""
-    batch = 2 if check.dry else 16
-    settings = [Setting(batch, compile=True)]
-    settings += [] if check.dry else [Setting(batch, compile=True, checkpointing="selective", fused_loss=True)]
-    check.each(settings, 1 if check.dry else 5)
+    if check.dry:
+        check.record(setting="through torch.compile", outcome="left out: compiling takes a minute on a CPU")
+        return
+    check.each([Setting(16, compile=True), Setting(16, compile=True, checkpointing="selective", fused_loss=True)], 5)
 
 
 def stages(check: Check) -> None:

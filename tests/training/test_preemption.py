@@ -44,6 +44,7 @@ def train(folder, *callbacks, steps=4):
         enable_model_summary=False,
         callbacks=[*callbacks, preemption],
         plugins=[AtomicCheckpointIO()],
+        default_root_dir=folder,
     )
     last = folder / LAST
     trainer.fit(
@@ -70,6 +71,16 @@ def test_the_step_ends_and_is_saved(tmp_path, number):
     assert torch.load(tmp_path / LAST, weights_only=False)["global_step"] == 2
     trainer, _ = train(tmp_path)
     assert trainer.global_step == 4
+
+
+def test_slurms_notice_is_ours_too(tmp_path, monkeypatch):
+    """Lightning's own handler would save a checkpoint of another name and call scontrol."""
+    there = {"NTASKS": "1", "JOB_ID": "7", "JOB_NAME": "train", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+    for key, value in (there | {"NODELIST": "localhost"}).items():
+        monkeypatch.setenv(f"SLURM_{key}", value)
+    with pytest.raises(Preempted, match="told to stop at step 2 of 4"):
+        train(tmp_path, Notice(signal.SIGUSR1))
+    assert [path.name for path in tmp_path.iterdir()] == [LAST]
 
 
 def test_a_second_notice_does_not_wait_for_the_step(tmp_path):
