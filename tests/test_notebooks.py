@@ -30,7 +30,7 @@ def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
     """In a folder of its own, as someone who installed anyecg would."""
     environment = os.environ | SMALL[path.stem] | {"MPLBACKEND": "agg", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, str(path)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, str(path)], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=800
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert all((tmp_path / name).exists() for name in LEFT[path.stem]), done.stdout

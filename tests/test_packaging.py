@@ -63,7 +63,7 @@ def installed(built, tmp_path_factory):
 def call(python, folder, *arguments):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run(
-        [str(python), *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+        [str(python), *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=800
     )
 
 
@@ -72,7 +72,9 @@ def test_what_is_packed(built):
     sdist, wheel = built
     with zipfile.ZipFile(wheel) as opened:
         packed = {name.partition("/data/share/anyecg/")[2] or name for name in opened.namelist()}
-    assert packed >= EXPERIMENTS and "anyecg/data/corpora/glossary.tsv" in packed
+    kept = {str(path.relative_to(ROOT)) for path in (ROOT / "anyecg").rglob("*") if path.is_file()}
+    kept = {path for path in kept if "__pycache__" not in path}
+    assert packed >= EXPERIMENTS | kept and "anyecg/data/corpora/glossary.tsv" in kept
     assert not [name for name in packed if name.startswith(("tests", "docs", "notebooks", "benchmarks"))]
     with tarfile.open(sdist) as opened:
         names = {name.partition("/")[2] for name in opened.getnames()}
@@ -86,7 +88,7 @@ def test_it_runs_from_another_folder(installed, tmp_path):
     command = str(installed.with_name("anyecg"))
     shown = subprocess.run(
         [command, "run", "experiments/baselines/ranker_prompts.yaml", "--show"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300,
+        cwd=tmp_path, capture_output=True, text=True, timeout=800,
     )  # fmt: skip
     assert shown.returncode == 0 and "name: baseline_ranker_prompts" in shown.stdout, shown.stderr
     made = call(installed, tmp_path, "-m", "anyecg.data", "simulate", "ptbxl", "set", "--patients", "2")
