@@ -11,7 +11,8 @@ class Rate(ProgressColumn):
     """How much is done a second."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
+        # at its end the mean: steps that come many at a time have no speed between one and the next
+        speed = task.completed / task.finished_time if task.finished_time else task.speed
         if not speed:
             return Text("")
         return Text(f"{speed:,.0f}/s" if speed >= 10 else f"{speed:.1f}/s")
