@@ -32,6 +32,7 @@ from anyecg.simulate import ecg
 FOLDER = Path(os.environ.get("FOLDER", "my_ecgs"))
 PATIENTS = int(os.environ.get("PATIENTS", "400"))
 SCALE = float(os.environ.get("SCALE", "1"))  # share of the training below
+TASKS = os.environ.get("TASKS", "report,classification")  # that are evaluated
 
 # %% [markdown]
 # ## A folder of mixed files
@@ -81,7 +82,8 @@ print(record.leads, record.fs, record.signal.shape, record.notes)
 stages = {"language": 6400, "contrastive": 8000, "stage1": 3200, "tune": 6400}
 settings = [
     f"data.mine={FOLDER}",
-    "evaluation.tasks=[report,classification]",
+    f"evaluation.tasks=[{TASKS}]",
+    "evaluation.max_new_tokens=64",
     "text_encoder=lexical",
     *(f"stages.{name}.samples={max(32, int(samples * SCALE) // 32 * 32)}" for name, samples in stages.items()),
 ]

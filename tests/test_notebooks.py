@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 SMALL = {
     "embeddings": {"PATIENTS": "24", "SAMPLES": "48", "HEARTS": "4"},
-    "own_folder": {"PATIENTS": "40", "SCALE": "0.001"},
+    "own_folder": {"PATIENTS": "40", "SCALE": "0.001", "TASKS": "classification"},
 }
 LEFT = {
     "embeddings": ["embeddings.png", "models/notebook_encoder/zero_shot.safetensors"],

@@ -93,5 +93,6 @@ def test_it_runs_from_another_folder(installed, tmp_path):
     assert shown.returncode == 0 and "name: baseline_ranker_prompts" in shown.stdout, shown.stderr
     made = call(installed, tmp_path, "-m", "anyecg.data", "simulate", "ptbxl", "set", "--patients", "2")
     assert made.returncode == 0 and (tmp_path / "set" / "ptbxl_database.csv").exists(), made.stderr
-    plan = call(installed, tmp_path, "-m", "anyecg.run", "experiments/anyecg_chat.yaml", "scale=paper", "--plan")
-    assert plan.returncode == 0 and "contrastive" in plan.stdout, plan.stderr
+    code = "from anyecg.config.shipped import experiments as e; print(*sorted(p.name for p in e().rglob('*.*')))"
+    found = call(installed, tmp_path, "-c", code)
+    assert found.stdout.split() == sorted(Path(name).name for name in EXPERIMENTS), found.stderr
