@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("model", type=place, metavar="MODEL", help="the folder of an exported model")
     parser.add_argument("--host", default="127.0.0.1", help="the address to serve at (default: %(default)s)")
-    parser.add_argument("--port", type=whole(0), default=7860, help="the port to serve at (default: %(default)s)")
+    parser.add_argument("--port", type=whole(1), default=7860, help="the port to serve at (default: %(default)s)")
     parser.add_argument("--max-new-tokens", type=whole(1), default=256, metavar="N", help="of an answer")
     parser.add_argument("--seconds", type=float, default=300.0, help="that an answer may take (default: %(default)g)")
     parser.add_argument("--max-mb", type=whole(1), default=64, metavar="MB", help="of a file (default: %(default)s)")

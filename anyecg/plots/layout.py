@@ -110,11 +110,11 @@ def lay_out(
     else:
         rows = [[(lead, start, end)] for lead in there]
     lines, cells, top = [], [], 1.0
-    for row in rows:
-        shown = [(lead, first, last) for lead, first, last in row if lead in there]
+    for stretches in rows:
+        shown = [(lead, first, last) for lead, first, last in stretches if lead in there]
         room = np.max([_room(_stretch(signal, fs, *one), gain) for one in shown], axis=0) if shown else np.array(LEAST)
         up, down = (float(part) * gain + AIR for part in room)
-        cells += [Cell(lead, first, last, len(lines)) for lead, first, last in row if lead in there or columns]
+        cells += [Cell(lead, first, last, len(lines)) for lead, first, last in stretches if lead in there or columns]
         lines.append(Line(top, top + up, top + up + down))
         top += up + down
     width = MARGIN + (end - start) * speed + END

@@ -97,18 +97,18 @@ class Seats:
 def serve(
     desk: Desk, limits: Limits, *, host: str = "127.0.0.1", port: int = 7860, check: bool = True, wait: bool = True
 ):
-    """Serve the page; returns Gradio's application, after Ctrl-C where `wait`."""
+    """Serve the page; returns Gradio's application, after Ctrl-C where `wait`. AnyECGError where the port is taken."""
     page, seats = build(desk, limits, check)
     atexit.register(seats.close)
     threading.Thread(target=seats.reader.warm, daemon=True).start()
     page.queue(max_size=USERS, default_concurrency_limit=8)
-    page.launch(
+    launched: dict[str, Any] = dict(
         server_name=host,
         server_port=port,
         share=False,
         inbrowser=False,
-        quiet=False,
-        prevent_thread_lock=not wait,
+        quiet=True,  # what it says invites to a public link
+        prevent_thread_lock=True,
         max_file_size=limits.megabytes * (1 << 20),
         allowed_paths=[],
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
@@ -120,6 +120,13 @@ def serve(
         pwa=False,
         mcp_server=False,
     )
+    try:
+        page.launch(**launched)
+    except OSError as error:
+        raise AnyECGError(f"--port {port}: cannot be served at {host} ({error}); choose another port") from error
+    print(f"The page: http://{host}:{port} (Ctrl-C ends it)", flush=True)
+    if wait:
+        page.block_thread()
     return page
 
 

@@ -33,14 +33,23 @@ def monkey():
 @pytest.fixture(scope="module")
 def address(monkey):
     from anyecg.web.page import serve
-    from anyecg.web.uploads import Limits
+    from anyecg.web.uploads import Limits, Reader
 
+    readers = []
+
+    class Kept(Reader):
+        def __init__(self, limits):
+            super().__init__(limits)
+            readers.append(self)
+
+    monkey.setattr("anyecg.web.page.Reader", Kept)
     monkey.setattr(ScriptedSession, "answers", {**ScriptedSession.answers, "long": "word " * 500})
     monkey.setattr(ScriptedSession, "pause", 0.02)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     page = serve(desk(monkey), Limits(files=4, megabytes=2), port=port, wait=False)
+    readers[0].warm()  # its start is no part of what is waited for below
     yield f"http://127.0.0.1:{port}"
     page.close()
 

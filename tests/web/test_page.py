@@ -8,6 +8,7 @@ from tests.web.scripted import desk, record
 
 pytest.importorskip("gradio", reason="the page needs gradio: pip install 'anyecg[web]'")
 
+from anyecg.types import AnyECGError
 from anyecg.web import page as module
 from anyecg.web.ecgs import Shown
 from anyecg.web.page import Seats, build, serve
@@ -44,9 +45,19 @@ def test_nothing_of_the_page_is_an_open_interface(monkeypatch):
     seats.close()
 
 
-def test_it_is_served_to_this_machine_only(monkeypatch):
+def test_it_is_served_to_this_machine_only(monkeypatch, capsys):
     seen = {}
     monkeypatch.setattr("gradio.Blocks.launch", lambda self, **settings: seen.update(settings))
     serve(desk(monkeypatch), Limits(megabytes=3), wait=False)
     assert seen["server_name"] == "127.0.0.1" and seen["share"] is False and seen["allowed_paths"] == []
+    assert "http://127.0.0.1:7860" in capsys.readouterr().out
     assert seen["max_file_size"] == 3 << 20 and "calipers" in seen["head"] and ".ecg-banner" in seen["css"]
+
+
+def test_a_port_that_is_taken_is_told(monkeypatch):
+    def taken(self, **settings):
+        raise OSError("Cannot find empty port in range: 80-80")
+
+    monkeypatch.setattr("gradio.Blocks.launch", taken)
+    with pytest.raises(AnyECGError, match="--port 80: cannot be served at 127.0.0.1"):
+        serve(desk(monkeypatch), Limits(), port=80, wait=False)
