@@ -56,7 +56,7 @@ def measured(signal: np.ndarray, lead_mask: np.ndarray, fs: float) -> Mapping[st
     names = [name for name in TITLES if delineates() or name in ("heart_rate", "rr_interval", "qrs_axis")]
     found: dict[str, float | None] = dict.fromkeys(names)
     filled = np.nan_to_num(signal - np.nanmedian(np.where(lead_mask[:, None], signal, 0.0), axis=1, keepdims=True))
-    live = [lead for lead in np.flatnonzero(lead_mask) if np.ptp(filled[lead]) >= FLAT]
+    live = [int(lead) for lead in np.flatnonzero(lead_mask) if np.ptp(filled[lead]) >= FLAT]
     peaks = beats(filled[live], fs)
     if peaks is None or len(peaks) < FEWEST:
         return found
