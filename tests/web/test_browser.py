@@ -52,6 +52,7 @@ def address(monkey):
     readers[0].warm()  # its start is no part of what is waited for below
     yield f"http://127.0.0.1:{port}"
     page.close()
+    readers[0].close()
 
 
 @pytest.fixture(scope="module")
