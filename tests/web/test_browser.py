@@ -164,7 +164,7 @@ def test_a_bad_file_is_told_and_the_page_goes_on(page, files, address):
     page.wait_for_selector("#ecg-messages .ecg-error")
     assert ".edf file" in page.inner_text("#ecg-messages") and "Mueller" not in page.inner_text("#ecg-messages")
     drop(page, files / "bare.npy")
-    page.wait_for_selector("#ecg-messages:has-text('leads')")
+    page.wait_for_selector("#ecg-messages:has-text('a .npy file')")
     page.fill("#ecg-rate input", "500")
     page.fill("#ecg-leads textarea, #ecg-leads input", "I, II")
     page.click("#ecg-again")
