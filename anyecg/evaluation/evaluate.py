@@ -186,13 +186,15 @@ def predict_share(
 ) -> None:
     """Predict one process's share (n, of how many) of all that `evaluate`, with the same arguments, then finds kept."""
     _checked(samples_by_task, tasks, views)
+    turn = 0  # where a task and view are one batch, they go to the processes in turn
     for name, task in tasks.items():
         setup = Setup(task, stores, patients or {}, seconds, seed)
         for view, shown in put_in_views(answerer, list(samples_by_task[name]), setup, views).items():
             try:
-                store.predict(answerer, list(shown.questions.values()), view, share=share)
+                store.predict(answerer, list(shown.questions.values()), view, share=share, turn=turn)
             except DataError as error:
                 raise DataError(f"task {name}, {error}") from error
+            turn += 1
 
 
 @dataclass(frozen=True)

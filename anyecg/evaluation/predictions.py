@@ -48,10 +48,11 @@ class PredictionStore:
         view: str,
         told: Callable[[], None] = lambda: None,
         share: tuple[int, int] = ALL,
+        turn: int = 0,
     ) -> dict[str, Prediction]:
         """Id -> prediction in the order of the samples: what is kept, and what the answerer adds, kept as it comes;
         told: called for each. share: (n, of how many) parts of the questions, of which this process answers the n-th,
-        in a file of its own: processes on several nodes add to none together.
+        in a file of its own: processes on several nodes add to none together; turn: which process is the first.
 
         DataError for a prediction too few or too many.
         """
@@ -64,7 +65,7 @@ class PredictionStore:
         found = {id: kept[key] for id, key in keys.items() if key in kept}
         for _ in found:
             told()
-        others = set() if share == ALL else _of_others(keys, together, share)
+        others = set() if share == ALL else _of_others(keys, together, share, turn)
         if share[0]:
             path = path.with_suffix(f".{share[0]}.jsonl")
         if keys.keys() - found.keys() - others:
@@ -115,11 +116,13 @@ class PredictionStore:
         return fingerprint(sample.id, sample.task, sample.subset, windows, sources, turns, dict(sample.meta), length=20)
 
 
-def _of_others(ids: Iterable[str], together: Mapping[str, Sequence[str]], share: tuple[int, int]) -> set[str]:
+def _of_others(
+    ids: Iterable[str], together: Mapping[str, Sequence[str]], share: tuple[int, int], turn: int
+) -> set[str]:
     """The questions that another process answers: those that are answered together stay together, in turn."""
     number, world = share
     units = {tuple(together[id]): None for id in together} | {(id,): None for id in ids if id not in together}
-    return {id for place, unit in enumerate(units) if place % world != number for id in unit}
+    return {id for place, unit in enumerate(units) if (place + turn) % world != number for id in unit}
 
 
 def read_kept(path: Path) -> dict[str, Prediction]:

@@ -232,6 +232,11 @@ def test_processes_that_divide_the_questions_give_the_bytes_of_one(tmp_path, wor
     run(tmp_path / "alone", whole, store=PredictionStore(tmp_path / "own"))
     assert sum(map(len, asked)) == len(set.union(*asked)) == len(whole.asked)
     assert max(map(len, asked)) <= len(whole.asked) / world + 8
+    small = {name: samples[:2] for name, samples in SAMPLES.items()}  # one pair a task and view: they go in turn
+    readers = [InPairs() for _ in range(world)]
+    for number, reader in enumerate(readers):
+        predict_share(reader, small, TASKS, PredictionStore(tmp_path / "small"), (number, world))
+    assert all(reader.asked for reader in readers)
     again = InPairs()
     run(tmp_path / "divided", again, store=store)
     assert not again.asked
