@@ -227,9 +227,13 @@ class Conversation:
         others = [other_ecg(min(shown.seconds, self.desk.reading.max_seconds)) for shown in self.ecgs]
         tokens, said = self.desk.bounds.max_new_tokens, []
         for ecgs in (None, others):
+
+            def again(watch, ecgs=ecgs):
+                return self.session.ask_again(ecgs, tokens, watch)
+
             self._work = work = _Work(
                 self.desk.lock,
-                lambda watch, ecgs=ecgs: self.session.ask_again(ecgs, tokens, watch),
+                again,
                 lambda _: self._stop.is_set(),
                 self._stop,
             )

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # nothing is sent anywhere
 
 import gradio as gr
 
+from anyecg.encoders.base import Encoder
 from anyecg.findings import FINDINGS
 from anyecg.plots.layout import COLUMNS, GAINS, LONGEST, PAGE, SPEEDS
 from anyecg.tasks.phrasings import CLASSIFICATION
@@ -133,7 +134,7 @@ def serve(
 def build(desk: Desk, limits: Limits, check: bool = True) -> tuple[gr.Blocks, Seats]:
     """The page, and what is open of it."""
     seats = Seats(desk, limits)
-    spec, reading, about = desk.model.encoder.input, desk.reading, desk.about
+    spec, reading, about = cast(Encoder, desk.model.encoder).input, desk.reading, desk.about
     names = [finding.name for finding in FINDINGS if finding.kind != "summary"]
 
     def traces(seat: Seat) -> str:

@@ -179,9 +179,9 @@ class Runs:
             weight = self.ink[rows, column]
             heights[place] = (rows * weight).sum() / max(weight.sum(), 1e-9)
         # an end's edge lies where its pixel is covered up to, and the one beyond it
-        rows = len(self.ink) - 1
+        lowest = len(self.ink) - 1
         over = self.ink[first, columns] + self.ink[np.maximum(first - 1, 0), columns]
-        under = self.ink[last - 1, columns] + self.ink[np.minimum(last, rows), columns]
+        under = self.ink[last - 1, columns] + self.ink[np.minimum(last, lowest), columns]
         top, foot = first + 0.5 - np.minimum(over, 2), last - 1.5 + np.minimum(under, 2)
         long = (last - first) > 1.8 * self.pen + 1
         half, near = self.pen / 2, 2 * round(self.pen / 2 + 1) + 1

@@ -82,11 +82,11 @@ def choice_questions(stores: Stores, cfg: ChoiceConfig, seed: int, dropped: Coun
         for split, sample in questions_in(path, {"": stores[corpus]}, POOL, cfg.split, dropped):
             question = next(turn.text for turn in sample.conversation if turn.role == "user")
             options = shown_options(question)
-            right = read_choice(sample.answer, options) if options else None
-            if right is None:
+            read = read_choice(sample.answer, options) if options else None
+            if read is None:
                 dropped[POOL, "row without lettered options, or whose answer is none of them"] += 1
             else:
-                meta = {"options": options, "right": right}
+                meta = {"options": options, "right": read}
                 yield split, ECGSample(**{**vars(sample), "meta": meta})
 
 

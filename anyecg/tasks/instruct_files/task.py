@@ -56,7 +56,7 @@ class InstructFiles(Task):
 
     def __init__(self, cfg: Any = None, info: Any = None, text_encoder: Any = None) -> None:
         super().__init__(cfg, info, text_encoder)
-        self.pools = self.makes(self.cfg)
+        self.pools = self.makes(self.cfg)  # type: ignore[misc, assignment]  # of this entry
 
     @classmethod
     def makes(cls, cfg: Any) -> tuple[str, ...]:
