@@ -13,7 +13,7 @@ def test_it_resolves_at_every_scale(scale):
     assert {name: slot.config.root for name, slot in experiment.corpora.items()} == {
         "ptbxl": "elsewhere/ptbxl_full", "mit_bih_arrhythmia": "elsewhere/mitdb", "qtdb": "elsewhere/qtdb_edb",
     }  # fmt: skip
-    assert experiment.curriculum == ["contrastive", "stage1", "stage2", "stage3"]
+    assert experiment.curriculum == ["contrastive", "spans", "stage1", "stage2", "stage3"]
     assert experiment.pools()["ecg_qa_released"] == "ecg_qa_released" and experiment.pools()["ecg_qa"] == "ecg_qa"
 
 
@@ -22,7 +22,7 @@ def test_its_control_withholds_the_ecg_and_changes_nothing_else(scale):
     recipe, blind = (config.to_dict(config.load(path, [f"scale={scale}"])) for path in (EXPERIMENT, BLIND))
     for name in ("stage1", "stage2", "stage3"):
         assert (recipe["stages"][name].pop("view"), blind["stages"][name].pop("view")) == ("signal", "blind")
-    assert blind.pop("curriculum") == recipe.pop("curriculum")[1:]
+    assert blind.pop("curriculum") == recipe.pop("curriculum")[2:]
     for key in ("name", "description"):
         recipe.pop(key), blind.pop(key)
     joint = [one["stages"].pop("joint") for one in (recipe, blind)]
