@@ -1,6 +1,7 @@
 """What the README tells a newcomer to write works as it stands there."""
 
 import re
+import sys
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ def test_the_encoder_of_the_readme(tmp_path, monkeypatch):
     code = re.search(r"```python\n# my_encoder\.py\n(.*?)```", README, re.S)[1]
     (tmp_path / "my_encoder.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_encoder", raising=False)  # another test's file of that name
     slot = config.load("experiments/anyecg_chat.yaml", ["encoder=my_encoder:ConvEncoder", "encoder.width=32"]).encoder
     tiny, encoder = make_model(), slot.build()
     model = ECGLanguageModel(encoder, tiny.connector, fuse(encoder, tiny.connector, tiny.llm), tiny.llm)
