@@ -267,8 +267,8 @@ def build(desk: Desk, limits: Limits, check: bool = True) -> tuple[gr.Blocks, Se
                 messages = gr.HTML("", elem_id="ecg-messages")
                 with gr.Accordion("What the file does not say", open=False, elem_id="ecg-form") as form:
                     with gr.Row():
-                        rate = gr.Number(
-                            label="Sampling rate, Hz", value=None, minimum=1, maximum=100_000, elem_id="ecg-rate"
+                        rate = gr.Number(  # an empty box comes back as 0 once the page has redrawn it: not said
+                            label="Sampling rate, Hz", value=None, minimum=0, maximum=100_000, elem_id="ecg-rate"
                         )
                         unit = gr.Dropdown(
                             ["as the file says", "mV", "uV", "nV", "V"], value="as the file says", label="Unit"

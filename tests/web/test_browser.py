@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
 ]
-WAIT = 240_000  # ms: CI may do much else
+WAIT = 120_000  # ms: CI may do much else
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +163,7 @@ def test_a_bad_file_is_told_and_the_page_goes_on(page, files, address):
     drop(page, files / "Mueller_Anna.edf")
     page.wait_for_selector("#ecg-messages .ecg-error")
     assert ".edf file" in page.inner_text("#ecg-messages") and "Mueller" not in page.inner_text("#ecg-messages")
+    page.wait_for_timeout(3000)  # about as soon as a person can
     drop(page, files / "bare.npy")
     page.wait_for_selector("#ecg-messages:has-text('a .npy file')")
     page.fill("#ecg-rate input", "500")
