@@ -24,7 +24,7 @@ def test_weights_take_an_eighth_of_float32_and_stay_near(load, bitsandbytes):
     assert body_bytes(small) <= body_bytes(whole) / 7  # the scales are beside
     one, other = (llm.lm.base_model.layers[0].mlp.up_proj.weight for llm in (whole, small))
     read = bitsandbytes.functional.dequantize_4bit(other.data, other.quant_state).float()
-    assert (read - one).norm() < 0.15 * one.norm()
+    assert (read - one).norm() < 0.25 * one.norm()
     embeds = torch.randn(2, 9, whole.dim, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         one, other = whole.hidden(embeds).flatten(), small.hidden(embeds).flatten().float()
