@@ -1,14 +1,19 @@
-"""The label sets of corpora as a question shows them: which set is asked of, and each label as acronym and name."""
+"""The label sets of corpora as a question shows them: which set is asked of, and each label as acronym and name; and
+what the tasks that ask for such labels share.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from anyecg.data.store.store import Store, Stores
 from anyecg.tasks.classification.build import label_codes
-from anyecg.types import DataError
+from anyecg.tasks.release.conversations import file_problems
+from anyecg.tasks.release.filed import FiledConfig, FiledTask
+from anyecg.tasks.report.build import report_text
+from anyecg.types import MARKER, DataError, ECGSample, Turn, Window
 
 FEW = 12  # labels of a set that a question can list whole
 
@@ -27,6 +32,59 @@ class LabelSet:
         """The acronyms of the labels that a record's codes stand for, in the set's order."""
         there = {self.acronyms[code] for code in label_codes(codes, self.info, self.group)}
         return tuple(acronym for acronym in self.shown if acronym in there)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A record of a corpus with a label set, and the acronyms that it holds, in the set's order."""
+
+    labels: LabelSet
+    held: tuple[str, ...]
+    record: str
+    patient: str
+    split: str
+    seconds: float
+    statements: list[str]
+
+    def question(self, pool: str, asked: str, answer: str, meta: Mapping[str, Any]) -> tuple[str, ECGSample]:
+        """(split, a question of a task over the whole record)."""
+        sample = ECGSample(
+            id=f"{pool}/{self.record}",
+            task=pool,
+            pool=pool,
+            subset=self.labels.corpus,
+            patient=self.patient,
+            records=(Window(self.record, 0.0, self.seconds),),
+            evidence=(report_text(self.statements),),
+            conversation=(Turn("user", f"{MARKER}\n{asked}"), Turn("assistant", answer)),
+            meta=meta,
+        )
+        return self.split, sample
+
+
+@dataclass(frozen=True)
+class LabelConfig(FiledConfig):
+    """files: corpus -> a file or folder of ECGBench about it (parquet or JSON), whose questions are asked in place of
+    ours.
+    """
+
+    sets: dict[str, str] = field(default_factory=dict)  # corpus (its key) -> the label set that is asked of
+
+
+class LabelTask(FiledTask):
+    """A task over the labels of corpora, or over ECGBench's files about them."""
+
+    cfg: LabelConfig
+
+    def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
+        known = [*corpora]
+        wrong = [
+            (f"{key}.{corpus}", f"corpora are {', '.join(known)}; add it there or leave it out here")
+            for key in ("sets", "files")
+            for corpus in getattr(self.cfg, key)
+            if corpus not in known
+        ]
+        return wrong + file_problems(self.cfg.files, self.cfg.absent)
 
 
 def label_set(store: Store, group: str) -> LabelSet:
@@ -55,6 +113,15 @@ def label_sets(stores: Stores, chosen: Mapping[str, str], few: bool) -> Iterator
             group = next((name for name, names in sets.items() if names and (len(names) <= FEW) == few), None)
         if group is not None:
             yield store, label_set(store, group)
+
+
+def labelled(stores: Stores, cfg: LabelConfig, few: bool) -> Iterator[Labelled]:
+    """The records of each corpus with such a label set (few: as for `label_sets`) that no file asks about."""
+    for store, labels in label_sets(stores, cfg.sets, few):
+        if labels.corpus not in cfg.files:
+            columns = ["id", "patient", "split", "seconds", "statements", "labels"]
+            for record, patient, split, seconds, statements, codes in store.rows(columns):
+                yield Labelled(labels, labels.held(codes), record, patient, split, seconds, statements)
 
 
 def written(acronym: str, name: str) -> str:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from anyecg.config.checks import Checks
 from anyecg.data.chance import chance
 from anyecg.data.store.store import Stores
 from anyecg.tasks.abnormality.parser import named_labels, read_labels
-from anyecg.tasks.base import Task
-from anyecg.tasks.label_sets import LabelSet, label_set, label_sets, written
-from anyecg.tasks.release.conversations import ABSENT, SPLITS_OF, present, questions_in
-from anyecg.tasks.report.build import report_text
-from anyecg.types import MARKER, ECGSample, Turn, Window
+from anyecg.tasks.label_sets import LabelConfig, LabelSet, label_set, labelled, written
+from anyecg.tasks.release.conversations import present, questions_in
+from anyecg.types import ECGSample
 
 POOL = "abnormality"
 NONE = "none"
@@ -36,49 +33,21 @@ YES_NO = {"NORM": "normal ECG", "ABNORMAL": "abnormal ECG"}  # asked for in ECGB
 
 
 @dataclass(frozen=True)
-class AbnormalityConfig(Task.Config):
+class AbnormalityConfig(LabelConfig):
     """sets: corpus (its key) -> the label set that is asked of, empty for the first of every corpus that has at most
-    twelve labels; files: corpus -> a file or folder of ECGBench about it (parquet or JSON), whose questions are asked
-    in place of ours; split: of a file's questions, that of their recordings in the "store", or "test" for all of
-    them; absent: a file that is not there is an error ("stop"), or its corpus is not asked about ("leave_out")."""
-
-    sets: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-    split: str = "store"
-    absent: str = "stop"
-
-    def __post_init__(self) -> None:
-        with Checks(self) as check:
-            check.among("split", SPLITS_OF)
-            check.among("absent", ABSENT)
+    twelve labels.
+    """
 
 
 def abnormality_questions(
     stores: Stores, cfg: AbnormalityConfig, seed: int, dropped: Counter
 ) -> Iterator[tuple[str, ECGSample]]:
     """(split, question): one for each record of a corpus with such a label set; its labels are the truth."""
-    for store, labels in label_sets(stores, cfg.sets, few=True):
-        if labels.corpus in cfg.files:
-            continue
-        options = ", ".join(written(acronym, name) for acronym, name in labels.shown.items())
-        columns = ["id", "patient", "split", "seconds", "statements", "labels"]
-        for record, patient, split, seconds, statements, codes in store.rows(columns):
-            held = labels.held(codes)
-            asked = chance(seed, POOL, record).choice(WORDINGS).format(options=options)
-            yield (
-                split,
-                ECGSample(
-                    id=f"{POOL}/{record}",
-                    task=POOL,
-                    pool=POOL,
-                    subset=labels.corpus,
-                    patient=patient,
-                    records=(Window(record, 0.0, seconds),),
-                    evidence=(report_text(statements),),
-                    conversation=(Turn("user", f"{MARKER}\n{asked}"), Turn("assistant", "; ".join(held) or NONE)),
-                    meta={"options": dict(labels.shown), "labels": list(held)},
-                ),
-            )
+    for one in labelled(stores, cfg, few=True):
+        options = ", ".join(written(acronym, name) for acronym, name in one.labels.shown.items())
+        asked = chance(seed, POOL, one.record).choice(WORDINGS).format(options=options)
+        meta = {"options": dict(one.labels.shown), "labels": list(one.held)}
+        yield one.question(POOL, asked, "; ".join(one.held) or NONE, meta)
     for corpus, path in present(cfg.files, cfg.absent).items():
         store = stores[corpus]
         group = cfg.sets.get(corpus) or next(iter(store.summary["info"].get("labels", {})), "")

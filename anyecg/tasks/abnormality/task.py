@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from anyecg.config.schema import to_dict
 from anyecg.tasks.abnormality.build import WORDINGS, AbnormalityConfig, abnormality_questions
 from anyecg.tasks.abnormality.parser import read_as_published, read_labels
-from anyecg.tasks.base import Sources, Task, Words
-from anyecg.tasks.label_sets import written
-from anyecg.tasks.release.conversations import content, file_problems, present
+from anyecg.tasks.base import Sources, Words
+from anyecg.tasks.label_sets import LabelTask, written
 from anyecg.types import ECGSample, Prediction
 
 STRICT, PUBLISHED = "said", "found"  # how columns of the two readings begin
 MEASURES = ("auc", "f1", "hamming")
 
 
-class Abnormality(Task):
+class Abnormality(LabelTask):
     """Labels of a list, as codes: macro-AUC of hard labels, macro-F1 and Hamming loss over those that occur.
 
     "AUC" is PULSE's: of labels said or not, so it is the mean of sensitivity and specificity and no AUC of scores; do
@@ -31,9 +28,9 @@ class Abnormality(Task):
     """
 
     Config = AbnormalityConfig
+    cfg: AbnormalityConfig
     name = "abnormality"
     pools = ("abnormality",)
-    by_content = ("files",)
     title = "Abnormality detection"
     rule = (
         "for each record of a corpus with a label set of at most twelve labels, which of them hold, as codes with "
@@ -55,22 +52,8 @@ class Abnormality(Task):
     groups = {"corpus": "subset"}
     shown = ("auc", "f1", "hamming", "auc_published")
 
-    def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
-        known = [*corpora]
-        wrong = [
-            (f"{key}.{corpus}", f"corpora are {', '.join(known)}; add it there or leave it out here")
-            for key in ("sets", "files")
-            for corpus in getattr(self.cfg, key)
-            if corpus not in known
-        ]
-        return wrong + file_problems(self.cfg.files, self.cfg.absent)
-
-    def settings(self, sources: Sources) -> dict[str, Any]:
-        there = present(self.cfg.files, self.cfg.absent)
-        return to_dict(self.cfg) | {"files": {corpus: content(path) for corpus, path in there.items()}}
-
     def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
-        return abnormality_questions(sources.stores, cast(AbnormalityConfig, self.cfg), sources.seed, sources.dropped)
+        return abnormality_questions(sources.stores, self.cfg, sources.seed, sources.dropped)
 
     def parse(self, text: str, sample: ECGSample) -> frozenset[str] | None:
         """The acronyms that an answer gives, by the strict parser."""
@@ -78,9 +61,6 @@ class Abnormality(Task):
 
     def agrees(self, sample: ECGSample) -> bool:
         return self.parse(sample.answer, sample) == frozenset(sample.meta["labels"])
-
-    def secrets(self, sample: ECGSample) -> Sequence[str]:
-        return ()  # the question lists all that an answer can be
 
     def wordings(self, sample: ECGSample) -> Sequence[str]:
         listed = ", ".join(written(acronym, name) for acronym, name in sample.meta["options"].items())

@@ -6,17 +6,14 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from anyecg.config.checks import Checks
 from anyecg.data.chance import chance
 from anyecg.data.store.store import Stores
-from anyecg.tasks.base import Task
-from anyecg.tasks.label_sets import LabelSet, label_sets, written
+from anyecg.tasks.label_sets import LabelConfig, LabelSet, labelled, written
 from anyecg.tasks.multiple_choice import LETTERS, lettered, read_choice
-from anyecg.tasks.release.conversations import ABSENT, SPLITS_OF, present, questions_in
-from anyecg.tasks.report.build import report_text
-from anyecg.types import MARKER, ECGSample, Turn, Window
+from anyecg.tasks.release.conversations import present, questions_in
+from anyecg.types import ECGSample
 
 POOL = "multiple_choice"
 MANY, OPTIONS = 10, (4, 8)  # a set of so many labels has eight options, a smaller one four (PULSE, section 3.1)
@@ -32,52 +29,23 @@ _OPTION = re.compile(r"(?:^|(?<=[\s,;(]))\(?([A-Z])[.):]\s*(.+?)(?=\s*[,;]?\s+\(
 
 
 @dataclass(frozen=True)
-class ChoiceConfig(Task.Config):
+class ChoiceConfig(LabelConfig):
     """sets: corpus (its key) -> the label set that is asked of, empty for the first of every corpus that has more
-    than twelve labels; files: corpus -> a file or folder of ECGBench about it (parquet or JSON), whose questions are
-    asked in place of ours; split: of a file's questions, that of their recordings in the "store", or "test" for all of
-    them; absent: a file that is not there is an error ("stop"), or its corpus is not asked about ("leave_out")."""
-
-    sets: dict[str, str] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-    split: str = "store"
-    absent: str = "stop"
-
-    def __post_init__(self) -> None:
-        with Checks(self) as check:
-            check.among("split", SPLITS_OF)
-            check.among("absent", ABSENT)
+    than twelve labels.
+    """
 
 
 def choice_questions(stores: Stores, cfg: ChoiceConfig, seed: int, dropped: Counter) -> Iterator[tuple[str, ECGSample]]:
     """(split, question): one for each record with a label of the set; no wrong option has one of its labels."""
-    for store, labels in label_sets(stores, cfg.sets, few=False):
-        if labels.corpus in cfg.files:
+    for one in labelled(stores, cfg, few=False):
+        if not one.held:
+            dropped[POOL, "record without a label of the set"] += 1
             continue
-        columns = ["id", "patient", "split", "seconds", "statements", "labels"]
-        for record, patient, split, seconds, statements, codes in store.rows(columns):
-            held = labels.held(codes)
-            if not held:
-                dropped[POOL, "record without a label of the set"] += 1
-                continue
-            rng = chance(seed, POOL, record)
-            options = options_of(labels, held, rng)
-            right = options.index(_listed(labels, held))
-            asked = rng.choice(WORDINGS).format(options="\n".join(lettered(options)))
-            yield (
-                split,
-                ECGSample(
-                    id=f"{POOL}/{record}",
-                    task=POOL,
-                    pool=POOL,
-                    subset=labels.corpus,
-                    patient=patient,
-                    records=(Window(record, 0.0, seconds),),
-                    evidence=(report_text(statements),),
-                    conversation=(Turn("user", f"{MARKER}\n{asked}"), Turn("assistant", LETTERS[right])),
-                    meta={"options": options, "right": right},
-                ),
-            )
+        rng = chance(seed, POOL, one.record)
+        options = options_of(one.labels, one.held, rng)
+        right = options.index(_listed(one.labels, one.held))
+        asked = rng.choice(WORDINGS).format(options="\n".join(lettered(options)))
+        yield one.question(POOL, asked, LETTERS[right], {"options": options, "right": right})
     for corpus, path in present(cfg.files, cfg.absent).items():
         for split, sample in questions_in(path, {"": stores[corpus]}, POOL, cfg.split, dropped):
             question = next(turn.text for turn in sample.conversation if turn.role == "user")

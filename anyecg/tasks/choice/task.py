@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
 
 import pandas as pd
 
-from anyecg.config.schema import to_dict
 from anyecg.data.chance import chance
-from anyecg.tasks.base import Sources, Task, Words
+from anyecg.tasks.base import Sources, Words
 from anyecg.tasks.choice.build import WORDINGS, ChoiceConfig, choice_questions
+from anyecg.tasks.label_sets import LabelTask
 from anyecg.tasks.multiple_choice import LETTERS, lettered, read_choice
-from anyecg.tasks.release.conversations import content, file_problems, present
 from anyecg.types import ECGSample, Prediction
 
 SEED = 42  # of the letter that PULSE's scorer draws for an answer without one
 _PHRASE = re.compile(r"\b(?:answer|option|choice)(?:\s+is)?\s*:?\s*\(?([A-H])\b", re.IGNORECASE)
 
 
-class MultipleChoice(Task):
+class MultipleChoice(LabelTask):
     """One of lettered options, each a set of diagnoses.
 
     Read twice: strictly (a letter or a whole option that is not denied; anything open is no answer and wrong), and as
@@ -29,9 +27,9 @@ class MultipleChoice(Task):
     """
 
     Config = ChoiceConfig
+    cfg: ChoiceConfig
     name = "multiple_choice"
     pools = ("multiple_choice",)
-    by_content = ("files",)
     title = "Multiple choice"
     rule = (
         "for each record with a label of a corpus's larger label set, four to eight lettered options, each a set of "
@@ -49,22 +47,8 @@ class MultipleChoice(Task):
     groups = {"corpus": "subset"}
     shown = ("accuracy", "accuracy_published")
 
-    def check(self, corpora: Iterable[str]) -> list[tuple[str, str]]:
-        known = [*corpora]
-        wrong = [
-            (f"{key}.{corpus}", f"corpora are {', '.join(known)}; add it there or leave it out here")
-            for key in ("sets", "files")
-            for corpus in getattr(self.cfg, key)
-            if corpus not in known
-        ]
-        return wrong + file_problems(self.cfg.files, self.cfg.absent)
-
-    def settings(self, sources: Sources) -> dict[str, Any]:
-        there = present(self.cfg.files, self.cfg.absent)
-        return to_dict(self.cfg) | {"files": {corpus: content(path) for corpus, path in there.items()}}
-
     def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
-        return choice_questions(sources.stores, cast(ChoiceConfig, self.cfg), sources.seed, sources.dropped)
+        return choice_questions(sources.stores, self.cfg, sources.seed, sources.dropped)
 
     def parse(self, text: str, sample: ECGSample) -> int | None:
         """The place of the option that an answer gives, by the strict parser."""
@@ -72,9 +56,6 @@ class MultipleChoice(Task):
 
     def agrees(self, sample: ECGSample) -> bool:
         return self.parse(sample.answer, sample) == sample.meta["right"]
-
-    def secrets(self, sample: ECGSample) -> Sequence[str]:
-        return ()  # the options hold it
 
     def wordings(self, sample: ECGSample) -> Sequence[str]:
         shown = "\n".join(lettered(sample.meta["options"]))

@@ -11,11 +11,11 @@ from typing import Any
 from anyecg.config.checks import Checks
 from anyecg.data.store.store import Stores
 from anyecg.findings import find
-from anyecg.tasks.base import Task
 from anyecg.tasks.choice.build import shown_options
 from anyecg.tasks.ecg_qa.parser import read_verdict
 from anyecg.tasks.multiple_choice import read_choice, read_choices
-from anyecg.tasks.release.conversations import ABSENT, SPLITS_OF, present, questions_in
+from anyecg.tasks.release.conversations import present, questions_in
+from anyecg.tasks.release.filed import FiledConfig
 from anyecg.types import ECGSample
 
 FORMS = ("choice", "options", "verdict", "free")
@@ -24,25 +24,19 @@ _ORDER = re.compile(r"(?:^|(?<=[.\n]))\s*(?:only|please|use|answer|choose|separa
 
 
 @dataclass(frozen=True)
-class InstructFilesConfig(Task.Config):
-    """files: name -> a file of conversations, or a folder of them (JSON, JSON lines, parquet); corpora: what the path
-    of a row's page, or its id, begins with ("ptb-xl", "mimic_v4", "code15") -> the corpus (its key) of its recording,
-    "" for all that begin otherwise; pool: what stages call its questions, so that two tasks can ask of two releases;
-    split: of the questions, that of their recordings in the "store", or "test" for all of them; absent: a file that is
-    not there is an error ("stop"), or left out ("leave_out")."""
+class InstructFilesConfig(FiledConfig):
+    """corpora: what the path of a row's page, or its id, begins with ("ptb-xl", "mimic_v4", "code15") -> the corpus
+    (its key) of its recording, "" for all that begin otherwise; pool: what stages call its questions, so that two
+    tasks can ask of two releases.
+    """
 
-    files: dict[str, str] = field(default_factory=dict)
     corpora: dict[str, str] = field(default_factory=dict)
     pool: str = "instruct_files"
-    split: str = "store"
-    absent: str = "stop"
 
-    def __post_init__(self) -> None:
-        with Checks(self) as check:
-            check.among("split", SPLITS_OF)
-            check.among("absent", ABSENT)
-            if self.files and not self.corpora:
-                check.wrong("corpora", "say whose recordings the files are about, such as {ptb-xl: ptbxl}")
+    def checks(self, check: Checks) -> None:
+        super().checks(check)
+        if self.files and not self.corpora:
+            check.wrong("corpora", "say whose recordings the files are about, such as {ptb-xl: ptbxl}")
 
 
 def file_questions(

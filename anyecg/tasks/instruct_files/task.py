@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from anyecg.config.schema import to_dict
 from anyecg.findings import find
-from anyecg.tasks.base import Sources, Task, Words
+from anyecg.tasks.base import Sources, Words
 from anyecg.tasks.choice.task import published_choice
 from anyecg.tasks.ecg_qa.parser import read_verdict
 from anyecg.tasks.instruct_files.build import InstructFilesConfig, file_questions
 from anyecg.tasks.multiple_choice import read_choice, read_choices
-from anyecg.tasks.release.conversations import content, file_problems, present
+from anyecg.tasks.release.conversations import file_problems
+from anyecg.tasks.release.filed import FiledTask
 from anyecg.tasks.reply import last_answer, plain_text
 from anyecg.types import ECGSample, Prediction
 
 
-class InstructFiles(Task):
+class InstructFiles(FiledTask):
     """Questions as released, over the recording that a row is about (drawn as a page, or as a signal).
 
     Scored by the form of the reference: a letter, a set of options (ECG-QA's: the whole set has to be right), yes or
@@ -30,9 +30,9 @@ class InstructFiles(Task):
     """
 
     Config = InstructFilesConfig
+    cfg: InstructFilesConfig
     name = "instruct_files"
     pools = ("instruct_files",)
-    by_content = ("files",)
     title = "Released conversations"
     rule = "the conversations of released files about pages, asked of the recordings that their rows are about."
     needs = (
@@ -71,12 +71,8 @@ class InstructFiles(Task):
         ]
         return wrong + file_problems(self.cfg.files, self.cfg.absent)
 
-    def settings(self, sources: Sources) -> dict[str, Any]:
-        there = present(self.cfg.files, self.cfg.absent)
-        return to_dict(self.cfg) | {"files": {name: content(path) for name, path in there.items()}}
-
     def build(self, sources: Sources) -> Iterator[tuple[str, ECGSample]]:
-        return file_questions(sources.stores, cast(InstructFilesConfig, self.cfg), self.name, sources.dropped)
+        return file_questions(sources.stores, self.cfg, self.name, sources.dropped)
 
     def parse(self, text: str, sample: ECGSample) -> frozenset[Any] | None:
         """Places of options, or findings of a free answer; None where none can be read."""
@@ -96,9 +92,6 @@ class InstructFiles(Task):
         if sample.meta["form"] == "free":
             return bool(sample.answer.strip())
         return self.parse(sample.answer, sample) == frozenset(sample.meta["right"])
-
-    def secrets(self, sample: ECGSample) -> Sequence[str]:
-        return ()  # a released question is asked as it is
 
     def score(self, samples: Sequence[ECGSample], predictions: Iterable[Prediction]) -> pd.DataFrame:
         predictions = list(predictions)
