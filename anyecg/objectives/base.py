@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from anyecg.config.schema import Experiment, StageConfig, to_dict
 from anyecg.data.clips import clips
@@ -72,3 +72,29 @@ class Objective:
     def notes(self, outlook: Outlook) -> Iterable[str]:
         """What the tables of `--plan` take for granted about this objective, a sentence or two each."""
         return ()
+
+
+class EncoderObjective(Objective):
+    """An objective of the encoder alone: it reads no text, so that neither the LLM nor how questions are put decides
+    its outcome.
+
+    called: its stage in a message, with its article; piece: what of it a pass is counted in.
+    """
+
+    called: ClassVar[str]
+    piece: ClassVar[str]
+
+    @classmethod
+    def problems(cls, cfg: Any, stage: StageConfig) -> Iterator[tuple[str, str]]:
+        if stage.view != "signal":
+            yield "view", f"{cls.called} needs the ECG itself, not '{stage.view}'; write signal"
+        if stage.tokens is not None:
+            yield "tokens", f"{cls.called} reads no tokens; set it to null, or micro_batch to {cls.piece}"
+
+    def settings(self, stage: StageConfig) -> dict[str, Any]:
+        """However a step is cut, it has the same loss."""
+        return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "micro_batch", "view")}
+
+    def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
+        code = (experiment.encoder.component, *clip_code(experiment.input_spec))
+        return Depends({"encoder": to_dict(experiment.encoder)}, frozenset({"encoder"}), code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -27,7 +27,7 @@ from anyecg.data.store.shards import locked
 from anyecg.data.store.store import digest
 from anyecg.model import ECGLanguageModel
 from anyecg.objectives.augment import Augmentation, shift
-from anyecg.objectives.base import Objective, clip_code
+from anyecg.objectives.base import EncoderObjective, clip_code
 from anyecg.text_encoders.base import TextEncoder
 from anyecg.training.flops import Forward
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
@@ -59,22 +59,12 @@ class ContrastiveConfig(Augmentation):
         return super().__call__(shift(clips, fs, self.shift), lead_mask, fs)
 
 
-class Contrastive(Objective):
+class Contrastive(EncoderObjective):
     """Sigmoid loss between each ECG and the reports of a random batch (the paper's ECG Encoder section)."""
 
     Config = ContrastiveConfig
     compares = True
-
-    @classmethod
-    def problems(cls, cfg: ContrastiveConfig, stage: StageConfig) -> Iterator[tuple[str, str]]:
-        if stage.view != "signal":
-            yield "view", f"a contrastive stage needs the ECG itself, not '{stage.view}'; write signal"
-        if stage.tokens is not None:
-            yield (
-                "tokens",
-                "a contrastive stage reads no tokens; set it to null, or micro_batch to the pairs that are held "
-                "against each other",
-            )
+    called, piece = "a contrastive stage", "the pairs that are held against each other"
 
     def settings(self, stage: StageConfig) -> dict:
         return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "view")}

@@ -4,7 +4,7 @@ ECGs of which it sees a part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from anyecg.config.checks import Checks
-from anyecg.config.schema import Experiment, StageConfig, to_dict
+from anyecg.config.schema import StageConfig
 from anyecg.config.trainable import samples_a_pass
 from anyecg.data.chance import chance
 from anyecg.data.clips import clips
@@ -24,9 +24,9 @@ from anyecg.data.dataset.data import Data
 from anyecg.data.loading.loader import Batches, draw
 from anyecg.data.loading.sampling import Plan
 from anyecg.model import ECGLanguageModel
-from anyecg.objectives.base import Objective, clip_code
+from anyecg.objectives.base import EncoderObjective
 from anyecg.training.flops import CPU_ATTENTION
-from anyecg.training.job import Cost, Depends, Outlook, StageJob
+from anyecg.training.job import Cost, Outlook, StageJob
 from anyecg.training.stage import Stage
 from anyecg.types import CANONICAL_LEADS, Batch, ConfigError, InputSpec, Window
 
@@ -50,24 +50,11 @@ class MaskedConfig:
                 check.wrong("width", f"{self.width} is not a multiple of heads: {self.heads}")
 
 
-class Masked(Objective):
+class Masked(EncoderObjective):
     """Hidden patches of each lead from the others: the encoder learns without text (masked ECG modelling)."""
 
     Config = MaskedConfig
-
-    @classmethod
-    def problems(cls, cfg: MaskedConfig, stage: StageConfig) -> Iterator[tuple[str, str]]:
-        if stage.view != "signal":
-            yield "view", f"a masked stage needs the ECG itself, not '{stage.view}'; write signal"
-        if stage.tokens is not None:
-            yield "tokens", "a masked stage reads no tokens; set it to null, or micro_batch to the clips of a pass"
-
-    def settings(self, stage: StageConfig) -> dict:
-        return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "micro_batch", "view")}
-
-    def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
-        code = (experiment.encoder.component, *clip_code(experiment.input_spec))
-        return Depends({"encoder": to_dict(experiment.encoder)}, frozenset({"encoder"}), code)
+    called, piece = "a masked stage", "the clips of a pass"
 
     def batches(self, job: StageJob) -> ClipData:
         trainer = job.experiment.trainer
@@ -80,26 +67,21 @@ class Masked(Objective):
             seed=job.seed,
             devices=trainer.processes,
             workers=trainer.workers,
+            **self._items(),
         )
 
     def module(self, job: StageJob, steps: int) -> MaskedStage:
-        return MaskedStage(job.model, job.cfg, steps, self.cfg)
+        return self._stage(job.model, job.cfg, steps)
 
     def trains(self, outlook: Outlook) -> dict[str, int]:
         return self._outline(outlook).trainable
 
     def cost(self, outlook: Outlook) -> Cost:
         """Three forward passes over the patches that are seen and the decoder."""
-        stage, spec = self._outline(outlook), outlook.model.encoder.input
-        device = next(outlook.model.parameters()).device
-        batch = ClipBatch(
-            torch.empty(1, *spec.shape, device=device),
-            torch.ones(1, len(CANONICAL_LEADS), dtype=torch.bool, device=device),
-            ("",),
-        )
+        stage, batch = self._outline(outlook), self._example(outlook)
         with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
             stage.loss(batch)
-        return Cost(clips=1.0, tokens=0.0, answers=0.0, flops=3 * counter.get_total_flops())
+        return Cost(clips=1.0, tokens=0.0, answers=0.0, flops=3 * counter.get_total_flops() / len(batch.ids))
 
     def notes(self, outlook: Outlook) -> Iterable[str]:
         yield (
@@ -109,7 +91,20 @@ class Masked(Objective):
 
     def _outline(self, outlook: Outlook) -> MaskedStage:
         with next(outlook.model.parameters()).device:
-            return MaskedStage(outlook.model, outlook.cfg, 1, self.cfg)
+            return self._stage(outlook.model, outlook.cfg, 1)
+
+    def _stage(self, model: ECGLanguageModel, cfg: StageConfig, steps: int) -> MaskedStage:
+        return MaskedStage(model, cfg, steps, self.cfg)
+
+    def _items(self) -> dict[str, Any]:
+        """Of `ClipData`: the dataset and the collator, where they are others than its own."""
+        return {}
+
+    def _example(self, outlook: Outlook, count: int = 1) -> ClipBatch:
+        """A batch of so many samples, to count the work of."""
+        with next(outlook.model.parameters()).device:
+            clips = torch.empty(count, *outlook.model.encoder.input.shape)
+            return ClipBatch(clips, torch.ones(count, len(CANONICAL_LEADS), dtype=torch.bool), ("",) * count)
 
 
 @dataclass

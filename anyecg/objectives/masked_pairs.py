@@ -14,17 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
 from anyecg.config.checks import Checks
 from anyecg.config.schema import StageConfig
 from anyecg.data.chance import chance
 from anyecg.model import ECGLanguageModel
-from anyecg.objectives.masked import ClipBatch, ClipData, ClipDataset, Masked, MaskedConfig, MaskedStage, collate
+from anyecg.objectives.masked import ClipBatch, ClipDataset, Masked, MaskedConfig, MaskedStage, collate
 from anyecg.objectives.masked import masked_loss as signal_loss
-from anyecg.training.flops import CPU_ATTENTION
-from anyecg.training.job import Cost, Outlook, StageJob
-from anyecg.types import CANONICAL_LEADS
+from anyecg.training.job import Outlook
 
 LONGEST = 64  # words of a report that are read
 PAD, HIDDEN, FIRST = 0, 1, 2  # behind the end, a hidden word, and the first of the others
@@ -64,46 +61,23 @@ class MaskedPairs(Masked):
         if not (cfg.signal or cfg.text or cfg.match):
             yield "objective", "signal, text and match are all 0; give one of them a weight"
 
-    def batches(self, job: StageJob) -> ClipData:
-        trainer, encoder = job.experiment.trainer, cast(Any, job.model.encoder)
-        return ClipData(
-            job.data,
-            job.cfg,
-            encoder.input,
-            split=job.split,
-            replay=job.experiment.replay,
-            seed=job.seed,
-            devices=trainer.processes,
-            workers=trainer.workers,
-            dataset=PairDataset,
-            collator=Worded(self.cfg.vocabulary),
-        )
-
-    def module(self, job: StageJob, steps: int) -> MaskedPairsStage:
-        return MaskedPairsStage(job.model, job.cfg, steps, self.cfg)
-
-    def cost(self, outlook: Outlook) -> Cost:
-        stage, spec = self._outline(outlook), cast(Any, outlook.model.encoder).input
-        device = next(outlook.model.parameters()).device
-        batch = WordedBatch(
-            torch.empty(2, *spec.shape, device=device),
-            torch.ones(2, len(CANONICAL_LEADS), dtype=torch.bool, device=device),
-            ("", ""),
-            torch.full((2, LONGEST), FIRST, device=device),
-        )
-        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
-            stage.loss(batch)
-        return Cost(clips=1.0, tokens=0.0, answers=0.0, flops=1.5 * counter.get_total_flops())  # of two, three times
-
     def notes(self, outlook: Outlook) -> Iterable[str]:
         yield (
             "A stage of masked pairs reads one clip and its report a sample; what reads words, mixes and decodes is "
             "told as its heads and is not used after it."
         )
 
-    def _outline(self, outlook: Outlook) -> MaskedPairsStage:
-        with next(outlook.model.parameters()).device:
-            return MaskedPairsStage(outlook.model, outlook.cfg, 1, self.cfg)
+    def _stage(self, model: ECGLanguageModel, cfg: StageConfig, steps: int) -> MaskedPairsStage:
+        return MaskedPairsStage(model, cfg, steps, self.cfg)
+
+    def _items(self) -> dict[str, Any]:
+        return {"dataset": PairDataset, "collator": Worded(self.cfg.vocabulary)}
+
+    def _example(self, outlook: Outlook, count: int = 2) -> WordedBatch:
+        """Of two: the report of one may stand beside the other."""
+        plain = super()._example(outlook, count)
+        words = torch.full((count, LONGEST), FIRST, device=plain.clips.device)
+        return WordedBatch(plain.clips, plain.lead_mask, plain.ids, words)
 
 
 @dataclass

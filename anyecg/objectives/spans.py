@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import cast
 
@@ -22,7 +22,7 @@ from anyecg.data.loading.sampling import Plan
 from anyecg.encoders.base import Encoder
 from anyecg.model import ECGLanguageModel
 from anyecg.objectives.augment import Augmentation
-from anyecg.objectives.base import Objective, clip_code
+from anyecg.objectives.base import EncoderObjective
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
 from anyecg.types import Batch, ConfigError, ECGSample, InputSpec
@@ -42,27 +42,18 @@ class SpansConfig(Augmentation):
         check.number("width", least=1)
 
 
-class Spans(Objective):
+class Spans(EncoderObjective):
     """The intervals of localization questions, tenth of a second by tenth, as a U-Net learns them: the encoder alone
     learns.
     """
 
     Config = SpansConfig
-
-    @classmethod
-    def problems(cls, cfg: SpansConfig, stage: StageConfig) -> Iterator[tuple[str, str]]:
-        if stage.view != "signal":
-            yield "view", f"a stage over spans needs the ECG itself, not '{stage.view}'; write signal"
-        if stage.tokens is not None:
-            yield ("tokens", "a stage over spans reads no tokens; set it to null, or micro_batch to samples")
-
-    def settings(self, stage: StageConfig) -> dict:
-        return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "micro_batch", "view")}
+    called, piece = "a stage over spans", "samples"
 
     def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
-        code = (experiment.encoder.component, *clip_code(experiment.input_spec))
-        parts = {"encoder": to_dict(experiment.encoder), "input": to_dict(experiment.input)}
-        return Depends(parts, frozenset({"encoder"}), code)
+        """As much of a window as the model is shown is what it learns from."""
+        depends = super().depends(experiment, stage, tuned)
+        return replace(depends, parts=depends.parts | {"input": to_dict(experiment.input)})
 
     def batches(self, job: StageJob) -> SpanData:
         spec, trainer = cast(Encoder, job.model.encoder).input, job.experiment.trainer
