@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from anyecg.config.checks import Checks
 from anyecg.llms.base import LanguageModel, LLMConfig
@@ -51,49 +52,50 @@ class TinyLlama(LanguageModel):
 
     Config = TinyConfig
     trained_in_run = True
+    called = "tiny"
 
     def __init__(
         self, cfg: TinyConfig, texts: Callable[[], Iterable[str]] | None = None, cache: Path | None = None
     ) -> None:
         if texts is None:
             raise ConfigError(
-                "llm: tiny learns its tokenizer from the run's texts and none are given; "
+                f"llm: {self.called} learns its tokenizer from the run's texts and none are given; "
                 "to use one that a run has trained, set llm=hf and llm.path to its folder"
             )
         tokenizer = train_tokenizer(texts(), cfg.vocab, cfg.context)
-        config = llama(cfg, len(tokenizer))
+        config = self.sized(cfg, len(tokenizer))
         config.pad_token_id, config.bos_token_id, config.eos_token_id = (
             tokenizer.pad_token_id,
             tokenizer.bos_token_id,
             tokenizer.eos_token_id,
         )
-        super().__init__(cfg, LlamaForCausalLM(config), tokenizer, "tiny")
+        super().__init__(cfg, AutoModelForCausalLM.from_config(config), tokenizer, self.called)
+
+    @classmethod
+    def sized(cls, cfg: Any, vocab: int) -> PretrainedConfig:
+        """The library's config of these sizes."""
+        return LlamaConfig(
+            vocab_size=vocab,
+            hidden_size=cfg.dim,
+            num_hidden_layers=cfg.layers,
+            num_attention_heads=cfg.heads,
+            intermediate_size=cfg.mlp,
+            max_position_embeddings=cfg.context,
+            tie_word_embeddings=True,
+            initializer_range=0.7 * cfg.dim**-0.5,  # the library's 0.02 suits widths of thousands
+            attn_implementation="sdpa",
+        )
 
     @classmethod
     def reader(cls, cfg: TinyConfig, texts: Callable[[], Iterable[str]], cache: Path) -> tuple[Chat, int]:
         return Chat(train_tokenizer(texts(), cfg.vocab, cfg.context), cfg.chat), cfg.context
 
     @classmethod
-    def architecture(cls, cfg: TinyConfig, cache: Path | None = None) -> LlamaConfig:
+    def architecture(cls, cfg: Any, cache: Path | None = None) -> PretrainedConfig:
         """With as many tokens as the tokenizer may have: few texts give fewer."""
-        config = llama(cfg, cfg.vocab)
-        config.name_or_path, config.dtype = "tiny", torch.float32
+        config = cls.sized(cfg, cfg.vocab)
+        config.name_or_path, config.dtype = cls.called, torch.float32
         return config
-
-
-def llama(cfg: TinyConfig, vocab: int) -> LlamaConfig:
-    """The library's config of these sizes."""
-    return LlamaConfig(
-        vocab_size=vocab,
-        hidden_size=cfg.dim,
-        num_hidden_layers=cfg.layers,
-        num_attention_heads=cfg.heads,
-        intermediate_size=cfg.mlp,
-        max_position_embeddings=cfg.context,
-        tie_word_embeddings=True,
-        initializer_range=0.7 * cfg.dim**-0.5,  # the library's 0.02 suits widths of thousands
-        attn_implementation="sdpa",
-    )
 
 
 def train_tokenizer(texts: Iterable[str], vocab: int, context: int) -> PreTrainedTokenizerFast:

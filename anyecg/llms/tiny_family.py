@@ -4,18 +4,13 @@ with where there are no weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
+from transformers import AutoConfig, PretrainedConfig
 
 from anyecg.config.checks import Checks
-from anyecg.llms.base import LanguageModel
-from anyecg.llms.tiny import TinyConfig, TinyLlama, train_tokenizer
-from anyecg.types import ConfigError
+from anyecg.llms.tiny import TinyConfig, TinyLlama
 
 NAMES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
 GPT = ("n_embd", "n_layer", "n_head", "n_inner", "n_positions")
@@ -47,48 +42,25 @@ class TinyFamily(TinyLlama):
     """A model of about 2 M parameters of a family by name, its tokenizer and weights trained within the run."""
 
     Config = TinyFamilyConfig
-
-    def __init__(
-        self, cfg: TinyFamilyConfig, texts: Callable[[], Iterable[str]] | None = None, cache: Path | None = None
-    ) -> None:
-        if texts is None:
-            raise ConfigError(
-                "llm: tiny_family learns its tokenizer from the run's texts and none are given; "
-                "to use one that a run has trained, set llm=hf and llm.path to its folder"
-            )
-        tokenizer = train_tokenizer(texts(), cfg.vocab, cfg.context)
-        config = small(cfg, len(tokenizer))
-        config.pad_token_id, config.bos_token_id, config.eos_token_id = (
-            tokenizer.pad_token_id,
-            tokenizer.bos_token_id,
-            tokenizer.eos_token_id,
-        )
-        LanguageModel.__init__(self, cfg, AutoModelForCausalLM.from_config(config), tokenizer, "tiny_family")
+    called = "tiny_family"
 
     @classmethod
-    def architecture(cls, cfg: Any, cache: Path | None = None) -> Any:
-        """With as many tokens as the tokenizer may have: few texts give fewer."""
-        config = small(cfg, cfg.vocab)
-        config.name_or_path, config.dtype = "tiny_family", torch.float32
-        return config
-
-
-def small(cfg: TinyFamilyConfig, vocab: int) -> PretrainedConfig:
-    """The library's config of these sizes."""
-    sizes = (cfg.dim, cfg.layers, cfg.heads, cfg.mlp, cfg.context)
-    own = {name: size for name, size in zip(FAMILIES[cfg.family], sizes, strict=True) if name}
-    more: dict[str, dict[str, Any]] = {
-        "mistral": {"num_key_value_heads": cfg.heads},
-        "qwen2": {"num_key_value_heads": cfg.heads},
-        "opt": {"word_embed_proj_dim": cfg.dim},
-        "gptj": {"rotary_dim": cfg.dim // cfg.heads // 2 * 2},
-        "gpt_neo": {"attention_types": [[["global"], cfg.layers]]},
-    }
-    return AutoConfig.for_model(
-        cfg.family,
-        vocab_size=vocab,
-        tie_word_embeddings=True,
-        initializer_range=0.7 * cfg.dim**-0.5,  # the library's 0.02 suits widths of thousands
-        **own,
-        **more.get(cfg.family, {}),
-    )
+    def sized(cls, cfg: TinyFamilyConfig, vocab: int) -> PretrainedConfig:
+        """The library's config of these sizes."""
+        sizes = (cfg.dim, cfg.layers, cfg.heads, cfg.mlp, cfg.context)
+        own = {name: size for name, size in zip(FAMILIES[cfg.family], sizes, strict=True) if name}
+        more: dict[str, dict[str, Any]] = {
+            "mistral": {"num_key_value_heads": cfg.heads},
+            "qwen2": {"num_key_value_heads": cfg.heads},
+            "opt": {"word_embed_proj_dim": cfg.dim},
+            "gptj": {"rotary_dim": cfg.dim // cfg.heads // 2 * 2},
+            "gpt_neo": {"attention_types": [[["global"], cfg.layers]]},
+        }
+        return AutoConfig.for_model(
+            cfg.family,
+            vocab_size=vocab,
+            tie_word_embeddings=True,
+            initializer_range=0.7 * cfg.dim**-0.5,  # the library's 0.02 suits widths of thousands
+            **own,
+            **more.get(cfg.family, {}),
+        )
