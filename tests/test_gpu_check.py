@@ -1,7 +1,6 @@
 """The script for a GPU: parts in processes of their own, each for as long as it may, whatever one of them does."""
 
 import json
-import os
 import time
 from pathlib import Path
 
@@ -69,7 +68,6 @@ def test_the_wheels_are_those_of_the_constraints():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("ANYECG_LONG"), reason="minutes on two cores: ANYECG_LONG=1 runs it")
 def test_the_same_code_runs_dry(tmp_path):
     """At toy sizes on a CPU, as CI has it."""
     code = gpu_check.main(["--dry", "--out", str(tmp_path)])

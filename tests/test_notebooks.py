@@ -25,7 +25,6 @@ def test_each_notebook_is_known_here():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("ANYECG_LONG"), reason="minutes on two cores: ANYECG_LONG=1 runs it")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_from_top_to_bottom(path, tmp_path):
     """In a folder of its own, as someone who installed anyecg would."""

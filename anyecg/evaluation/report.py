@@ -100,7 +100,7 @@ def head(folder: Path, experiment: Experiment, metrics: Mapping[str, Any]) -> st
 
 def too_few(metrics: Mapping[str, Any]) -> list[str]:
     """The tasks asked of fewer patients than an interval needs, each with their number."""
-    counts = {name: task.get("n_patients", FEWEST) for name, task in metrics.get("tasks", {}).items()}
+    counts = {name: task.get("n_patients", FEWEST) for name, task in metrics["tasks"].items()}
     return [f"{name} ({count})" for name, count in counts.items() if count < FEWEST]
 
 

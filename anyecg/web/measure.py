@@ -16,7 +16,7 @@ import numpy as np
 
 from anyecg.data.corpora.quantities import from_marks
 from anyecg.types import CANONICAL_LEADS
-from anyecg.web.quality import FLAT, beats, net
+from anyecg.web.quality import beats, net, prepared
 
 TITLES = {
     "heart_rate": "Rate",
@@ -55,8 +55,7 @@ def measured(signal: np.ndarray, lead_mask: np.ndarray, fs: float) -> Mapping[st
     """
     names = [name for name in TITLES if delineates() or name in ("heart_rate", "rr_interval", "qrs_axis")]
     found: dict[str, float | None] = dict.fromkeys(names)
-    filled = np.nan_to_num(signal - np.nanmedian(np.where(lead_mask[:, None], signal, 0.0), axis=1, keepdims=True))
-    live = [int(lead) for lead in np.flatnonzero(lead_mask) if np.ptp(filled[lead]) >= FLAT]
+    filled, live = prepared(signal, lead_mask)
     peaks = beats(filled[live], fs)
     if peaks is None or len(peaks) < FEWEST:
         return found

@@ -36,10 +36,8 @@ def issues(signal: np.ndarray, lead_mask: np.ndarray, fs: float) -> list[Issue]:
 
     signal: `[12, T]`, mV, canonical order, at `fs` Hz, NaN where invalid; lead_mask: bool `[12]`.
     """
-    there = [lead for lead in range(len(CANONICAL_LEADS)) if lead_mask[lead]]
-    filled = np.nan_to_num(signal - np.nanmedian(np.where(lead_mask[:, None], signal, 0.0), axis=1, keepdims=True))
-    flat = [lead for lead in there if np.ptp(filled[lead]) < FLAT]
-    live = [lead for lead in there if lead not in flat]
+    filled, live = prepared(signal, lead_mask)
+    flat = [lead for lead in range(len(CANONICAL_LEADS)) if lead_mask[lead] and lead not in live]
     found: list[Issue] = []
     peaks = beats(filled[live], fs)
     if signal.shape[1] / fs < 1.0:
@@ -58,6 +56,12 @@ def issues(signal: np.ndarray, lead_mask: np.ndarray, fs: float) -> list[Issue]:
     wander = [lead for lead in live if _wander(filled[lead], fs) > WANDER]
     found += _of("baseline", "{}: the baseline wanders by more than " + f"{WANDER:g} mV", wander)
     return found
+
+
+def prepared(signal: np.ndarray, lead_mask: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """The leads `[12, T]` in mV about their medians, 0 where invalid, and those that are there and not flat."""
+    filled = np.nan_to_num(signal - np.nanmedian(np.where(lead_mask[:, None], signal, 0.0), axis=1, keepdims=True))
+    return filled, [int(lead) for lead in np.flatnonzero(lead_mask) if np.ptp(filled[lead]) >= FLAT]
 
 
 def beats(signal: np.ndarray, fs: float) -> np.ndarray | None:

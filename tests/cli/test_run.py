@@ -111,7 +111,6 @@ def test_a_finished_run_is_read_in_python(finished, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("ANYECG_LONG"), reason="minutes on two cores: ANYECG_LONG=1 runs it")
 def test_two_processes_evaluate_to_the_bytes_of_one(finished, small_cache, tmp_path):
     """By torchrun, over gloo: the stages of the finished run, no prediction kept; each process answers its share."""
     cache = tmp_path / "cache"

@@ -186,7 +186,6 @@ KILLS = int(os.environ.get("ANYECG_SOAK", "4"))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("ANYECG_LONG"), reason="minutes on two cores: ANYECG_LONG=1 runs it")
 def test_a_curriculum_that_is_killed_at_random_ends_the_same(small_cache, tmp_path, monkeypatch):
     """ANYECG_SOAK says how many times; a SIGKILL each, at any moment of what an undisturbed run takes."""
     monkeypatch.setitem(SCENARIOS, "soak", SOAK)

@@ -228,7 +228,7 @@ def test_a_stage_is_reused_despite_its_code_where_the_experiment_says_so(users_e
     log_reuse(reused[1])
     assert "contrastive: reused although its code has changed since (my_encoder), as reuse_despite says" in caplog.text
     assert "contrastive (my_encoder); stage1 (my_encoder)" in head(
-        Path("run"), config.load(RECIPE, SMALL), {"reused_despite_code": reused_despite(reused)}
+        Path("run"), config.load(RECIPE, SMALL), {"tasks": {}, "reused_despite_code": reused_despite(reused)}
     )
     assert reused_despite(reused) == {"contrastive": ["my_encoder"], "stage1": ["my_encoder"]} and not reused_despite(
         base
