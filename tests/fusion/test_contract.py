@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
@@ -139,9 +140,13 @@ def test_a_later_turn_takes_the_tokens_of_an_earlier_one(model):
     records = model.encode_records(item.clips, item.lead_masks)
     with torch.no_grad():
         torch.testing.assert_close(torch.cat(records), model.encode(batch), atol=1e-6, rtol=1e-5)
-        torch.testing.assert_close(torch.cat([*model.encode_records(item.clips[:1], item.lead_masks[:1]), *model.encode_records(item.clips[1:], item.lead_masks[1:])]),
-                                   torch.cat(records), atol=1e-3, rtol=1e-3)  # fmt: skip
     assert model.answer(batch, 8, torch.cat(records))[0].text == model.answer(batch, 8)[0].text
+    model.double()  # a resampler's norms make 2e-4 of float32's rounding on some CPUs
+    clips, masks = [clip.astype(np.float64) for clip in item.clips], item.lead_masks
+    with torch.no_grad():
+        together = torch.cat(model.encode_records(clips, masks))
+        apart = [*model.encode_records(clips[:1], masks[:1]), *model.encode_records(clips[1:], masks[1:])]
+    torch.testing.assert_close(torch.cat(apart), together, atol=1e-9, rtol=1e-9)
 
 
 def test_recomputed_layers_have_the_same_gradients(each, mixed_items):
