@@ -5,6 +5,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 UV := $(VENV)/bin/uv
 BOOTSTRAP ?= python3
+PYTEST := $(PYTHON) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 demo: $(VENV)/.ready
 	$(PYTHON) -m anyecg.run experiments/anyecg_chat.yaml
@@ -19,10 +20,10 @@ runs/anyecg_chat/metrics.json: | $(VENV)/.ready
 	$(PYTHON) -m anyecg.run experiments/anyecg_chat.yaml
 
 test: $(VENV)/.ready
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 slow: $(VENV)/.ready
-	$(PYTHON) -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check
