@@ -14,7 +14,19 @@ from anyecg.types import ConfigError
 
 def with_entry_points(monkeypatch, *points):
     made = [EntryPoint(name=name, value=value, group="anyecg.encoders") for name, value in points]
-    monkeypatch.setattr(module, "entry_points", lambda group: [p for p in made if p.group == group])
+    monkeypatch.setattr(module, "_added", lambda path: {"anyecg.encoders": made})
+
+
+def test_what_is_installed_is_read_once_and_anew_on_another_path(monkeypatch):
+    calls = []
+    point = EntryPoint(name="mine", value="collections:OrderedDict", group="anyecg.encoders")
+    monkeypatch.setattr(module, "entry_points", lambda: calls.append(1) or [point])
+    monkeypatch.syspath_prepend("/nowhere/at/all")
+    registry = Registry("encoder", {"builtin": "collections:Counter"})
+    assert [registry.target(name) for name in ("mine", "builtin", "mine")][0] == "collections:OrderedDict"
+    assert len(calls) == 1
+    monkeypatch.syspath_prepend("/nowhere/else")
+    assert registry.target("mine") and len(calls) == 2
 
 
 def test_every_door_leads_to_the_class(monkeypatch):
