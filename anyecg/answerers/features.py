@@ -35,7 +35,7 @@ def encoder_of(fitting: Fitting) -> tuple[Any, str]:
     if fitting.model is None:
         raise ConfigError("answerer: needs an encoder, and there is no model; set encoder and curriculum")
     experiment: Experiment = fitting.experiment
-    code = Code([experiment.encoder.component]).fingerprint
+    code = Code(experiment.encoder.components).fingerprint
     key = fingerprint(experiment.encoder, experiment.seed, [stage.key for stage in fitting.stages], code)
     return fitting.model.encoder, key
 

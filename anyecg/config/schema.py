@@ -42,6 +42,12 @@ class Slot:
         """The component itself: `component(config, ...)`."""
         return self.component(self.config, *args, **kwargs)
 
+    @property
+    def components(self) -> tuple[Any, ...]:
+        """Its class, then those of the components that its settings name."""
+        inner = [getattr(self.config, f.name) for f in fields(self.config)]
+        return (self.component, *(cls for value in inner if isinstance(value, Slot) for cls in value.components))
+
     @classmethod
     def of(cls, kind: str, name: str, **settings: Any) -> Slot:
         """A slot filled from Python: the component of a kind (a key of `registry.KINDS`) by name or "module:Class",

@@ -15,6 +15,7 @@ encoders = Registry(
         "siglip2": "anyecg.encoders.timm_image:SigLIP2",
         "conv": "anyecg.encoders.conv:ConvNet",
         "resnet1d": "anyecg.encoders.resnet1d:ResNet1d",
+        "pair": "anyecg.encoders.pair:Pair",
         "ecg_jepa": "anyecg.encoders.ecg_jepa:ECGJepa",
         "ecg_fm": "anyecg.encoders.ecg_fm:ECGFM",
         "ecg_founder": "anyecg.encoders.ecg_founder:ECGFounder",

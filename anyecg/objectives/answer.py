@@ -10,11 +10,12 @@ from torch import Tensor
 
 from anyecg.config.checks import Checks
 from anyecg.config.schema import Experiment, InputConfig, StageConfig, to_dict
+from anyecg.data.clips import clips
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
 from anyecg.model import ECGLanguageModel
 from anyecg.objectives.augment import Augmentation
-from anyecg.objectives.base import Objective, clip_code
+from anyecg.objectives.base import Objective
 from anyecg.training.flops import answering_flops, recomputed_flops
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.machine import on_cpu
@@ -62,7 +63,8 @@ class Answer(Objective):
         else:
             eye = {"encoder": experiment.encoder, "connector": experiment.connector, "fusion": experiment.fusion}
             parts |= {name: to_dict(slot) for name, slot in eye.items()}
-            code += [*(slot.component for slot in eye.values()), *clip_code(experiment.input_spec)]
+            code += [component for slot in eye.values() for component in slot.components]
+            code += clips(experiment.input_spec).made_by()
             groups |= eye.keys()
         return Depends(parts, frozenset(groups), tuple(code))
 

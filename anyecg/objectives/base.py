@@ -8,15 +8,8 @@ from typing import Any, ClassVar
 from anyecg.config.schema import Experiment, StageConfig, to_dict
 from anyecg.data.clips import clips
 from anyecg.data.loading.loader import Batches
-from anyecg.registry import registry
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
-from anyecg.types import InputSpec
-
-
-def clip_code(spec: InputSpec) -> tuple[Any, ...]:
-    """Whose source makes an encoder's clips: they are found by name, not by import."""
-    return (type(clips(spec)), registry("scaling")[spec.scaling])
 
 
 class Objective:
@@ -96,5 +89,5 @@ class EncoderObjective(Objective):
         return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "micro_batch", "view")}
 
     def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
-        code = (experiment.encoder.component, *clip_code(experiment.input_spec))
+        code = (*experiment.encoder.components, *clips(experiment.input_spec).made_by())
         return Depends({"encoder": to_dict(experiment.encoder)}, frozenset({"encoder"}), code)

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from anyecg.config.checks import Checks
 from anyecg.config.schema import Experiment, InputConfig, StageConfig, to_dict
 from anyecg.config.trainable import samples_a_pass
+from anyecg.data.clips import clips
 from anyecg.data.dataset.data import Data
 from anyecg.data.loading.dataset import Item, QuestionDataset
 from anyecg.data.loading.lengths import Lengths
@@ -27,7 +28,7 @@ from anyecg.data.store.shards import locked
 from anyecg.data.store.store import digest
 from anyecg.model import ECGLanguageModel
 from anyecg.objectives.augment import Augmentation, shift
-from anyecg.objectives.base import EncoderObjective, clip_code
+from anyecg.objectives.base import EncoderObjective
 from anyecg.text_encoders.base import TextEncoder
 from anyecg.training.flops import Forward
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
@@ -72,11 +73,8 @@ class Contrastive(EncoderObjective):
     def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
         """Neither the LLM nor how questions are phrased: pairs are drawn at random."""
         parts = {"encoder": to_dict(experiment.encoder), "text_encoder": to_dict(experiment.text_encoder)}
-        return Depends(
-            parts,
-            frozenset({"encoder"}),
-            (experiment.encoder.component, experiment.text_encoder.component, *clip_code(experiment.input_spec)),
-        )
+        code = (*experiment.encoder.components, experiment.text_encoder.component)
+        return Depends(parts, frozenset({"encoder"}), (*code, *clips(experiment.input_spec).made_by()))
 
     def batches(self, job: StageJob) -> PairData:
         experiment, spec = job.experiment, job.model.encoder.input

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
-from anyecg.registry import Registry
+from anyecg.registry import Registry, registry
 from anyecg.types import DataError, InputSpec
 
 TOLERANCE = 0.1  # s beyond a full clip that make no clip of their own
@@ -17,6 +18,7 @@ makers = Registry(
         "signal": "anyecg.data.clips.trace:TraceClips",
         "page": "anyecg.data.clips.page.maker:PageClips",
         "tiles": "anyecg.data.clips.page.maker:TileClips",
+        "pair": "anyecg.data.clips.pair:PairClips",
     },
 )
 
@@ -39,6 +41,10 @@ class Clips(ABC):
             round(TOLERANCE * self.spec.fs),
         )
         return max(1, -(-(samples - over) // clip))
+
+    def made_by(self) -> tuple[Any, ...]:
+        """The classes and functions whose source makes the clips: they are found by name, not by import."""
+        return (type(self), registry("scaling")[self.spec.scaling])
 
     @abstractmethod
     def make(self, signal: np.ndarray, lead_mask: np.ndarray, key: str = "") -> np.ndarray:

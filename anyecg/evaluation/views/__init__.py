@@ -25,6 +25,8 @@ views = Registry("view", {  # in the order of tables
     "page_61_dpi": "anyecg.evaluation.views.pages:Fair",
     "page_30_dpi": "anyecg.evaluation.views.pages:Coarse",
     "page_6x2": "anyecg.evaluation.views.pages:SixByTwo",
+    "without_page": "anyecg.evaluation.views.one_of_two:WithoutPage",
+    "without_trace": "anyecg.evaluation.views.one_of_two:WithoutTrace",
     "noisy_time_05": "anyecg.evaluation.views.noisy:Share05",
     "noisy_time_05_shuffled": "anyecg.evaluation.views.noisy:ShareOther05",
     "noisy_time_10": "anyecg.evaluation.views.noisy:Share10",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from anyecg.data.clips.page.maker import PageConfig
+from anyecg.data.clips.pair import Both
 from anyecg.evaluation.views.base import View
 from anyecg.types import InputSpec
 
@@ -18,6 +19,8 @@ class OfPages(View):
     changes: ClassVar[dict[str, Any]] = {}
 
     def drawn(self, spec: InputSpec) -> InputSpec:
+        if isinstance(spec.settings, Both):
+            return replace(spec, settings=replace(spec.settings, page=self.drawn(spec.settings.page)))
         if not isinstance(spec.settings, PageConfig):
             return spec
         return replace(spec, settings=replace(spec.settings, **self.changes))
