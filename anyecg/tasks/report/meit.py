@@ -61,8 +61,7 @@ def meit(rows: pd.DataFrame) -> dict[str, float]:
         for name in ("meit_rouge_l", "meit_cider_d", "meit_meteor"):
             if name + tail in rows:
                 found[name + tail] = float(rows[name + tail].to_numpy().mean())
-        for n in ORDERS:
-            found[f"meit_bleu_{n}{tail}"] = _bleu(rows, n, tail)
+        found |= {f"meit_bleu_{n}{tail}": value for n, value in zip(ORDERS, _bleu(rows, tail), strict=True)}
     return found
 
 
@@ -91,15 +90,17 @@ def cider_d(said: Sequence[str], true: Sequence[str]) -> float:
     return float(10 * penalty * np.mean(scores))
 
 
-def _bleu(rows: pd.DataFrame, order: int, tail: str) -> float:
-    batches = np.arange(len(rows)) // BATCH
-    names = [f"meit_{kind}_{n}{tail}" for kind in ("hits", "total") for n in range(1, order + 1)]
-    sums = rows[[*names, f"meit_words{tail}", f"meit_reference{tail}"]].groupby(batches).sum().to_numpy()
+def _bleu(rows: pd.DataFrame, tail: str) -> list[float]:
+    """BLEU of each of `ORDERS`: the mean over batches."""
+    names = [f"meit_{kind}_{n}{tail}" for kind in ("hits", "total") for n in ORDERS]
+    counts = rows[[*names, f"meit_words{tail}", f"meit_reference{tail}"]].to_numpy()
+    sums = np.add.reduceat(counts, np.arange(0, len(rows), BATCH), axis=0)
     tiny, small = 1e-15, 1e-9  # pycocoevalcap's, in place of zeros
-    hits, total = sums[:, :order], sums[:, order : 2 * order]
-    precision = np.exp(np.log((hits + tiny) / (total + small)).mean(axis=1))
+    hits, total = sums[:, : len(ORDERS)], sums[:, len(ORDERS) : -2]
+    precision = np.exp(np.cumsum(np.log((hits + tiny) / (total + small)), axis=1) / np.arange(1, len(ORDERS) + 1))
     ratio = (sums[:, -2] + tiny) / (sums[:, -1] + small)
-    return float((precision * np.where(ratio < 1, np.exp(1 - 1 / ratio), 1.0)).mean())
+    shortness = np.where(ratio < 1, np.exp(1 - 1 / ratio), 1.0)
+    return [float(value) for value in (precision * shortness[:, None]).mean(axis=0)]
 
 
 def _counts(said: Sequence[str], true: Sequence[str]) -> dict[str, float]:
