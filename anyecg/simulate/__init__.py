@@ -1,9 +1,14 @@
 """A simulator of ECGs: WFDB files in each source's native layout, with reports and annotations true of the signal."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from anyecg.registry import Registry
-from anyecg.simulate.record import ecg
+
+if TYPE_CHECKING:
+    from anyecg.simulate.record import ecg
 
 simulators = Registry("simulator", {  # by layout, as a corpus says it
     "mimic": "anyecg.simulate.mimic:MIMIC",
@@ -26,3 +31,14 @@ def simulate(layout: str, root: Path | str, **settings) -> None:
 
 
 __all__ = ["ecg", "simulate", "simulators"]
+
+
+def __getattr__(name: str) -> Any:
+    """`ecg` when it is asked for: the table of simulators is read where nothing is simulated, and SciPy's filters take
+    most of a second to import.
+    """
+    if name == "ecg":
+        from anyecg.simulate.record import ecg
+
+        return ecg
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -80,17 +80,28 @@ def test_data_commands_take_their_arguments(script, tmp_path):
     assert done.returncode == 0 and (tmp_path / "set" / "ptbxl_database.csv").exists(), done.stderr
 
 
-@pytest.mark.parametrize("name", [name for name, (_, first, _) in COMMANDS.items() if not first])
-def test_help_imports_nothing_heavy(name):
-    """In a fresh process, as on the command line: which of the heavy libraries are loaded once help is printed."""
+def printed_and_loaded(*arguments):
+    """(what a command prints, the modules that are loaded then), in a fresh process as on the command line."""
     code = (
         "import sys, json, contextlib, io\nfrom anyecg.__main__ import main\n"
         "with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):\n"
-        f"    main([{name!r}, '--help'])\n"
+        f"    main({list(arguments)!r})\n"
         "print(json.dumps([text.getvalue(), sorted(sys.modules)]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=300
     )
     text, modules = json.loads(done.stdout)
-    assert text.startswith("usage:") and not HEAVY & set(modules)
+    return text, set(modules)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, first, _) in COMMANDS.items() if not first])
+def test_help_imports_nothing_heavy(name):
+    text, modules = printed_and_loaded(name, "--help")
+    assert text.startswith("usage:") and not HEAVY & modules
+
+
+def test_the_list_of_components_imports_nothing_heavy():
+    """Each registered class's line is read from its source."""
+    text, modules = printed_and_loaded("list")
+    assert "  ptbxl " in text and not HEAVY & modules
