@@ -16,7 +16,7 @@ from anyecg.config.checks import Checks
 from anyecg.config.shipped import experiments
 from anyecg.llms.base import LanguageModel, LLMConfig, context_of
 from anyecg.llms.chat import Chat
-from anyecg.llms.quantized import KINDS, lacking, loading
+from anyecg.llms.quantized import KINDS, check_rows, lacking, loading
 from anyecg.types import ConfigError
 
 ARCHITECTURES = experiments() / "architectures"  # configs of LLMs whose weights are gated
@@ -73,6 +73,7 @@ class HFLanguageModel(LanguageModel):
                 f"llm.path: '{cfg.path}' lacks {len(missing)} of the model's weights, such as {missing[0]}; is the "
                 f"download complete?"
             )
+        check_rows(model)
         super().__init__(cfg, model, tokenizer, cfg.path)
 
     @classmethod
