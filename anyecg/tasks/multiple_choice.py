@@ -17,6 +17,7 @@ from anyecg.tasks.reply import json_value, last_answer, plain_text
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LONGEST = 2000  # characters of an answer, without its thoughts, that are read
+LIST = 120  # characters of a list of options that is denied as one
 Mode = Literal["strict", "published"]
 _KEYS = ("answer", "final_answer", "choice", "option", "answers", "result", "response", "selected", "label", "letter")
 _NOT = re.compile(
@@ -27,8 +28,8 @@ _NOT = re.compile(
 )
 _NOT_AFTER = re.compile(
     r"\s*(?:\)|\")?\s*(?:(?:is|are|was|were|can|could|does|do|has|have)\s*(?:not|n['’]t)\b|cannot\b|(?:is|are|was|were)\s+"
-    r"(?:wrong|incorrect|unlikely|excluded|ruled\s+out|absent|false|impossible|less\s+likely)\b|would\b|:\s*(?:no|false"
-    r"|wrong|incorrect)\b)",
+    r"(?:wrong|incorrect|unlikely|excluded|ruled\s+out|absent|false|impossible|less\s+likely)\b|would\b"
+    r"|[).:=\s-]*(?:(?:(?<=[:)=-])no|(?<=[:)=-]\s)no|false|wrong|incorrect|not\s+(?:present|seen|correct)|absent)\s*(?:$|[.,;:!)\n]|(?=\(?[A-Z]\b))|[❌✗✘✖]))",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[.;!?\n]|,(?=\s)|\b(?:but|because|since|while|whereas|however)\b", re.IGNORECASE)
@@ -38,6 +39,12 @@ _REASON = re.compile(
     re.IGNORECASE,
 )
 _OTHER = re.compile(r"\b(?:none|neither|all|both)\s+of\s+(?:the\s+)?(?:above|these|them|options)\b", re.IGNORECASE)
+
+
+_SPEAKER = re.compile(  # "I think" is no lead I
+    r"['’]|\s+(?:\w+ly\s+)?(?:am|have|had|do|don|did|can|cannot|could|would|will|might|may|must|think|believe|see|rule|ruled|exclude"
+    r"|choose|chose|pick|select|say|find|found|note|notice|observe|conclude|suggest|suspect|assume|guess|looked|analy[sz]ed)\b"
+)
 
 
 def read_choice(text: str, options: Sequence[str], mode: Mode = "strict") -> int | None:
@@ -73,6 +80,11 @@ def read_choices(text: str, options: Sequence[str], mode: Mode = "strict") -> fr
         return frozenset({plain.index(next(iter(verdict)))}) if verdict else _lettered(said, len(plain))
     if _OTHER.search(said) and not any(_OTHER.search(option) for option in options):
         return None
+    lines = _lines(said, plain)
+    if len(lines) == len(plain) > 2:
+        said = "\n".join(line for line in said.splitlines() if not _option(line, plain))  # the question once more
+    elif len(lines) > 1:
+        return lines
     head = _REASON.split(said, maxsplit=1)[0]
     for part in dict.fromkeys((head, said)):  # an explanation may name other options
         letters, texts = _lettered(part, len(plain)) or frozenset(), _named(part, plain)
@@ -99,6 +111,18 @@ def _published(said: str, plain: Sequence[str]) -> frozenset[int] | None:
     return frozenset({min(places)[2]}) if places else None
 
 
+def _lines(said: str, plain: Sequence[str]) -> frozenset[int]:
+    """The options that stand with letter and text on lines of their own: "A. sinus rhythm"."""
+    return frozenset(number for line in said.splitlines() for number in _option(line, plain))
+
+
+def _option(line: str, plain: Sequence[str]) -> list[int]:
+    """The option that a line is, by letter and text; none where it is anything else."""
+    found = re.fullmatch(rf"[\s*(•-]*([{LETTERS[: len(plain)]}])[).:]\s*(.+)", line)
+    number = LETTERS.index(found[1]) if found else 0
+    return [number] if found and _plain(found[2]) == plain[number] else []
+
+
 def _lettered(said: str, count: int) -> frozenset[int] | None:
     """The options that a text gives by their letters; None where it gives none."""
     upper, either = LETTERS[:count], LETTERS[:count] + LETTERS[:count].lower()
@@ -109,8 +133,9 @@ def _lettered(said: str, count: int) -> frozenset[int] | None:
         return frozenset(LETTERS.index(letter.upper()) for letter in re.findall(rf"\b[{either}]\b", said))
     form = re.compile(
         rf"(?:\b(?i:(?:options?|choices?|answers?|letters?)(?:\s+(?:is|are))?|select|choose|pick|think|say)\s*:?\s*\(?([{either}])\b\)?"
+        rf"|\b(?i:so|thus|hence|therefore|probably|likely),?\s+\(?([{upper}])(?=\)?[.,;:!]?\s*(?:$|\n)|[.):]\s)"
         rf"|(?<![\w(])\(([{either}])\)|(?:^|[\n.;:,]\s*|\b(?:and|but)\s+)([{upper}])(?=[.):]\s|[.):]?\s*(?:$|\n)|\s*[,&]\s*[{upper}]\b"
-        rf"|\s+and\s+[{upper}]\b)|(?<![\w'])([{upper}])(?=\s+(?:is|because|since|as|seems|would\s+be)\b))"
+        rf"|\s+and\s+[{upper}]\b)|(?<![\w'])([{upper}])(?=\s+(?:is(?!\s+for\b)|because|since|as|seems|would\s+be)\b))"
     )
     found = set()
     for match in form.finditer(said):
@@ -127,15 +152,25 @@ def _named(said: str, plain: Sequence[str]) -> frozenset[int]:
         for match in _whole(plain[n]).finditer(text):
             if any(start < match.end() and match.start() < end for start, end in taken):
                 continue
+            if plain[n] == "i" and _SPEAKER.match(text, match.end()):
+                continue
             taken.append(match.span())
-            if re.match(r"(?:no|not|none|without)\b", plain[n]) or not _denied(text, *match.span()):
+            if re.match(r"(?:no|not|none|without)\b", plain[n]) or not _denied(text, *match.span(), plain):
                 found.add(n)
     return frozenset(found)
 
 
-def _denied(text: str, start: int, end: int) -> bool:
-    """Whether what stands at a place of a text is denied in its clause."""
-    return bool(_NOT.search(_CLAUSE.split(text[:start])[-1]) or _NOT_AFTER.match(text[end:]))
+def _denied(text: str, start: int, end: int, plain: Sequence[str] = ()) -> bool:
+    """Whether what stands at a place of a text is denied in its clause, by itself or in a list: "not A, B or C".
+
+    plain: the options' texts, which a list may have in place of letters.
+    """
+    item = "|".join([r"\(?[A-Z]\)?", *map(re.escape, sorted(plain, key=len, reverse=True))])
+    separator = r"\s*(?:,\s*(?:and|or|nor)?|\band|\bor|\bnor|&)\s*"
+    far, near = text[: max(0, start - LIST)], text[max(0, start - LIST) : start]
+    before = far + re.sub(rf"(?:(?<![\w-])(?:{item}){separator})+\(?$", "", near)
+    after = re.match(rf"(?:{separator}(?:{item})(?![\w-]))+(?=\s+(?:are|were)\b)", text[end : end + LIST])
+    return bool(_NOT.search(_CLAUSE.split(before)[-1]) or _NOT_AFTER.match(text[end + (after.end() if after else 0) :]))
 
 
 def _listed(said: str) -> bool:

@@ -15,7 +15,11 @@ _END_OF_TURN = re.compile(
     r"</s>|<eos>|<end_of_turn>|<\|(?:im_end|eot_id|end|return|endoftext|end_of_text|eom_id|end_of_solution)\|>",
     re.IGNORECASE,
 )
-_NEXT_TURN = re.compile(r"\n[ \t]*(?:user|human)[ \t]*(?::|\n)", re.IGNORECASE)
+_NEXT_TURN = re.compile(  # of a chat, or of examples that a model goes on with: "Question: ...", "### Instruction"
+    r"\n[ \t]*(?:#{1,6}[ \t]*|\*\*)?(?:(?:user|human|question|instruction)\b(?:[ \t]*\d{1,3})?(?:\*\*)?[ \t]*(?::|\n)"
+    r"|Q\d{0,3}[ \t]*:)",
+    re.IGNORECASE,
+)
 _SPECIAL = re.compile(
     r"<\|[\w ]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>|\[/?INST\]", re.IGNORECASE
 )
@@ -117,7 +121,7 @@ def plain_text(text: str) -> str:
     text = without_thoughts(text.translate(_INVISIBLE)).translate(_PLAIN)
     # what follows is a turn that the model makes up
     text = next((part for part in _END_OF_TURN.split(text) if part.strip()), "")
-    text = _NEXT_TURN.split(_ROLE.sub("", _SPECIAL.sub(" ", text)))[0]
+    text = _NEXT_TURN.split(_ROLE.sub("", _SPECIAL.sub(" ", text)).lstrip())[0]
     text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0]], text)
     tagged = [found[2] for found in _ANSWER_TAG.finditer(text) if found[2].strip()]
     if tagged:

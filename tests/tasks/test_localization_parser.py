@@ -192,6 +192,30 @@ def read(text, name=PVC, seconds=10.0):
     ("Heart rate 60-70, PVC count 2-3",None),
     ("10.0s-12.0s",None),
     ("Duration: 9.5s-10.5s",[[9.5,10]]),
+    # JSON and tables: intervals of other classes, columns, milliseconds
+    ('[{"label": "Normal", "start": 0, "end": 2}, {"label": "PVC", "start": 2, "end": 4}]',[[2,4]]),
+    ('[{"start": 0, "end": 2, "type": "PAC"}]',[]),
+    ('[{"label": "N", "start": 0, "end": 2}, {"label": "PVC", "start": 2, "end": 4}]',None),
+    ('[{"label": "not PVC", "start": 0, "end": 2}]',None),
+    ('{"start": [1.2, 4.5], "end": [2.0, 5.1]}',[[1.2,2],[4.5,5.1]]),
+    ('{"onsets": [1.2, 4.5], "offsets": [2.0]}',None),
+    ('[{"start_ms": 1200, "end_ms": 2000}]',[[1.2,2]]),
+    ('{"unit": "ms", "intervals": [[1200, 2000]]}',[[1.2,2]]),
+    ('{"found": true, "intervals": []}',None),
+    ("| Start (ms) | End (ms) |\n|---|---|\n| 1200 | 2000 |",[[1.2,2]]),
+    ("| Start | End | Finding |\n|---|---|---|\n| 0 | 2 | Normal |\n| 2 | 4 | PVC |",[[2,4]]),
+    ("| Finding | Start | End |\n|---|---|---|\n| Normal | 0 | 2 |\n| PVC | 2 | 4 |",[[2,4]]),
+    ("| Finding | Start | End |\n|---|---|---|\n| regular | 0 | 2 |\n| PVC | 2 | 4 |",None),
+    # intervals of something else, and of the recording
+    ("Segment 0-1.2 s: regular. Segment 1.2-2.0 s: PVC. Segment 2-10 s: regular.",None),
+    ("In this 10-second ECG (0-10 s) the PVC is at 1.2-2.0 s.",[[1.2,2]]),
+    ("ECG from 0s to 10s. PVC from 1.2s to 2.0s.",[[1.2,2]]),
+    ("PVC in the ECG from 0s to 10s.",[[0,10]]),
+    ("The R-R before the PVC is 0.4-0.5 s; the PVC itself spans 1.2-2.0 s.",[[1.2,2]]),
+    ("Duration: 1.2s-2.0s. The QRS is wide (>0.12 s) and is followed by a compensatory pause (2.0 s-3.1 s).",[[1.2,2]]),
+    ("Duration: 1.2s-2.0s (±0.1-0.2 s)",[[1.2,2]]),
+    ("Duration: 1.2s-2.0s. Between 5 s and 7 s, atrial fibrillation is present.",[[1.2,2]]),
+    ("Duration: 1.2s-2.0s\n\nQuestion: Where is atrial fibrillation?\nAnswer: Duration: 4s-5s",[[1.2,2]]),
 ])  # fmt: skip
 def test_an_answer_is_read_as_it_is_meant_or_not_at_all(text, label):
     assert read(text) == label

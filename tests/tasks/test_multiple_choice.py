@@ -17,6 +17,16 @@ def test_several_options(text, found):
 
 
 @pytest.mark.parametrize(("text", "found"), [
+    ("A. I\nC. III", {0, 2}), ("A. I\nB. II\nC. III\nD. aVR\nE. V1\nF. V2", None), ("A. I\nB. II\nC. III\nD. aVR\nE. V1\nF. V2\n\nB", {1}),
+    ("A: I - no\nB: II - yes", {1}), ("(A) ❌ (B) ✅ (C) ❌ (D) ❌", {1}), ("A) False B) True C) False", None),
+    ("not A, B", None), ("It is not A, B or C.", None), ("I rule out A, C and D.", None), ("Correct: B; incorrect: A, C, D", None),
+    ("Not A, so B.", {1}), ("Options A, B and D are wrong; C", {2}), ("The answer is A, B is wrong", {0}), ("A. No, wait: B", {1}),
+])  # fmt: skip
+def test_denied_lists_and_repeated_questions(text, found):
+    assert read_choices(text, LEADS) == (None if found is None else frozenset(found))
+
+
+@pytest.mark.parametrize(("text", "found"), [
     ("0.12-0.20 s", 1), ("B", 1), ("It falls into 0.12–0.20 s.", 1), ("C. 0.20-0.24 s", 2), ("0.12-0.20 s or 0.20-0.24 s", None),
 ])  # fmt: skip
 def test_ranges(text, found):

@@ -11,6 +11,8 @@ from anyecg.tasks.reply import json_value, last_answer, plain_text, without_thou
     ("<|channel|>analysis<|message|>a", ""), ("a<|im_end|>\n<|im_start|>user\nb", "a"), ("a</s>b", "a"), ("<s> a", "a"), ("assistant: a", "a"), ("<|assistant|>a", "a"), ("a<eos>", "a"),
     ("**a** and *b*, `c`, __d__", "a and b, c, d"), ("# Title\n> quoted", "Title\n> quoted"), ("```json\n{\"a\": 1}\n```", '{"a": 1}'), ("```a```", "a"), ("<b>a</b><br>b", "a\nb"), ("low_voltage", "low_voltage"),
     ("\\boxed{a}", "a"), ("so $\\boxed{\\text{a b}}$.", "a b"), ("\\boxed{a} or \\boxed{b}", "a; b"), ("<answer>a</answer> b", "a"), ("<answer>a</answer><answer>b</answer>", "b"), ("\\[1, 2\\]", "[1, 2]"),
+    ("a\n\nQuestion: b?\nAnswer: c", "a"), ("a\nQ: b?\nA: c", "a"), ("a\n### Instruction:\nb\n### Response:\nc", "a"), ("a\n**Question 2:** b?", "a"), ("\nQuestion: b?\nAnswer: a", "Question: b?\nAnswer: a"),
+    ("The question is open.\nQuestions remain: b", "The question is open.\nQuestions remain: b"),
     ("1\u22122 1\u20132 1\uff0d2", "1-2 1-2 1-2"), ("a\u2014b", "a - b"), ("a\u200bb\ufeff", "ab"), ("\u201ca\u201d", '"a"'), ("a\u00a0b", "a b"), ("a\uff0cb\u3001c", "a,b,c"), ("&lt;4 &amp; 5", "<4 & 5"), ("* a\n* b", "* a\n* b"),
 ])  # fmt: skip
 def test_a_reply_as_plain_text(text, plain):

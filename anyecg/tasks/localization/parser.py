@@ -172,8 +172,21 @@ _LENGTH = re.compile(
     rf"|over))*\s*$",
     re.IGNORECASE,
 )
+_OF_RECORDING = re.compile(
+    r"\b(?:ECG|EKG|recording|tracing|strip|record|signal|trace)\s*[(,:]?\s*(?:from\s*)?$", re.IGNORECASE
+)
 _BULLET = re.compile(r"[\s\-*•]*(?:\d+[.)]\s*)?$")
-_OF_IT = re.compile(r"\s*(?:in|of|for|during|within)\s+(?:(?:the|an?|this|each|every)\s+)?", re.IGNORECASE)
+_OF_IT = re.compile(
+    r"\s*(?:in|of|for|during|within|before|after|preceding|following)\s+(?:(?:the|an?|this|each|every)\s+)?",
+    re.IGNORECASE,
+)
+_PLACED = re.compile(r"(?:compensatory\s+)?pauses?|[PTU][\s-]*waves?", re.IGNORECASE)
+_OPENS = re.compile(r"\s*(?:from|in|during|at)?\s*", re.IGNORECASE)
+_LABEL_BEHIND = re.compile(  # "Between 5 s and 7 s, atrial fibrillation is present."
+    rf"\s*,\s*(?:there\s+(?:is|are)\s+)?(?:(?:an?|the)\s+)?({ASKED}|{OTHER})"
+    r"\s*(?:[.;]|$|(?:is|are|was|were|can\s+be|occurs?|appears?)\b(?!\s+(?:not|absent)))",
+    re.IGNORECASE,
+)
 _POSITION = re.compile(r"\b(?:at|during|in|seen|occurs?|located|found|present)\s*$", re.IGNORECASE)
 _PARTS = re.compile(
     r"\b(?:the\s+)?(?:first|second|third|last|other|latter|former)\s+(?:one|interval|segment|episode)\b", re.IGNORECASE
@@ -244,6 +257,11 @@ _STARTS, _ENDS = (
     ("start", "onset", "begin", "from", "t0", "t_start"),
     ("end", "offset", "stop", "to", "t1", "t_end", "finish"),
 )
+_LABELS = (  # keys and headings of what an interval is of
+    "label", "type", "class", "finding", "name", "abnormality", "category", "event", "rhythm", "beat", "diagnosis",
+    "annotation", "kind", "condition", "arrhythmia", "interpretation",
+)  # fmt: skip
+_MILLI = re.compile(r"(?:^|[\W_])(?:ms|msecs?|milliseconds?)\b", re.IGNORECASE)
 _OTHERS = (  # beside the findings and the names of beats: what else an ECG's seconds are said to be
     r"normal(?:ly)?(?:\s+(?:sinus|ventricular))?(?:\s+(?:rhythm|beats?|conduct(?:ion|ed)(?:\s+beats?)?|complex(?:es)?"
     r"|ECG|segment))?",
@@ -324,14 +342,13 @@ def read_intervals(text: str, name: str, seconds: float) -> np.ndarray | None:
     inside the window.
     """
     text = last_answer(plain_text(text))[:LONGEST]
-    value = json_value(text)
-    if value is not None:
-        found = _from_json(value)
-        if found is not None:
-            return _inside(found, seconds) if found else np.zeros((0, 2))
-    rows = _from_table(text)
-    if rows:
-        return _inside(rows, seconds)
+    try:
+        held = _from_json(json_value(text), name)
+        rows = _from_table(text, name) if held is None else held
+    except _Unreadable:
+        return None
+    if rows or held is not None:
+        return _inside(rows, seconds) if rows else np.zeros((0, 2))
     text = _masked(_spelled(text, seconds), name)
     if _ALL.fullmatch(text):
         return np.array([[0.0, seconds]])
@@ -339,6 +356,8 @@ def read_intervals(text: str, name: str, seconds: float) -> np.ndarray | None:
     if found is None:
         return None
     accepted = [interval for interval in found if interval.verdict == "yes"]
+    parts = [interval for interval in accepted if not _is_recording(interval, text, seconds)]
+    accepted = parts or accepted  # "in this ECG (0-10 s) it is at 1.2-2.0 s"
     if (accepted and any(interval.verdict == "open" for interval in found)) or (found and _MAYBE_NOT.search(text)):
         return None
     denied = _denied(text, found)
@@ -396,6 +415,13 @@ def mentions(text: str, seconds: float) -> list[Mention]:
         if interval.start < seconds:
             kept.append(Mention(interval.start, min(interval.end, seconds), interval.span))
     return kept
+
+
+def _is_recording(interval: _Interval, text: str, seconds: float) -> bool:
+    """Whether an interval is the whole window, written as the length of the recording: "ECG from 0 s to 10 s"."""
+    return (
+        interval.start == 0 and interval.end >= seconds and _OF_RECORDING.search(text[: interval.span[0]]) is not None
+    )
 
 
 def _inside(intervals: list[tuple[float, float]], seconds: float) -> np.ndarray | None:
@@ -526,6 +552,8 @@ def _number_pair(kind: str, match: re.Match[str], text: str) -> _Interval | bool
         end += start
     chained = re.match(rf"{_SEPARATOR}\d", after) or re.search(r"\d\s*-\s*$", before) if kind == "range" else None
     signed = re.search(r"(?:^|[\s:(\[,;])-$", before)
+    if re.search(r"(?:±|\+\s?/?\s?-)\s*$", before):
+        return False  # "±0.1-0.2 s"
     if chained or signed or end < start:
         return None
     return _Interval(start, end, match.span())
@@ -536,6 +564,8 @@ def _verdict(interval: _Interval, prefix: str, suffix: str, text: str) -> tuple[
     make it one of something else; None where it contradicts itself), and where a label that follows it ends.
     """
     label = _LABEL_AFTER.match(suffix)
+    if label is None and _OPENS.fullmatch(_SENTENCE.split(prefix)[-1]):
+        label = _LABEL_BEHIND.match(suffix)
     labelled = interval.span[1] + label.end() if label else 0
     sentence = _SENTENCE.split(prefix)[-1]
     clause = _CLAUSE.split(prefix)[-1]
@@ -566,7 +596,7 @@ def _verdict(interval: _Interval, prefix: str, suffix: str, text: str) -> tuple[
 
 def _unfamiliar(sentence: str, suffix: str) -> bool:
     """Whether words around an interval without a subject may make it one of something else."""
-    near = re.match(r"[^\n.,;:!?()\[\]{}|]*", suffix)
+    near = re.match(r"(?:\s*[:=])?[^\n.,;:!?()\[\]{}|]*", suffix)  # "0-1.2 s: regular"
     words = [*_LETTERS.findall(sentence), *_LETTERS.findall(near[0] if near else "")[:2]]
     return any(word.lower() not in _FAMILIAR for word in words)
 
@@ -594,6 +624,8 @@ def _subject(sentence: str, interval: _Interval, text: str) -> str:
         return "no"  # "the QRS in the PVC: 0.14s-0.18s"
     if measures and measures[-1].start() > place:
         between = sentence[measures[-1].end() :]
+        if _PLACED.fullmatch(measures[-1][0].strip()) and not between.strip(" ("):
+            return "no"  # "a pause (2.0 s-3.1 s)"
         at, beyond = _POSITION.search(between), interval.end > LONGEST_WAVE
         if _CLAUSE.search(between.rstrip(" :")):
             return "no" if not (at or beyond) else verdict if place >= 0 else ""
@@ -653,50 +685,99 @@ def _about_other(sentence: str, denial: re.Match[str]) -> bool:
     return OTHER in clause or (OTHER in sentence and ASKED not in sentence)
 
 
-def _from_json(value: Any) -> list[tuple[float, float]] | None:
-    """The intervals of a JSON answer: pairs, or objects with a start and an end, at any depth; None where it has
-    anything else.
+class _Unreadable(Exception):
+    """A JSON answer or a table whose intervals may be those of something else, or cannot be put together."""
+
+
+def _from_json(value: Any, name: str, scale: float = 1.0) -> list[tuple[float, float]] | None:
+    """The intervals in seconds of a JSON answer: pairs, or objects with a start and an end, at any depth, those of
+    another class left out; None where it has anything else. name: what was asked; scale: seconds of its unit.
     """
     if isinstance(value, dict):
         plain = {str(key).lower().replace(" ", "_"): item for key, item in value.items()}
-        start = next((item for key, item in plain.items() if key.startswith(_STARTS)), None)
-        end = next((item for key, item in plain.items() if key.startswith(_ENDS)), None)
+        scale = 0.001 if any(_MILLI.fullmatch(str(plain.get(key, ""))) for key in ("unit", "units")) else scale
+        start = next((key for key in plain if key.startswith(_STARTS)), None)
+        end = next((key for key in plain if key.startswith(_ENDS)), None)
         if start is not None and end is not None:
-            pair = _seconds(start), _seconds(end)
-            return None if None in pair else [pair]
-        if any(plain.get(key) is False for key in ("present", "found", "detected", "exists", "is_present")):
+            labels = " ".join(str(item) for key, item in plain.items() if key.startswith(_LABELS))
+            return _columns(plain[start], plain[end], *(_scale(key, scale) for key in (start, end)), labels, name)
+        flags = [plain[key] for key in ("present", "found", "detected", "exists", "is_present") if key in plain]
+        if any(flag is False for flag in flags):
             return [] if not any(plain.get(key) for key in plain) else None
-        lists = [item for item in plain.values() if isinstance(item, (list, dict))]
-        return _from_json(lists[0]) if len(lists) == 1 else None
+        lists = [(key, item) for key, item in plain.items() if isinstance(item, (list, dict))]
+        found = _from_json(lists[0][1], name, _scale(lists[0][0], scale)) if len(lists) == 1 else None
+        if found == [] and any(flag is True for flag in flags):
+            raise _Unreadable
+        return found
     if isinstance(value, list):
         if not value:
             return []
         if all(isinstance(item, (list, dict)) for item in value):
-            parts = [_pair(item) if isinstance(item, list) else _from_json(item) for item in value]
-            return None if any(part is None for part in parts) else [pair for part in parts for pair in part]
+            parts = [_pair(item, scale) if isinstance(item, list) else _from_json(item, name, scale) for item in value]
+            return None if any(part is None for part in parts) else [pair for part in parts for pair in part or ()]
     return None
 
 
-def _pair(item: list) -> list[tuple[float, float]] | None:
-    numbers = [_seconds(part) for part in item]
-    return [(numbers[0], numbers[1])] if len(numbers) == 2 and None not in numbers else None
+def _columns(
+    start: Any, end: Any, start_scale: float, end_scale: float, labels: str, name: str
+) -> list[tuple[float, float]] | None:
+    """The interval of a start and an end, or those of as many starts as ends; none where a label says another class."""
+    starts, ends = (part if isinstance(part, list) else [part] for part in (start, end))
+    if len(starts) != len(ends):
+        raise _Unreadable
+    pairs = [(_seconds(a, start_scale), _seconds(b, end_scale)) for a, b in zip(starts, ends)]
+    found = [(a, b) for a, b in pairs if a is not None and b is not None]
+    if len(found) < len(pairs):
+        return None
+    return found if _is_asked(labels, name) else []
 
 
-def _seconds(value: Any) -> float | None:
+def _is_asked(label: str, name: str) -> bool:
+    """Whether what stands beside an interval is what was asked, or says nothing; False for another class."""
+    masked = _masked(plain_text(label), name)
+    if OTHER in masked and ASKED not in masked:
+        return False
+    words = _LETTERS.findall(masked)
+    if ASKED not in masked and any(len(word) == 1 or word.lower() not in _FAMILIAR for word in words):
+        raise _Unreadable
+    if OTHER in masked or _NEGATION.search(masked):
+        raise _Unreadable
+    return True
+
+
+def _pair(item: list, scale: float) -> list[tuple[float, float]] | None:
+    numbers = [_seconds(part, scale) for part in item]
+    return [(numbers[0], numbers[1])] if len(numbers) == 2 and None not in numbers else None  # type: ignore[list-item]
+
+
+def _scale(key: str, scale: float) -> float:
+    """Seconds of the unit that a key or a heading names: "start_ms", "End (ms)"."""
+    return 0.001 if _MILLI.search(key) else scale
+
+
+def _seconds(value: Any, scale: float = 1.0) -> float | None:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    found = re.fullmatch(rf"\s*({_NUMBER})\s*(?:{_SECONDS})?\s*", str(value)) if isinstance(value, str) else None
-    return float(found[1]) if found else None
+        return float(value) * scale
+    found = re.fullmatch(rf"\s*({_NUMBER})\s*({_UNIT})?\s*", value) if isinstance(value, str) else None
+    if not found:
+        return None
+    unit = (found[2] or "").strip().lower()
+    return float(found[1]) * (scale if not unit else 0.001 if unit.startswith("m") else 1.0)
 
 
-def _from_table(text: str) -> list[tuple[float, float]]:
-    """The intervals of a markdown table with a column of starts and one of ends."""
+def _from_table(text: str, name: str) -> list[tuple[float, float]]:
+    """The intervals of a markdown table with a column of starts and one of ends, rows of another class left out."""
     rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines() if "|" in line]
     for place, header in enumerate(rows):
         heads = [cell.lower() for cell in header]
         start = next((k for k, cell in enumerate(heads) if cell.startswith(_STARTS)), None)
         end = next((k for k, cell in enumerate(heads) if cell.startswith(_ENDS)), None)
         if start is not None and end is not None:
-            cells = [(_seconds(row[start]), _seconds(row[end])) for row in rows[place + 1 :] if len(row) == len(header)]
-            return [pair for pair in cells if None not in pair]
+            found = []
+            for row in rows[place + 1 :]:
+                if len(row) == len(header) and _seconds(row[start]) is not None:
+                    labels = " ".join(cell for cell, head in zip(row, heads) if head.startswith(_LABELS))
+                    scales = (_scale(heads[k], 1.0) for k in (start, end))
+                    found += _columns(row[start], row[end], *scales, labels, name) or []
+            return found
     return []
