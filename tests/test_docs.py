@@ -9,18 +9,24 @@ import pytest
 from anyecg import config
 from anyecg.cli.suite.file import is_suite
 from anyecg.cli.suite.file import load as load_suite
+from anyecg.config.fingerprint import folder_name
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 
-def commands(page):
-    """The arguments of each `anyecg.run` of a page's shell blocks."""
+def lines(page):
+    """The words of each command of a page's shell blocks."""
     for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
-            words = shlex.split(line, comments=True)
-            if words[:3] == ["python", "-m", "anyecg.run"]:
-                yield [word for word in words[3:] if not word.startswith("--")]
+            yield shlex.split(line, comments=True)
+
+
+def commands(page):
+    """The arguments of each `anyecg.run` of a page's shell blocks."""
+    for words in lines(page):
+        if words[:3] == ["python", "-m", "anyecg.run"]:
+            yield [word for word in words[3:] if not word.startswith("--")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -33,6 +39,13 @@ def test_the_settings_of_a_tutorial_go_together(page, monkeypatch):
             assert load_suite(ROOT / path, overrides).members
         else:
             assert config.load(ROOT / path, overrides)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_runs_that_are_compared_or_exported_are_what_the_commands_leave(page):
+    left = {"anyecg_chat"} | {folder_name(Path(path).stem, overrides) for path, *overrides in commands(page)}
+    named = {word for words in lines(page) for word in words if word.startswith("runs/")}
+    assert named <= {f"runs/{name}" for name in left}
 
 
 @pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "notebooks").glob("*.py"))], ids=lambda page: page.name)
