@@ -217,12 +217,13 @@ def shown(spread: Spread | None, sign: bool = False, few: int | None = None) -> 
 
 
 def changes_grid(cells: Sequence[Cell]) -> Grid:
-    """One task: each setting's metric, what it changes, and what it changes in the paper."""
-    head, several = cells[0], len(cells[0].seeds) > 1
+    """One task: each setting's metric, what it changes, and what it changes in the paper, where that is known."""
+    head, several, known = cells[0], len(cells[0].seeds) > 1, _published(cells)
     rows = []
     for cell in cells:
         seeds = [", ".join(f"{value:+.3f}" for value in cell.by_seed) or MISSING] if several else []
-        paper = MISSING if cell.paper_change is None else f"{cell.paper_change:+.3f}"
+        change = MISSING if cell.paper_change is None else f"{cell.paper_change:+.3f}"
+        paper = [number(cell.paper), change, cell.sign if cell is not head else MISSING]
         rows.append(
             [
                 cell.setting,
@@ -230,9 +231,7 @@ def changes_grid(cells: Sequence[Cell]) -> Grid:
                 shown(cell.change, sign=True, few=cell.few),
                 number(cell.detectable),
                 *seeds,
-                number(cell.paper),
-                paper,
-                cell.sign if cell is not head else MISSING,
+                *(paper if known else []),
             ]
         )
     header = [
@@ -241,11 +240,15 @@ def changes_grid(cells: Sequence[Cell]) -> Grid:
         "− first [95 %]",
         "detectable",
         *(["− first, by seed"] if several else []),
-        "paper",
-        "paper: − first",
-        "sign",
+        *(["paper", "paper: − first", "sign"] if known else []),
     ]
-    return Grid(f"{head.task}: {head.meaning}", header, rows, [*_asked(cells), DETECTABLE, PAPER, MEANING])
+    notes = [*_asked(cells), DETECTABLE, *([PAPER, MEANING] if known else [])]
+    return Grid(f"{head.task}: {head.meaning}", header, rows, notes)
+
+
+def _published(cells: Sequence[Cell]) -> bool:
+    """Whether the paper has a figure of any of them."""
+    return any(cell.paper is not None for cell in cells)
 
 
 def controls_grid(cells: Sequence[Cell]) -> Grid:
@@ -297,27 +300,30 @@ def _label(row: str) -> str:
     return BLIND_STAGES if row == TRAINED_BLIND else label(row) if is_view(row) else row
 
 
-def signs_grid(cells: Sequence[Cell], title: str) -> Grid:
-    """Every setting but the first by task: what it changes here, in the paper, and whether the signs agree."""
-    first, tasks_here = cells[0].setting, list(dict.fromkeys(cell.task for cell in cells))
+def signs_grid(cells: Sequence[Cell], caption: str) -> Grid:
+    """Every setting but the first by task: what it changes here and, where the paper has figures of them, there, and
+    whether the signs agree. caption: of the paper's table.
+    """
+    first, tasks_here, known = cells[0].setting, list(dict.fromkeys(cell.task for cell in cells)), _published(cells)
     found = {(cell.setting, cell.task): cell for cell in cells if cell.setting != first}
     rows = []
     for setting in dict.fromkeys(setting for setting, _ in found):
         row = [found.get((setting, task)) for task in tasks_here]
-        rows.append([setting, *(MISSING if cell is None else _signed(cell) for cell in row)])
+        rows.append([setting, *(MISSING if cell is None else _signed(cell, known) for cell in row)])
+    header = ["", *(f"{task}: − {first} [95 %]" for task in tasks_here)]
+    if not known:
+        return Grid("What each changes", header, rows, [])
     counts = Counter(cell.sign for cell in found.values())
     told = ", ".join(
         f"{counts[sign]} {sign}" for sign in (AGREES, DISAGREES, UNDECIDED, UNKNOWN, UNMEASURED) if counts[sign]
     )
-    return Grid(
-        title,
-        ["", *(f"{task}: − {first} [95 %]" for task in tasks_here)],
-        rows,
-        [f"of {len(found)} cells: {told}", MEANING, PAPER],
-    )
+    notes = [f"of {len(found)} cells: {told}", MEANING, PAPER]
+    return Grid(f"What each changes, and {caption}", header, rows, notes)
 
 
-def _signed(cell: Cell) -> str:
+def _signed(cell: Cell, known: bool) -> str:
+    if not known:
+        return shown(cell.change, sign=True, few=cell.few)
     paper = MISSING if cell.paper_change is None else f"{cell.paper_change:+.3f}"
     return f"{shown(cell.change, sign=True, few=cell.few)}; paper {paper}: {cell.sign}"
 

@@ -28,6 +28,7 @@ from anyecg.evaluation.differences import (
     UNKNOWN,
     UNMEASURED,
     Setting,
+    changes_grid,
     measure,
     signs_grid,
 )
@@ -245,6 +246,12 @@ class TestSigns:
             and grid.notes[0] == "of 5 cells: 1 agrees, 1 disagrees, 1 undecided, 1 paper not known, 1 not measured"
         )
         assert grid.rows[0][1].endswith("paper -0.500: agrees") and grid.rows[3][1].endswith("paper –: paper not known")
+
+    def test_a_suite_of_which_the_paper_has_nothing_speaks_of_no_paper(self):
+        cells = self.cells(("mine", None, rows_of(3.0)), ("other", None, rows_of(1.0)))
+        told = [signs_grid(cells, "Table 8"), changes_grid(cells)]
+        assert told[0].title == "What each changes" and "paper" not in repr(told)
+        assert told[0].rows[0][1].startswith("-")
 
     def test_without_an_interval_nothing_is_decided(self):
         assert [

@@ -76,7 +76,7 @@ def write_report(suite: Suite, finished: Sequence[Member], failed: Mapping[Membe
         for task in tasks
     }
     cells = [cell for found in measured.values() for cell in found]
-    signs = [signs_grid(cells, f"What each changes, and {table.caption}")] if len(settings) > 1 else []
+    signs = [signs_grid(cells, table.caption)] if len(settings) > 1 else []
     beside = paper_grids(list(runs.values())) if suite.cfg.published else []
     grids = [
         *beside,
