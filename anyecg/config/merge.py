@@ -7,14 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from anyecg.config.checks import meant
-from anyecg.config.schema import Experiment
+from anyecg.config.schema import Experiment, types_of
 from anyecg.types import ConfigError
 
 COMMAND_LINE = "command line"
@@ -191,7 +191,7 @@ def slot_of(path: tuple[str, ...], cls: type = Experiment) -> str | None:
         if f.metadata["many"]:
             return path[1] if len(path) == 2 else None
         return (f.default or "") if len(path) == 1 else None
-    hint = get_type_hints(cls)[f.name]
+    hint = types_of(cls)[f.name]
     if is_dataclass(hint):
         return slot_of(path[1:], hint)
     if get_origin(hint) is dict and is_dataclass(part := get_args(hint)[1]):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 
 from anyecg.config.checks import Checks, meant
 from anyecg.config.endpoint import EndpointConfig
@@ -55,6 +56,12 @@ class Slot:
         """
         component = registry(kind)[name]
         return cls(name, component, component.Config(**settings))
+
+
+@cache
+def types_of(cls: type) -> dict[str, Any]:
+    """Field -> type of a dataclass. Python works them out anew each time, as long as the rest of loading takes."""
+    return get_type_hints(cls)
 
 
 def slots_of(kind: str, **settings: Mapping[str, Any]) -> dict[str, Slot]:

@@ -6,18 +6,20 @@ import dataclasses
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from anyecg.config.checks import SettingsError, meant
-from anyecg.config.schema import Slot
+from anyecg.config.schema import Slot, types_of
 from anyecg.registry import registry
 from anyecg.types import ConfigError
 
 Key = tuple[str, ...]
 Problem = tuple[Key, str]  # a key, and what is wrong with its value
+PLAIN = (bool, int, float)  # what OmegaConf leaves as it is where it is asked for
 BAD = object()  # in place of a value that cannot be used
 
 
@@ -31,7 +33,7 @@ def fill(cls: type, values: Any, path: Key, problems: list[Problem]) -> Any:
     if not isinstance(values, Mapping):
         problems.append((path, f"expected keys and values, got {values!r}"))
         values = {}
-    hints = typing.get_type_hints(cls)
+    hints = types_of(cls)
     known = {f.name: f for f in fields(cls)}
     for key in (key for key in values if key not in known):
         problems += [((*path, *where), f"is now {new}") for where, new in _moved(cls, key, values[key])] or [
@@ -133,11 +135,18 @@ def _items(value: Any, here: Key, problems: list[Problem]) -> list[tuple[Any, An
     return [(name, item) for name, item in (value or {}).items() if item is not None]
 
 
+@cache
+def _holder(name: str, hint: Any) -> DictConfig:
+    """What converts a value to the type `hint`; a merge leaves it as it is."""
+    return OmegaConf.structured(dataclasses.make_dataclass("Leaf", [(name, hint)]))
+
+
 def _leaf(f: dataclasses.Field, hint: Any, value: Any, here: Key, problems: list[Problem]) -> Any:
     """`value` converted to the type `hint` by OmegaConf's own rules."""
-    holder = dataclasses.make_dataclass("Leaf", [(f.name, hint)])
+    if type(value) is hint and hint in PLAIN:
+        return value
     try:
-        typed = OmegaConf.merge(OmegaConf.structured(holder), {f.name: value})
+        typed = OmegaConf.merge(_holder(f.name, hint), {f.name: value})
         value = OmegaConf.to_container(typed, throw_on_missing=True)[f.name]
     except OmegaConfBaseException as error:
         problems.append((here, str(error).splitlines()[0]))
