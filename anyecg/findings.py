@@ -318,7 +318,9 @@ BY_KEY: dict[str, Finding] = {finding.key: finding for finding in FINDINGS}
 
 _SENTENCE = re.compile(r"[.;:!?\n]+(?:\s|$)|\n")
 # "AF: no", "AF (absent)"
-_VERDICT = re.compile(r"\s*(?::|=|\(|\?)\s*(?=(?:no|none|not|absent|negative|excluded|resolved)\b)", re.IGNORECASE)
+_VERDICT = re.compile(
+    r"\s*(?::|=|\(|\?)\s*(?=(?:no|none|not|absent|negative|excluded|resolved|unlikely)\b)", re.IGNORECASE
+)
 _STOP = re.compile(
     r",|\bbut\b|\bhowever\b|\balthough\b|\bthough\b|\binstead\b(?!\s+of)|\bwhile\b|\bwhereas\b"
     r"|(?<!consistent )(?<!compatible )(?<!associated )(?<!keeping )(?<!ECG )(?<!ECGs )(?<!one )(?<!none )\bwith\b"

@@ -163,3 +163,20 @@ def test_the_benchmarks_own_file_takes_the_place_of_our_questions(tmp_path):
     assert all(Abnormality().agrees(sample) for _, sample in found)
     sources = Sources(stores(), {}, tmp_path)
     assert Abnormality(cfg).settings(sources)["files"]["cpsc2018"] != str(tmp_path)
+
+
+@pytest.mark.parametrize(("said", "held"), [
+    ('{"AF": false, "LBBB": true}', {"LBBB"}), ('{"AF": 0, "LBBB": 1}', {"LBBB"}), ('{"AF": "no", "LBBB": "yes"}', {"LBBB"}),
+    ('{"absent": ["AF"], "present": ["LBBB"]}', {"LBBB"}), ('{"AF": 0.2, "LBBB": 0.9}', None), ("AF: 0.1\nLBBB: 0.9", None), ("AF (10%), LBBB (90%)", None),
+    ("| Label | Present |\n|---|---|\n| AF | No |\n| LBBB | Yes |", {"LBBB"}), ("[ ] AF\n[x] LBBB", {"LBBB"}), ("❌ AF\n✅ LBBB", {"LBBB"}), ("AF ❌ LBBB ✅", {"LBBB"}),
+    ("Absent: AF, STE. Present: LBBB", {"LBBB"}), ("Present: LBBB\nAbsent: AF, STE", {"LBBB"}), ("AF (unlikely), LBBB", {"LBBB"}),
+    ("rule out AF", None), ("AF cannot be excluded", None),
+])  # fmt: skip
+def test_verdicts_label_by_label(said, held):
+    assert read_labels(said, CPSC) == (None if held is None else frozenset(held))
+
+
+def test_a_separator_inside_a_label_is_the_labels():
+    options = {"STTC": "ST/T change", "HYP": "hypertrophy"}
+    assert read_labels("ST/T change / hypertrophy", options) == {"STTC", "HYP"}
+    assert read_labels("The ECG shows hypertrophy and ST/T change.", options) == {"STTC", "HYP"}

@@ -102,6 +102,11 @@ def test_errors_are_in_the_unit_and_tolerances_are_settings(sources):
         ("r_amplitude_V5", "The R wave in V5 is 12 mm", 1.2),
         ("r_amplitude_V5", "R in V5: 1.2 mV, S in V1: 0.8 mV", 1.2),
         ("st_level_V2", "-0.05 mV", -0.05),
+        ("st_level_V2", "ST depression of 0.1 mV", -0.1),
+        ("st_level_V2", "1 mm depression", -0.1),
+        ("st_level_V2", "0.1 mV below the baseline", -0.1),
+        ("st_level_V2", "no ST depression, 0.01 mV", 0.01),
+        ("st_level_V2", "ST elevation 0.1 mV, no depression", 0.1),
     ],
 )  # fmt: skip
 def test_numbers_are_read_in_the_quantitys_unit(name, text, value):

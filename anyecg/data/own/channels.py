@@ -40,6 +40,7 @@ NUMBERED = {"1": "I", "2": "II", "3": "III"}  # "Lead 1", "Ableitung 1"
 ASSUMED = ("II", "V1")  # what leads called "ECG" and no more are taken for, in order, unless leads= says otherwise
 CLOSE = 1e-3  # relative: two words for a sampling rate that differ by less agree
 MOST = 12  # names in a message
+SLOWEST, FASTEST = 10.0, 100_000.0  # Hz: what ECGs are sampled at, from trend recorders to those of research
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,12 @@ def of_one_rate(
         raise DataError(f"{path}: does not say its sampling rate; pass fs= (Hz)")
     if not (rate > 0 and math.isfinite(rate)):
         raise DataError(f"{path}: a sampling rate of {rate:g} Hz is none")
+    if not SLOWEST <= rate <= FASTEST:
+        source = "fs= says" if told is None else "it says"
+        raise DataError(
+            f"{path}: {source} a sampling rate of {rate:g} Hz, which no ECG has ({SLOWEST:g} to {FASTEST:,.0f} Hz); "
+            f"{'is it kHz, or seconds a sample?' if rate < SLOWEST else 'is it another unit than Hz?'}"
+        )
     others = [f"{name} ({channel.fs:g} Hz)" for name, channel in kept if channel.fs is not None and channel.fs != told]
     if others:
         request.note(f"left out {short(others)}: most leads are sampled at {rate:g} Hz")

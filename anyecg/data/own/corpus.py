@@ -20,6 +20,7 @@ from anyecg.types import SPLITS, DataError, ECGRecord
 SPLIT_WORDS = {"validation": "val", "valid": "val", "dev": "val", "training": "train", "testing": "test"}
 STATEMENTS = re.compile(r"\s*[\r\n;]\s*|(?<=[a-z\d)])\.\s+")  # between the statements of a report
 LABELS = re.compile(r"\s*[;|]\s*")  # between the labels of a cell
+DATE = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})(?!\d)(.*)")  # day and month in either order
 INSIDE = "::"  # between a file and the name of a recording in it
 TOLD = 5  # recordings whose notes are logged, in each process
 
@@ -65,6 +66,7 @@ class TableCorpus(Corpus):
     def __init__(self, cfg: Config, root: Path | str, key: str | None = None) -> None:
         super().__init__(cfg, root, key)
         self._told = 0
+        self._warned: set[str] = set()
 
     def _index(self) -> pd.DataFrame:
         """The table's rows as text."""
@@ -108,9 +110,16 @@ class TableCorpus(Corpus):
         said = cfg.split in columns
         splits = {} if said else split_by_patient(patients, (0.8, 0.1, 0.1), cfg.seed)
         labels = [column for column in cfg.labels if column in columns]
+        times, unread = _times([_cell(row, cfg.time) for row in rows])
+        if unread:
+            self._warn(f"column {cfg.time}: {unread}; recordings with such a time have none")
+        nameless = sum(not _cell(row, cfg.patient) for row in rows)
+        if 0 < nameless < len(rows):
+            self._warn(f"column {cfg.patient} is empty in {nameless} of {len(rows)} rows: each of these is a patient")
 
         def usable() -> Iterator[Entry]:
             homes: dict[str, str] = {}
+            owners: dict[str, str] = {}
             known: set[str] = set()
             for number, (row, patient) in enumerate(zip(rows, patients), 2):
                 path = _cell(row, cfg.path)
@@ -128,16 +137,27 @@ class TableCorpus(Corpus):
                         f"corpus {self.key}: patient {patient} has recordings in {homes[patient]} and in {split} "
                         f"({cfg.table}, line {number}); give a patient one split"
                     )
+                place = f"{path}{INSIDE}{which}" if which else path
+                if owners.setdefault(place, patient) != patient:
+                    raise DataError(
+                        f"corpus {self.key}: {place} is a recording of patient {owners[place]} and of {patient} "
+                        f"({cfg.table}, line {number}); name each recording once"
+                    )
                 found = tuple(
                     dict.fromkeys(word for column in labels for word in LABELS.split(_cell(row, column)) if word)
                 )
                 report = tuple(
                     word.strip(" .") for word in STATEMENTS.split(_cell(row, cfg.report)) if word.strip(" .")
                 )
-                place = f"{path}{INSIDE}{which}" if which else path
-                yield Entry(name, place, patient, split, _time(_cell(row, cfg.time)), report or found, found)
+                yield Entry(name, place, patient, split, times[number - 2], report or found, found)
 
         return self.limited(usable())
+
+    def _warn(self, message: str) -> None:
+        """Log a message about the table once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            log.warning("corpus %s: %s: %s", self.key, self.cfg.table, message)
 
     def _fault(self, path: str, split: str, name: str, known: set[str]) -> str:
         """Why a row cannot be used; "" where it can."""
@@ -220,7 +240,27 @@ def _name(path: str, record: str) -> str:
     return f"{stem}.{record}" if record else stem
 
 
-def _time(cell: str) -> str:
-    """ISO date and time; "" where the cell is empty or no date."""
-    time = pd.to_datetime(cell, errors="coerce") if cell else pd.NaT
-    return "" if pd.isna(time) else time.isoformat()
+def _times(cells: list[str]) -> tuple[list[str], str]:
+    """ISO date and time of each cell of a column, "" where it is empty or cannot be read; and what cannot be, "" where
+    all can.
+
+    Dates as "13/04/2020" are read in one order, which a day above 12 or points between ("03.04.2020") tell.
+    """
+    dates = [DATE.fullmatch(cell) for cell in cells]
+    first, second = (max((int(date[group]) for date in dates if date), default=0) for group in (1, 3))
+    points = any(date and date[2] == "." for date in dates)
+    day_first = (first > 12 or points) and second <= 12
+    open_order = not day_first and not (second > 12 >= first)
+    found, unread = [], []
+    for cell, date in zip(cells, dates):
+        if date and not open_order:
+            day, month = (date[1], date[3]) if day_first else (date[3], date[1])
+            written = f"{date[4]}-{int(month):02}-{int(day):02}{date[5]}"
+        else:
+            written = "" if date else cell
+        time = pd.to_datetime(written, errors="coerce") if written else pd.NaT
+        found.append("" if pd.isna(time) else time.isoformat())
+        if cell and not found[-1]:
+            unread.append(cell)
+    why = "can be day or month first" if any(dates) and open_order else "is no date"
+    return found, f"{unread[0]!r} {why} ({len(unread)} of {len(cells)} rows); write 2020-04-03" if unread else ""

@@ -49,6 +49,15 @@ RATE_KEY = re.compile(
     r"|^frequency$",
     re.IGNORECASE,
 )
+NO_RATE = re.compile(  # keys of samples that are no rate: "Samples", "Sample count", "Sampling time", "Sample size"
+    r"^(number\s+of\s+|n_?)?samples$|count|number|anzahl|total|length|size|\bbits?\b|resolution|depth|\b(start|end|stop)\b|date"
+    r"|time|zeit|duration|dauer|dur[ée]e|duraci|\borig|\bid\b|index",
+    re.IGNORECASE,
+)
+PERIOD_KEY = re.compile(
+    r"^sampl(e|ing)\s*(period|interval|distance|step)\b|abtast(intervall|periode)|^dt$", re.IGNORECASE
+)
+PERIOD_VALUE = re.compile(r"^(\d+(?:[.,]\d+)?)\s*(\S+)$")
 RATE_VALUE = re.compile(r"^(\d+(?:[.,]\d+)?)\s*(k?)(hz|hertz|herc?ios?|sps|samples?/s\w*)?$", re.IGNORECASE)
 UNIT_KEY = re.compile(r"^(units?|einheit|unit[ée]|unidade?|unit[àa]|eenheid)$", re.IGNORECASE)
 LEAD_KEY = re.compile(
@@ -117,7 +126,7 @@ class Table(FileFormat):
             request.leads = tuple(word for word, column in zip(request.leads or (), columns) if column)
         kept = [column for column in columns if column]
         if fs is None:
-            fs = _said_rate(sheet)
+            fs = _said_rate(path, sheet)
         names, certain = _trusted(path, [name for name, _, _ in kept], sheet, request)
         return [
             Channel(name, unit, fs, values, assumed="mV", certain=certain)
@@ -346,13 +355,23 @@ def _leads_in(cells: Sequence[str]) -> int:
     return sum(lead_name(cell) is not None for cell in cells)
 
 
-def _said_rate(sheet: Sheet) -> float | None:
-    """Hz that a line before the table says."""
+def _said_rate(path: Path, sheet: Sheet) -> float | None:
+    """Hz that the lines before the table say, by a rate ("Sample Rate,512 hertz") or by a period with its unit
+    ("Sampling interval: 4 ms"); DataError where they say two.
+    """
+    said: dict[str, float] = {}
     for key, value in sheet.said.items():
-        match = RATE_VALUE.match(value) if RATE_KEY.search(key) else None
-        if match and float(match[1].replace(",", ".")) > 0:
-            return float(match[1].replace(",", ".")) * (1000 if match[2] else 1)
-    return None
+        period = PERIOD_VALUE.match(value) if PERIOD_KEY.search(key) else None
+        if period and period[2].lower() in SECONDS and float(period[1].replace(",", ".")) > 0:
+            said[key] = 1 / (float(period[1].replace(",", ".")) * SECONDS[period[2].lower()])
+        match = RATE_VALUE.match(value) if RATE_KEY.search(key) and not PERIOD_KEY.search(key) else None
+        number = float(match[1].replace(",", ".")) if match else 0.0
+        if match and number > 0 and (match[3] or not NO_RATE.search(key)):
+            said[key] = round(number * (1000 if match[2] else 1), 9)
+    if len({round(rate, 3) for rate in said.values()}) > 1:
+        words = ", ".join(f"{key!r} {rate:g} Hz" for key, rate in said.items())
+        raise DataError(f"{path}: says more than one sampling rate ({words}); leave one of these lines")
+    return next(iter(said.values()), None)
 
 
 def _seconds(name: str, unit: str) -> float | None:
@@ -429,7 +448,7 @@ def _transposed(path: Path, sheet: Sheet, frame: pd.DataFrame, request: Request)
         else:
             channels.append((name, unit, values))
     request.note(f"its {len(channels)} leads are rows")
-    fs = fs or _said_rate(sheet)
+    fs = fs or _said_rate(path, sheet)
     if not any(name for name, _, _ in channels) and request.leads is None:
         raise DataError(
             f"{path}: its {len(channels)} rows of {samples.shape[1]:,} numbers have no names; pass leads=, one a row "

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 
 from anyecg.findings import asserted
 from anyecg.tasks.reply import json_value, last_answer, plain_text
@@ -22,7 +23,18 @@ NONE = re.compile(
     r"|\b(?:shows?|has|displays?|is|are)\s+none\b",
     re.IGNORECASE,
 )
-OPEN = re.compile(r"\b(?:or|either|versus|vs)\b|\?", re.IGNORECASE)
+OPEN = re.compile(
+    r"\b(?:or|either|versus|vs|r/o|rule\s+out|(?:cannot|can't|can\s+not|could\s+not)\s+(?:be\s+)?(?:exclude|rule)d?)\b|\?",
+    re.IGNORECASE,
+)
+ABSENT = re.compile(  # a heading, and the list below it
+    r"(?:^|(?<=[.;\n]))\W*(?:absent|negative|not\s+(?:present|seen|found|applicable)|excluded|ruled\s+out|unlikely)"
+    r"(?:\s+(?:findings?|labels?|diagnos[ie]s|abnormalities|options?))?\s*:[^.;\n]+",
+    re.IGNORECASE,
+)
+CROSS, TICK = r"(?:[❌✗✘✖☐]|\[\s?\])", r"(?:[✅✓✔☑]|\[[xX]\])"
+MARK = re.compile(rf"{CROSS}|{TICK}")
+SHARE = re.compile(r"\s*[:(=|]\s*(?:0?\.\d|1\.0|\d{1,3}(?:\.\d+)?\s*%)")  # of a probability
 ANSWER = "Answer:"
 
 
@@ -34,21 +46,58 @@ def read_labels(text: str, options: Mapping[str, str]) -> frozenset[str] | None:
     said = last_answer(plain_text(text))[:LONGEST].strip()
     value = json_value(said)
     if isinstance(value, dict):
-        value = next((item for item in value.values() if isinstance(item, list)), None)
+        value = _unpacked(value)
+        if value is None:
+            return None
     if isinstance(value, list):
         said = "; ".join(str(item) for item in value) if value else "none"
+    said = ABSENT.sub(" ", "\n".join(_line(line) for line in said.splitlines()))
     pattern, acronyms = _pattern(tuple(options.items()))
     named = list(pattern.finditer(said))
     if not named:
         return frozenset() if NONE.search(said) else None
-    if OPEN.search(pattern.sub(" ", said[: named[-1].end()])) or "?" in said:
+    if OPEN.search(pattern.sub(" ", said)[: named[-1].end() + 40]) or "?" in said:
         return None
-    # a list's separators end a denial as a full stop does
-    apart = re.sub(r"\s*[;/|\n]\s*", ". ", said)
+    if any(SHARE.match(said, match.end()) for match in named):
+        return None
+    # a list's separators end a denial as a full stop does; those inside a label ("ST/T change") stay
+    edges = [0, *(edge for match in named for edge in match.span()), len(said)]
+    parts = [said[start:end] for start, end in pairwise(edges)]
+    apart = "".join(part if at % 2 else re.sub(r"\s*[;/|\n]\s*", ". ", part) for at, part in enumerate(parts))
     held = frozenset(acronyms.get(match) or acronyms[_low(match)] for match in asserted(apart, pattern))
     if held:
         return held
     return frozenset() if NONE.search(said) else None
+
+
+def _unpacked(value: dict) -> list | None:
+    """The labels of a JSON object: its list (of what is present), else a verdict a label, "MI: no"; None where a value
+    is neither.
+    """
+    lists = [item for key, item in value.items() if isinstance(item, list) and not ABSENT.match(f"{key}: x")]
+    if lists:
+        return lists[0]
+    words = {True: "yes", False: "no", None: "no"}
+    if any(not isinstance(item, str) and item not in words for item in value.values()):
+        return None
+    return [f"{key}: {item if isinstance(item, str) else words[item]}" for key, item in value.items()]
+
+
+def _line(line: str) -> str:
+    """A line whose table cells and marks are words: "| MI | no |" and "MI ❌" as "MI: no"."""
+    if line.count("|") > 1:
+        line = ": ".join(cell.strip() for cell in line.strip().strip("|").split("|"))
+    marks = list(MARK.finditer(line))
+    if not marks:
+        return line
+    before = not line[: marks[0].start()].strip(" -*•|:")
+    edges = [mark.start() if before else mark.end() for mark in marks]
+    pieces = [line[start:end] for start, end in zip([0, *edges], [*edges, len(line)])]
+    return "; ".join(
+        MARK.sub("", piece) if not re.search(CROSS, piece) else f"{MARK.sub('', piece).strip(' ,;:|-')}: no"
+        for piece in pieces
+        if piece.strip()
+    )
 
 
 def named_labels(text: str, options: Mapping[str, str]) -> frozenset[str]:

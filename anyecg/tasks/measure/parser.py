@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from anyecg.tasks.measure.quantities import Quantity
@@ -134,6 +134,15 @@ _REFERENCE_AFTER = re.compile(
     r"(?:range|limits?|values?|interval)?\b",
     re.IGNORECASE,
 )
+_LOW = re.compile(  # "ST depression of 0.1 mV" is -0.1 mV
+    r"\b(?:depress(?:ed|ion)s?|below|under|negative)\b(?!.*\b(?:elevat(?:ed|ion)s?|above|no|not|or|and)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_NOT_LOW = re.compile(r"\b(?:no|not|without|absent)\b", re.IGNORECASE)
+_LOW_AFTER = re.compile(
+    r"\s*(?:of\s+)?(?:(?:horizontal|downsloping|upsloping)\s+)?(?:ST[-\s]?(?:segment\s+)?)?(?:depress(?:ed|ion)|(?:below|under)\s+(?:the\s+)?(?:baseline|isoelectric))\b",
+    re.IGNORECASE,
+)
 _DENIED = re.compile(
     r"(?:\bnot|n['’]t|\brather\s+than|\binstead\s+of|\bnever)\s+(?:(?:a|an|exactly|equal\s+to|at)\s+)?$"
 )
@@ -207,6 +216,10 @@ def _of_asked(text: str, asked: Quantity) -> list[_Number] | None:
             continue
         if _OR.search(before[-20:]) and kept and text[kept[-1].end : number.start].strip(" ,") in ("or", "/"):
             return None
+        if asked.wave == "st_level" and (
+            (_LOW.search(sentence[-60:]) and not _NOT_LOW.search(sentence)) or _LOW_AFTER.match(after)
+        ):
+            number = replace(number, value=-abs(number.value))
         if number.half > max(asked.tolerance, asked.relative * abs(number.value)):
             return None
         kept.append(number)

@@ -98,6 +98,27 @@ def test_a_patient_in_two_splits(tmp_path):
         list(opened(root).entries())
 
 
+@pytest.mark.parametrize(("cells", "found", "said"), [
+    (["03/04/2020", "13/04/2020"], ["2020-04-03", "2020-04-13"], ""), (["04/03/2020 10:00", "04/13/2020 11:00"], ["2020-04-03T10:00", "2020-04-13T11:00"], ""),
+    (["03.04.2020", "05.06.2021"], ["2020-04-03", "2021-06-05"], ""), (["03/04/2020", "04/05/2020"], ["", ""], "day or month first"),
+    (["2020-04-03", "43894"], ["2020-04-03", ""], "'43894' is no date"),
+])  # fmt: skip
+def test_dates_are_read_in_one_order_or_not_at_all(tmp_path, caplog, cells, found, said):
+    pd.DataFrame({"path": ["a.npy", "b.npy"], "time": cells}).to_csv(tmp_path / "records.csv", index=False)
+    times = [entry.time for entry in opened(tmp_path).entries()]
+    assert [pd.Timestamp(time) for time in times if time] == [pd.Timestamp(time) for time in found if time]
+    assert [bool(time) for time in times] == [bool(time) for time in found]
+    assert said in caplog.text and bool(caplog.text) == bool(said)
+
+
+def test_a_recording_of_two_patients_and_rows_without_one(tmp_path, caplog):
+    rows = {"path": ["a.npy", "b.npy", "a.npy"], "id": ["1", "2", "3"], "patient": ["p", "", "q"]}
+    pd.DataFrame(rows).to_csv(tmp_path / "records.csv", index=False)
+    with pytest.raises(DataError, match=r"a.npy is a recording of patient p and of q \(records.csv, line 4\)"):
+        list(opened(tmp_path).entries())
+    assert "column patient is empty in 1 of 3 rows" in caplog.text
+
+
 def test_what_the_files_do_not_say(tmp_path):
     np.save(tmp_path / "a.npy", SIGNAL * 1000)
     (tmp_path / "records.csv").write_text("path\na.npy\n")

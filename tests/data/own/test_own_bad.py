@@ -229,3 +229,32 @@ def test_a_table_in_utf_16(tmp_path, encoding):
     )
     record = read_ecg(tmp_path / "own.txt", fs=100)
     assert record.leads == ("II", "V1") and record.signal[:, 3].tolist() == [0.5, -0.25]
+
+
+@pytest.mark.parametrize(("line", "said"), [
+    ("Samples,2500", "pass fs="), ("Sample count: 2500", "pass fs="), ("Sampling time: 10", "pass fs="),
+    ("Sample period,0.004", "pass fs="), ("Sampling duration,10", "pass fs="), ("Sample size,16", "pass fs="),
+    ("Original sampling rate: 500 Hz\nSampling rate: 250 Hz", "more than one sampling rate"),
+    ("Sampling rate: 0.25 Hz", "which no ECG has"),
+])  # fmt: skip
+def test_a_line_that_says_no_rate_is_taken_for_none(tmp_path, line, said):
+    rows = "\n".join(f"{value:.4f},{-value:.4f}" for value in np.sin(np.arange(1000) / 30))
+    (tmp_path / "own.csv").write_text(f"{line}\nI,II\n{rows}", "utf-8")
+    with pytest.raises(DataError, match=said):
+        read_ecg(tmp_path / "own.csv")
+
+
+@pytest.mark.parametrize(
+    "line", ["Sampling interval: 4 ms", "Sample period,0.004 s", "Sampling rate: 0.25 kHz", "Samples,250 Hz"]
+)
+def test_a_rate_or_a_period_with_its_unit(tmp_path, line):
+    rows = "\n".join(f"{value:.4f},{-value:.4f}" for value in np.sin(np.arange(1000) / 30))
+    (tmp_path / "own.csv").write_text(f"{line}\nI,II\n{rows}", "utf-8")
+    assert read_ecg(tmp_path / "own.csv").fs == 250
+
+
+@pytest.mark.parametrize("fs", [0.5, 250_000])
+def test_a_rate_that_no_ecg_has(tmp_path, fs):
+    np.save(tmp_path / "own.npy", np.zeros((2, 1000)))
+    with pytest.raises(DataError, match="which no ECG has"):
+        read_ecg(tmp_path / "own.npy", leads=["I", "II"], fs=fs)
