@@ -282,9 +282,9 @@ def build(desk: Desk, limits: Limits, check: bool = True) -> tuple[gr.Blocks, Se
                     )
                     again = gr.Button("Read it again", elem_id="ecg-again")
                 with gr.Row():
-                    layout = gr.Radio(list(COLUMNS), value="3x4", label="Layout", elem_id="ecg-layout")
-                    speed = gr.Radio([int(one) for one in SPEEDS], value=25, label="mm/s", elem_id="ecg-speed")
-                    gain = gr.Radio([int(one) for one in GAINS], value=10, label="mm/mV", elem_id="ecg-gain")
+                    layout = gr.Radio(list(COLUMNS), value="3x4", label="Layout", scale=6, elem_id="ecg-layout")
+                    speed = gr.Radio([int(one) for one in SPEEDS], value=25, label="mm/s", scale=4, elem_id="ecg-speed")
+                    gain = gr.Radio([int(one) for one in GAINS], value=10, label="mm/mV", scale=5, elem_id="ecg-gain")
                 start = gr.Slider(0, 1, value=0, step=1, label="First second shown", visible=False, elem_id="ecg-start")
                 sheets = gr.HTML("", elem_id="ecg-sheets")
                 with gr.Accordion("Hide leads, from the page and from the model", open=False, elem_id="ecg-hide"):
