@@ -138,8 +138,8 @@ def test_every_way_to_miss_a_score_is_counted_and_none_is_zero(tmp_path):
         return "assessed" if len(messages) == 1 else TROUBLES.get(name(messages), "2")
 
     cases = {id: (text, SECOND_TURN) for id, text in questions.items()} | {"bare": None}
-    with ChatServer(answer, act, pause=0.8) as server:
-        found = judge(server, tmp_path, timeout=0.3)(cases)
+    with ChatServer(answer, act, pause=5) as server:
+        found = judge(server, tmp_path, timeout=2)(cases)
         asked = len(server.requests)
         assert asked == 40
         # the missing too, until the file is deleted
