@@ -78,7 +78,9 @@ def beats(signal: np.ndarray, fs: float) -> np.ndarray | None:
     band = sosfiltfilt(butter(2, (8.0, high), "bandpass", fs=fs, output="sos"), signal, axis=1)
     scale = np.percentile(np.abs(band), 98, axis=1, keepdims=True)
     energy = uniform_filter1d(np.mean(np.square(band / np.maximum(scale, 1e-6)), axis=0), max(1, round(0.1 * fs)))
-    tall = float(np.percentile(energy, 99))
+    # of a usual beat: the median of stretches that nearly all hold one, so that a wide beat is not the measure of all
+    stretches = np.array_split(energy, max(1, len(energy) // max(1, round(1.5 * fs))))
+    tall = float(np.median([stretch.max() for stretch in stretches]))
     places, _ = find_peaks(energy, height=0.25 * tall, distance=max(1, round(0.24 * fs)))
     if not len(places):
         return None

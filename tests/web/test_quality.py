@@ -88,3 +88,11 @@ def test_beats_are_found_where_they_are():
     true = [time for time, _ in ecg(["sinus_rhythm"], seconds=20, fs=FS, seed=3)[1]]
     found = beats(Shown(made).signal, FS) / FS
     assert len(found) == len(true) and np.abs(found - true).max() < 0.06
+
+
+def test_a_tall_wide_beat_hides_no_usual_one():
+    """A ventricular beat many times as tall as the others must not be the measure of what a beat is."""
+    time = np.arange(10 * FS) / FS
+    wave = sum(0.55 * np.exp(-0.5 * ((time - at) / 0.012) ** 2) for at in np.arange(10) + 0.5 if at != 4.5)
+    wave = wave + 4.5 * np.exp(-0.5 * ((time - 4.5) / 0.03) ** 2) - 3 * np.exp(-0.5 * ((time - 4.62) / 0.04) ** 2)
+    assert len(beats(np.stack([wave, 0.7 * wave]).astype(np.float32), FS)) == 10
