@@ -200,8 +200,12 @@ def slot_of(path: tuple[str, ...], cls: type = Experiment) -> str | None:
 
 
 def merge(old: Any, new: Any, path: tuple[str, ...], origin: str, origins: dict) -> Any:
-    """Deep merge; a slot given as a word is its name, and a changed name replaces the slot whole."""
+    """Deep merge; a slot given as a word is its name, and a changed name replaces the slot whole. What has a `name`
+    inside a slot is one of the component's own.
+    """
     default = slot_of(path)
+    if default is None and isinstance(old, dict) and any(slot_of(path[:n]) is not None for n in range(1, len(path))):
+        default = old.get("name")
     if default is not None and isinstance(new, str):
         new = {"name": new}
     if not isinstance(new, dict):

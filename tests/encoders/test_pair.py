@@ -107,3 +107,14 @@ def test_its_key_holds_both_encoders_and_what_makes_their_clips():
 
 def build_config():
     return config.build(Pair.Config, {"trace": TRACE, "page": PAGE}, "the test")
+
+
+@pytest.mark.parametrize(
+    "override", ["encoder.page=page_vit", "encoder.page.name=page_vit", "encoder.page={name: page_vit}"]
+)
+def test_a_side_is_swapped_whole_from_the_command_line(override):
+    before = ["encoder={name: pair, page: {name: clip, model: vit_tiny_patch16_224, height: 64, width: 64}}"]
+    experiment = config.load("experiments/pulse.yaml", [*before, override])
+    assert experiment.encoder.config.page.component.__name__ == "PageViT"
+    kept = config.load("experiments/gem.yaml", ["encoder.trace.layers=3"]).encoder.config.trace.config
+    assert (kept.layers, kept.scaling) == (3, "millivolt")
