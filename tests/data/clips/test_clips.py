@@ -132,7 +132,7 @@ def test_a_scaling_may_be_anybodys_function():
 
 
 @pytest.mark.parametrize("spec, message", [
-    (dict(kind="image"), "no clip is called 'image'.*known: page, signal"),
+    (dict(kind="image"), "no clip is called 'image'.*known: page, pair, signal"),
     (dict(scaling="gian"), "did you mean 'gain'"),
     (dict(shape=(12, 5)), r"12 leads and 1000 samples a clip has no shape \(12, 5\)"),
     (dict(leads=("II", "V9")), "leads: .*V9"), (dict(leads=("II", "II")), "each once"), (dict(fs=0), "at 0 Hz"), (dict(fs=10, seconds=0.01), "hold no signal"),
