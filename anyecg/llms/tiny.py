@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, LlamaConfig, PretrainedConfig, PreTrainedTokenizerFast
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, LlamaConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from anyecg.config.checks import Checks
 from anyecg.llms.base import LanguageModel, LLMConfig
@@ -69,7 +69,8 @@ class TinyLlama(LanguageModel):
             tokenizer.bos_token_id,
             tokenizer.eos_token_id,
         )
-        super().__init__(cfg, AutoModelForCausalLM.from_config(config), tokenizer, self.called)
+        # not `from_config`, which under ZeRO-3 draws each process's part of a tensor by itself: other weights
+        super().__init__(cfg, MODEL_FOR_CAUSAL_LM_MAPPING[type(config)](config), tokenizer, self.called)
 
     @classmethod
     def sized(cls, cfg: Any, vocab: int) -> PretrainedConfig:

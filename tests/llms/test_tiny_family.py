@@ -23,3 +23,20 @@ def test_every_family_is_built_and_reads(family):
 def test_an_unknown_family_is_told():
     with pytest.raises(ConfigError, match="family"):
         TinyFamilyConfig(family="lama")
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_weights_are_drawn_whole_whatever_the_engine(family, monkeypatch):
+    """The library's `from_config` builds under ZeRO-3 in parts, each with numbers of its own."""
+    cfg = TinyFamilyConfig(dim=32, layers=1, heads=2, mlp=48, context=64, family=family)
+
+    def drawn():
+        torch.manual_seed(0)
+        return TinyFamily(cfg, lambda: TEXTS).state_dict()
+
+    def parts(*args, **kwargs):
+        raise AssertionError("built by from_config")
+
+    whole = drawn()
+    monkeypatch.setattr("transformers.PreTrainedModel._from_config", parts)
+    assert all(torch.equal(value, whole[name]) for name, value in drawn().items())
