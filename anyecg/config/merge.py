@@ -199,12 +199,12 @@ def slot_of(path: tuple[str, ...], cls: type = Experiment) -> str | None:
     return None
 
 
-def merge(old: Any, new: Any, path: tuple[str, ...], origin: str, origins: dict) -> Any:
+def merge(old: Any, new: Any, path: tuple[str, ...], origin: str, origins: dict, inside: bool = False) -> Any:
     """Deep merge; a slot given as a word is its name, and a changed name replaces the slot whole. What has a `name`
     inside a slot is one of the component's own.
     """
     default = slot_of(path)
-    if default is None and isinstance(old, dict) and any(slot_of(path[:n]) is not None for n in range(1, len(path))):
+    if default is None and inside and isinstance(old, dict):
         default = old.get("name")
     if default is not None and isinstance(new, str):
         new = {"name": new}
@@ -220,7 +220,8 @@ def merge(old: Any, new: Any, path: tuple[str, ...], origin: str, origins: dict)
     merged = dict(old) if isinstance(old, dict) else {}
     origins.setdefault(path, origin)
     for key, value in new.items():
-        merged[str(key)] = merge(merged.get(str(key)), value, (*path, str(key)), origin, origins)
+        where = (*path, str(key))
+        merged[str(key)] = merge(merged.get(str(key)), value, where, origin, origins, inside or default is not None)
     return merged
 
 

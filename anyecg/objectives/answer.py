@@ -10,12 +10,11 @@ from torch import Tensor
 
 from anyecg.config.checks import Checks
 from anyecg.config.schema import Experiment, InputConfig, StageConfig, to_dict
-from anyecg.data.clips import clips
 from anyecg.data.loading.collate import Collator
 from anyecg.data.loading.loader import StageData
 from anyecg.model import ECGLanguageModel
 from anyecg.objectives.augment import Augmentation
-from anyecg.objectives.base import Objective
+from anyecg.objectives.base import Objective, encoder_code
 from anyecg.training.flops import answering_flops, recomputed_flops
 from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.machine import on_cpu
@@ -63,8 +62,7 @@ class Answer(Objective):
         else:
             eye = {"encoder": experiment.encoder, "connector": experiment.connector, "fusion": experiment.fusion}
             parts |= {name: to_dict(slot) for name, slot in eye.items()}
-            code += [component for slot in eye.values() for component in slot.components]
-            code += clips(experiment.input_spec).made_by()
+            code += [*encoder_code(experiment), *experiment.connector.components, *experiment.fusion.components]
             groups |= eye.keys()
         return Depends(parts, frozenset(groups), tuple(code))
 

@@ -12,6 +12,11 @@ from anyecg.training.job import Cost, Depends, Outlook, StageJob
 from anyecg.training.stage import Stage
 
 
+def encoder_code(experiment: Experiment) -> tuple[Any, ...]:
+    """Whose source makes the encoder's tokens and the clips that it takes."""
+    return (*experiment.encoder.components, *clips(experiment.input_spec).made_by())
+
+
 class Objective:
     """What a stage minimises. A subclass has a frozen dataclass `Config` and is built as `Objective(cfg)`.
 
@@ -89,5 +94,4 @@ class EncoderObjective(Objective):
         return {key: value for key, value in to_dict(stage).items() if key not in ("tokens", "micro_batch", "view")}
 
     def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
-        code = (*experiment.encoder.components, *clips(experiment.input_spec).made_by())
-        return Depends({"encoder": to_dict(experiment.encoder)}, frozenset({"encoder"}), code)
+        return Depends({"encoder": to_dict(experiment.encoder)}, frozenset({"encoder"}), encoder_code(experiment))

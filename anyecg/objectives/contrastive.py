@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from torch.nn import functional as F
 from anyecg.config.checks import Checks
 from anyecg.config.schema import Experiment, InputConfig, StageConfig, to_dict
 from anyecg.config.trainable import samples_a_pass
-from anyecg.data.clips import clips
 from anyecg.data.dataset.data import Data
 from anyecg.data.loading.dataset import Item, QuestionDataset
 from anyecg.data.loading.lengths import Lengths
@@ -72,9 +71,9 @@ class Contrastive(EncoderObjective):
 
     def depends(self, experiment: Experiment, stage: StageConfig, tuned: bool) -> Depends:
         """Neither the LLM nor how questions are phrased: pairs are drawn at random."""
-        parts = {"encoder": to_dict(experiment.encoder), "text_encoder": to_dict(experiment.text_encoder)}
-        code = (*experiment.encoder.components, experiment.text_encoder.component)
-        return Depends(parts, frozenset({"encoder"}), (*code, *clips(experiment.input_spec).made_by()))
+        depends = super().depends(experiment, stage, tuned)
+        parts = depends.parts | {"text_encoder": to_dict(experiment.text_encoder)}
+        return replace(depends, parts=parts, code=(*depends.code, *experiment.text_encoder.components))
 
     def batches(self, job: StageJob) -> PairData:
         experiment, spec = job.experiment, job.model.encoder.input

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from anyecg.data.clips import clips
 from anyecg.data.clips.base import Clips
-from anyecg.registry import registry
 from anyecg.types import ConfigError, InputSpec
 
 SIDES = ("trace", "page")
@@ -40,7 +40,7 @@ class PairClips(Clips):
         if not isinstance(spec.settings, Both):
             raise ConfigError(f"encoder: the settings of a pair are a Both, not {type(spec.settings).__name__}")
         self.both: Both = spec.settings
-        self.makers = [registry("clip")[side.kind](side) for side in self.both.sides()]
+        self.makers = [clips(side) for side in self.both.sides()]
         self.each = [maker.count(spec.seconds) for maker in self.makers]
         if self.each[0] != 1:
             raise ConfigError(f"encoder.trace: takes {self.each[0]} clips of {spec.seconds:g} s; one is wanted")
@@ -88,5 +88,5 @@ def pair_of(trace: InputSpec, page: InputSpec) -> InputSpec:
         if first != second:
             raise ConfigError(f"encoder: trace and page are of one stretch, but their {what} is {first} and {second}")
     both = Both(trace, page)
-    each = [registry("clip")[side.kind](side).count(trace.seconds) for side in both.sides()]
+    each = [clips(side).count(trace.seconds) for side in both.sides()]
     return InputSpec("pair", trace.fs, trace.seconds, trace.scaling, trace.leads, (width(both, each),), both)

@@ -362,16 +362,22 @@ def _said_rate(path: Path, sheet: Sheet) -> float | None:
     said: dict[str, float] = {}
     for key, value in sheet.said.items():
         period = PERIOD_VALUE.match(value) if PERIOD_KEY.search(key) else None
-        if period and period[2].lower() in SECONDS and float(period[1].replace(",", ".")) > 0:
-            said[key] = 1 / (float(period[1].replace(",", ".")) * SECONDS[period[2].lower()])
+        seconds = _decimal(period[1]) * SECONDS.get(period[2].lower(), 0.0) if period else 0.0
+        if seconds > 0:
+            said[key] = 1 / seconds
         match = RATE_VALUE.match(value) if RATE_KEY.search(key) and not PERIOD_KEY.search(key) else None
-        number = float(match[1].replace(",", ".")) if match else 0.0
+        number = _decimal(match[1]) if match else 0.0
         if match and number > 0 and (match[3] or not NO_RATE.search(key)):
             said[key] = round(number * (1000 if match[2] else 1), 9)
     if len({round(rate, 3) for rate in said.values()}) > 1:
         words = ", ".join(f"{key!r} {rate:g} Hz" for key, rate in said.items())
         raise DataError(f"{path}: says more than one sampling rate ({words}); leave one of these lines")
     return next(iter(said.values()), None)
+
+
+def _decimal(digits: str) -> float:
+    """A number with a decimal point or comma."""
+    return float(digits.replace(",", "."))
 
 
 def _seconds(name: str, unit: str) -> float | None:
